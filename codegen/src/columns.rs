@@ -1,0 +1,140 @@
+//! The output matrix, shared out by columns.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::spec::Epilogue;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for i32 {}
+    impl Sealed for f32 {}
+}
+
+/// What a kernel stores: i32 sums, or f32 sums times the token's factor.
+pub trait Element: sealed::Sealed + Copy + Default + Send + 'static {
+    /// The epilogue that stores this type.
+    const EPILOGUE: Epilogue;
+
+    /// The epilogue's arithmetic on one sum.
+    fn finish(sum: i32, factor: f32) -> Self;
+}
+
+impl Element for i32 {
+    const EPILOGUE: Epilogue = Epilogue::I32;
+
+    fn finish(sum: i32, _: f32) -> i32 {
+        sum
+    }
+}
+
+impl Element for f32 {
+    const EPILOGUE: Epilogue = Epilogue::F32;
+
+    fn finish(sum: i32, factor: f32) -> f32 {
+        sum as f32 * factor
+    }
+}
+
+/// A range of columns of a token-major matrix, borrowed exclusively; the other columns may belong to other threads.
+#[derive(Debug)]
+pub struct ColumnsMut<'a, T> {
+    matrix: *mut T,
+    tokens: usize,
+    stride: usize,
+    columns: Range<usize>,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: the only access is to the columns of the range, for which this value stands like a `&mut [T]`.
+unsafe impl<T: Send> Send for ColumnsMut<'_, T> {}
+
+impl<'a, T: Element> ColumnsMut<'a, T> {
+    /// All columns of `matrix`, which holds `tokens` rows of `n` elements.
+    ///
+    /// # Panics
+    /// If the slice is not tokens × n.
+    pub fn new(matrix: &'a mut [T], tokens: usize, n: usize) -> Self {
+        assert_eq!(tokens.checked_mul(n), Some(matrix.len()), "output is not {tokens} x {n}");
+        ColumnsMut { matrix: matrix.as_mut_ptr(), tokens, stride: n, columns: 0..n, borrow: PhantomData }
+    }
+
+    /// The columns before and from `column` on, counted in the whole matrix.
+    ///
+    /// # Panics
+    /// If `column` is outside the range.
+    pub fn split_at(self, column: usize) -> (Self, Self) {
+        let Range { start, end } = self.columns;
+        assert!((start..=end).contains(&column), "{column} is not in {start}..{end}");
+        (ColumnsMut { columns: start..column, ..self }, ColumnsMut { columns: column..end, ..self })
+    }
+
+    /// The range of columns.
+    pub fn columns(&self) -> Range<usize> {
+        self.columns.clone()
+    }
+
+    /// Rows of the matrix.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The tile of `tokens` × `columns`.
+    ///
+    /// # Panics
+    /// If it is not within the matrix and the range.
+    pub(crate) fn tile(&mut self, tokens: Range<usize>, columns: Range<usize>) -> TileMut<'_, T> {
+        assert!(tokens.start < tokens.end && tokens.end <= self.tokens);
+        assert!(self.columns.start <= columns.start && columns.start < columns.end && columns.end <= self.columns.end);
+        let first = tokens.start * self.stride + columns.start;
+        TileMut {
+            // SAFETY: token and column were just found to be within the matrix.
+            first: unsafe { self.matrix.add(first) },
+            tokens: tokens.len(),
+            columns: columns.len(),
+            stride: self.stride,
+            borrow: PhantomData,
+        }
+    }
+}
+
+/// A rectangle of the output, borrowed exclusively.
+#[derive(Debug)]
+pub(crate) struct TileMut<'a, T> {
+    first: *mut T,
+    tokens: usize,
+    columns: usize,
+    stride: usize,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T: Element> TileMut<'a, T> {
+    /// A whole tile in memory of its own.
+    pub(crate) fn of_scratch(scratch: &'a mut [T], tokens: usize, columns: usize) -> Self {
+        let scratch = &mut scratch[..tokens * columns];
+        TileMut { first: scratch.as_mut_ptr(), tokens, columns, stride: columns, borrow: PhantomData }
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn stride_bytes(&self) -> usize {
+        self.stride * size_of::<T>()
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
+        self.first
+    }
+
+    /// One token's elements.
+    pub(crate) fn row_mut(&mut self, token: usize) -> &mut [T] {
+        assert!(token < self.tokens);
+        // SAFETY: rows of `columns` elements at `stride` lie within the borrowed region for every token.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(token * self.stride), self.columns) }
+    }
+}

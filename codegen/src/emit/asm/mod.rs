@@ -1,0 +1,129 @@
+//! An x86-64 assembler for micro-kernels: dynasm for loops, addresses and everything up to AVX2, and
+//! [`forms`] for the vector instructions that dynasm lacks.
+
+#![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
+
+mod forms;
+mod registers;
+
+#[cfg(test)]
+mod decoder_tests;
+
+use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm, x64::X64Relocation};
+
+pub(super) use registers::{Gpr, Mask, Mem, Registers, V, Width};
+
+/// A position in the code that loops jump to.
+#[derive(Clone, Copy)]
+pub(super) struct Label(dynasmrt::DynamicLabel);
+
+/// Collects code and the marks that a listing shows beside it.
+pub(super) struct Asm {
+    ops: VecAssembler<X64Relocation>,
+    encoder: iced_x86::Encoder,
+    width: Width,
+    marks: Vec<(usize, String)>,
+}
+
+impl Asm {
+    pub(super) fn new(width: Width) -> Self {
+        let (ops, encoder) = (VecAssembler::new(0), iced_x86::Encoder::new(64));
+        Asm { ops, encoder, width, marks: Vec::new() }
+    }
+
+    /// Notes what the code from here on does.
+    pub(super) fn mark(&mut self, text: impl Into<String>) {
+        self.marks.push((self.offset(), text.into()));
+    }
+
+    /// Bytes emitted so far.
+    pub(super) fn offset(&self) -> usize {
+        self.ops.offset().0
+    }
+
+    /// The code and its marks.
+    pub(super) fn finish(self) -> (Vec<u8>, Vec<(usize, String)>) {
+        let code = self.ops.finalize().expect("every label that is used is bound");
+        (code, self.marks)
+    }
+
+    pub(super) fn new_label(&mut self) -> Label {
+        Label(self.ops.new_dynamic_label())
+    }
+
+    pub(super) fn bind(&mut self, label: Label) {
+        dynasm!(self.ops ; .arch x64 ; =>label.0);
+    }
+
+    /// Jumps if the last subtraction borrowed.
+    pub(super) fn jb(&mut self, to: Label) {
+        dynasm!(self.ops ; .arch x64 ; jb =>to.0);
+    }
+
+    /// Jumps if the last subtraction did not borrow.
+    pub(super) fn jae(&mut self, to: Label) {
+        dynasm!(self.ops ; .arch x64 ; jae =>to.0);
+    }
+
+    /// Jumps if the last result was zero.
+    pub(super) fn jz(&mut self, to: Label) {
+        dynasm!(self.ops ; .arch x64 ; jz =>to.0);
+    }
+
+    /// Jumps if the last result was not zero.
+    pub(super) fn jnz(&mut self, to: Label) {
+        dynasm!(self.ops ; .arch x64 ; jnz =>to.0);
+    }
+
+    /// 64-bit load.
+    pub(super) fn mov_load(&mut self, to: Gpr, from: Mem) {
+        match from.index {
+            None => dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + from.disp]),
+            Some((index, 1)) => {
+                dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + Rq(index.id()) + from.disp]);
+            }
+            Some((index, _)) => {
+                dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + 2 * Rq(index.id()) + from.disp]);
+            }
+        }
+    }
+
+    pub(super) fn mov_imm32(&mut self, to: Gpr, value: u32) {
+        dynasm!(self.ops ; .arch x64 ; mov Rd(to.id()), value as i32);
+    }
+
+    pub(super) fn add_imm(&mut self, to: Gpr, value: i32) {
+        dynasm!(self.ops ; .arch x64 ; add Rq(to.id()), value);
+    }
+
+    pub(super) fn sub_imm(&mut self, from: Gpr, value: i32) {
+        dynasm!(self.ops ; .arch x64 ; sub Rq(from.id()), value);
+    }
+
+    /// to = base + 3 · stride.
+    pub(super) fn lea_three_strides(&mut self, to: Gpr, base: Gpr, stride: Gpr) {
+        dynasm!(self.ops ; .arch x64
+            ; lea Rq(to.id()), [Rq(base.id()) + 2 * Rq(stride.id())]
+            ; add Rq(to.id()), Rq(stride.id())
+        );
+    }
+
+    /// Opens a 64-byte aligned stack frame of `bytes` at `rsp`.
+    pub(super) fn open_frame(&mut self, bytes: i32) {
+        dynasm!(self.ops ; .arch x64 ; push rbp ; mov rbp, rsp ; sub rsp, bytes ; and rsp, -64);
+    }
+
+    pub(super) fn close_frame(&mut self) {
+        dynasm!(self.ops ; .arch x64 ; mov rsp, rbp ; pop rbp);
+    }
+
+    /// Leaves the vector state clean for SSE code and returns.
+    pub(super) fn ret(&mut self) {
+        dynasm!(self.ops ; .arch x64 ; vzeroupper ; ret);
+    }
+
+    /// Prefetches the line at base + disp into every cache level.
+    pub(super) fn prefetcht0(&mut self, at: Mem) {
+        dynasm!(self.ops ; .arch x64 ; prefetcht0 [Rq(at.base.id()) + at.disp]);
+    }
+}

@@ -1,0 +1,52 @@
+//! AVX-512 VNNI: 512-bit vectors, one per panel, 32 registers.
+
+use super::Family;
+use super::asm::{Asm, Mask, Registers, V, Width};
+use super::x86::{self, Dialect};
+use crate::isa::Isa;
+use crate::spec::{KernelSpec, Unpack};
+
+pub(super) const FAMILY: Family = Family {
+    isa: Isa::Avx512Vnni,
+    registers: Width::Zmm.registers(),
+    unpacks: &Unpack::ALL,
+    interleave: 4,
+    registers_needed: x86::registers_needed::<Avx512Vnni>,
+    emit: Some(x86::emit::<Avx512Vnni>),
+};
+
+struct Avx512Vnni {
+    /// Bytes of 86, 171 and 1, where trits are extracted.
+    thresholds: Option<[V; 3]>,
+}
+
+impl Dialect for Avx512Vnni {
+    const WIDTH: Width = Width::Zmm;
+
+    fn constants(spec: &KernelSpec) -> usize {
+        if spec.schedule.unpack == Unpack::Extract { 3 } else { 0 }
+    }
+
+    fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self {
+        let thresholds = (Self::constants(spec) > 0).then(|| {
+            [86, 171, 1].map(|byte| {
+                let register = registers.take();
+                asm.constant(register, u32::from_ne_bytes([byte; 4]));
+                register
+            })
+        });
+        Avx512Vnni { thresholds }
+    }
+
+    fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V) {
+        asm.vpdpbusd(acc, codes, acts);
+    }
+
+    fn extract(&self, asm: &mut Asm, codes: V, running: V) {
+        let [one_carry, two_carries, ones] = self.thresholds.expect("taken by an extracting kernel");
+        asm.vpcmpnltub(Mask::K1, running, one_carry);
+        asm.vpcmpnltub(Mask::K2, running, two_carries);
+        asm.vmovdqu8_zeroing(codes, Mask::K1, ones);
+        asm.vpaddb_masked(codes, Mask::K2, codes, ones);
+    }
+}

@@ -1,0 +1,47 @@
+//! AVX-VNNI: VEX-encoded 256-bit `vpdpbusd`, two vectors to a panel, 16 registers.
+
+use super::Family;
+use super::asm::{Asm, Registers, V, Width};
+use super::avx2::Thresholds;
+use super::x86::{self, Dialect};
+use crate::isa::Isa;
+use crate::spec::{KernelSpec, Unpack};
+
+pub(super) const FAMILY: Family = Family {
+    isa: Isa::AvxVnni,
+    registers: Width::Ymm.registers(),
+    unpacks: &Unpack::ALL,
+    interleave: 1,
+    registers_needed: x86::registers_needed::<AvxVnni>,
+    emit: Some(x86::emit::<AvxVnni>),
+};
+
+struct AvxVnni {
+    thresholds: Option<Thresholds>,
+}
+
+impl Dialect for AvxVnni {
+    const WIDTH: Width = Width::Ymm;
+
+    fn constants(spec: &KernelSpec) -> usize {
+        Thresholds::registers(spec)
+    }
+
+    fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self {
+        AvxVnni { thresholds: Thresholds::prepare(spec, asm, registers) }
+    }
+
+    fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V) {
+        asm.vpdpbusd(acc, codes, acts);
+    }
+
+    fn bias(&self, asm: &mut Asm, running: V) {
+        if let Some(thresholds) = &self.thresholds {
+            thresholds.bias(asm, running);
+        }
+    }
+
+    fn extract(&self, asm: &mut Asm, codes: V, running: V) {
+        self.thresholds.as_ref().expect("taken by an extracting kernel").extract(asm, codes, running);
+    }
+}

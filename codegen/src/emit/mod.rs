@@ -1,0 +1,57 @@
+//! From a validated spec to machine code. One file per micro-kernel family, and one line in [`FAMILIES`].
+
+mod asm;
+mod avx2;
+mod avx512_vnni;
+mod avx_vnni;
+mod x86;
+
+use std::ops::Range;
+
+use crate::isa::Isa;
+use crate::spec::{KernelSpec, Unpack};
+
+/// What one ISA's micro-kernels are made with.
+#[derive(Debug)]
+pub struct Family {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Vector registers.
+    pub registers: usize,
+    /// Strategies that the family can emit, over both packings.
+    pub unpacks: &'static [Unpack],
+    /// Panels in a row block that suit the family's widest GEMV tile.
+    pub interleave: usize,
+    /// Vector registers that a spec of this family takes.
+    pub(crate) registers_needed: fn(&KernelSpec) -> usize,
+    /// Emits a validated spec; none for the portable family, which is compiled Rust.
+    pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
+}
+
+/// Every family, in the order of [`Isa::ALL`].
+pub static FAMILIES: [Family; 4] = [crate::portable::FAMILY, avx2::FAMILY, avx_vnni::FAMILY, avx512_vnni::FAMILY];
+
+/// The family of `isa`.
+pub fn family(isa: Isa) -> &'static Family {
+    &FAMILIES[isa as usize]
+}
+
+/// Machine code that has not been published yet.
+#[derive(Clone, Debug)]
+pub struct Emitted {
+    /// Position-independent code of `extern "sysv64" fn(*const KernelArgs)`.
+    pub code: Vec<u8>,
+    /// Offsets and what the code from there on does.
+    pub marks: Vec<(usize, String)>,
+    /// The unrolled loop over k, with its jump.
+    pub loop_body: Range<usize>,
+}
+
+/// Emits the code of `spec`, on whatever host.
+///
+/// # Errors
+/// Fails if the spec is not valid, and gives `None` for the portable family, which has no machine code of its own.
+pub fn emit(spec: &KernelSpec) -> Result<Option<Emitted>, crate::spec::SpecError> {
+    spec.validate()?;
+    Ok(family(spec.isa).emit.map(|emit| emit(spec)))
+}

@@ -1,0 +1,381 @@
+//! The frame that the x86-64 families share: addresses, the loop over k, and the epilogue.
+//!
+//! A turn of the loop goes step by step and, within a step, group by group. Of the two operand sets of a group,
+//! unpacked weights (one vector per part of a panel) and broadcast activations (one vector per token), the
+//! smaller is held in registers while the other passes through one.
+
+use std::mem::offset_of;
+use std::ops::Range;
+
+use super::Emitted;
+use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
+use crate::packing::BLOCK_BYTES;
+use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
+
+/// What an x86 family does its own way.
+pub(super) trait Dialect {
+    const WIDTH: Width;
+
+    /// Vector registers beside accumulators and operands.
+    fn constants(spec: &KernelSpec) -> usize;
+
+    /// Takes those registers and fills them.
+    fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self;
+
+    /// Adds the four-element dot products of `codes` (unsigned) and `acts` (signed) to `acc`.
+    fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V);
+
+    /// Called on the running bytes of five trits after they are loaded.
+    fn bias(&self, _asm: &mut Asm, _running: V) {}
+
+    /// codes = ⌊3·running / 256⌋, the trits that the next multiplication by three carries out.
+    fn extract(&self, asm: &mut Asm, codes: V, running: V);
+
+    /// Dot products per accumulator after which [`Dialect::fold`] must run.
+    fn fold_after(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Moves partial sums out of accumulators that would overflow.
+    fn fold(&self, _asm: &mut Asm, _accumulators: &[V]) {}
+
+    /// Brings the 32-bit sums into the accumulators after the loop.
+    fn unfold(&self, _asm: &mut Asm, _accumulators: &[V]) {}
+
+    /// Bytes of stack that `fold` uses.
+    fn frame_bytes(_spec: &KernelSpec) -> usize {
+        0
+    }
+}
+
+const WEIGHTS: Gpr = Gpr::Rsi;
+const STRIDE: Gpr = Gpr::Rdx;
+const STEPS: Gpr = Gpr::Rcx;
+const ARGS: Gpr = Gpr::Rdi;
+/// Each serves three tokens: base, base + stride, base + 2 · stride.
+const TOKEN_BASES: [Gpr; 5] = [Gpr::Rax, Gpr::R8, Gpr::R9, Gpr::R10, Gpr::R11];
+
+/// Vectors that hold the rows of a tile.
+fn vectors(spec: &KernelSpec, width: Width) -> usize {
+    spec.tile.panels() * BLOCK_BYTES / width.bytes()
+}
+
+/// Whether activations, not weights, are the operand set held in registers.
+fn holds_acts(spec: &KernelSpec, width: Width) -> bool {
+    spec.schedule.unpack == Unpack::Telescope || spec.tile.mr <= vectors(spec, width)
+}
+
+/// Registers of the operands: (weights, activations, running bytes).
+fn operands(spec: &KernelSpec, width: Width) -> (usize, usize, usize) {
+    let vectors = vectors(spec, width);
+    let (weights, acts) = if holds_acts(spec, width) { (1, spec.tile.mr) } else { (vectors, 1) };
+    let running = if spec.layout.packing.groups() == 5 { vectors } else { 0 };
+    (weights, acts, running)
+}
+
+/// Vector registers that `spec` takes.
+pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
+    let (weights, acts, running) = operands(spec, D::WIDTH);
+    let accumulators = vectors(spec, D::WIDTH) * spec.tile.mr * spec.schedule.unpack.accumulators();
+    accumulators + weights + acts + running + masks(spec.schedule.unpack).len() + D::constants(spec)
+}
+
+/// The byte masks that a 2-bit strategy keeps in registers.
+fn masks(unpack: Unpack) -> &'static [u8] {
+    match unpack {
+        Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
+        Unpack::Shift => &[0x03],
+        Unpack::Telescope | Unpack::Extract => &[],
+    }
+}
+
+/// Emits a validated spec.
+pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
+    let mut asm = Asm::new(D::WIDTH);
+    let mut kernel = Kernel::<D>::begin(spec, &mut asm);
+    let loop_body = kernel.loop_over_k(&mut asm);
+    kernel.reduce(&mut asm);
+    kernel.store(&mut asm);
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}
+
+struct Kernel<'a, D> {
+    spec: &'a KernelSpec,
+    dialect: D,
+    /// `[set][vector][token]`, flattened.
+    accumulators: Vec<V>,
+    weights: Vec<V>,
+    acts: Vec<V>,
+    running: Vec<V>,
+    masks: Vec<V>,
+}
+
+impl<'a, D: Dialect> Kernel<'a, D> {
+    fn begin(spec: &'a KernelSpec, asm: &mut Asm) -> Self {
+        asm.mark("constants, accumulators");
+        let frame = D::frame_bytes(spec);
+        if frame > 0 {
+            asm.open_frame(frame as i32);
+        }
+        let mut registers = Registers::new(D::WIDTH);
+        let unpack = spec.schedule.unpack;
+        let sets = unpack.accumulators();
+        let accumulators = registers.take_many(vectors(spec, D::WIDTH) * spec.tile.mr * sets);
+        let (weights, acts, running) = operands(spec, D::WIDTH);
+        let weights = registers.take_many(weights);
+        let acts = registers.take_many(acts);
+        let running = registers.take_many(running);
+        let masks = registers.take_many(masks(unpack).len());
+        let dialect = D::prepare(spec, asm, &mut registers);
+        debug_assert_eq!(registers.taken(), registers_needed::<D>(spec));
+        for (&register, &byte) in masks.iter().zip(self::masks(unpack)) {
+            asm.constant(register, u32::from_ne_bytes([byte; 4]));
+        }
+        for &acc in &accumulators {
+            asm.zero(acc);
+        }
+        Kernel { spec, dialect, accumulators, weights, acts, running, masks }
+    }
+
+    fn vectors(&self) -> usize {
+        vectors(self.spec, D::WIDTH)
+    }
+
+    fn acc(&self, set: usize, vector: usize, token: usize) -> V {
+        self.accumulators[(set * self.vectors() + vector) * self.spec.tile.mr + token]
+    }
+
+    /// Points the bases at the first token of every three, `first` being loaded from `args`.
+    fn point_at_tokens(&self, asm: &mut Asm, first: usize, stride: usize) {
+        asm.mov_load(TOKEN_BASES[0], Mem::at(ARGS, first as i32));
+        asm.mov_load(STRIDE, Mem::at(ARGS, stride as i32));
+        for pair in TOKEN_BASES[..self.spec.tile.mr.div_ceil(3)].windows(2) {
+            asm.lea_three_strides(pair[1], pair[0], STRIDE);
+        }
+    }
+
+    fn token(&self, token: usize, disp: usize) -> Mem {
+        Mem::strided(TOKEN_BASES[token / 3], STRIDE, token % 3, disp as i32)
+    }
+
+    fn loop_over_k(&self, asm: &mut Asm) -> Range<usize> {
+        asm.mark("addresses");
+        asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(KernelArgs, weights) as i32));
+        self.point_at_tokens(asm, offset_of!(KernelArgs, acts), offset_of!(KernelArgs, act_stride));
+        asm.mov_load(STEPS, Mem::at(ARGS, offset_of!(KernelArgs, steps) as i32));
+
+        let (ku, step) = (self.spec.tile.ku, self.spec.layout.packing.step());
+        let (unrolled, rest, single, done) =
+            (asm.new_label(), asm.new_label(), asm.new_label(), asm.new_label());
+        if ku > 1 {
+            asm.sub_imm(STEPS, ku as i32);
+            asm.jb(rest);
+        }
+        asm.bind(unrolled);
+        asm.mark(format!("loop: {ku} step(s) of {step} k"));
+        let start = asm.offset();
+        self.steps(asm, ku);
+        asm.sub_imm(STEPS, ku as i32);
+        if ku == 1 {
+            asm.jnz(unrolled);
+            return start..asm.offset();
+        }
+        asm.jae(unrolled);
+        let body = start..asm.offset();
+        asm.mark("remaining steps");
+        asm.bind(rest);
+        asm.add_imm(STEPS, ku as i32);
+        asm.jz(done);
+        asm.bind(single);
+        self.steps(asm, 1);
+        asm.sub_imm(STEPS, 1);
+        asm.jnz(single);
+        asm.bind(done);
+        body
+    }
+
+    fn steps(&self, asm: &mut Asm, count: usize) {
+        let Self { spec, dialect, .. } = self;
+        let groups = spec.layout.packing.groups();
+        let fold_steps = dialect.fold_after() / groups;
+        for step in 0..count {
+            self.prefetch(asm, step);
+            match spec.schedule.unpack {
+                Unpack::Telescope => self.telescoped_step(asm, step),
+                Unpack::Planes | Unpack::Shift | Unpack::Extract => self.unpacked_step(asm, step),
+            }
+            if (step + 1) % fold_steps == 0 && step + 1 < count {
+                dialect.fold(asm, &self.accumulators);
+            }
+        }
+        dialect.fold(asm, &self.accumulators);
+        asm.add_imm(WEIGHTS, (count * spec.layout.interleave * BLOCK_BYTES) as i32);
+        for &base in &TOKEN_BASES[..spec.tile.mr.div_ceil(3)] {
+            asm.add_imm(base, (count * spec.layout.packing.step()) as i32);
+        }
+    }
+
+    fn weight(&self, step: usize, vector: usize) -> Mem {
+        let disp = step * self.spec.layout.interleave * BLOCK_BYTES + vector * D::WIDTH.bytes();
+        Mem::at(WEIGHTS, disp as i32)
+    }
+
+    fn prefetch(&self, asm: &mut Asm, step: usize) {
+        let distance = self.spec.schedule.prefetch;
+        if distance > 0 {
+            for panel in 0..self.spec.tile.panels() {
+                let disp = (step * self.spec.layout.interleave + panel) * BLOCK_BYTES + distance;
+                asm.prefetcht0(Mem::at(WEIGHTS, disp as i32));
+            }
+        }
+    }
+
+    fn broadcast(&self, asm: &mut Asm, register: V, step: usize, group: usize, token: usize) {
+        asm.broadcast(register, self.token(token, step * self.spec.layout.packing.step() + 4 * group));
+    }
+
+    /// Loads the running bytes of a step of five trits.
+    fn load_running(&self, asm: &mut Asm, step: usize) {
+        for (vector, &running) in self.running.iter().enumerate() {
+            asm.load(running, self.weight(step, vector));
+            self.dialect.bias(asm, running);
+        }
+    }
+
+    /// One accumulator per code, in one set per plane or in one set for all.
+    fn unpacked_step(&self, asm: &mut Asm, step: usize) {
+        let mr = self.spec.tile.mr;
+        self.load_running(asm, step);
+        for group in 0..self.spec.layout.packing.groups() {
+            let set = if self.spec.schedule.unpack == Unpack::Planes { group } else { 0 };
+            if holds_acts(self.spec, D::WIDTH) {
+                for token in 0..mr {
+                    self.broadcast(asm, self.acts[token], step, group, token);
+                }
+                for vector in 0..self.vectors() {
+                    self.unpack(asm, self.weights[0], step, group, vector);
+                    for token in 0..mr {
+                        self.dialect.dot(asm, self.acc(set, vector, token), self.weights[0], self.acts[token]);
+                    }
+                }
+            } else {
+                for vector in 0..self.vectors() {
+                    self.unpack(asm, self.weights[vector], step, group, vector);
+                }
+                for token in 0..mr {
+                    self.broadcast(asm, self.acts[0], step, group, token);
+                    for vector in 0..self.vectors() {
+                        self.dialect.dot(asm, self.acc(set, vector, token), self.weights[vector], self.acts[0]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the codes of one group into `codes`.
+    fn unpack(&self, asm: &mut Asm, codes: V, step: usize, group: usize, vector: usize) {
+        let at = self.weight(step, vector);
+        match self.spec.schedule.unpack {
+            Unpack::Planes => asm.vand_load(codes, self.masks[group], at),
+            Unpack::Shift if group == 0 => asm.vand_load(codes, self.masks[0], at),
+            Unpack::Shift => {
+                asm.vpsrld_load(codes, at, 2 * group as u8);
+                asm.vand(codes, codes, self.masks[0]);
+            }
+            Unpack::Extract => {
+                let running = self.running[vector];
+                if group > 0 {
+                    triple(asm, running, codes);
+                }
+                self.dialect.extract(asm, codes, running);
+            }
+            Unpack::Telescope => unreachable!("telescoping extracts no codes"),
+        }
+    }
+
+    /// A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ, where fᵢ₊₁ = 3·fᵢ mod 256.
+    fn telescoped_step(&self, asm: &mut Asm, step: usize) {
+        self.load_running(asm, step);
+        for group in 0..self.spec.layout.packing.groups() {
+            for (token, &acts) in self.acts.iter().enumerate() {
+                self.broadcast(asm, acts, step, group, token);
+            }
+            for (vector, &running) in self.running.iter().enumerate() {
+                for (token, &acts) in self.acts.iter().enumerate() {
+                    self.dialect.dot(asm, self.acc(0, vector, token), running, acts);
+                }
+                triple(asm, running, self.weights[0]);
+                for (token, &acts) in self.acts.iter().enumerate() {
+                    self.dialect.dot(asm, self.acc(1, vector, token), running, acts);
+                }
+            }
+        }
+    }
+
+    /// Leaves Σ code·a in accumulator set 0.
+    fn reduce(&mut self, asm: &mut Asm) {
+        asm.mark("accumulators to sums");
+        self.dialect.unfold(asm, &self.accumulators);
+        for vector in 0..self.vectors() {
+            for token in 0..self.spec.tile.mr {
+                let sum = self.acc(0, vector, token);
+                match self.spec.schedule.unpack {
+                    Unpack::Shift | Unpack::Extract => {}
+                    Unpack::Planes => {
+                        for plane in 1..4 {
+                            let part = self.acc(plane, vector, token);
+                            asm.vpsrad(part, part, 2 * plane as u8);
+                            asm.vpaddd(sum, sum, part);
+                        }
+                    }
+                    Unpack::Telescope => {
+                        let next = self.acc(1, vector, token);
+                        asm.vpsubd(next, sum, next);
+                        asm.vpaddd(sum, sum, sum);
+                        asm.vpaddd(sum, sum, next);
+                        asm.vpsrad(sum, sum, 8);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes Σ a off for the codes' zero-point, scales if asked to, and stores.
+    fn store(&self, asm: &mut Asm) {
+        let (sums, factors) = (WEIGHTS, STEPS);
+        asm.mark(match self.spec.epilogue {
+            Epilogue::I32 => "zero-point, store",
+            Epilogue::F32 => "zero-point, convert, scale, store",
+        });
+        asm.mov_load(sums, Mem::at(ARGS, offset_of!(KernelArgs, sums) as i32));
+        asm.mov_load(factors, Mem::at(ARGS, offset_of!(KernelArgs, factors) as i32));
+        self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
+        let (zero_point, factor) = (self.weights[0], self.acts[0]);
+        for token in 0..self.spec.tile.mr {
+            asm.broadcast(zero_point, Mem::at(sums, 4 * token as i32));
+            if self.spec.epilogue == Epilogue::F32 {
+                asm.broadcast(factor, Mem::at(factors, 4 * token as i32));
+            }
+            for vector in 0..self.vectors() {
+                let sum = self.acc(0, vector, token);
+                asm.vpsubd(sum, sum, zero_point);
+                if self.spec.epilogue == Epilogue::F32 {
+                    asm.vcvtdq2ps(sum, sum);
+                    asm.vmulps(sum, sum, factor);
+                }
+                asm.store(self.token(token, vector * D::WIDTH.bytes()), sum);
+            }
+        }
+        if D::frame_bytes(self.spec) > 0 {
+            asm.close_frame();
+        }
+        asm.ret();
+    }
+}
+
+/// running = 3 · running mod 256, by way of `scratch`.
+fn triple(asm: &mut Asm, running: V, scratch: V) {
+    asm.vpaddb(scratch, running, running);
+    asm.vpaddb(running, running, scratch);
+}

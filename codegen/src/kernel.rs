@@ -1,0 +1,148 @@
+//! Micro-kernels that are ready to run.
+
+use std::io;
+
+use crate::activations::Activations;
+use crate::columns::{Element, TileMut};
+use crate::cpu::Cpu;
+use crate::emit;
+use crate::exec::ExecutableMemory;
+use crate::isa::Isa;
+use crate::packing::PackedMatrix;
+use crate::portable;
+use crate::spec::{KernelArgs, KernelSpec, SpecError, Tile};
+
+/// Why a spec cannot become a micro-kernel here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// The spec names no kernel.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The CPU lacks the instruction set.
+    #[error("this CPU cannot run {isa} kernels (it can run {})", available.iter().map(|i| i.name()).collect::<Vec<_>>().join(", "))]
+    Cpu {
+        /// What was asked for.
+        isa: Isa,
+        /// What the CPU has.
+        available: Vec<Isa>,
+    },
+    /// The system gave no executable memory.
+    #[error("the system refused executable memory: {0}")]
+    ExecutableMemory(#[from] io::Error),
+}
+
+enum Code {
+    Machine(ExecutableMemory),
+    Portable,
+}
+
+/// Published code and its spec. Having one proves that the CPU can run it.
+pub struct MicroKernel {
+    spec: KernelSpec,
+    code: Code,
+}
+
+impl std::fmt::Debug for MicroKernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MicroKernel({})", self.spec)
+    }
+}
+
+impl MicroKernel {
+    /// Emits and publishes the kernel of `spec`.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    pub fn new(spec: KernelSpec) -> Result<Self, KernelError> {
+        let emitted = emit::emit(&spec)?;
+        let cpu = Cpu::host();
+        if !cpu.supports(spec.isa) {
+            return Err(KernelError::Cpu { isa: spec.isa, available: cpu.isas() });
+        }
+        let code = match emitted {
+            Some(emitted) => Code::Machine(ExecutableMemory::publish(&emitted.code)?),
+            None => Code::Portable,
+        };
+        Ok(MicroKernel { spec, code })
+    }
+
+    /// What the kernel is.
+    pub fn spec(&self) -> &KernelSpec {
+        &self.spec
+    }
+
+    /// The machine code where it lies; none for the portable family.
+    pub fn code(&self) -> Option<&[u8]> {
+        match &self.code {
+            Code::Machine(memory) => Some(memory.code()),
+            Code::Portable => None,
+        }
+    }
+
+    /// Computes the tile of rows from `panel` on and tokens from `token` on.
+    ///
+    /// # Panics
+    /// If the operands do not have the spec's layout and epilogue, or do not hold the whole tile.
+    pub(crate) fn run<T: Element>(
+        &self,
+        weights: &PackedMatrix,
+        panel: usize,
+        acts: &Activations,
+        token: usize,
+        mut out: TileMut<'_, T>,
+    ) {
+        let KernelSpec { layout, tile, epilogue, .. } = self.spec;
+        assert_eq!(weights.layout(), layout, "the weights are packed for another kernel");
+        assert_eq!(weights.k(), acts.k(), "weights and activations differ in k");
+        assert_eq!(T::EPILOGUE, epilogue, "the kernel stores another type");
+        assert!(panel.is_multiple_of(tile.panels()) && panel + tile.panels() <= weights.panels());
+        assert!(token + tile.mr <= acts.tokens());
+        assert!(acts.stride() >= weights.steps() * layout.packing.step());
+        assert_eq!((out.tokens(), out.columns()), (tile.mr, tile.nr));
+        let mut factors = [0.0; Tile::MAX_MR];
+        for (factor, of_token) in factors.iter_mut().zip(&acts.factors()[token..][..tile.mr]) {
+            *factor = weights.scale() * of_token;
+        }
+        let Code::Machine(memory) = &self.code else {
+            return portable::run(weights, panel, tile.panels(), acts, token, &factors, &mut out);
+        };
+        let args = KernelArgs {
+            weights: weights.block(panel, 0).0.as_ptr(),
+            acts: acts.row(token).as_ptr(),
+            act_stride: acts.stride(),
+            steps: weights.steps(),
+            sums: acts.sums()[token..].as_ptr(),
+            factors: factors.as_ptr(),
+            out: out.as_mut_ptr().cast(),
+            out_stride: out.stride_bytes(),
+        };
+        // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
+        // spec's view of the operands: the tile's panels lie in one row block, whose `steps` × `interleave` blocks
+        // follow `weights`; `mr` rows of at least `steps` whole steps and their sums follow the token's; there are
+        // `mr` factors; and `out` is an exclusively borrowed region of mr × nr elements. Prefetches past the end do not fault.
+        unsafe { call(memory, &args) }
+    }
+}
+
+/// Calls published code with the kernels' calling convention.
+///
+/// # Safety
+/// `memory` must hold code of a [`KernelSpec`] that this CPU can run, and `args` must satisfy it.
+#[cfg(target_arch = "x86_64")]
+unsafe fn call(memory: &ExecutableMemory, args: &KernelArgs) {
+    type Entry = unsafe extern "sysv64" fn(*const KernelArgs);
+    // SAFETY: an emitted kernel is such a function.
+    let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.code().as_ptr()) };
+    // SAFETY: the caller's promise.
+    unsafe { entry(args) }
+}
+
+/// No family emits code that this architecture's [`Cpu`] supports.
+///
+/// # Safety
+/// Never called.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn call(_: &ExecutableMemory, _: &KernelArgs) {
+    unreachable!("no machine code is published on this architecture")
+}

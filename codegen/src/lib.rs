@@ -1,0 +1,34 @@
+//! From a [`KernelSpec`] to a callable micro-kernel for the CPU at hand.
+//!
+//! Knows no model, token sequence, thread or file. The way through: a [`Cpu`] says which [`Isa`]s run;
+//! [`PackedMatrix`] brings ternary weights into a [`Layout`]; [`emit`] assembles a spec's code; [`KernelCache`]
+//! publishes it once; [`Gemm`] walks the tiles of a product and calls it.
+
+pub mod activations;
+pub mod cache;
+pub mod columns;
+pub mod cpu;
+pub mod emit;
+pub mod exec;
+pub mod gemm;
+pub mod isa;
+pub mod kernel;
+pub mod listing;
+pub mod packing;
+mod portable;
+pub mod profile;
+pub mod spec;
+pub mod verify;
+
+pub use activations::Activations;
+pub use cache::KernelCache;
+pub use columns::{ColumnsMut, Element};
+pub use cpu::Cpu;
+pub use emit::{FAMILIES, Family};
+pub use gemm::Gemm;
+pub use isa::Isa;
+pub use kernel::{KernelError, MicroKernel};
+pub use listing::Listing;
+pub use packing::{Layout, PackedMatrix, Packing};
+pub use profile::{Profiler, ProfilerOptions};
+pub use spec::{Epilogue, KernelSpec, Schedule, SpecError, Tile, Unpack};

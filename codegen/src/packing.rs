@@ -1,0 +1,335 @@
+//! Weight layouts: how ternary codes become the bytes a micro-kernel streams.
+//!
+//! Every layout is made of 64-byte *blocks*. A block holds the codes of one [panel](PANEL_ROWS) of 16
+//! consecutive rows and of one *step* of consecutive k. Its dword `r` belongs to row `r` of the panel, and
+//! byte `j` of that dword holds the codes of k = 4·g + j for the step's groups g = 0, 1, …: the four bytes of
+//! a dword meet four consecutive activations in a dot-product instruction, one group at a time.
+//!
+//! `interleave` panels form a *row block*. The blocks of a row block lie step by step, panel by panel, so
+//! that a kernel that computes the whole row block reads one contiguous stream.
+//!
+//! Rows are padded to whole row blocks and k to whole steps with weight 0.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Rows in a panel: the dword lanes of a 512-bit vector. Narrower ISAs read a block in parts.
+pub const PANEL_ROWS: usize = 16;
+
+/// Bytes in a block.
+pub const BLOCK_BYTES: usize = 64;
+
+/// The largest k for which every packing's 32-bit accumulators are exact.
+///
+/// The carry-telescoped sum is 256·Σ code·a before its final shift; with codes up to 2 and activations down to
+/// -128 it stays within i32 for k ≤ 32 767.
+pub const MAX_K: usize = 32_767;
+
+/// How the codes w + 1 ∈ {0, 1, 2} are put into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packing {
+    /// Four codes in a byte, group g at bits 2g and 2g + 1.
+    Bits2,
+    /// Five codes in a byte: v = Σ code_g · 3^(4-g), stored as ⌈256·v / 243⌉, so that repeated multiplication by
+    /// three modulo 256 carries out one code after another.
+    Trits5,
+}
+
+impl Packing {
+    /// Every packing.
+    pub const ALL: [Packing; 2] = [Packing::Bits2, Packing::Trits5];
+
+    /// Groups of four k in a step, which is the number of codes in a byte.
+    pub const fn groups(self) -> usize {
+        match self {
+            Packing::Bits2 => 4,
+            Packing::Trits5 => 5,
+        }
+    }
+
+    /// Consecutive k in a step.
+    pub const fn step(self) -> usize {
+        4 * self.groups()
+    }
+
+    /// Name in specs and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Packing::Bits2 => "2bit",
+            Packing::Trits5 => "1.6bit",
+        }
+    }
+
+    fn encode(self, codes: impl Iterator<Item = u8>) -> u8 {
+        match self {
+            Packing::Bits2 => codes.enumerate().fold(0, |byte, (g, code)| byte | code << (2 * g)),
+            Packing::Trits5 => {
+                let v = codes.fold(0u32, |v, code| 3 * v + u32::from(code));
+                (256 * v).div_ceil(243) as u8
+            }
+        }
+    }
+
+    /// The code of group `group` in `byte`.
+    pub(crate) fn decode(self, byte: u8, group: usize) -> u8 {
+        match self {
+            Packing::Bits2 => byte >> (2 * group) & 3,
+            Packing::Trits5 => {
+                let f = (0..group).fold(byte, |f, _| f.wrapping_mul(3));
+                ((u16::from(f) * 3) >> 8) as u8
+            }
+        }
+    }
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that is no [`Packing`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown packing {0:?}: expected 2bit or 1.6bit")]
+pub struct UnknownPacking(pub String);
+
+impl FromStr for Packing {
+    type Err = UnknownPacking;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPacking> {
+        Packing::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownPacking(name.to_owned()))
+    }
+}
+
+/// A packing and the number of panels in a row block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout {
+    /// How codes are put into bytes.
+    pub packing: Packing,
+    /// Panels in a row block: one of [`Layout::INTERLEAVES`].
+    pub interleave: usize,
+}
+
+impl Layout {
+    /// The row-block sizes, in panels, that kernels are written for.
+    pub const INTERLEAVES: [usize; 4] = [1, 2, 4, 8];
+
+    /// Rows in a row block.
+    pub const fn block_rows(self) -> usize {
+        self.interleave * PANEL_ROWS
+    }
+
+    /// Steps that cover `k`.
+    pub const fn steps(self, k: usize) -> usize {
+        k.div_ceil(self.packing.step())
+    }
+
+    /// Row blocks that cover `n` rows.
+    pub const fn row_blocks(self, n: usize) -> usize {
+        n.div_ceil(self.block_rows())
+    }
+
+    /// Index of the block of `panel` (of the whole matrix) at `step`.
+    pub(crate) const fn block_index(self, panel: usize, step: usize, steps: usize) -> usize {
+        (panel / self.interleave * steps + step) * self.interleave + panel % self.interleave
+    }
+}
+
+/// Packed bytes of one panel and one step, aligned as vector loads like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Block(pub [u8; BLOCK_BYTES]);
+
+/// Why weights cannot be packed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackError {
+    /// The slice is not n × k.
+    #[error("{found} weights given for a {n} x {k} matrix")]
+    Length {
+        /// Rows.
+        n: usize,
+        /// Columns.
+        k: usize,
+        /// Length of the slice.
+        found: usize,
+    },
+    /// An empty matrix, or one wider than [`MAX_K`].
+    #[error("cannot pack a {n} x {k} matrix: n must be at least 1 and k between 1 and {MAX_K}")]
+    Shape {
+        /// Rows.
+        n: usize,
+        /// Columns.
+        k: usize,
+    },
+    /// A weight other than -1, 0, 1.
+    #[error("weight {value} at row {row}, column {column} is not ternary")]
+    NotTernary {
+        /// Row of the weight.
+        row: usize,
+        /// Column of the weight.
+        column: usize,
+        /// Its value.
+        value: i8,
+    },
+    /// An interleave outside [`Layout::INTERLEAVES`].
+    #[error("{0} panels in a row block: expected 1, 2, 4 or 8")]
+    Interleave(usize),
+}
+
+/// A ternary matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix {
+    layout: Layout,
+    n: usize,
+    k: usize,
+    scale: f32,
+    blocks: Vec<Block>,
+}
+
+impl PackedMatrix {
+    /// Packs row-major `weights` (n × k, each -1, 0 or +1) with scale 1.
+    ///
+    /// # Errors
+    /// See [`PackError`].
+    pub fn pack(layout: Layout, n: usize, k: usize, weights: &[i8]) -> Result<Self, PackError> {
+        if !Layout::INTERLEAVES.contains(&layout.interleave) {
+            return Err(PackError::Interleave(layout.interleave));
+        }
+        if n == 0 || k == 0 || k > MAX_K {
+            return Err(PackError::Shape { n, k });
+        }
+        if n.checked_mul(k) != Some(weights.len()) {
+            return Err(PackError::Length { n, k, found: weights.len() });
+        }
+        if let Some(at) = weights.iter().position(|w| !(-1..=1).contains(w)) {
+            return Err(PackError::NotTernary { row: at / k, column: at % k, value: weights[at] });
+        }
+        let code = |row: usize, column: usize| {
+            if row < n && column < k { (weights[row * k + column] + 1) as u8 } else { 1 }
+        };
+        let (packing, step, steps) = (layout.packing, layout.packing.step(), layout.steps(k));
+        let mut blocks = Vec::with_capacity(layout.row_blocks(n) * steps * layout.interleave);
+        for row_block in 0..layout.row_blocks(n) {
+            for s in 0..steps {
+                for p in 0..layout.interleave {
+                    let row = (row_block * layout.interleave + p) * PANEL_ROWS;
+                    blocks.push(Block(std::array::from_fn(|byte| {
+                        let column = s * step + byte % 4;
+                        packing
+                            .encode((0..packing.groups()).map(|g| code(row + byte / 4, column + 4 * g)))
+                    })));
+                }
+            }
+        }
+        Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
+    }
+
+    /// The same matrix with its products multiplied by `scale`.
+    pub fn with_scale(self, scale: f32) -> Self {
+        PackedMatrix { scale, ..self }
+    }
+
+    /// The row-major weights, n × k.
+    pub fn unpack(&self) -> Vec<i8> {
+        let (packing, step) = (self.layout.packing, self.layout.packing.step());
+        let at = |row: usize, column: usize| {
+            let block = self.block(row / PANEL_ROWS, column / step);
+            let within = column % step;
+            packing.decode(block.0[row % PANEL_ROWS * 4 + within % 4], within / 4) as i8 - 1
+        };
+        (0..self.n).flat_map(|row| (0..self.k).map(move |column| at(row, column))).collect()
+    }
+
+    /// Layout of the bytes.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Rows: output features.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns: input features.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// What f32 epilogues multiply with, beside the token's factor.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Steps along k.
+    pub fn steps(&self) -> usize {
+        self.layout.steps(self.k)
+    }
+
+    /// Size of the packed form.
+    pub fn bytes(&self) -> usize {
+        self.blocks.len() * BLOCK_BYTES
+    }
+
+    /// The block of `panel` at `step`.
+    pub(crate) fn block(&self, panel: usize, step: usize) -> &Block {
+        &self.blocks[self.layout.block_index(panel, step, self.steps())]
+    }
+
+    /// Panels that the padded matrix holds.
+    pub(crate) fn panels(&self) -> usize {
+        self.layout.row_blocks(self.n) * self.layout.interleave
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layouts() -> impl Iterator<Item = Layout> {
+        Packing::ALL.into_iter().flat_map(|packing| {
+            Layout::INTERLEAVES.into_iter().map(move |interleave| Layout { packing, interleave })
+        })
+    }
+
+    #[test]
+    fn five_trits_survive_their_byte() {
+        for v in 0..243u32 {
+            let digits: Vec<u8> = (0..5).map(|g| (v / 3u32.pow(4 - g) % 3) as u8).collect();
+            let byte = Packing::Trits5.encode(digits.iter().copied());
+            let back: Vec<u8> = (0..5).map(|g| Packing::Trits5.decode(byte, g)).collect();
+            assert_eq!(back, digits, "v = {v}");
+        }
+    }
+
+    #[test]
+    fn unpack_inverts_pack() {
+        for layout in layouts() {
+            for (n, k) in [(1, 1), (3, 17), (16, 20), (17, 16), (130, 83)] {
+                let weights: Vec<i8> = (0..n * k).map(|i| (i * i % 7 % 3) as i8 - 1).collect();
+                let packed = PackedMatrix::pack(layout, n, k, &weights).unwrap();
+                assert_eq!(packed.unpack(), weights, "{layout:?} {n}x{k}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_block() {
+        // Row 0 holds -1 at k = 0 and +1 at k = 4; all else is 0, which is code 1.
+        let mut weights = [0i8; 16];
+        (weights[0], weights[4]) = (-1, 1);
+        let layout = Layout { packing: Packing::Bits2, interleave: 1 };
+        let packed = PackedMatrix::pack(layout, 1, 16, &weights).unwrap();
+        assert_eq!(packed.bytes(), 64);
+        assert_eq!(packed.block(0, 0).0[..5], [0b01_01_10_00, 0x55, 0x55, 0x55, 0x55]);
+    }
+
+    #[test]
+    fn bad_weights_are_refused() {
+        let layout = Layout { packing: Packing::Bits2, interleave: 1 };
+        let pack = |n, k, w: &[i8]| PackedMatrix::pack(layout, n, k, w).unwrap_err();
+        assert_eq!(pack(1, 3, &[0, 0, 2]), PackError::NotTernary { row: 0, column: 2, value: 2 });
+        assert_eq!(pack(2, 2, &[0; 3]), PackError::Length { n: 2, k: 2, found: 3 });
+        assert_eq!(pack(0, 2, &[]), PackError::Shape { n: 0, k: 2 });
+        assert_eq!(pack(1, MAX_K + 1, &[]), PackError::Shape { n: 1, k: MAX_K + 1 });
+    }
+}

@@ -1,0 +1,96 @@
+//! jitdump, version 1: tools/perf/Documentation/jitdump-specification.txt of Linux. Numbers are in native order.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::{Mmap, MmapOptions};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Output, named};
+
+/// "JiTD", in a file of the reader's byte order.
+const MAGIC: u32 = 0x4A69_5444;
+const VERSION: u32 = 1;
+const HEADER_BYTES: u32 = 40;
+/// A record that names code and holds its bytes.
+const CODE_LOAD: u32 = 0;
+/// A code-load record's fields before name and code.
+const CODE_LOAD_BYTES: usize = 56;
+
+#[cfg(target_arch = "x86_64")]
+const ELF_MACHINE: u32 = 62;
+#[cfg(target_arch = "aarch64")]
+const ELF_MACHINE: u32 = 183;
+/// Nothing is published on other architectures.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const ELF_MACHINE: u32 = 0;
+
+/// A dump that is being written.
+#[derive(Debug)]
+pub(super) struct JitDump {
+    output: Output,
+    /// Records so far; `perf` tells kernels at a reused address apart by it.
+    index: u64,
+    /// `perf record` notices the dump by this mapping; nobody reads it.
+    _marker: Mmap,
+}
+
+impl JitDump {
+    /// Begins `jit-PID.dump` in `directory`.
+    pub(super) fn create(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(format!("jit-{}.dump", std::process::id()));
+        Self::begin(&path).map_err(|error| named(&path, error))
+    }
+
+    fn begin(path: &Path) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut output = Output { file, path: path.to_owned() };
+        output.append(&header())?;
+        // SAFETY: the bytes are never read or run through the mapping, so it does not matter who writes the file.
+        let marker = unsafe { MmapOptions::new().len(HEADER_BYTES as usize).map_exec(&output.file)? };
+        Ok(JitDump { output, index: 0, _marker: marker })
+    }
+
+    pub(super) fn append(&mut self, name: &str, code: &[u8]) -> io::Result<()> {
+        self.output.append(&code_load(name, code, self.index))?;
+        self.index += 1;
+        Ok(())
+    }
+}
+
+fn header() -> Vec<u8> {
+    let mut header = Vec::new();
+    for field in [MAGIC, VERSION, HEADER_BYTES, ELF_MACHINE, 0, std::process::id()] {
+        header.extend(field.to_ne_bytes());
+    }
+    let flags = 0u64;
+    header.extend(timestamp().to_ne_bytes());
+    header.extend(flags.to_ne_bytes());
+    header
+}
+
+fn code_load(name: &str, code: &[u8], index: u64) -> Vec<u8> {
+    let bytes = CODE_LOAD_BYTES + name.len() + 1 + code.len();
+    let address = code.as_ptr().addr() as u64;
+    let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    let mut record = Vec::with_capacity(bytes);
+    record.extend(CODE_LOAD.to_ne_bytes());
+    record.extend((bytes as u32).to_ne_bytes());
+    record.extend(timestamp().to_ne_bytes());
+    record.extend(std::process::id().to_ne_bytes());
+    record.extend(thread.to_ne_bytes());
+    for field in [address, address, code.len() as u64, index] {
+        record.extend(field.to_ne_bytes());
+    }
+    record.extend(name.as_bytes());
+    record.push(0);
+    record.extend(code);
+    record
+}
+
+/// Nanoseconds of the clock that `perf record -k mono` uses.
+fn timestamp() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,321 @@
+//! What a micro-kernel is: the key of every cache, the symbol in a profile, the name in a listing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::emit;
+use crate::isa::Isa;
+use crate::packing::{Layout, PANEL_ROWS, Packing};
+
+/// The register block: m tokens × n weight rows, and the steps of k in one turn of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tile {
+    /// Tokens, 1 to [`Tile::MAX_MR`].
+    pub mr: usize,
+    /// Weight rows, a multiple of [`PANEL_ROWS`] that divides the layout's row block.
+    pub nr: usize,
+    /// Steps in one turn of the k loop, 1 to [`Tile::MAX_KU`].
+    pub ku: usize,
+}
+
+impl Tile {
+    /// The most tokens that the kernels' address registers can follow.
+    pub const MAX_MR: usize = 15;
+    /// The most rows: the widest row block.
+    pub const MAX_NR: usize = 8 * PANEL_ROWS;
+    /// The longest unrolling.
+    pub const MAX_KU: usize = 16;
+
+    /// Panels of weight rows.
+    pub const fn panels(self) -> usize {
+        self.nr / PANEL_ROWS
+    }
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m{}n{}u{}", self.mr, self.nr, self.ku)
+    }
+}
+
+impl FromStr for Tile {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let bad = || SpecError::Syntax { part: "tile", text: text.to_owned(), expected: "m1n64u2" };
+        let (mr, rest) = text.strip_prefix('m').and_then(|t| t.split_once('n')).ok_or_else(bad)?;
+        let (nr, ku) = rest.split_once('u').unwrap_or((rest, "1"));
+        let number = |t: &str| t.parse().map_err(|_| bad());
+        Ok(Tile { mr: number(mr)?, nr: number(nr)?, ku: number(ku)? })
+    }
+}
+
+/// How packed bytes become operands of the dot product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unpack {
+    /// 2-bit: mask each plane in place and give it an accumulator of its own, shifted down once after the loop.
+    Planes,
+    /// 2-bit: shift each plane down and mask it, for one accumulator.
+    Shift,
+    /// 1.6-bit: no extraction. Two accumulators of the running bytes, whose difference telescopes to the sum.
+    Telescope,
+    /// 1.6-bit: extract each trit by comparing the running byte with 86 and 171.
+    Extract,
+}
+
+impl Unpack {
+    /// Every strategy.
+    pub const ALL: [Unpack; 4] = [Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract];
+
+    /// The packing that the strategy reads.
+    pub const fn packing(self) -> Packing {
+        match self {
+            Unpack::Planes | Unpack::Shift => Packing::Bits2,
+            Unpack::Telescope | Unpack::Extract => Packing::Trits5,
+        }
+    }
+
+    /// Accumulators per vector of rows and token.
+    pub const fn accumulators(self) -> usize {
+        match self {
+            Unpack::Planes => 4,
+            Unpack::Telescope => 2,
+            Unpack::Shift | Unpack::Extract => 1,
+        }
+    }
+
+    /// Name in specs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unpack::Planes => "planes",
+            Unpack::Shift => "shift",
+            Unpack::Telescope => "telescope",
+            Unpack::Extract => "extract",
+        }
+    }
+}
+
+impl fmt::Display for Unpack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What may be tuned beside the tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Schedule {
+    /// How bytes become operands.
+    pub unpack: Unpack,
+    /// Bytes between a weight load and the software prefetch issued with it; 0 for none.
+    pub prefetch: usize,
+}
+
+impl Schedule {
+    /// The longest prefetch distance.
+    pub const MAX_PREFETCH: usize = 1 << 16;
+}
+
+/// What becomes of the integer dot products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Epilogue {
+    /// Σ w·a, as i32.
+    I32,
+    /// (Σ w·a as f32) · (scale of the matrix · factor of the token): one conversion, two multiplications.
+    F32,
+}
+
+impl Epilogue {
+    /// Both.
+    pub const ALL: [Epilogue; 2] = [Epilogue::I32, Epilogue::F32];
+
+    /// Name in specs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Epilogue::I32 => "i32",
+            Epilogue::F32 => "f32",
+        }
+    }
+}
+
+/// Everything that determines a micro-kernel's code.
+///
+/// Written as `isa/packing/xINTERLEAVE/TILE/unpack/pPREFETCH/epilogue`, for example
+/// `avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KernelSpec {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Layout of the weights it reads.
+    pub layout: Layout,
+    /// Register block.
+    pub tile: Tile,
+    /// Unpacking and prefetch.
+    pub schedule: Schedule,
+    /// What is stored.
+    pub epilogue: Epilogue,
+}
+
+/// Why a spec names no kernel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// A part of the text cannot be read.
+    #[error("kernel spec: {part} {text:?} cannot be read, expected for example {expected}")]
+    Syntax {
+        /// Part of the spec.
+        part: &'static str,
+        /// What was found.
+        text: String,
+        /// An example of the right form.
+        expected: &'static str,
+    },
+    /// A number outside its range.
+    #[error("kernel spec: {part} is {found}, allowed are {allowed}")]
+    Range {
+        /// Part of the spec.
+        part: &'static str,
+        /// What was found.
+        found: usize,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The tile's rows do not divide the row block.
+    #[error("kernel spec: {nr} rows do not divide the layout's row block of {block_rows} rows")]
+    Rows {
+        /// Rows of the tile.
+        nr: usize,
+        /// Rows of a row block.
+        block_rows: usize,
+    },
+    /// The strategy is for another packing, or the family does not have it.
+    #[error("kernel spec: {isa} kernels cannot read {packing} weights with strategy {unpack}")]
+    Strategy {
+        /// Instruction set.
+        isa: Isa,
+        /// Packing of the layout.
+        packing: Packing,
+        /// Strategy asked for.
+        unpack: Unpack,
+    },
+    /// The tile does not fit the register file.
+    #[error("kernel spec: tile {tile} needs {needed} vector registers, {isa} has {available}")]
+    Registers {
+        /// Instruction set.
+        isa: Isa,
+        /// The tile.
+        tile: Tile,
+        /// Registers that it takes.
+        needed: usize,
+        /// Registers that there are.
+        available: usize,
+    },
+}
+
+impl KernelSpec {
+    /// Whether a kernel can be emitted for the spec, on whatever host.
+    ///
+    /// # Errors
+    /// See [`SpecError`].
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let Tile { mr, nr, ku } = self.tile;
+        let range = |ok: bool, part, found, allowed| {
+            if ok { Ok(()) } else { Err(SpecError::Range { part, found, allowed }) }
+        };
+        let interleave = self.layout.interleave;
+        range(Layout::INTERLEAVES.contains(&interleave), "interleave", interleave, "1, 2, 4, 8")?;
+        range((1..=Tile::MAX_MR).contains(&mr), "tokens (m)", mr, "1 to 15")?;
+        range(nr > 0 && nr.is_multiple_of(PANEL_ROWS), "rows (n)", nr, "multiples of 16")?;
+        range((1..=Tile::MAX_KU).contains(&ku), "unroll (u)", ku, "1 to 16")?;
+        let prefetch = self.schedule.prefetch;
+        range(prefetch <= Schedule::MAX_PREFETCH, "prefetch", prefetch, "0 to 65536 bytes")?;
+        if nr > self.layout.block_rows() || !self.layout.block_rows().is_multiple_of(nr) {
+            return Err(SpecError::Rows { nr, block_rows: self.layout.block_rows() });
+        }
+        let family = emit::family(self.isa);
+        let (isa, packing, unpack) = (self.isa, self.layout.packing, self.schedule.unpack);
+        if unpack.packing() != packing || !family.unpacks.contains(&unpack) {
+            return Err(SpecError::Strategy { isa, packing, unpack });
+        }
+        let needed = (family.registers_needed)(self);
+        if needed > family.registers {
+            return Err(SpecError::Registers { isa, tile: self.tile, needed, available: family.registers });
+        }
+        Ok(())
+    }
+
+    /// The same kernel for `mr` tokens.
+    pub fn with_tokens(mut self, mr: usize) -> Self {
+        self.tile.mr = mr;
+        self
+    }
+}
+
+impl fmt::Display for KernelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KernelSpec { isa, layout, tile, schedule, epilogue } = self;
+        let Layout { packing, interleave } = layout;
+        let Schedule { unpack, prefetch } = schedule;
+        write!(f, "{isa}/{packing}/x{interleave}/{tile}/{unpack}/p{prefetch}/{}", epilogue.name())
+    }
+}
+
+impl FromStr for KernelSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let syntax = |part, text: &str, expected| SpecError::Syntax { part, text: text.to_owned(), expected };
+        let parts: Vec<&str> = text.split('/').collect();
+        let [isa, packing, interleave, tile, unpack, prefetch, epilogue] = parts[..] else {
+            return Err(syntax("text", text, "avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32"));
+        };
+        let number = |part, prefix, text: &str, expected| {
+            let digits = text.strip_prefix(prefix).ok_or_else(|| syntax(part, text, expected))?;
+            digits.parse::<usize>().map_err(|_| syntax(part, text, expected))
+        };
+        let spec = KernelSpec {
+            isa: isa.parse().map_err(|_| syntax("isa", isa, "avx2"))?,
+            layout: Layout {
+                packing: packing.parse().map_err(|_| syntax("packing", packing, "2bit"))?,
+                interleave: number("interleave", 'x', interleave, "x4")?,
+            },
+            tile: tile.parse()?,
+            schedule: Schedule {
+                unpack: Unpack::ALL
+                    .into_iter()
+                    .find(|u| u.name() == unpack)
+                    .ok_or_else(|| syntax("unpack strategy", unpack, "planes"))?,
+                prefetch: number("prefetch", 'p', prefetch, "p8192")?,
+            },
+            epilogue: Epilogue::ALL
+                .into_iter()
+                .find(|e| e.name() == epilogue)
+                .ok_or_else(|| syntax("epilogue", epilogue, "f32"))?,
+        };
+        spec.validate()?;
+        Ok(spec)
+    }
+}
+
+/// The one argument of every micro-kernel, `extern "sysv64" fn(*const KernelArgs)`.
+///
+/// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`; strides are in bytes.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct KernelArgs {
+    /// First block of the first panel of the tile; the loop walks whole row blocks from here.
+    pub(crate) weights: *const u8,
+    /// First token's row.
+    pub(crate) acts: *const i8,
+    /// From one token's row to the next.
+    pub(crate) act_stride: usize,
+    /// Steps of k, at least one.
+    pub(crate) steps: usize,
+    /// Σ a of the first token, followed by the others'.
+    pub(crate) sums: *const i32,
+    /// What the first token's sums are multiplied with, followed by the others'. Not read by integer epilogues.
+    pub(crate) factors: *const f32,
+    /// out\[0\]\[0\]: i32 or f32 by the epilogue.
+    pub(crate) out: *mut u8,
+    /// From one token's outputs to the next.
+    pub(crate) out_stride: usize,
+}

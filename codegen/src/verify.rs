@@ -1,0 +1,188 @@
+//! Judges micro-kernels against the plain reference, bit for bit.
+
+use tercet_kernels_ref::gemm::gemm as reference;
+
+use crate::activations::Activations;
+use crate::cache::KernelCache;
+use crate::columns::ColumnsMut;
+use crate::emit;
+use crate::gemm::Gemm;
+use crate::isa::Isa;
+use crate::kernel::KernelError;
+use crate::packing::{Layout, PackedMatrix, Packing};
+use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
+
+/// Sizes around the edges of vectors, panels, steps and row blocks, and those of real models.
+pub const AWKWARD_SIZES: [usize; 12] = [1, 3, 15, 16, 17, 64, 100, 640, 2560, 3200, 6912, 8640];
+
+/// Scale of the test matrices.
+const SCALE: f32 = 0.71;
+
+/// Operands of one product and what the reference makes of them.
+#[derive(Debug)]
+pub struct Expected {
+    n: usize,
+    k: usize,
+    weights: Vec<i8>,
+    acts: Vec<i8>,
+    sums: Vec<i32>,
+}
+
+impl Expected {
+    /// Seeded operands for `m` tokens: among the rows some of all -1, 0 and +1, among the tokens some of all -128, 0
+    /// and 127.
+    pub fn new(n: usize, k: usize, m: usize) -> Self {
+        let mut random = SplitMix(0x7e2c_e700 ^ (n as u64) << 32 ^ k as u64);
+        let mut weights: Vec<i8> = (0..n * k).map(|_| (random.next() % 3) as i8 - 1).collect();
+        for (row, weights) in weights.chunks_mut(k).enumerate() {
+            match row % 7 {
+                2 => weights.fill(1),
+                3 => weights.fill(-1),
+                5 => weights.fill(0),
+                _ => {}
+            }
+        }
+        let mut acts: Vec<i8> = (0..m * k).map(|_| random.next() as i8).collect();
+        for (token, acts) in acts.chunks_mut(k).enumerate() {
+            match token % 8 {
+                1 => acts.fill(-128),
+                3 => acts.fill(127),
+                6 => acts.fill(0),
+                _ => {}
+            }
+        }
+        let sums = reference(&weights, &acts, n, k, m);
+        Expected { n, k, weights, acts, sums }
+    }
+
+    /// The weights in `layout`.
+    pub fn pack(&self, layout: Layout) -> PackedMatrix {
+        PackedMatrix::pack(layout, self.n, self.k, &self.weights)
+            .expect("seeded weights are ternary")
+            .with_scale(SCALE)
+    }
+
+    /// Multiplies the first `m` tokens with `gemm` and says where the result differs, if it does.
+    pub fn judge(&self, gemm: &Gemm, packed: &PackedMatrix, m: usize) -> Option<Mismatch> {
+        let Self { n, k, .. } = *self;
+        let mut acts = Activations::with_capacity(m, k);
+        let factor = |token: usize| 0.37 + token as f32;
+        for (token, (row, values)) in acts.rows_mut().zip(self.acts.chunks(k)).enumerate() {
+            row.set(|to| {
+                to.copy_from_slice(values);
+                factor(token)
+            });
+        }
+        let spec = *gemm.spec();
+        let at = match spec.epilogue {
+            Epilogue::I32 => {
+                let mut out = vec![i32::MIN; m * n];
+                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, n));
+                out.iter().zip(&self.sums).position(|(found, expected)| found != expected)
+            }
+            Epilogue::F32 => {
+                let mut out = vec![f32::NAN; m * n];
+                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, n));
+                let scaled = |i: usize| self.sums[i] as f32 * (SCALE * factor(i / n));
+                (0..m * n).find(|&i| out[i].to_bits() != scaled(i).to_bits())
+            }
+        };
+        at.map(|i| Mismatch { spec, n, k, m, token: i / n, row: i % n })
+    }
+}
+
+/// Where a kernel was wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{spec}: {n} x {k}, {m} token(s): wrong at token {token}, row {row}")]
+pub struct Mismatch {
+    /// The kernel.
+    pub spec: KernelSpec,
+    /// Output features.
+    pub n: usize,
+    /// Input features.
+    pub k: usize,
+    /// Tokens multiplied at once.
+    pub m: usize,
+    /// First wrong token.
+    pub token: usize,
+    /// First wrong row.
+    pub row: usize,
+}
+
+/// The family's characteristic kernels for `packing`: each strategy, tall and wide tiles, both epilogues.
+pub fn specs(isa: Isa, packing: Packing) -> Vec<KernelSpec> {
+    let family = emit::family(isa);
+    let mut specs = Vec::new();
+    for &unpack in family.unpacks.iter().filter(|unpack| unpack.packing() == packing) {
+        for (interleave, nr, ku, prefetch, epilogue) in [
+            (family.interleave, family.interleave * 16, 2, 4096, Epilogue::F32),
+            (family.interleave, 16, 3, 0, Epilogue::I32),
+            (2, 32, 1, 512, Epilogue::I32),
+        ] {
+            let layout = Layout { packing, interleave };
+            let schedule = Schedule { unpack, prefetch };
+            let spec = KernelSpec { isa, layout, tile: Tile { mr: 1, nr, ku }, schedule, epilogue };
+            specs.extend((1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok()));
+        }
+    }
+    specs
+}
+
+/// What [`run`] found for one family and packing.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The family.
+    pub isa: Isa,
+    /// The packing.
+    pub packing: Packing,
+    /// Products multiplied.
+    pub cases: usize,
+    /// The wrong ones.
+    pub failures: Vec<Mismatch>,
+}
+
+/// Multiplies every `sizes` × `sizes` matrix with each number of `tokens` by the [`specs`] of every family in
+/// `isas`, and compares with the reference. `progress` is told how many of how many matrices are done.
+///
+/// # Errors
+/// Fails if a kernel cannot be made.
+pub fn run(
+    cache: &KernelCache,
+    isas: &[Isa],
+    sizes: &[usize],
+    tokens: &[usize],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<Report>, KernelError> {
+    let mut reports = Vec::new();
+    for &isa in isas {
+        for packing in Packing::ALL {
+            reports.push(Report { isa, packing, cases: 0, failures: Vec::new() });
+        }
+    }
+    let most = tokens.iter().copied().max().unwrap_or(0);
+    for (done, (n, k)) in sizes.iter().flat_map(|&n| sizes.iter().map(move |&k| (n, k))).enumerate() {
+        progress(done, sizes.len() * sizes.len());
+        let expected = Expected::new(n, k, most);
+        for report in &mut reports {
+            for spec in specs(report.isa, report.packing) {
+                let (gemm, packed) = (Gemm::new(cache, spec)?, expected.pack(spec.layout));
+                report.cases += tokens.len();
+                report.failures.extend(tokens.iter().filter_map(|&m| expected.judge(&gemm, &packed, m)));
+            }
+        }
+    }
+    Ok(reports)
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): test data, the same everywhere.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}

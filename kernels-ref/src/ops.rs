@@ -1,0 +1,170 @@
+//! The floating-point steps of a BitNet transformer, in `f32`, in plain sequential loops.
+//!
+//! Formulas follow Hugging Face transformers' BitNet model; summation order and the platform's `exp`, `sin` and
+//! `cos` are this crate's own, so compare against other implementations within a tolerance.
+
+/// Root-mean-square norm: `x / sqrt(mean(x²) + eps) · weight`.
+///
+/// # Panics
+/// If `x` and `weight` differ in length.
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    assert_eq!(x.len(), weight.len(), "one weight per value");
+    let mean_square = dot(x, x) / x.len() as f32;
+    let rstd = 1.0 / (mean_square + eps).sqrt();
+    x.iter().zip(weight).map(|(x, w)| x * rstd * w).collect()
+}
+
+/// Rotary position embedding, in place, of every head of one token.
+///
+/// `heads` is `heads × head_dim`. In the rotate-half convention value `i` of a head turns with value
+/// `i + head_dim/2`, by the angle `position · base^(-2i/head_dim)`.
+///
+/// # Panics
+/// If `head_dim` is odd or zero, or does not divide `heads.len()`.
+pub fn rope(heads: &mut [f32], head_dim: usize, position: usize, base: f32) {
+    assert!(head_dim > 0 && head_dim.is_multiple_of(2), "values turn in pairs");
+    assert!(heads.len().is_multiple_of(head_dim), "whole heads");
+    for head in heads.chunks_exact_mut(head_dim) {
+        let (first, second) = head.split_at_mut(head_dim / 2);
+        for (i, (a, b)) in first.iter_mut().zip(second).enumerate() {
+            let inv_freq = 1.0 / base.powf((2 * i) as f32 / head_dim as f32);
+            let (sin, cos) = (position as f32 * inv_freq).sin_cos();
+            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
+    }
+}
+
+/// Grouped-query attention of one token over the positions that it may see, itself included.
+///
+/// `query` is `heads × head_dim`; `keys` and `values` are `positions × kv_heads × head_dim`; the result has the
+/// shape of `query`. Each run of `heads / kv_heads` query heads shares one key-value head.
+///
+/// # Panics
+/// If the shapes do not divide, or `keys` and `values` differ in length.
+pub fn attention(query: &[f32], keys: &[f32], values: &[f32], heads: usize, kv_heads: usize) -> Vec<f32> {
+    assert!(heads.is_multiple_of(kv_heads) && query.len().is_multiple_of(heads), "whole head groups");
+    let head_dim = query.len() / heads;
+    let stride = kv_heads * head_dim;
+    assert!(keys.len() == values.len() && keys.len().is_multiple_of(stride), "keys and values per position");
+
+    let mut out = vec![0.0; query.len()];
+    for head in 0..heads {
+        let query = &query[head * head_dim..][..head_dim];
+        let kv_offset = head / (heads / kv_heads) * head_dim;
+        let scores = keys.chunks_exact(stride).map(|position| {
+            let key = &position[kv_offset..][..head_dim];
+            dot(query, key) / (head_dim as f32).sqrt()
+        });
+        let weights = softmax(&scores.collect::<Vec<_>>());
+        let out = &mut out[head * head_dim..][..head_dim];
+        for (weight, position) in weights.iter().zip(values.chunks_exact(stride)) {
+            for (out, value) in out.iter_mut().zip(&position[kv_offset..]) {
+                *out += weight * value;
+            }
+        }
+    }
+    out
+}
+
+/// `exp(x) / Σ exp(x)`, computed from `x - max(x)` so that nothing overflows.
+pub fn softmax(x: &[f32]) -> Vec<f32> {
+    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f32> = x.iter().map(|x| (x - max).exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.iter().map(|e| e / sum).collect()
+}
+
+/// The squared-ReLU gate of the feed-forward block: `relu(gate)² · up`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn relu2_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    assert_eq!(gate.len(), up.len(), "one gate per value");
+    gate.iter().zip(up).map(|(gate, up)| gate.max(0.0).powi(2) * up).collect()
+}
+
+/// Logits of one token through the tied head: `embedding` (`vocabulary × hidden.len()`) times `hidden`.
+///
+/// # Panics
+/// If `embedding` is not whole rows.
+pub fn logits(hidden: &[f32], embedding: &[f32]) -> Vec<f32> {
+    assert!(embedding.len().is_multiple_of(hidden.len()), "embedding rows are as long as the hidden state");
+    embedding.chunks_exact(hidden.len()).map(|row| dot(hidden, row)).collect()
+}
+
+/// The value of a bfloat16, which is the upper half of an `f32`.
+pub fn bf16_to_f32(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_close(actual: &[f32], expected: &[f32]) {
+        assert_eq!(actual.len(), expected.len());
+        for (a, e) in actual.iter().zip(expected) {
+            assert!((a - e).abs() < 1e-6, "{actual:?} is not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn rms_norm_by_hand() {
+        assert_close(&rms_norm(&[3.0, -4.0], &[1.0, 2.0], 0.0), &[0.848_528_1, -2.262_741_7]);
+        assert_close(&rms_norm(&[1.0, -1.0], &[1.0, 1.0], 3.0), &[0.5, -0.5]);
+        assert_close(&rms_norm(&[0.0, 0.0], &[1.0, 1.0], 1e-5), &[0.0, 0.0]);
+    }
+
+    #[test]
+    fn rope_turns_halves_of_every_head() {
+        let mut heads = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0];
+        rope(&mut heads, 4, 1, 10_000.0);
+        let turned = [-1.984_110_7, 1.959_900_7, 2.462_378, 4.019_799_7];
+        assert_close(&heads, &[turned, turned].concat());
+    }
+
+    #[test]
+    fn rope_leaves_position_zero_alone() {
+        let mut head = [1.0, 2.0, 3.0, 4.0];
+        rope(&mut head, 4, 0, 500_000.0);
+        assert_eq!(head, [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn attention_weighs_by_scaled_scores() {
+        let query = [2.0, 0.0, 0.0, 0.0];
+        let keys = [0.0, 9.0, 9.0, 9.0, 3.0_f32.ln(), 9.0, 9.0, 9.0];
+        let values = [4.0, 0.0, 1.0, -4.0, 8.0, 0.0, 1.0, 4.0];
+        assert_close(&attention(&query, &keys, &values, 1, 1), &[7.0, 0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn attention_shares_key_value_heads_by_runs() {
+        let values = [1.0, 10.0, 3.0, 30.0];
+        assert_close(&attention(&[0.0; 4], &[5.0; 4], &values, 4, 2), &[2.0, 2.0, 20.0, 20.0]);
+    }
+
+    #[test]
+    fn softmax_survives_large_scores() {
+        assert_close(&softmax(&[1000.0, 1000.0, -1000.0]), &[0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn relu2_gate_closes_below_zero() {
+        assert_eq!(relu2_gate(&[3.0, -3.0, 0.5], &[-2.0, 5.0, 4.0]), [-18.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn logits_are_one_dot_per_token() {
+        assert_eq!(logits(&[1.0, -2.0], &[3.0, 1.0, 0.5, 0.5, 0.0, 4.0]), [1.0, -0.5, -8.0]);
+    }
+
+    #[test]
+    fn bf16_by_hand() {
+        assert_eq!([0x3f80, 0xc020, 0x0000].map(bf16_to_f32), [1.0, -2.5, 0.0]);
+    }
+}

@@ -1,0 +1,164 @@
+//! The files that make up one model.
+
+use std::path::{Path, PathBuf};
+
+use super::Bytes;
+use crate::error::{Error, Result};
+
+/// Name of the file that describes the architecture.
+pub const CONFIG: &str = "config.json";
+/// Name of the file that holds the tensors.
+pub const MODEL: &str = "model.safetensors";
+
+const SHARD_INDEX: &str = "model.safetensors.index.json";
+
+/// A named set of files in the layout of a Hugging Face repository: a directory, or part of the program.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    name: String,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Directory(PathBuf),
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl ModelFiles {
+    /// The model in directory `dir`, which must hold `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for a single file or a sharded model.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if dir.is_file() {
+            return Err(Error::unsupported(
+                dir.display().to_string(),
+                "the model",
+                "a single file",
+                "the directory that holds config.json and model.safetensors",
+            ));
+        }
+        if !dir.is_dir() {
+            return Err(Error::missing(
+                dir.display().to_string(),
+                "give the directory that holds the model's config.json and model.safetensors",
+            ));
+        }
+        let files = ModelFiles { name: directory_name(dir), place: Place::Directory(dir.to_owned()) };
+        files.require(CONFIG)?;
+        files.refuse_shards()?;
+        files.require(MODEL)?;
+        Ok(files)
+    }
+
+    /// A model whose files are part of the program, as pairs of file name and contents.
+    pub const fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        ModelFiles { name, place: Place::Embedded(files) }
+    }
+
+    /// The model's name: that of its directory, or the one it was embedded under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What messages call `file`.
+    pub fn label(&self, file: &str) -> String {
+        match &self.place {
+            Place::Directory(dir) => dir.join(file).display().to_string(),
+            Place::Embedded(_) => format!("{} (embedded)/{file}", self.name),
+        }
+    }
+
+    /// The contents of `file`, mapped if it holds tensors and read otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is no such file, [`Error::Io`] if it cannot be read.
+    pub fn get(&self, file: &str) -> Result<Bytes> {
+        self.try_get(file)?.ok_or_else(|| self.missing(file))
+    }
+
+    /// The contents of `file`, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file exists and cannot be read; [`Error::BadArgument`] if `file` is more than a name.
+    pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
+        // Names may come out of model files: they must not lead elsewhere.
+        if file.contains(['/', '\\']) || file == ".." {
+            return Err(Error::bad_argument(file, "is not a plain file name", "use a name without folders"));
+        }
+        match &self.place {
+            Place::Directory(dir) if !dir.join(file).exists() => Ok(None),
+            Place::Directory(dir) if file.ends_with(".safetensors") => Bytes::map(&dir.join(file)).map(Some),
+            Place::Directory(dir) => Bytes::read(&dir.join(file)).map(Some),
+            Place::Embedded(files) => {
+                Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::from(*bytes)))
+            }
+        }
+    }
+
+    fn missing(&self, file: &str) -> Error {
+        Error::missing(self.label(file), "download all files of the model's repository into one directory")
+    }
+
+    fn require(&self, file: &str) -> Result<()> {
+        match &self.place {
+            Place::Directory(dir) if !dir.join(file).exists() => Err(self.missing(file)),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_shards(&self) -> Result<()> {
+        match &self.place {
+            Place::Directory(dir) if !dir.join(MODEL).exists() && dir.join(SHARD_INDEX).exists() => {
+                Err(Error::unsupported(
+                    self.label(SHARD_INDEX),
+                    "the model",
+                    "split into several files",
+                    "one model.safetensors (save it again with a larger max_shard_size)",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn directory_name(dir: &Path) -> String {
+    let absolute = dir.canonicalize();
+    let dir = absolute.as_deref().unwrap_or(dir);
+    dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[test]
+    fn a_directory_is_opened_by_path() {
+        let files = ModelFiles::open(&root().join("tests/fixtures/bitnet-tiny")).unwrap();
+        assert_eq!(files.name(), "bitnet-tiny");
+        assert!(files.label(CONFIG).ends_with("config.json"));
+        assert_eq!(files.get(CONFIG).unwrap()[0], b'{');
+        assert!(files.try_get("chat_template.jinja").unwrap().is_none());
+        assert!(files.get("../bitnet-tiny/config.json").is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let message = |path: &str| ModelFiles::open(&root().join(path)).unwrap_err().to_string();
+        assert!(message("nowhere").contains("nowhere: no such file"));
+        assert!(message("src").contains("config.json: no such file"));
+        assert!(message("Cargo.toml").contains("a single file"));
+    }
+
+    #[test]
+    fn embedded_files_are_found_by_name() {
+        let files = ModelFiles::embedded("tiny".into(), &[("config.json", b"{}")]);
+        assert_eq!(&*files.get(CONFIG).unwrap(), b"{}");
+        assert!(files.get(MODEL).unwrap_err().to_string().starts_with("tiny (embedded)/model.safetensors"));
+    }
+}

@@ -1,0 +1,106 @@
+//! JSON objects read field by field, so that every complaint can name its field.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+const REPAIR: &str = "download the file again or correct it";
+
+/// Parses the JSON object in `bytes`, which messages call `file`.
+///
+/// # Errors
+/// [`Error::Malformed`] if it is something else.
+pub(crate) fn parse(bytes: &[u8], file: &str) -> Result<Map<String, Value>> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Error::malformed(file, "the whole file", "is no JSON object", REPAIR)),
+        Err(e) => Err(Error::malformed(file, "JSON", e.to_string(), REPAIR)),
+    }
+}
+
+/// A JSON object and where it stands. A field that is `null` counts as absent.
+#[derive(Clone, Copy)]
+pub(crate) struct Object<'a> {
+    file: &'a str,
+    /// What leads to this object, as in `rope_parameters.`; empty at the top.
+    path: &'a str,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn new(file: &'a str, map: &'a Map<String, Value>) -> Self {
+        Object { file, path: "", map }
+    }
+
+    /// The object in field `name`; `path` must be `name` followed by a full stop.
+    pub(crate) fn object(&self, name: &str, path: &'a str) -> Result<Option<Object<'a>>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Object { file: self.file, path, map })),
+            Some(_) => Err(self.malformed(name, "is no object")),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A whole number from 1 to `largest`.
+    pub(crate) fn size(&self, name: &str, largest: usize) -> Result<Option<usize>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
+            Some(n) if (1..=largest).contains(&n) => Ok(Some(n)),
+            _ => Err(self.malformed(name, &format!("{value} is no whole number from 1 to {largest}"))),
+        }
+    }
+
+    /// A number that an f32 can hold and that passes `valid`, which is described by `rule`.
+    pub(crate) fn number(&self, name: &str, rule: &str, valid: impl Fn(f32) -> bool) -> Result<Option<f32>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_f64().map(|n| n as f32) {
+            Some(n) if n.is_finite() && valid(n) => Ok(Some(n)),
+            _ => Err(self.malformed(name, &format!("{value} is not {rule}"))),
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value
+            .as_bool()
+            .map(Some)
+            .ok_or_else(|| self.malformed(name, &format!("{value} is not true or false")))
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.malformed(name, &format!("{value} is no text")))
+    }
+
+    /// One token id or a list of them, each below `vocab_size`.
+    pub(crate) fn token_ids(&self, name: &str, vocab_size: usize) -> Result<Option<Vec<u32>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let id = |item: &Value| u32::try_from(item.as_u64()?).ok().filter(|&id| (id as usize) < vocab_size);
+        let ids: Option<Vec<u32>> = items.iter().map(id).collect();
+        ids.map(Some).ok_or_else(|| {
+            self.malformed(name, &format!("{value} are no token ids below the vocabulary's {vocab_size}"))
+        })
+    }
+
+    /// `value`, or the complaint that field `name` is absent.
+    pub(crate) fn require<T>(&self, name: &str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| self.malformed(name, "is missing"))
+    }
+
+    pub(crate) fn malformed(&self, name: &str, problem: &str) -> Error {
+        Error::malformed(self.file, self.field(name), problem, REPAIR)
+    }
+
+    pub(crate) fn unsupported(&self, name: &str, found: impl ToString, expected: &str) -> Error {
+        Error::unsupported(self.file, self.field(name), found.to_string(), expected)
+    }
+
+    fn field(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+}

@@ -1,0 +1,83 @@
+//! Floating-point tensors as they are stored.
+
+use half::{bf16, f16};
+
+/// The little-endian bytes of a floating-point tensor, row-major and of any alignment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Floats<'a> {
+    /// Two bytes per element: the upper half of an f32.
+    Bf16(&'a [u8]),
+    /// Two bytes per element: IEEE 754 binary16.
+    F16(&'a [u8]),
+    /// Four bytes per element: IEEE 754 binary32.
+    F32(&'a [u8]),
+}
+
+impl<'a> Floats<'a> {
+    /// The number of elements.
+    pub fn len(self) -> usize {
+        match self {
+            Floats::Bf16(bytes) | Floats::F16(bytes) => bytes.len() / 2,
+            Floats::F32(bytes) => bytes.len() / 4,
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Element `i`, converted exactly.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Floats::len`].
+    pub fn get(self, i: usize) -> f32 {
+        let mut element = [0.0];
+        self.read(i, &mut element);
+        element[0]
+    }
+
+    /// Converts the `out.len()` elements from `start` on, exactly.
+    ///
+    /// # Panics
+    /// If they are not all inside the tensor.
+    pub fn read(self, start: usize, out: &mut [f32]) {
+        match self {
+            Floats::Bf16(bytes) => convert(bytes, start, out, |b| bf16::from_le_bytes(b).to_f32()),
+            Floats::F16(bytes) => convert(bytes, start, out, |b| f16::from_le_bytes(b).to_f32()),
+            Floats::F32(bytes) => convert(bytes, start, out, f32::from_le_bytes),
+        }
+    }
+
+    /// The `len` elements from `start` on.
+    ///
+    /// # Panics
+    /// If they are not all inside the tensor.
+    pub fn slice(self, start: usize, len: usize) -> Self {
+        match self {
+            Floats::Bf16(bytes) => Floats::Bf16(&bytes[2 * start..][..2 * len]),
+            Floats::F16(bytes) => Floats::F16(&bytes[2 * start..][..2 * len]),
+            Floats::F32(bytes) => Floats::F32(&bytes[4 * start..][..4 * len]),
+        }
+    }
+
+    /// All elements, converted exactly.
+    pub fn to_vec(self) -> Vec<f32> {
+        let mut values = vec![0.0; self.len()];
+        self.read(0, &mut values);
+        values
+    }
+}
+
+fn convert<const SIZE: usize>(
+    bytes: &[u8],
+    start: usize,
+    out: &mut [f32],
+    to_f32: impl Fn([u8; SIZE]) -> f32,
+) {
+    let (elements, _) = bytes.as_chunks::<SIZE>();
+    let elements = &elements[start..][..out.len()];
+    for (value, element) in out.iter_mut().zip(elements) {
+        *value = to_f32(*element);
+    }
+}

@@ -1,0 +1,36 @@
+//! A floating-point tensor that stays where it is stored.
+
+use std::ops::Range;
+
+use super::Floats;
+use crate::formats::Bytes;
+
+/// Shares its file's bytes, so that a large tensor is mapped, not copied.
+#[derive(Clone, Debug)]
+pub struct StoredFloats {
+    bytes: Bytes,
+    range: Range<usize>,
+    view: for<'a> fn(&'a [u8]) -> Floats<'a>,
+}
+
+impl StoredFloats {
+    /// The tensor of `floats`, which lies at `range` of `bytes`.
+    pub(super) fn new(bytes: Bytes, range: Range<usize>, floats: Floats<'_>) -> Self {
+        let view: for<'a> fn(&'a [u8]) -> Floats<'a> = match floats {
+            Floats::Bf16(_) => |bytes| Floats::Bf16(bytes),
+            Floats::F16(_) => |bytes| Floats::F16(bytes),
+            Floats::F32(_) => |bytes| Floats::F32(bytes),
+        };
+        StoredFloats { bytes, range, view }
+    }
+
+    /// The elements.
+    pub fn get(&self) -> Floats<'_> {
+        (self.view)(&self.bytes[self.range.clone()])
+    }
+
+    /// Size in the file.
+    pub fn bytes(&self) -> usize {
+        self.range.len()
+    }
+}

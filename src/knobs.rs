@@ -1,0 +1,80 @@
+//! The environment variables that Tercet reads, all of them.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::runtime::RuntimeOptions;
+
+/// One variable.
+#[derive(Debug)]
+pub struct Knob {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const MODEL: &str = "TERCET_MODEL";
+const ISA: &str = "TERCET_ISA";
+const THREADS: &str = "TERCET_THREADS";
+const PACKING: &str = "TERCET_PACKING";
+const NO_JIT: &str = "TERCET_NO_JIT";
+const PERF_MAP: &str = "TERCET_PERF_MAP";
+const JITDUMP: &str = "TERCET_JITDUMP";
+
+/// Every variable; a command-line flag of the same meaning wins over it.
+pub const KNOBS: [Knob; 7] = [
+    Knob { name: MODEL, help: "directory of the model to run (--model)" },
+    Knob { name: ISA, help: "best instruction set to use: avx512-vnni, avx-vnni, avx2, portable (--isa)" },
+    Knob { name: THREADS, help: "number of threads (--threads)" },
+    Knob { name: PACKING, help: "packing of the weights: 2bit, 1.6bit (--packing)" },
+    Knob { name: NO_JIT, help: "1: never make memory executable, run the portable kernels" },
+    Knob { name: PERF_MAP, help: "1: write /tmp/perf-PID.map, so that perf can name the kernels" },
+    Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
+];
+
+/// The directory that [`KNOBS`] name as the model.
+pub fn model() -> Option<PathBuf> {
+    set(MODEL).map(PathBuf::from)
+}
+
+/// The runtime's options as the environment sets them.
+///
+/// # Errors
+/// Fails if a variable's value cannot be read.
+pub fn runtime_options() -> Result<RuntimeOptions> {
+    Ok(RuntimeOptions {
+        isa_cap: parse(ISA, "use avx512-vnni, avx-vnni, avx2 or portable")?,
+        threads: parse(THREADS, "use a number")?,
+        packing: parse(PACKING, "use 2bit or 1.6bit")?,
+        no_jit: switch(NO_JIT)?,
+        perf_map: switch(PERF_MAP)?,
+        jitdump: set(JITDUMP).map(PathBuf::from),
+    })
+}
+
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn parse<T: FromStr>(name: &str, remedy: &str) -> Result<Option<T>> {
+    let Some(value) = set(name) else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let bad = || Error::bad_argument(name, format!("{value:?} is not understood"), remedy);
+    value.parse().map(Some).map_err(|_| bad())
+}
+
+fn switch(name: &str) -> Result<bool> {
+    match set(name) {
+        None => Ok(false),
+        Some(value) if value == "0" => Ok(false),
+        Some(value) if value == "1" => Ok(true),
+        Some(value) => {
+            let problem = format!("{:?} is not understood", value.to_string_lossy());
+            Err(Error::bad_argument(name, problem, "use 0 or 1"))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Ternary language models (BitNet b1.58) on ordinary CPUs, through micro-kernels assembled for the CPU at hand.
+//!
+//! A [`Runtime`] probes the CPU; [`ModelFiles`] names a model's files; [`Model::load`] packs its weights and has the
+//! kernels emitted; a [`Generator`] turns a prompt into text.
+
+mod chat;
+mod error;
+pub mod formats;
+mod generate;
+pub mod knobs;
+mod model;
+mod pool;
+mod runtime;
+mod sampler;
+mod stop;
+mod tokenizer;
+
+pub use chat::{ChatTemplate, Message};
+pub use error::{Error, Result};
+pub use formats::ModelFiles;
+pub use generate::{Generation, Generator, Request, Stop};
+pub use model::{Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, ScaleRule, State};
+pub use runtime::{Runtime, RuntimeOptions};
+pub use sampler::{Sampler, SamplerOptions};
+pub use stop::{Progress, StopMatcher};
+pub use tokenizer::{StreamDecoder, Tokenizer};
+pub use tercet_autotune as autotune;
+pub use tercet_codegen as codegen;

@@ -1,0 +1,159 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn tiny() -> Value {
+    serde_json::from_slice(include_bytes!("../../../tests/fixtures/bitnet-tiny/config.json")).unwrap()
+}
+
+fn parse(config: &Value) -> Result<Config> {
+    Config::parse(config.to_string().as_bytes(), "config.json")
+}
+
+/// The fixture with one field changed; `null` counts as absent.
+fn with(field: &str, value: Value) -> Result<Config> {
+    let mut config = tiny();
+    config[field] = value;
+    parse(&config)
+}
+
+fn with_quantization(field: &str, value: Value) -> Result<Config> {
+    let mut config = tiny();
+    config["quantization_config"][field] = value;
+    parse(&config)
+}
+
+#[test]
+fn the_fixture_is_understood() {
+    let expected = Config {
+        vocab_size: 320,
+        hidden_size: 256,
+        intermediate_size: 768,
+        layers: 2,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        max_positions: 512,
+        rms_norm_eps: 1e-5,
+        rope_theta: 500_000.0,
+        tie_word_embeddings: true,
+        scale_rule: ScaleRule::Multiply,
+        bos_token_id: Some(256),
+        eos_token_ids: vec![257],
+    };
+    assert_eq!(parse(&tiny()).unwrap(), expected);
+}
+
+#[test]
+fn variants_are_understood() {
+    assert_eq!(with("num_key_value_heads", Value::Null).unwrap().kv_heads, 4);
+    assert_eq!(with("head_dim", json!(128)).unwrap().head_dim, 128);
+    assert_eq!(with("eos_token_id", json!([1, 2])).unwrap().eos_token_ids, [1, 2]);
+    assert_eq!(with("rope_scaling", json!({"type": "default"})).unwrap().rope_theta, 500_000.0);
+    let nested = json!({"rope_type": "default", "rope_theta": 1e4});
+    assert_eq!(with("rope_parameters", nested).unwrap().rope_theta, 10_000.0);
+    assert_eq!(with_quantization("linear_class", json!("bitlinear")).unwrap().scale_rule, ScaleRule::Divide);
+    assert_eq!(with_quantization("linear_class", Value::Null).unwrap().scale_rule, ScaleRule::Divide);
+}
+
+#[test]
+fn each_bad_field_is_named() {
+    let cases = [
+        ("hidden_size", Value::Null, "hidden_size: is missing"),
+        ("hidden_size", json!("256"), "hidden_size: \"256\" is no whole number"),
+        ("hidden_size", json!(-1), "hidden_size: -1"),
+        ("hidden_size", json!(0), "hidden_size: 0"),
+        ("hidden_size", json!(258), "hidden_size: 258 is no multiple of num_attention_heads, 4"),
+        ("vocab_size", json!(u64::MAX), "vocab_size"),
+        ("num_hidden_layers", json!(1e9), "num_hidden_layers"),
+        ("num_key_value_heads", json!(3), "num_key_value_heads: 3 does not divide"),
+        ("num_key_value_heads", json!(8), "num_key_value_heads: 8"),
+        ("head_dim", json!(63), "head_dim: 63"),
+        ("rms_norm_eps", json!(0.0), "rms_norm_eps: 0.0 is not a positive number"),
+        ("rope_theta", json!(1e300), "rope_theta: 1e+300"),
+        ("rope_scaling", json!({"rope_type": "yarn"}), "rope_scaling.rope_type is yarn"),
+        ("rope_parameters", json!({"rope_theta": "big"}), "rope_parameters.rope_theta"),
+        ("model_type", json!("llama"), "model_type is llama"),
+        ("hidden_act", json!("silu"), "hidden_act is silu"),
+        ("attention_bias", json!(true), "attention_bias is true"),
+        ("attention_bias", json!("no"), "attention_bias: \"no\" is not true or false"),
+        ("eos_token_id", json!([1, 320]), "eos_token_id"),
+        ("quantization_config", Value::Null, "quantization_config is absent"),
+        ("quantization_config", json!([]), "quantization_config: is no object"),
+    ];
+    for (field, value, part) in cases {
+        let message = with(field, value).unwrap_err().to_string();
+        assert!(message.starts_with("config.json: ") && message.contains(part), "{message} lacks {part}");
+    }
+    for (field, value) in [
+        ("quant_method", json!("gptq")),
+        ("quantization_mode", json!("online")),
+        ("linear_class", json!("linear")),
+        ("use_rms_norm", json!(true)),
+    ] {
+        let message = with_quantization(field, value).unwrap_err().to_string();
+        assert!(message.contains(&format!("quantization_config.{field} is")), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_json_object_is_refused() {
+    for bytes in [&b""[..], b"[]", b"{", b"\xFF", b"{\"vocab_size\": 1e999}"] {
+        assert!(Config::parse(bytes, "config.json").unwrap_err().is_bad_input());
+    }
+    let deep = "[".repeat(100_000);
+    assert!(Config::parse(deep.as_bytes(), "config.json").is_err());
+}
+
+/// The body of the fuzz target: whatever is accepted satisfies the promises of [`Config`].
+fn accepted_means_valid(bytes: &[u8]) {
+    let Ok(config) = Config::parse(bytes, "config.json") else { return };
+    assert!(config.heads.is_multiple_of(config.kv_heads) && config.head_dim.is_multiple_of(2));
+    assert!(config.rms_norm_eps > 0.0 && config.rope_theta > 0.0 && config.rope_theta.is_finite());
+    assert!(config.eos_token_ids.iter().all(|&id| (id as usize) < config.vocab_size));
+    let _ = GenerationDefaults::parse(bytes, "generation_config.json", &config);
+}
+
+#[test]
+fn mutated_configs_are_refused_or_valid() {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    let text = tiny().to_string().into_bytes();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..20_000 {
+        let mut bytes = text.clone();
+        let at = rng.next_u64() as usize % bytes.len();
+        bytes[at] = b"0123456789-.eE\"{}[],nt"[rng.next_u32() as usize % 22];
+        accepted_means_valid(&bytes);
+    }
+}
+
+#[test]
+fn generation_defaults_are_read_and_fall_back() {
+    let config = parse(&tiny()).unwrap();
+    let parse = |json: Value| GenerationDefaults::parse(json.to_string().as_bytes(), "g.json", &config);
+    let defaults = GenerationDefaults::parse(
+        include_bytes!("../../../tests/fixtures/bitnet-tiny/generation_config.json"),
+        "g.json",
+        &config,
+    )
+    .unwrap();
+    assert_eq!(defaults.eos_token_ids, [257, 258]);
+    assert_eq!((defaults.temperature, defaults.top_p, defaults.top_k), (Some(0.6), Some(0.9), None));
+    assert_eq!(defaults.do_sample, Some(true));
+
+    let empty = parse(json!({})).unwrap();
+    assert_eq!((empty.bos_token_id, empty.eos_token_ids), (Some(256), vec![257]));
+    for (field, value) in [
+        ("top_p", json!(0)),
+        ("top_p", json!(1.5)),
+        ("temperature", json!(-1)),
+        ("top_k", json!(1.5)),
+        ("min_p", json!(2)),
+        ("repetition_penalty", json!(0)),
+        ("eos_token_id", json!([9999])),
+    ] {
+        let message = parse(json!({ field: value })).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("g.json: {field}: ")), "{message}");
+    }
+}

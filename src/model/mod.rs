@@ -1,0 +1,104 @@
+//! BitNet b1.58: from a model's files to the logits of a token.
+
+mod config;
+mod forward;
+mod linear;
+mod ops;
+mod state;
+mod weights;
+
+use std::time::{Duration, Instant};
+
+use tercet_autotune::Planner;
+
+use crate::error::{Error, Result};
+use crate::formats::ModelFiles;
+use crate::pool::Pool;
+use crate::runtime::Runtime;
+
+pub use config::{Config, GenerationDefaults, ScaleRule};
+pub use forward::Logits;
+pub use linear::Kernels;
+pub use state::State;
+use weights::{Layer, Weights};
+
+/// A model that is ready to run.
+#[derive(Debug)]
+pub struct Model {
+    name: String,
+    config: Config,
+    weights: Weights,
+    kernels: Kernels,
+    pool: Pool,
+    load_time: Duration,
+}
+
+/// What a model keeps in memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Packed ternary matrices.
+    pub ternary: usize,
+    /// Embedding, which may be mapped from the file.
+    pub embedding: usize,
+    /// Output head, 0 where it is the embedding.
+    pub head: usize,
+    /// Keys and values of one position.
+    pub cache_per_token: usize,
+}
+
+impl Model {
+    /// Reads, validates and packs a model.
+    ///
+    /// # Errors
+    /// Fails if a file is missing, malformed or unsupported, or a kernel cannot be made.
+    pub fn load(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
+        let start = Instant::now();
+        let config = Config::load(files)?;
+        let pool = Pool::new(runtime.threads())?;
+        let planner = Planner::new(runtime.isa(), runtime.packing());
+        let kernels = Kernels::new(planner, runtime.kernels(), runtime.threads(), Layer::shapes(&config))?;
+        let weights = Weights::load(files, &config, &kernels, &pool)?;
+        Ok(Model { name: files.name().to_owned(), config, weights, kernels, pool, load_time: start.elapsed() })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Plans per shape of matrix.
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    /// How long loading took.
+    pub fn load_time(&self) -> Duration {
+        self.load_time
+    }
+
+    /// What the model keeps in memory.
+    pub fn memory_use(&self) -> MemoryUse {
+        let Config { layers, kv_heads, head_dim, .. } = self.config;
+        let (embedding, head) = self.weights.float_bytes();
+        let cache_per_token = 2 * layers * kv_heads * head_dim * size_of::<f32>();
+        MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, cache_per_token }
+    }
+
+    /// An empty sequence that may grow to `context` tokens.
+    ///
+    /// # Errors
+    /// Fails if that is 0 or more than the model was trained for.
+    pub fn new_state(&self, context: usize) -> Result<State> {
+        let most = self.config.max_positions;
+        if context == 0 || context > most {
+            let problem = format!("{context} is out of range");
+            return Err(Error::bad_argument("the context", problem, format!("use 1 to {most} tokens")));
+        }
+        Ok(State::new(&self.config, context))
+    }
+}

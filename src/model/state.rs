@@ -1,0 +1,154 @@
+//! What a sequence leaves behind, and the buffers of its next tokens.
+
+use tercet_codegen::Activations;
+
+use super::config::Config;
+
+/// The most tokens that go through the layers at once.
+pub(super) const BATCH: usize = 256;
+
+/// One sequence: its keys and values, and buffers for up to [`BATCH`] tokens, allocated once.
+#[derive(Debug)]
+pub struct State {
+    /// Tokens whose keys and values are cached.
+    pub(super) position: usize,
+    pub(super) cache: KvCache,
+    pub(super) rotary: Rotary,
+    pub(super) buffers: Buffers,
+    /// Positions × vocabulary, of the last call.
+    pub(super) logits: Vec<f32>,
+}
+
+impl State {
+    /// A state for sequences of up to `context` tokens.
+    pub(super) fn new(config: &Config, context: usize) -> Self {
+        State {
+            position: 0,
+            cache: KvCache::new(config, context),
+            rotary: Rotary::new(config.rope_theta, config.head_dim, context),
+            buffers: Buffers::new(config, BATCH.min(context)),
+            logits: Vec::new(),
+        }
+    }
+
+    /// Tokens in the sequence so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Tokens that the sequence may have.
+    pub fn context(&self) -> usize {
+        self.cache.context
+    }
+
+    /// Size of the key and value caches.
+    pub fn cache_bytes(&self) -> usize {
+        let caches = self.cache.keys.iter().chain(&self.cache.values);
+        caches.map(|cache| size_of_val(&cache[..])).sum()
+    }
+
+    /// Forgets the tokens from `position` on.
+    ///
+    /// # Panics
+    /// If the sequence is shorter.
+    pub fn truncate(&mut self, position: usize) {
+        assert!(position <= self.position, "cannot truncate forwards");
+        self.position = position;
+    }
+}
+
+/// Keys and values of every layer, kv head × position × head_dim.
+#[derive(Debug)]
+pub(super) struct KvCache {
+    context: usize,
+    head_dim: usize,
+    keys: Vec<Vec<f32>>,
+    values: Vec<Vec<f32>>,
+}
+
+impl KvCache {
+    fn new(config: &Config, context: usize) -> Self {
+        let Config { layers, kv_heads, head_dim, .. } = *config;
+        let cache = || (0..layers).map(|_| vec![0.0; kv_heads * context * head_dim]).collect();
+        KvCache { context, head_dim, keys: cache(), values: cache() }
+    }
+
+    /// Copies `keys` and `values` of consecutive tokens, each kv heads × head_dim, to the positions from `position` on.
+    pub(super) fn store(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
+        let (dim, heads) = (self.head_dim, self.keys[layer].len() / (self.context * self.head_dim));
+        for (cache, heads_of_tokens) in [(&mut self.keys[layer], keys), (&mut self.values[layer], values)] {
+            for (i, from) in heads_of_tokens.chunks(dim).enumerate() {
+                let (token, head) = (i / heads, i % heads);
+                cache[(head * self.context + position + token) * dim..][..dim].copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Keys and values of the first `len` positions of a kv head.
+    pub(super) fn read(&self, layer: usize, head: usize, len: usize) -> (&[f32], &[f32]) {
+        let start = head * self.context * self.head_dim;
+        let range = start..start + len * self.head_dim;
+        (&self.keys[layer][range.clone()], &self.values[layer][range])
+    }
+}
+
+/// cos and sin of position · base^(-2i/d), in f32 as transformers computes them.
+#[derive(Debug)]
+pub(super) struct Rotary {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotary {
+    fn new(base: f32, head_dim: usize, context: usize) -> Self {
+        let half = head_dim / 2;
+        let frequency = |i: usize| 1.0 / libm::powf(base, (2 * i) as f32 / head_dim as f32);
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let angles = (0..context).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
+        let (cos, sin) = angles.map(|angle| (libm::cosf(angle), libm::sinf(angle))).unzip();
+        Rotary { half, cos, sin }
+    }
+
+    /// Cosines and sines at `position`, head_dim / 2 each.
+    pub(super) fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let start = position * self.half;
+        (&self.cos[start..][..self.half], &self.sin[start..][..self.half])
+    }
+}
+
+/// Token-major activations of the batch under way.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    pub(super) residual: Vec<f32>,
+    pub(super) normed: Vec<f32>,
+    pub(super) acts: Activations,
+    pub(super) q: Vec<f32>,
+    pub(super) k: Vec<f32>,
+    pub(super) v: Vec<f32>,
+    pub(super) attended: Vec<f32>,
+    pub(super) gate: Vec<f32>,
+    pub(super) up: Vec<f32>,
+    pub(super) product: Vec<f32>,
+}
+
+impl Buffers {
+    fn new(config: &Config, tokens: usize) -> Self {
+        let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
+        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let widest = hidden.max(ffn).max(q);
+        let floats = |width: usize| vec![0.0; tokens * width];
+        Buffers {
+            residual: floats(hidden),
+            normed: floats(widest),
+            acts: Activations::with_capacity(tokens, widest),
+            q: floats(q),
+            k: floats(kv),
+            v: floats(kv),
+            attended: floats(q),
+            gate: floats(ffn),
+            up: floats(ffn),
+            product: floats(hidden),
+        }
+    }
+}

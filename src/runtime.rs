@@ -1,0 +1,107 @@
+//! What models run on: the instruction set, the threads and the kernels of this process.
+
+use std::path::PathBuf;
+
+use tercet_codegen::cpu::Limits;
+use tercet_codegen::profile::{Profiler, ProfilerOptions};
+use tercet_codegen::{Cpu, Isa, KernelCache, Packing, exec};
+
+/// How a [`Runtime`] is set up. The default takes the best of everything; see [`crate::knobs`] for the environment's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeOptions {
+    /// The best instruction set to use; none leaves the choice to the CPU.
+    pub isa_cap: Option<Isa>,
+    /// Threads; none takes the performance cores within affinity and CPU quota.
+    pub threads: Option<usize>,
+    /// Packing of the weights; none takes 2-bit.
+    pub packing: Option<Packing>,
+    /// Never make memory executable: only the portable kernels run.
+    pub no_jit: bool,
+    /// Write `/tmp/perf-PID.map`.
+    pub perf_map: bool,
+    /// Write a jitdump to this directory.
+    pub jitdump: Option<PathBuf>,
+}
+
+/// The instruction set, the threads and the kernels of this process.
+#[derive(Debug)]
+pub struct Runtime {
+    isa: Isa,
+    reason: String,
+    threads: usize,
+    packing: Packing,
+    warnings: Vec<String>,
+    kernels: KernelCache,
+}
+
+impl Runtime {
+    /// Chooses by this machine and `options`. What could not be had as asked is told by [`Runtime::warnings`].
+    pub fn new(options: &RuntimeOptions) -> Self {
+        let cpu = Cpu::host();
+        let mut warnings = Vec::new();
+        let (isa, reason) = choose_isa(cpu, options, &mut warnings);
+        let profile = ProfilerOptions { perf_map: options.perf_map, jitdump: options.jitdump.clone() };
+        let profiler = Profiler::new(profile).unwrap_or_else(|error| {
+            warnings.push(format!("no profile is written: {error}"));
+            Profiler::default()
+        });
+        Runtime {
+            isa,
+            reason,
+            threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
+            packing: options.packing.unwrap_or(Packing::Bits2),
+            warnings,
+            kernels: KernelCache::new(profiler),
+        }
+    }
+
+    /// The instruction set of the products.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Why it was chosen.
+    pub fn isa_reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Threads that share a token's work.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// How weights are packed.
+    pub fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// What was not possible as asked, a line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The kernels of this process.
+    pub fn kernels(&self) -> &KernelCache {
+        &self.kernels
+    }
+}
+
+fn choose_isa(cpu: &Cpu, options: &RuntimeOptions, warnings: &mut Vec<String>) -> (Isa, String) {
+    if options.no_jit {
+        return (Isa::Portable, "machine code is switched off".to_owned());
+    }
+    let best = cpu.best();
+    let within = |cap: &Isa| cpu.isas().into_iter().find(|isa| isa <= cap).unwrap_or(Isa::Portable);
+    let (isa, reason) = match options.isa_cap {
+        None => (best, "the best that CPU and operating system support".to_owned()),
+        Some(cap) if cap == within(&cap) => (cap, "as asked for".to_owned()),
+        Some(cap) => (within(&cap), format!("the best up to {cap} that CPU and operating system support")),
+    };
+    match exec::probe() {
+        Err(error) if isa != Isa::Portable => {
+            warnings.push(format!("the system refuses executable memory ({error}): running the portable kernels"));
+            (Isa::Portable, "the system refuses executable memory".to_owned())
+        }
+        _ => (isa, reason),
+    }
+}
