@@ -1,0 +1,237 @@
+//! Every method of the assembler, over registers, addresses and immediates.
+
+use super::sheet::{GPRS, Sheet, addresses};
+use crate::emit::asm::forms::THREE_OPERAND_FORMS;
+use crate::emit::asm::{Asm, Gpr, Label, Mask, Mem, V, Width};
+
+const MASKS: [(Mask, &str); 2] = [(Mask::K1, "k1"), (Mask::K2, "k2")];
+
+const IMMEDIATES: [i32; 9] = [0, 1, -1, 64, 127, 128, -128, -129, 0x0123_4567];
+const SHIFTS: [u8; 6] = [0, 1, 2, 6, 8, 31];
+
+fn both_widths(fill: impl Fn(&mut Sheet)) {
+    for width in [Width::Ymm, Width::Zmm] {
+        one_width(width, &fill);
+    }
+}
+
+fn one_width(width: Width, fill: impl Fn(&mut Sheet)) {
+    let mut sheet = Sheet::new(width);
+    fill(&mut sheet);
+    sheet.judge();
+}
+
+/// A form with three registers, written `mnemonic d,a,b`.
+fn three_operands(sheet: &mut Sheet, mnemonic: &str, emit: impl Fn(&mut Asm, V, V, V)) {
+    let edges = sheet.edges();
+    for (d, d_name) in sheet.registers.clone() {
+        for (a, a_name) in &edges {
+            for (b, b_name) in &edges {
+                sheet.one(format!("{mnemonic} {d_name},{a_name},{b_name}"), |asm| emit(asm, d, *a, *b));
+            }
+        }
+    }
+}
+
+/// A form with two registers; `text` gets their names.
+fn two_operands(sheet: &mut Sheet, text: impl Fn(&str, &str) -> String, emit: impl Fn(&mut Asm, V, V)) {
+    for (d, d_name) in sheet.registers.clone() {
+        for (a, a_name) in sheet.registers.clone() {
+            sheet.one(text(&d_name, &a_name), |asm| emit(asm, d, a));
+        }
+    }
+}
+
+/// A form with a register and an address, every register taking its turn; `texts` gets their names.
+fn at_addresses(
+    sheet: &mut Sheet,
+    indexed: bool,
+    texts: impl Fn(&Sheet, &str, &str) -> Vec<String>,
+    emit: impl Fn(&mut Asm, V, Mem),
+) {
+    let registers = sheet.registers.clone();
+    for ((m, address), (d, d_name)) in addresses(indexed).into_iter().zip(registers.iter().cycle()) {
+        let texts = texts(sheet, d_name, &address);
+        sheet.several(&texts, |asm| emit(asm, *d, m));
+    }
+}
+
+#[test]
+fn three_operand_forms() {
+    both_widths(|sheet| {
+        for (mnemonic, emit) in THREE_OPERAND_FORMS {
+            three_operands(sheet, mnemonic, emit);
+        }
+        three_operands(sheet, sheet.either("{vex} vpdpbusd", "vpdpbusd"), Asm::vpdpbusd);
+        three_operands(sheet, sheet.either("vpand", "vpandd"), Asm::vand);
+    });
+    one_width(Width::Ymm, |sheet| three_operands(sheet, "vpcmpgtb", Asm::vpcmpgtb));
+}
+
+#[test]
+fn two_operand_forms() {
+    both_widths(|sheet| {
+        two_operands(sheet, |d, a| format!("vcvtdq2ps {d},{a}"), Asm::vcvtdq2ps);
+        for bits in SHIFTS {
+            two_operands(
+                sheet,
+                |d, a| format!("vpsrld {d},{a},{bits:#x}"),
+                |asm, d, a| asm.vpsrld(d, a, bits),
+            );
+            two_operands(
+                sheet,
+                |d, a| format!("vpsrad {d},{a},{bits:#x}"),
+                |asm, d, a| asm.vpsrad(d, a, bits),
+            );
+        }
+    });
+    one_width(Width::Ymm, |sheet| two_operands(sheet, |d, a| format!("vpabsb {d},{a}"), Asm::vpabsb));
+}
+
+#[test]
+fn masked_forms() {
+    one_width(Width::Zmm, |sheet| {
+        for (mask, k) in MASKS {
+            two_operands(
+                sheet,
+                |a, b| format!("vpcmpnltub {k},{a},{b}"),
+                |asm, a, b| asm.vpcmpnltub(mask, a, b),
+            );
+            let zeroing = |d: &str, a: &str| format!("vmovdqu8 {d}{{{k}}}{{z}},{a}");
+            two_operands(sheet, zeroing, |asm, d, a| asm.vmovdqu8_zeroing(d, mask, a));
+            let edges = sheet.edges();
+            for (d, d_name) in sheet.registers.clone() {
+                for ((a, a_name), (b, b_name)) in edges.iter().flat_map(|a| edges.iter().map(move |b| (a, b)))
+                {
+                    let text = format!("vpaddb {d_name}{{{k}}},{a_name},{b_name}");
+                    sheet.one(text, |asm| asm.vpaddb_masked(d, mask, *a, *b));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn registers_that_are_filled() {
+    both_widths(|sheet| {
+        for (n, (d, name)) in sheet.registers.clone().into_iter().enumerate() {
+            let zero = sheet.either("vpxor", "vpxord");
+            sheet.one(format!("{zero} {name},{name},{name}"), |asm| asm.zero(d));
+            for value in [0, 1, 0x0303_0303, 0xC0C0_C0C0, u32::MAX] {
+                let broadcast = match sheet.width {
+                    Width::Ymm => {
+                        vec![format!("vmovd xmm{n},eax"), format!("vpbroadcastd {name},xmm{n}")]
+                    }
+                    Width::Zmm => vec![format!("vpbroadcastd {name},eax")],
+                };
+                let texts = [vec![format!("mov eax,{value:#x}")], broadcast].concat();
+                sheet.several(&texts, |asm| asm.constant(d, value));
+            }
+        }
+    });
+}
+
+#[test]
+fn vector_memory_forms() {
+    both_widths(|sheet| {
+        let indexed = sheet.width == Width::Zmm;
+        let load = |sheet: &Sheet, d: &str, at: &str| {
+            vec![format!("{} {d},{}", sheet.either("vmovdqu", "vmovdqu32"), sheet.vector_at(at))]
+        };
+        at_addresses(sheet, indexed, load, Asm::load);
+        let store = |sheet: &Sheet, s: &str, at: &str| {
+            vec![format!("{} {},{s}", sheet.either("vmovdqu", "vmovdqu32"), sheet.vector_at(at))]
+        };
+        at_addresses(sheet, true, store, |asm, s, m| asm.store(m, s));
+        let broadcast = |_: &Sheet, d: &str, at: &str| vec![format!("vpbroadcastd {d},DWORD PTR {at}")];
+        at_addresses(sheet, true, broadcast, Asm::broadcast);
+        for (a, a_name) in sheet.edges() {
+            let and = |sheet: &Sheet, d: &str, at: &str| {
+                vec![format!("{} {d},{a_name},{}", sheet.either("vpand", "vpandd"), sheet.vector_at(at))]
+            };
+            at_addresses(sheet, indexed, and, |asm, d, m| asm.vand_load(d, a, m));
+            let add = |sheet: &Sheet, d: &str, at: &str| {
+                vec![format!("vpaddd {d},{a_name},{}", sheet.vector_at(at))]
+            };
+            at_addresses(sheet, indexed, add, |asm, d, m| asm.vpaddd_load(d, a, m));
+        }
+        for bits in SHIFTS {
+            let shift = |sheet: &Sheet, d: &str, at: &str| match sheet.width {
+                Width::Ymm => {
+                    vec![format!("vmovdqu {d},{}", sheet.vector_at(at)), format!("vpsrld {d},{d},{bits:#x}")]
+                }
+                Width::Zmm => vec![format!("vpsrld {d},{},{bits:#x}", sheet.vector_at(at))],
+            };
+            at_addresses(sheet, indexed, shift, |asm, d, m| asm.vpsrld_load(d, m, bits));
+        }
+    });
+}
+
+#[test]
+fn scalar_memory_forms() {
+    both_widths(|sheet| {
+        for (to, name, _) in GPRS {
+            for (m, address) in addresses(true) {
+                sheet.one(format!("mov {name},QWORD PTR {address}"), |asm| asm.mov_load(to, m));
+            }
+        }
+        for (m, address) in addresses(false) {
+            sheet.one(format!("prefetcht0 BYTE PTR {address}"), |asm| asm.prefetcht0(m));
+        }
+    });
+}
+
+#[test]
+fn scalar_forms() {
+    both_widths(|sheet| {
+        for (to, name, name32) in GPRS {
+            for value in IMMEDIATES {
+                let wide = i64::from(value);
+                sheet.one(format!("mov {name32},{value:#x}"), |asm| asm.mov_imm32(to, value as u32));
+                sheet.one(format!("add {name},{wide:#x}"), |asm| asm.add_imm(to, value));
+                sheet.one(format!("sub {name},{wide:#x}"), |asm| asm.sub_imm(to, value));
+            }
+            for (base, base_name, _) in GPRS {
+                for (stride, stride_name, _) in GPRS.into_iter().filter(|(g, ..)| *g != Gpr::Rsp) {
+                    let texts = [
+                        format!("lea {name},[{base_name}+{stride_name}*2]"),
+                        format!("add {name},{stride_name}"),
+                    ];
+                    sheet.several(&texts, |asm| asm.lea_three_strides(to, base, stride));
+                }
+            }
+        }
+        for bytes in [32, 64, 96, 128, 4096] {
+            let texts =
+                ["push rbp", "mov rbp,rsp", &format!("sub rsp,{bytes:#x}"), "and rsp,0xffffffffffffffc0"];
+            sheet.several(&texts.map(str::to_owned), |asm| asm.open_frame(bytes));
+        }
+        sheet.several(&["mov rsp,rbp", "pop rbp"].map(str::to_owned), Asm::close_frame);
+        sheet.several(&["vzeroupper", "ret"].map(str::to_owned), Asm::ret);
+    });
+}
+
+/// Each jump goes back to a label before it, and forward to one behind `distance` instructions.
+#[test]
+fn jumps() {
+    type Jump = fn(&mut Asm, Label);
+    let forms: [(&str, Jump); 4] = [("jb", Asm::jb), ("jae", Asm::jae), ("je", Asm::jz), ("jne", Asm::jnz)];
+    one_width(Width::Zmm, |sheet| {
+        for (mnemonic, jump) in forms {
+            for distance in [0, 1, 20, 25, 26, 27, 30, 10_000] {
+                let (back, forward) = (sheet.asm.new_label(), sheet.asm.new_label());
+                sheet.asm.bind(back);
+                let start = sheet.asm.offset();
+                sheet.one(String::new(), |asm| jump(asm, forward));
+                let forward_jump = sheet.expected.len() - 1;
+                for _ in 0..distance {
+                    sheet.one("mov eax,0x1".to_owned(), |asm| asm.mov_imm32(Gpr::Rax, 1));
+                }
+                sheet.one(format!("{mnemonic} {start:#x}"), |asm| jump(asm, back));
+                sheet.asm.bind(forward);
+                sheet.expected[forward_jump].1 = format!("{mnemonic} {:#x}", sheet.asm.offset());
+            }
+        }
+        sheet.several(&["vzeroupper", "ret"].map(str::to_owned), Asm::ret);
+    });
+}

@@ -1,0 +1,90 @@
+//! Whole kernels: two decoders agree, and each family keeps to its instruction set.
+
+use super::objdump;
+use crate::emit::{FAMILIES, Family};
+use crate::isa::Isa;
+use crate::listing::{Line, Listing};
+use crate::packing::Layout;
+use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
+
+/// AVX2, and the scalar instructions of every x86-64 family.
+const AVX2: &str = "add and jae jb je jne lea mov pop prefetcht0 push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
+    vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
+/// AVX-VNNI beside AVX2.
+const AVX_VNNI: &str = "{vex} vpdpbusd";
+/// AVX-512 F, BW and VNNI beside the scalar instructions, on 512-bit operands.
+const AVX512: &str =
+    "vcvtdq2ps vmovdqu32 vmovdqu8 vmulps vpaddb vpaddd vpandd vpbroadcastd vpcmpnltub vpdpbusd vpsrad
+    vpsrld vpsubd vpxord";
+/// Tokens and unrolling.
+const TILES: [(usize, usize); 10] =
+    [(1, 1), (1, 2), (1, 16), (2, 1), (3, 4), (4, 1), (6, 2), (7, 1), (13, 1), (15, 3)];
+
+/// Every strategy and epilogue of `family` over tiles from one vector to a full register file.
+fn specs(family: &Family) -> Vec<KernelSpec> {
+    let mut specs = Vec::new();
+    for &unpack in family.unpacks {
+        for (interleave, nr) in [(1, 16), (2, 16), (2, 32), (4, 64), (8, 128)] {
+            for (mr, ku) in TILES {
+                for (prefetch, epilogue) in [(0, Epilogue::I32), (8192, Epilogue::F32)] {
+                    let layout = Layout { packing: unpack.packing(), interleave };
+                    let (tile, schedule) = (Tile { mr, nr, ku }, Schedule { unpack, prefetch });
+                    specs.push(KernelSpec { isa: family.isa, layout, tile, schedule, epilogue });
+                }
+            }
+        }
+    }
+    specs.retain(|spec| spec.validate().is_ok());
+    specs
+}
+
+fn assert_allowed(isa: Isa, decoded: &objdump::Decoded) {
+    const EVEX: u8 = 0x62;
+    let (mnemonic, text) = (decoded.mnemonic(), &decoded.text);
+    let among = |list: &str| list.split_whitespace().any(|name| name == mnemonic);
+    let vector = mnemonic.trim_start_matches("{vex} ").starts_with('v') && mnemonic != "vzeroupper";
+    if isa == Isa::Avx512Vnni && vector {
+        assert!(among(AVX512), "{text} is not in AVX-512 F, BW, VNNI");
+        assert!(decoded.bytes[0] == EVEX && text.contains("zmm"), "{text} is not 512 bits wide");
+        return;
+    }
+    let allowed = among(AVX2) || isa == Isa::AvxVnni && mnemonic == AVX_VNNI;
+    assert!(allowed, "{text} is not in {isa}");
+    assert!(decoded.bytes[0] != EVEX && !text.contains("zmm"), "{text} is EVEX");
+}
+
+/// objdump's mnemonic and iced's are the same but for the pseudo-prefix.
+fn assert_same(spec: &KernelSpec, base: usize, decoded: &objdump::Decoded, line: &Line) {
+    assert_eq!(
+        (decoded.offset - base, &decoded.bytes),
+        (line.offset, &line.bytes),
+        "{spec}: {}",
+        decoded.text
+    );
+    let iced = line.text.split(' ').next();
+    assert_eq!(Some(decoded.mnemonic().trim_start_matches("{vex} ")), iced, "{spec} at {:#x}", line.offset);
+}
+
+#[test]
+fn decoders_agree_and_isas_are_kept_to() {
+    for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
+        let specs = specs(family);
+        assert!(specs.len() > 20, "{}", family.isa);
+        let kernels: Vec<_> =
+            specs.iter().map(|spec| Listing::new(spec).unwrap().machine_code.unwrap()).collect();
+        let code: Vec<u8> = kernels.iter().flat_map(|kernel| kernel.bytes.clone()).collect();
+        let Some(decoded) = objdump::decode(&code) else { return };
+        assert_eq!(decoded.len(), kernels.iter().map(|kernel| kernel.lines.len()).sum::<usize>());
+        let (mut base, mut rest) = (0, decoded.as_slice());
+        for (spec, kernel) in specs.iter().zip(&kernels) {
+            let (own, others) = rest.split_at(kernel.lines.len());
+            for (decoded, line) in own.iter().zip(&kernel.lines) {
+                assert!(!decoded.text.contains("(bad)"), "{spec} at {:#x}", line.offset);
+                assert_same(spec, base, decoded, line);
+                assert_allowed(spec.isa, decoded);
+            }
+            (base, rest) = (base + kernel.bytes.len(), others);
+        }
+        println!("{}: {} kernels, {} instructions", family.isa, specs.len(), decoded.len());
+    }
+}

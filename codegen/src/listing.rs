@@ -1,0 +1,237 @@
+//! What a kernel's machine code is: annotated disassembly, instruction mix and static bound, on any host.
+
+mod bound;
+mod mix;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use iced_x86::{
+    Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult,
+};
+
+pub use bound::{Bound, Core, Limit, VectorUnit};
+pub use mix::Mix;
+
+use crate::emit::{self, Emitted};
+use crate::isa::Isa;
+use crate::packing::BLOCK_BYTES;
+use crate::spec::{KernelSpec, SpecError};
+
+/// A kernel for reading: its [`Display`](fmt::Display) is the annotated listing.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// What the kernel is.
+    pub spec: KernelSpec,
+    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step.
+    pub multiply_adds_per_turn: usize,
+    /// Bytes of packed weights that one turn of the loop consumes.
+    pub weight_bytes_per_turn: usize,
+    /// None for the portable family, which is compiled Rust.
+    pub machine_code: Option<MachineCode>,
+}
+
+/// Emitted code, taken apart.
+#[derive(Clone, Debug)]
+pub struct MachineCode {
+    /// The code itself.
+    pub bytes: Vec<u8>,
+    /// Every instruction, in order.
+    pub lines: Vec<Line>,
+    /// Offsets of the unrolled loop over k, with its jump.
+    pub loop_body: Range<usize>,
+    /// Instructions of the whole kernel.
+    pub mix: Mix,
+    /// Instructions of the loop body.
+    pub loop_mix: Mix,
+    /// For each core that has the ISA, the least time of a turn of the loop.
+    pub bounds: Vec<Bound>,
+}
+
+/// One instruction and what is written beside it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Bytes from the kernel's entry.
+    pub offset: usize,
+    /// Encoding.
+    pub bytes: Vec<u8>,
+    /// Intel syntax.
+    pub text: String,
+    /// Name of this position, if a jump goes here.
+    pub label: Option<String>,
+    /// What the code from here on does, in the emitter's words.
+    pub marks: Vec<String>,
+    /// Whether it lies in the unrolled loop over k.
+    pub in_loop: bool,
+}
+
+impl Listing {
+    /// Emits the code of `spec` and reads it back.
+    ///
+    /// # Errors
+    /// Fails if the spec is not valid.
+    pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
+        let tile = spec.tile;
+        let multiply_adds = tile.mr * tile.nr * tile.ku * spec.layout.packing.step();
+        Ok(Listing {
+            spec: *spec,
+            multiply_adds_per_turn: multiply_adds,
+            weight_bytes_per_turn: tile.panels() * BLOCK_BYTES * tile.ku,
+            machine_code: emit::emit(spec)?.map(|emitted| MachineCode::new(spec.isa, multiply_adds, emitted)),
+        })
+    }
+}
+
+impl MachineCode {
+    fn new(isa: Isa, multiply_adds_per_turn: usize, emitted: Emitted) -> Self {
+        let Emitted { code, marks, loop_body } = emitted;
+        let instructions: Vec<Instruction> =
+            Decoder::with_ip(64, &code, 0, DecoderOptions::NONE).iter().collect();
+        let body: Vec<Instruction> =
+            instructions.iter().filter(|i| loop_body.contains(&(i.ip() as usize))).copied().collect();
+        MachineCode {
+            lines: lines(&code, &instructions, &marks, &loop_body),
+            mix: Mix::of(&instructions),
+            loop_mix: Mix::of(&body),
+            bounds: bound::bounds(isa, multiply_adds_per_turn, &body),
+            bytes: code,
+            loop_body,
+        }
+    }
+}
+
+fn lines(
+    code: &[u8],
+    instructions: &[Instruction],
+    marks: &[(usize, String)],
+    loop_body: &Range<usize>,
+) -> Vec<Line> {
+    let labels = Labels::of(instructions);
+    let mut formatter = IntelFormatter::with_options(Some(Box::new(labels.clone())), None);
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_small_hex_numbers_in_decimal(false);
+    options.set_space_after_operand_separator(true);
+    options.set_show_branch_size(false);
+    let mut line = |instruction: &Instruction| {
+        let offset = instruction.ip() as usize;
+        let mut text = String::new();
+        formatter.format(instruction, &mut text);
+        Line {
+            offset,
+            bytes: code[offset..offset + instruction.len()].to_vec(),
+            text,
+            label: labels.0.get(&instruction.ip()).cloned(),
+            marks: marks.iter().filter(|(at, _)| *at == offset).map(|(_, mark)| mark.clone()).collect(),
+            in_loop: loop_body.contains(&offset),
+        }
+    };
+    instructions.iter().map(&mut line).collect()
+}
+
+/// The targets of jumps, named in the order of their addresses.
+#[derive(Clone)]
+struct Labels(BTreeMap<u64, String>);
+
+impl Labels {
+    fn of(instructions: &[Instruction]) -> Self {
+        let targets =
+            instructions.iter().filter(|i| i.is_jcc_short_or_near()).map(Instruction::near_branch_target);
+        let mut labels: BTreeMap<u64, String> = targets.map(|target| (target, String::new())).collect();
+        for (number, name) in labels.values_mut().enumerate() {
+            *name = format!("L{}", number + 1);
+        }
+        Labels(labels)
+    }
+}
+
+impl SymbolResolver for Labels {
+    fn symbol(
+        &mut self,
+        instruction: &Instruction,
+        _operand: u32,
+        _instruction_operand: Option<u32>,
+        address: u64,
+        _address_size: u32,
+    ) -> Option<SymbolResult<'_>> {
+        if !instruction.is_jcc_short_or_near() {
+            return None;
+        }
+        self.0.get(&address).map(|name| SymbolResult::with_str(address, name))
+    }
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kernel  {}", self.spec)?;
+        let Some(machine_code) = &self.machine_code else {
+            return writeln!(f, "code    none: {} kernels are compiled Rust", self.spec.isa);
+        };
+        let MachineCode { bytes, lines, loop_body, .. } = machine_code;
+        writeln!(f, "code    {} bytes, {} instructions", bytes.len(), lines.len())?;
+        writeln!(f, "loop    {:#x} to {:#x}, {} bytes", loop_body.start, loop_body.end, loop_body.len())?;
+        writeln!(
+            f,
+            "turn    {} multiply-adds, {} bytes of weights\n",
+            self.multiply_adds_per_turn, self.weight_bytes_per_turn
+        )?;
+        write!(f, "{machine_code}")
+    }
+}
+
+impl fmt::Display for MachineCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            write_line(f, line, &self.loop_body)?;
+        }
+        writeln!(f, "\n{:<22}{:>6}{:>8}", "instructions", "loop", "kernel")?;
+        for ((name, in_loop), (_, in_kernel)) in self.loop_mix.named().into_iter().zip(self.mix.named()) {
+            writeln!(f, "{name:<22}{in_loop:>6}{in_kernel:>8}")?;
+        }
+        if self.bounds.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nstatic bound: an estimate of the least time of a turn, all operands in the first-level cache"
+        )?;
+        writeln!(
+            f,
+            "{:<18}{:>11}  {:<12}{:>18}{:>9}",
+            "core", "cycles/turn", "limit", "mult.-adds/cycle", "of peak"
+        )?;
+        for bound in &self.bounds {
+            let Bound { core, cycles_per_turn, limit, multiply_adds_per_cycle, percent_of_peak } = bound;
+            writeln!(
+                f,
+                "{core:<18}{cycles_per_turn:>11.1}  {:<12}{multiply_adds_per_cycle:>18.1}{percent_of_peak:>8.0}%",
+                limit.name()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn write_line(f: &mut fmt::Formatter<'_>, line: &Line, loop_body: &Range<usize>) -> fmt::Result {
+    for mark in &line.marks {
+        writeln!(f, "  ; {mark}")?;
+    }
+    if let Some(label) = &line.label {
+        writeln!(f, "{label}:")?;
+    }
+    let end = line.offset + line.bytes.len();
+    let bracket = match line.in_loop {
+        true if line.offset == loop_body.start => '┌',
+        true if end == loop_body.end => '└',
+        true => '│',
+        false => ' ',
+    };
+    let bytes: Vec<String> = line.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(f, "{bracket} {:04x}  {:<33} {}", line.offset, bytes.join(" "), line.text)
+}
+
+#[cfg(test)]
+mod tests;

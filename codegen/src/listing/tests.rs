@@ -1,0 +1,78 @@
+use super::*;
+use crate::emit::FAMILIES;
+
+fn listing(spec: &str) -> Listing {
+    Listing::new(&spec.parse().unwrap()).unwrap()
+}
+
+fn bound<'a>(code: &'a MachineCode, core: &str) -> &'a Bound {
+    code.bounds.iter().find(|bound| bound.core == core).unwrap()
+}
+
+/// Two steps of four panels: per step and panel four AND and four dot products, per step four broadcasts.
+#[test]
+fn a_gemv_kernel_is_counted_and_bounded_as_by_hand() {
+    let listing = listing("avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32");
+    assert_eq!(listing.multiply_adds_per_turn, 64 * 2 * 16);
+    assert_eq!(listing.weight_bytes_per_turn, 64 * 2 * 16 / 4);
+    let code = listing.machine_code.unwrap();
+    let expected =
+        Mix { dots: 32, vector: 32, loads: 8, stores: 0, prefetches: 8, scalar: 4, memory_operands: 32 };
+    assert_eq!(code.loop_mix, expected);
+    assert_eq!(code.mix.stores, 4);
+
+    let zen5 = bound(&code, "Zen 5 server");
+    assert_eq!((zen5.limit, zen5.cycles_per_turn), (Limit::Loads, (32 + 8 + 8) as f64 / 2.0));
+    assert!((zen5.percent_of_peak - 100.0 * 16.0 / 24.0).abs() < 1e-9);
+    let zen4 = bound(&code, "Zen 4");
+    assert_eq!((zen4.limit, zen4.cycles_per_turn), (Limit::Loads, 48.0));
+    let sapphire_rapids = bound(&code, "Sapphire Rapids");
+    assert_eq!((sapphire_rapids.limit, sapphire_rapids.cycles_per_turn), (Limit::VectorOps, 32.0));
+    assert!(!code.bounds.iter().any(|b| b.core == "Haswell" || b.core == "Alder Lake P"));
+}
+
+/// One panel and one accumulator: sixteen dot products wait for each other.
+#[test]
+fn a_single_accumulator_is_bound_by_latency() {
+    let code = listing("avx512-vnni/2bit/x1/m1n16u4/shift/p0/i32").machine_code.unwrap();
+    let bound = bound(&code, "Zen 5 server");
+    assert_eq!((bound.limit, bound.cycles_per_turn), (Limit::Latency, 64.0));
+    assert_eq!(bound.multiply_adds_per_cycle, 1024.0 / 64.0);
+}
+
+#[test]
+fn listings_hold_together_in_every_family() {
+    for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
+        for unpack in family.unpacks {
+            let packing = unpack.packing();
+            let text = format!("{}/{packing}/x1/m1n16u3/{unpack}/p4096/f32", family.isa);
+            let listing = listing(&text);
+            let code = listing.machine_code.as_ref().unwrap();
+            assert_eq!(code.lines.iter().flat_map(|line| line.bytes.clone()).collect::<Vec<_>>(), code.bytes);
+            assert_eq!(code.mix.instructions(), code.lines.len());
+            assert_eq!(code.loop_mix.instructions(), code.lines.iter().filter(|line| line.in_loop).count());
+            let passes = if *unpack == crate::Unpack::Telescope { 2 } else { 1 };
+            let vector_bytes = if family.isa == Isa::Avx512Vnni { 64 } else { 32 };
+            assert_eq!(code.loop_mix.dots * vector_bytes, passes * listing.multiply_adds_per_turn, "{text}");
+            assert!(code.bounds.iter().all(|bound| bound.percent_of_peak <= 100.0 + 1e-9), "{text}");
+
+            let shown = listing.to_string();
+            let jumps: Vec<&str> = code.lines.iter().filter_map(|line| line.text.strip_prefix('j')).collect();
+            assert_eq!(jumps.len(), 4, "{shown}");
+            for jump in jumps {
+                let target = jump.split_whitespace().last().unwrap();
+                assert!(shown.contains(&format!("\n{target}:\n")), "{shown}");
+            }
+            for part in [text.as_str(), "  ; loop: 3 step(s)", "┌", "└", "static bound: an estimate"] {
+                assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_portable_family_has_no_machine_code() {
+    let listing = listing("portable/2bit/x1/m1n16u1/shift/p0/i32");
+    assert!(listing.machine_code.is_none());
+    assert!(listing.to_string().contains("none: portable kernels are compiled Rust"));
+}
