@@ -85,7 +85,11 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
     /// If it is not within the matrix and the range.
     pub(crate) fn tile(&mut self, tokens: Range<usize>, columns: Range<usize>) -> TileMut<'_, T> {
         assert!(tokens.start < tokens.end && tokens.end <= self.tokens);
-        assert!(self.columns.start <= columns.start && columns.start < columns.end && columns.end <= self.columns.end);
+        assert!(
+            self.columns.start <= columns.start
+                && columns.start < columns.end
+                && columns.end <= self.columns.end
+        );
         let first = tokens.start * self.stride + columns.start;
         TileMut {
             // SAFETY: token and column were just found to be within the matrix.

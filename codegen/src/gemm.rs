@@ -37,11 +37,19 @@ impl Gemm {
     /// # Panics
     /// If the operands differ in k, tokens or n, `weights` has another layout or `T` another epilogue than the spec,
     /// or the columns do not start at a row block.
-    pub fn compute<T: Element>(&self, weights: &PackedMatrix, acts: &Activations, mut out: ColumnsMut<'_, T>) {
+    pub fn compute<T: Element>(
+        &self,
+        weights: &PackedMatrix,
+        acts: &Activations,
+        mut out: ColumnsMut<'_, T>,
+    ) {
         assert_eq!(out.tokens(), acts.tokens(), "output and activations differ in tokens");
         let columns = out.columns();
         assert!(columns.end <= weights.n(), "output is wider than the weights");
-        assert!(columns.start.is_multiple_of(weights.layout().block_rows()), "columns must start at a row block");
+        assert!(
+            columns.start.is_multiple_of(weights.layout().block_rows()),
+            "columns must start at a row block"
+        );
         let nr = self.spec().tile.nr;
         for column in columns.clone().step_by(nr) {
             let width = nr.min(columns.end - column);

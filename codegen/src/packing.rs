@@ -215,8 +215,7 @@ impl PackedMatrix {
                     let row = (row_block * layout.interleave + p) * PANEL_ROWS;
                     blocks.push(Block(std::array::from_fn(|byte| {
                         let column = s * step + byte % 4;
-                        packing
-                            .encode((0..packing.groups()).map(|g| code(row + byte / 4, column + 4 * g)))
+                        packing.encode((0..packing.groups()).map(|g| code(row + byte / 4, column + 4 * g)))
                     })));
                 }
             }

@@ -15,8 +15,8 @@ use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 /// Sizes around the edges of vectors, panels, steps and row blocks, and those of real models.
 pub const AWKWARD_SIZES: [usize; 12] = [1, 3, 15, 16, 17, 64, 100, 640, 2560, 3200, 6912, 8640];
 
-/// Scale of the test matrices.
-const SCALE: f32 = 0.71;
+/// Scale of the matrices that [`Expected::pack`] makes.
+pub const SCALE: f32 = 0.71;
 
 /// Operands of one product and what the reference makes of them.
 #[derive(Debug)]
@@ -122,7 +122,9 @@ pub fn specs(isa: Isa, packing: Packing) -> Vec<KernelSpec> {
             let layout = Layout { packing, interleave };
             let schedule = Schedule { unpack, prefetch };
             let spec = KernelSpec { isa, layout, tile: Tile { mr: 1, nr, ku }, schedule, epilogue };
-            specs.extend((1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok()));
+            specs.extend(
+                (1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok()),
+            );
         }
     }
     specs

@@ -1,11 +1,43 @@
 //! Every kernel that this CPU can run against the plain reference.
 
-use tercet_codegen::verify::{self, AWKWARD_SIZES};
-use tercet_codegen::{Cpu, KernelCache};
+use tercet_codegen::packing::MAX_K;
+use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected};
+use tercet_codegen::{
+    Activations, ColumnsMut, Cpu, Epilogue, FAMILIES, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
+    Packing, Schedule, SpecError, Tile, emit,
+};
 
-fn judge(sizes: &[usize], tokens: &[usize]) {
+/// Specs of every family, strategy and layout, legal or not, with the given unrollings.
+fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
+    let layouts = FAMILIES.iter().flat_map(|family| {
+        let unpacks = family.unpacks.iter();
+        unpacks.flat_map(|&unpack| Layout::INTERLEAVES.map(|interleave| (family.isa, unpack, interleave)))
+    });
+    let tiles = move |unrolls: Vec<usize>| {
+        (1..=Tile::MAX_MR).flat_map(move |mr| {
+            let unrolls = unrolls.clone();
+            (16..=128)
+                .step_by(16)
+                .flat_map(move |nr| unrolls.clone().into_iter().map(move |ku| Tile { mr, nr, ku }))
+        })
+    };
+    let unrolls = unrolls.to_vec();
+    layouts.flat_map(move |(isa, unpack, interleave)| {
+        tiles(unrolls.clone()).map(move |tile| KernelSpec {
+            isa,
+            layout: Layout { packing: unpack.packing(), interleave },
+            tile,
+            schedule: Schedule { unpack, prefetch: 64 * tile.mr },
+            epilogue: if tile.mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
+        })
+    })
+}
+
+#[test]
+fn families_equal_the_reference_on_a_thinned_grid() {
     let cache = KernelCache::default();
-    for report in verify::run(&cache, &Cpu::host().isas(), sizes, tokens, |_, _| {}).unwrap() {
+    let tokens = [1, 2, 3, 5, 7, 8, 16, 33];
+    for report in verify::run(&cache, &Cpu::host().isas(), &AWKWARD_SIZES[..8], &tokens, |_, _| {}).unwrap() {
         assert!(report.cases > 0);
         assert!(report.failures.is_empty(), "{}: {} failures", report.failures[0], report.failures.len());
         println!("{} {}: {} products", report.isa, report.packing, report.cases);
@@ -13,6 +45,94 @@ fn judge(sizes: &[usize], tokens: &[usize]) {
 }
 
 #[test]
-fn families_equal_the_reference_on_a_thinned_grid() {
-    judge(&AWKWARD_SIZES[..8], &[1, 2, 3, 5, 7, 8, 16, 33]);
+fn every_legal_tile_equals_the_reference() {
+    let (n, k) = (150, 83);
+    let expected = Expected::new(n, k, Tile::MAX_MR);
+    let cache = KernelCache::default();
+    let mut judged = 0;
+    for spec in
+        all_specs(&[1, 2, 5, 16]).filter(|spec| spec.validate().is_ok() && Cpu::host().supports(spec.isa))
+    {
+        let mismatch =
+            expected.judge(&Gemm::new(&cache, spec).unwrap(), &expected.pack(spec.layout), spec.tile.mr);
+        assert_eq!(mismatch, None);
+        judged += 1;
+    }
+    println!("{judged} tiles");
+    assert!(judged > 100);
+}
+
+#[test]
+fn a_wrong_weight_is_noticed() {
+    let expected = Expected::new(17, 40, 2);
+    let cache = KernelCache::default();
+    for isa in Cpu::host().isas() {
+        for spec in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
+            let weights = expected.pack(spec.layout).unpack();
+            let wrong: Vec<i8> =
+                weights.iter().enumerate().map(|(i, &w)| if i == 16 * 40 { -w - 1 } else { w }).collect();
+            let wrong: Vec<i8> = wrong.into_iter().map(|w| w.clamp(-1, 1)).collect();
+            assert_ne!(wrong, weights);
+            let packed = PackedMatrix::pack(spec.layout, 17, 40, &wrong).unwrap().with_scale(verify::SCALE);
+            let mismatch = expected.judge(&Gemm::new(&cache, spec).unwrap(), &packed, 2);
+            assert_eq!(mismatch.expect("one weight differs").row, 16, "{spec}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_sums_are_exact() {
+    let n = 3;
+    let weights: Vec<i8> = [1, -1, 0].into_iter().flat_map(|w| std::iter::repeat_n(w, MAX_K)).collect();
+    let cache = KernelCache::default();
+    for isa in Cpu::host().isas() {
+        for spec in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
+            let spec = KernelSpec { epilogue: Epilogue::I32, ..spec };
+            let packed = PackedMatrix::pack(spec.layout, n, MAX_K, &weights).unwrap();
+            for a in [-128i8, 127] {
+                let mut acts = Activations::with_capacity(2, MAX_K);
+                for row in acts.rows_mut() {
+                    row.set(|values| {
+                        values.fill(a);
+                        1.0
+                    });
+                }
+                let mut out = [0i32; 6];
+                Gemm::new(&cache, spec).unwrap().compute(&packed, &acts, ColumnsMut::new(&mut out, 2, n));
+                let sum = i32::from(a) * MAX_K as i32;
+                assert_eq!(out, [sum, -sum, 0, sum, -sum, 0], "{spec}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_spec_is_refused_or_emitted_never_both() {
+    let (mut refused, mut emitted) = (0, 0);
+    for spec in all_specs(&[1, 17]) {
+        match spec.validate() {
+            Ok(()) => {
+                let kernel = emit::emit(&spec).unwrap();
+                assert!(kernel.is_none_or(|kernel| !kernel.code.is_empty()));
+                assert_eq!(spec.to_string().parse(), Ok(spec));
+                emitted += 1;
+            }
+            Err(error) => {
+                assert_eq!(emit::emit(&spec).err(), Some(error.clone()));
+                assert_eq!(spec.to_string().parse::<KernelSpec>(), Err(error));
+                refused += 1;
+            }
+        }
+    }
+    println!("{emitted} emitted, {refused} refused");
+    assert!(emitted > 100 && refused > 100);
+}
+
+#[test]
+fn what_the_registers_cannot_hold_is_told() {
+    let spec = "avx2/2bit/x1/m15n16u1/shift/p0/f32".parse::<KernelSpec>();
+    assert!(
+        matches!(spec, Err(SpecError::Registers { needed, available: 16, .. }) if needed > 16),
+        "{spec:?}"
+    );
 }

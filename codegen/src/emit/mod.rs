@@ -29,7 +29,8 @@ pub struct Family {
 }
 
 /// Every family, in the order of [`Isa::ALL`].
-pub static FAMILIES: [Family; 4] = [crate::portable::FAMILY, avx2::FAMILY, avx_vnni::FAMILY, avx512_vnni::FAMILY];
+pub static FAMILIES: [Family; 4] =
+    [crate::portable::FAMILY, avx2::FAMILY, avx_vnni::FAMILY, avx512_vnni::FAMILY];
 
 /// The family of `isa`.
 pub fn family(isa: Isa) -> &'static Family {

@@ -256,7 +256,12 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 for vector in 0..self.vectors() {
                     self.unpack(asm, self.weights[0], step, group, vector);
                     for token in 0..mr {
-                        self.dialect.dot(asm, self.acc(set, vector, token), self.weights[0], self.acts[token]);
+                        self.dialect.dot(
+                            asm,
+                            self.acc(set, vector, token),
+                            self.weights[0],
+                            self.acts[token],
+                        );
                     }
                 }
             } else {
@@ -266,7 +271,12 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 for token in 0..mr {
                     self.broadcast(asm, self.acts[0], step, group, token);
                     for vector in 0..self.vectors() {
-                        self.dialect.dot(asm, self.acc(set, vector, token), self.weights[vector], self.acts[0]);
+                        self.dialect.dot(
+                            asm,
+                            self.acc(set, vector, token),
+                            self.weights[vector],
+                            self.acts[0],
+                        );
                     }
                 }
             }

@@ -1,44 +1,22 @@
-//! The vector instructions of the kernels, at the assembler's width: VEX forms through dynasm, and through
-//! iced-x86's encoder the forms that dynasm 5 does not know (EVEX, and AVX-VNNI's VEX `vpdpbusd`).
+//! The kernels' loads and vector instructions: for each vector form its VEX code for 256 bits and its EVEX code for 512.
+//!
+//! iced-x86 encodes them all: dynasm lacks EVEX and AVX-VNNI, and gives run-time registers and displacements their
+//! longest VEX encodings.
 
-use dynasmrt::{DynasmApi, dynasm};
-use iced_x86::{Code, Instruction, MemoryOperand, Register};
+use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
-use super::registers::{Gpr, Mask, Mem, V, Width};
 use super::Asm;
+use super::registers::{Gpr, Mask, Mem, V, Width};
 
-fn ymm(v: V) -> Register {
-    Register::YMM0 + u32::from(v.id())
-}
-
-fn zmm(v: V) -> Register {
-    Register::ZMM0 + u32::from(v.id())
-}
-
-fn k(mask: Mask) -> Register {
-    Register::K0 + mask as u32
-}
-
-fn gpr64(g: Gpr) -> Register {
-    Register::RAX + u32::from(g.id())
-}
-
-fn memory(m: Mem) -> MemoryOperand {
-    let (index, scale) = m.index.map_or((Register::None, 1), |(index, scale)| (gpr64(index), scale));
-    MemoryOperand::new(gpr64(m.base), index, scale.into(), m.disp.into(), 1, false, Register::None)
-}
-
-/// `name d, a, b` on packed lanes, in both widths.
+/// `name d, a, b` on packed lanes.
 macro_rules! three_operand_forms {
-    ($($(#[$doc:meta])* $name:ident = $evex:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $vex:ident | $evex:ident;)*) => {
         impl Asm {
             $(
                 $(#[$doc])*
                 pub(in crate::emit) fn $name(&mut self, d: V, a: V, b: V) {
-                    match self.width {
-                        Width::Ymm => dynasm!(self.ops ; .arch x64 ; $name Ry(d.id()), Ry(a.id()), Ry(b.id())),
-                        Width::Zmm => self.encode(Instruction::with3(Code::$evex, zmm(d), zmm(a), zmm(b))),
-                    }
+                    let code = self.code(Code::$vex, Code::$evex);
+                    self.encode(Instruction::with3(code, self.v(d), self.v(a), self.v(b)));
                 }
             )*
         }
@@ -53,151 +31,78 @@ macro_rules! three_operand_forms {
 }
 
 three_operand_forms! {
-    vpaddb = EVEX_Vpaddb_zmm_k1z_zmm_zmmm512;
-    vpaddw = EVEX_Vpaddw_zmm_k1z_zmm_zmmm512;
-    vpaddd = EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32;
-    vpsubd = EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32;
-    vmulps = EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er;
+    vpaddb = VEX_Vpaddb_ymm_ymm_ymmm256 | EVEX_Vpaddb_zmm_k1z_zmm_zmmm512;
+    vpaddw = VEX_Vpaddw_ymm_ymm_ymmm256 | EVEX_Vpaddw_zmm_k1z_zmm_zmmm512;
+    vpaddd = VEX_Vpaddd_ymm_ymm_ymmm256 | EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32;
+    vpsubd = VEX_Vpsubd_ymm_ymm_ymmm256 | EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32;
+    vmulps = VEX_Vmulps_ymm_ymm_ymmm256 | EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er;
     /// u8 of `a` times i8 of `b`, adjacent products added with signed saturation to 16 bits.
-    vpmaddubsw = EVEX_Vpmaddubsw_zmm_k1z_zmm_zmmm512;
+    vpmaddubsw = VEX_Vpmaddubsw_ymm_ymm_ymmm256 | EVEX_Vpmaddubsw_zmm_k1z_zmm_zmmm512;
     /// i16 times i16, adjacent products added to 32 bits.
-    vpmaddwd = EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512;
+    vpmaddwd = VEX_Vpmaddwd_ymm_ymm_ymmm256 | EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512;
+    /// Adds to each 32-bit lane of `d` the dot product of four u8 of `a` and four i8 of `b`.
+    vpdpbusd = VEX_Vpdpbusd_ymm_ymm_ymmm256 | EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32;
+    /// Bitwise and.
+    vand = VEX_Vpand_ymm_ymm_ymmm256 | EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32;
 }
 
 impl Asm {
-    fn encode(&mut self, instruction: Result<Instruction, iced_x86::IcedError>) {
-        let instruction = instruction.expect("operands match the instruction code");
-        self.encoder.encode(&instruction, 0).expect("an instruction without labels encodes anywhere");
-        let bytes = self.encoder.take_buffer();
-        self.ops.extend(&bytes);
-    }
-
-    /// Adds to each 32-bit lane of `acc` the dot product of four u8 of `codes` and four i8 of `acts`.
-    pub(in crate::emit) fn vpdpbusd(&mut self, acc: V, codes: V, acts: V) {
-        self.encode(match self.width {
-            Width::Ymm => {
-                Instruction::with3(Code::VEX_Vpdpbusd_ymm_ymm_ymmm256, ymm(acc), ymm(codes), ymm(acts))
-            }
-            Width::Zmm => {
-                Instruction::with3(Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32, zmm(acc), zmm(codes), zmm(acts))
-            }
-        });
-    }
-
     pub(in crate::emit) fn zero(&mut self, d: V) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpxor Ry(d.id()), Ry(d.id()), Ry(d.id())),
-            Width::Zmm => {
-                self.encode(Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, zmm(d), zmm(d), zmm(d)));
-            }
-        }
+        let code = self.code(Code::VEX_Vpxor_ymm_ymm_ymmm256, Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32);
+        self.encode(Instruction::with3(code, self.v(d), self.v(d), self.v(d)));
     }
 
-    pub(in crate::emit) fn vand(&mut self, d: V, a: V, b: V) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpand Ry(d.id()), Ry(a.id()), Ry(b.id())),
-            Width::Zmm => {
-                self.encode(Instruction::with3(Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, zmm(d), zmm(a), zmm(b)));
-            }
-        }
-    }
-
+    /// Bitwise and with the vector at `m`.
     pub(in crate::emit) fn vand_load(&mut self, d: V, a: V, m: Mem) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpand Ry(d.id()), Ry(a.id()), [Rq(m.base.id()) + m.disp]),
-            Width::Zmm => self.encode(Instruction::with3(
-                Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-                zmm(d),
-                zmm(a),
-                memory(m),
-            )),
-        }
-    }
-
-    pub(in crate::emit) fn load(&mut self, d: V, m: Mem) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vmovdqu Ry(d.id()), [Rq(m.base.id()) + m.disp]),
-            Width::Zmm => {
-                self.encode(Instruction::with2(Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512, zmm(d), memory(m)));
-            }
-        }
-    }
-
-    pub(in crate::emit) fn store(&mut self, m: Mem, s: V) {
-        match (self.width, m.index) {
-            (Width::Zmm, _) => {
-                self.encode(Instruction::with2(Code::EVEX_Vmovdqu32_zmmm512_k1z_zmm, memory(m), zmm(s)));
-            }
-            (Width::Ymm, None) => {
-                dynasm!(self.ops ; .arch x64 ; vmovdqu [Rq(m.base.id()) + m.disp], Ry(s.id()));
-            }
-            (Width::Ymm, Some((index, 1))) => {
-                dynasm!(self.ops ; .arch x64 ; vmovdqu [Rq(m.base.id()) + Rq(index.id()) + m.disp], Ry(s.id()));
-            }
-            (Width::Ymm, Some((index, _))) => {
-                dynasm!(self.ops ; .arch x64 ; vmovdqu [Rq(m.base.id()) + 2 * Rq(index.id()) + m.disp], Ry(s.id()));
-            }
-        }
+        let code = self.code(Code::VEX_Vpand_ymm_ymm_ymmm256, Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), memory(m)));
     }
 
     /// Adds the 32-bit lanes at `m`.
     pub(in crate::emit) fn vpaddd_load(&mut self, d: V, a: V, m: Mem) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpaddd Ry(d.id()), Ry(a.id()), [Rq(m.base.id()) + m.disp]),
-            Width::Zmm => self.encode(Instruction::with3(
-                Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
-                zmm(d),
-                zmm(a),
-                memory(m),
-            )),
-        }
+        let code = self.code(Code::VEX_Vpaddd_ymm_ymm_ymmm256, Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), memory(m)));
+    }
+
+    pub(in crate::emit) fn load(&mut self, d: V, m: Mem) {
+        let code = self.code(Code::VEX_Vmovdqu_ymm_ymmm256, Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512);
+        self.encode(Instruction::with2(code, self.v(d), memory(m)));
+    }
+
+    pub(in crate::emit) fn store(&mut self, m: Mem, s: V) {
+        let code = self.code(Code::VEX_Vmovdqu_ymmm256_ymm, Code::EVEX_Vmovdqu32_zmmm512_k1z_zmm);
+        self.encode(Instruction::with2(code, memory(m), self.v(s)));
     }
 
     /// Copies the 32 bits at `m` to every lane.
     pub(in crate::emit) fn broadcast(&mut self, d: V, m: Mem) {
-        match (self.width, m.index) {
-            (Width::Zmm, _) => {
-                self.encode(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_xmmm32, zmm(d), memory(m)));
-            }
-            (Width::Ymm, None) => {
-                dynasm!(self.ops ; .arch x64 ; vpbroadcastd Ry(d.id()), [Rq(m.base.id()) + m.disp]);
-            }
-            (Width::Ymm, Some((index, 1))) => {
-                dynasm!(self.ops ; .arch x64
-                    ; vpbroadcastd Ry(d.id()), [Rq(m.base.id()) + Rq(index.id()) + m.disp]);
-            }
-            (Width::Ymm, Some((index, _))) => {
-                dynasm!(self.ops ; .arch x64
-                    ; vpbroadcastd Ry(d.id()), [Rq(m.base.id()) + 2 * Rq(index.id()) + m.disp]);
-            }
-        }
+        let code = self.code(Code::VEX_Vpbroadcastd_ymm_xmmm32, Code::EVEX_Vpbroadcastd_zmm_k1z_xmmm32);
+        self.encode(Instruction::with2(code, self.v(d), memory(m)));
     }
 
     /// Copies `value` to every 32-bit lane, by way of `rax`.
     pub(in crate::emit) fn constant(&mut self, d: V, value: u32) {
         self.mov_imm32(Gpr::Rax, value);
         match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64
-                ; vmovd Rx(d.id()), eax
-                ; vpbroadcastd Ry(d.id()), Rx(d.id())
-            ),
+            Width::Ymm => {
+                let low = Register::XMM0 + u32::from(d.id());
+                self.encode(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, low, Register::EAX));
+                self.encode(Instruction::with2(Code::VEX_Vpbroadcastd_ymm_xmmm32, self.v(d), low));
+            }
             Width::Zmm => {
-                self.encode(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, zmm(d), Register::EAX));
+                self.encode(Instruction::with2(
+                    Code::EVEX_Vpbroadcastd_zmm_k1z_r32,
+                    self.v(d),
+                    Register::EAX,
+                ));
             }
         }
     }
 
     /// Logical right shift of 32-bit lanes.
     pub(in crate::emit) fn vpsrld(&mut self, d: V, a: V, bits: u8) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpsrld Ry(d.id()), Ry(a.id()), bits as i8),
-            Width::Zmm => self.encode(Instruction::with3(
-                Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8,
-                zmm(d),
-                zmm(a),
-                u32::from(bits),
-            )),
-        }
+        let code = self.code(Code::VEX_Vpsrld_ymm_ymm_imm8, Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), u32::from(bits)));
     }
 
     /// Logical right shift of the 32-bit lanes at `m`.
@@ -207,72 +112,114 @@ impl Asm {
                 self.load(d, m);
                 self.vpsrld(d, d, bits);
             }
-            Width::Zmm => self.encode(Instruction::with3(
-                Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8,
-                zmm(d),
-                memory(m),
-                u32::from(bits),
-            )),
+            Width::Zmm => {
+                let code = Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8;
+                self.encode(Instruction::with3(code, self.v(d), memory(m), u32::from(bits)));
+            }
         }
     }
 
     /// Arithmetic right shift of 32-bit lanes.
     pub(in crate::emit) fn vpsrad(&mut self, d: V, a: V, bits: u8) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vpsrad Ry(d.id()), Ry(a.id()), bits as i8),
-            Width::Zmm => self.encode(Instruction::with3(
-                Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8,
-                zmm(d),
-                zmm(a),
-                u32::from(bits),
-            )),
-        }
+        let code = self.code(Code::VEX_Vpsrad_ymm_ymm_imm8, Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), u32::from(bits)));
     }
 
+    /// 32-bit integers to f32, rounding to nearest.
     pub(in crate::emit) fn vcvtdq2ps(&mut self, d: V, a: V) {
-        match self.width {
-            Width::Ymm => dynasm!(self.ops ; .arch x64 ; vcvtdq2ps Ry(d.id()), Ry(a.id())),
-            Width::Zmm => {
-                self.encode(Instruction::with2(Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, zmm(d), zmm(a)));
-            }
-        }
+        let code = self.code(Code::VEX_Vcvtdq2ps_ymm_ymmm256, Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er);
+        self.encode(Instruction::with2(code, self.v(d), self.v(a)));
     }
 
     /// 256-bit only: all ones in the bytes where a > b, both signed.
     pub(in crate::emit) fn vpcmpgtb(&mut self, d: V, a: V, b: V) {
-        assert_eq!(self.width, Width::Ymm, "EVEX compares into mask registers");
-        dynasm!(self.ops ; .arch x64 ; vpcmpgtb Ry(d.id()), Ry(a.id()), Ry(b.id()));
+        self.only(Width::Ymm);
+        self.encode(Instruction::with3(Code::VEX_Vpcmpgtb_ymm_ymm_ymmm256, self.v(d), self.v(a), self.v(b)));
     }
 
     /// 256-bit only: absolute value of bytes.
     pub(in crate::emit) fn vpabsb(&mut self, d: V, a: V) {
-        assert_eq!(self.width, Width::Ymm, "not used at 512 bits");
-        dynasm!(self.ops ; .arch x64 ; vpabsb Ry(d.id()), Ry(a.id()));
+        self.only(Width::Ymm);
+        self.encode(Instruction::with2(Code::VEX_Vpabsb_ymm_ymmm256, self.v(d), self.v(a)));
     }
 
     /// 512-bit only: the bytes where a ≥ b, both unsigned.
     pub(in crate::emit) fn vpcmpnltub(&mut self, mask: Mask, a: V, b: V) {
-        assert_eq!(self.width, Width::Zmm, "mask registers are EVEX");
         const NOT_LESS: u32 = 5;
-        self.encode(Instruction::with4(Code::EVEX_Vpcmpub_kr_k1_zmm_zmmm512_imm8, k(mask), zmm(a), zmm(b), NOT_LESS));
+        self.only(Width::Zmm);
+        let code = Code::EVEX_Vpcmpub_kr_k1_zmm_zmmm512_imm8;
+        self.encode(Instruction::with4(code, k(mask), self.v(a), self.v(b), NOT_LESS));
     }
 
     /// 512-bit only: bytes of `a` where the mask is set, zero elsewhere.
     pub(in crate::emit) fn vmovdqu8_zeroing(&mut self, d: V, mask: Mask, a: V) {
-        assert_eq!(self.width, Width::Zmm, "mask registers are EVEX");
-        self.encode(Instruction::with2(Code::EVEX_Vmovdqu8_zmm_k1z_zmmm512, zmm(d), zmm(a)).map(|mut i| {
-            i.set_op_mask(k(mask));
-            i.set_zeroing_masking(true);
-            i
-        }));
+        self.only(Width::Zmm);
+        let masked =
+            Instruction::with2(Code::EVEX_Vmovdqu8_zmm_k1z_zmmm512, self.v(d), self.v(a)).map(|mut i| {
+                i.set_op_mask(k(mask));
+                i.set_zeroing_masking(true);
+                i
+            });
+        self.encode(masked);
     }
 
     /// 512-bit only: adds the bytes where the mask is set, and leaves the others of `d`.
     pub(in crate::emit) fn vpaddb_masked(&mut self, d: V, mask: Mask, a: V, b: V) {
-        assert_eq!(self.width, Width::Zmm, "mask registers are EVEX");
-        self.encode(Instruction::with3(Code::EVEX_Vpaddb_zmm_k1z_zmm_zmmm512, zmm(d), zmm(a), zmm(b)).map(|mut i| {
+        self.only(Width::Zmm);
+        let code = Code::EVEX_Vpaddb_zmm_k1z_zmm_zmmm512;
+        let masked = Instruction::with3(code, self.v(d), self.v(a), self.v(b)).map(|mut i| {
             i.set_op_mask(k(mask));
             i
-        }));
+        });
+        self.encode(masked);
     }
+
+    /// 64-bit load.
+    pub(in crate::emit) fn mov_load(&mut self, to: Gpr, m: Mem) {
+        self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
+    }
+
+    /// Prefetches the line at `m` into every cache level.
+    pub(in crate::emit) fn prefetcht0(&mut self, m: Mem) {
+        self.encode(Instruction::with1(Code::Prefetcht0_m8, memory(m)));
+    }
+
+    fn code(&self, vex: Code, evex: Code) -> Code {
+        match self.width {
+            Width::Ymm => vex,
+            Width::Zmm => evex,
+        }
+    }
+
+    fn v(&self, v: V) -> Register {
+        let first = match self.width {
+            Width::Ymm => Register::YMM0,
+            Width::Zmm => Register::ZMM0,
+        };
+        first + u32::from(v.id())
+    }
+
+    fn only(&self, width: Width) {
+        assert_eq!(self.width, width, "the form exists in one width");
+    }
+
+    fn encode(&mut self, instruction: Result<Instruction, IcedError>) {
+        let instruction = instruction.expect("operands match the instruction code");
+        self.encoder.encode(&instruction, 0).expect("an instruction without labels encodes anywhere");
+        self.ops.extend(&self.encoder.take_buffer());
+    }
+}
+
+fn k(mask: Mask) -> Register {
+    Register::K0 + mask as u32
+}
+
+fn gpr(g: Gpr) -> Register {
+    Register::RAX + u32::from(g.id())
+}
+
+fn memory(m: Mem) -> MemoryOperand {
+    let (index, scale) = m.index.map_or((Register::None, 1), |(index, scale)| (gpr(index), scale));
+    // Size 1 lets the encoder take the shortest displacement.
+    MemoryOperand::new(gpr(m.base), index, scale.into(), m.disp.into(), 1, false, Register::None)
 }

@@ -1,5 +1,4 @@
-//! An x86-64 assembler for micro-kernels: dynasm for loops, addresses and everything up to AVX2, and
-//! [`forms`] for the vector instructions that dynasm lacks.
+//! An x86-64 assembler for micro-kernels: dynasm for loops, labels and addresses, [`forms`] for vector instructions.
 
 #![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
 
@@ -75,19 +74,6 @@ impl Asm {
         dynasm!(self.ops ; .arch x64 ; jnz =>to.0);
     }
 
-    /// 64-bit load.
-    pub(super) fn mov_load(&mut self, to: Gpr, from: Mem) {
-        match from.index {
-            None => dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + from.disp]),
-            Some((index, 1)) => {
-                dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + Rq(index.id()) + from.disp]);
-            }
-            Some((index, _)) => {
-                dynasm!(self.ops ; .arch x64 ; mov Rq(to.id()), [Rq(from.base.id()) + 2 * Rq(index.id()) + from.disp]);
-            }
-        }
-    }
-
     pub(super) fn mov_imm32(&mut self, to: Gpr, value: u32) {
         dynasm!(self.ops ; .arch x64 ; mov Rd(to.id()), value as i32);
     }
@@ -120,10 +106,5 @@ impl Asm {
     /// Leaves the vector state clean for SSE code and returns.
     pub(super) fn ret(&mut self) {
         dynasm!(self.ops ; .arch x64 ; vzeroupper ; ret);
-    }
-
-    /// Prefetches the line at base + disp into every cache level.
-    pub(super) fn prefetcht0(&mut self, at: Mem) {
-        dynasm!(self.ops ; .arch x64 ; prefetcht0 [Rq(at.base.id()) + at.disp]);
     }
 }

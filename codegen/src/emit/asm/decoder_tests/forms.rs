@@ -45,12 +45,11 @@ fn two_operands(sheet: &mut Sheet, text: impl Fn(&str, &str) -> String, emit: im
 /// A form with a register and an address, every register taking its turn; `texts` gets their names.
 fn at_addresses(
     sheet: &mut Sheet,
-    indexed: bool,
     texts: impl Fn(&Sheet, &str, &str) -> Vec<String>,
     emit: impl Fn(&mut Asm, V, Mem),
 ) {
     let registers = sheet.registers.clone();
-    for ((m, address), (d, d_name)) in addresses(indexed).into_iter().zip(registers.iter().cycle()) {
+    for ((m, address), (d, d_name)) in addresses().into_iter().zip(registers.iter().cycle()) {
         let texts = texts(sheet, d_name, &address);
         sheet.several(&texts, |asm| emit(asm, *d, m));
     }
@@ -60,10 +59,13 @@ fn at_addresses(
 fn three_operand_forms() {
     both_widths(|sheet| {
         for (mnemonic, emit) in THREE_OPERAND_FORMS {
+            let mnemonic = match *mnemonic {
+                "vpdpbusd" => sheet.either("{vex} vpdpbusd", "vpdpbusd"),
+                "vand" => sheet.either("vpand", "vpandd"),
+                mnemonic => mnemonic,
+            };
             three_operands(sheet, mnemonic, emit);
         }
-        three_operands(sheet, sheet.either("{vex} vpdpbusd", "vpdpbusd"), Asm::vpdpbusd);
-        three_operands(sheet, sheet.either("vpand", "vpandd"), Asm::vand);
     });
     one_width(Width::Ymm, |sheet| three_operands(sheet, "vpcmpgtb", Asm::vpcmpgtb));
 }
@@ -134,26 +136,25 @@ fn registers_that_are_filled() {
 #[test]
 fn vector_memory_forms() {
     both_widths(|sheet| {
-        let indexed = sheet.width == Width::Zmm;
         let load = |sheet: &Sheet, d: &str, at: &str| {
             vec![format!("{} {d},{}", sheet.either("vmovdqu", "vmovdqu32"), sheet.vector_at(at))]
         };
-        at_addresses(sheet, indexed, load, Asm::load);
+        at_addresses(sheet, load, Asm::load);
         let store = |sheet: &Sheet, s: &str, at: &str| {
             vec![format!("{} {},{s}", sheet.either("vmovdqu", "vmovdqu32"), sheet.vector_at(at))]
         };
-        at_addresses(sheet, true, store, |asm, s, m| asm.store(m, s));
+        at_addresses(sheet, store, |asm, s, m| asm.store(m, s));
         let broadcast = |_: &Sheet, d: &str, at: &str| vec![format!("vpbroadcastd {d},DWORD PTR {at}")];
-        at_addresses(sheet, true, broadcast, Asm::broadcast);
+        at_addresses(sheet, broadcast, Asm::broadcast);
         for (a, a_name) in sheet.edges() {
             let and = |sheet: &Sheet, d: &str, at: &str| {
                 vec![format!("{} {d},{a_name},{}", sheet.either("vpand", "vpandd"), sheet.vector_at(at))]
             };
-            at_addresses(sheet, indexed, and, |asm, d, m| asm.vand_load(d, a, m));
+            at_addresses(sheet, and, |asm, d, m| asm.vand_load(d, a, m));
             let add = |sheet: &Sheet, d: &str, at: &str| {
                 vec![format!("vpaddd {d},{a_name},{}", sheet.vector_at(at))]
             };
-            at_addresses(sheet, indexed, add, |asm, d, m| asm.vpaddd_load(d, a, m));
+            at_addresses(sheet, add, |asm, d, m| asm.vpaddd_load(d, a, m));
         }
         for bits in SHIFTS {
             let shift = |sheet: &Sheet, d: &str, at: &str| match sheet.width {
@@ -162,7 +163,7 @@ fn vector_memory_forms() {
                 }
                 Width::Zmm => vec![format!("vpsrld {d},{},{bits:#x}", sheet.vector_at(at))],
             };
-            at_addresses(sheet, indexed, shift, |asm, d, m| asm.vpsrld_load(d, m, bits));
+            at_addresses(sheet, shift, |asm, d, m| asm.vpsrld_load(d, m, bits));
         }
     });
 }
@@ -171,11 +172,11 @@ fn vector_memory_forms() {
 fn scalar_memory_forms() {
     both_widths(|sheet| {
         for (to, name, _) in GPRS {
-            for (m, address) in addresses(true) {
+            for (m, address) in addresses() {
                 sheet.one(format!("mov {name},QWORD PTR {address}"), |asm| asm.mov_load(to, m));
             }
         }
-        for (m, address) in addresses(false) {
+        for (m, address) in addresses() {
             sheet.one(format!("prefetcht0 BYTE PTR {address}"), |asm| asm.prefetcht0(m));
         }
     });

@@ -83,7 +83,7 @@ impl Sheet {
 }
 
 /// Addresses and their texts: every base and index register, every displacement, with and without index.
-pub(super) fn addresses(indexed: bool) -> Vec<(Mem, String)> {
+pub(super) fn addresses() -> Vec<(Mem, String)> {
     let mut addresses = Vec::new();
     for (base, base_name, _) in GPRS {
         for &disp in DISPLACEMENTS.as_flattened() {
@@ -94,7 +94,7 @@ pub(super) fn addresses(indexed: bool) -> Vec<(Mem, String)> {
             };
             addresses.push((Mem::at(base, disp), format!("[{base_name}{tail}]")));
             addresses.push((Mem::strided(base, Gpr::Rdx, 0, disp), format!("[{base_name}{tail}]")));
-            for (index, index_name, _) in GPRS.into_iter().filter(|(g, ..)| indexed && *g != Gpr::Rsp) {
+            for (index, index_name, _) in GPRS.into_iter().filter(|(g, ..)| *g != Gpr::Rsp) {
                 for scale in [1, 2] {
                     let text = format!("[{base_name}+{index_name}*{scale}{tail}]");
                     addresses.push((Mem::strided(base, index, scale, disp), text));
