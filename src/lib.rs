@@ -4,6 +4,10 @@
 //! kernels emitted; a [`Generator`] turns a prompt into text.
 
 mod chat;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+mod embedded;
 mod error;
 pub mod formats;
 mod generate;
@@ -14,12 +18,13 @@ mod runtime;
 mod sampler;
 mod stop;
 mod tokenizer;
+pub mod verify;
 
 pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Generation, Generator, Request, Stop};
-pub use model::{Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, ScaleRule, State};
+pub use model::{Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, ScaleRule, State};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions};
 pub use stop::{Progress, StopMatcher};

@@ -49,6 +49,9 @@ pub struct ColumnsMut<'a, T> {
 // SAFETY: the only access is to the columns of the range, for which this value stands like a `&mut [T]`.
 unsafe impl<T: Send> Send for ColumnsMut<'_, T> {}
 
+// SAFETY: a shared reference gives access only through `part`, whose caller keeps the parts apart.
+unsafe impl<T: Send> Sync for ColumnsMut<'_, T> {}
+
 impl<'a, T: Element> ColumnsMut<'a, T> {
     /// All columns of `matrix`, which holds `tokens` rows of `n` elements.
     ///
@@ -59,14 +62,17 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
         ColumnsMut { matrix: matrix.as_mut_ptr(), tokens, stride: n, columns: 0..n, borrow: PhantomData }
     }
 
-    /// The columns before and from `column` on, counted in the whole matrix.
+    /// Some of the columns, counted in the whole matrix.
+    ///
+    /// # Safety
+    /// While the part lives, no other part of this value that shares a column with it may be used, nor this value itself.
     ///
     /// # Panics
-    /// If `column` is outside the range.
-    pub fn split_at(self, column: usize) -> (Self, Self) {
+    /// If `columns` is not within the range.
+    pub unsafe fn part(&self, columns: Range<usize>) -> ColumnsMut<'_, T> {
         let Range { start, end } = self.columns;
-        assert!((start..=end).contains(&column), "{column} is not in {start}..{end}");
-        (ColumnsMut { columns: start..column, ..self }, ColumnsMut { columns: column..end, ..self })
+        assert!(start <= columns.start && columns.start <= columns.end && columns.end <= end);
+        ColumnsMut { matrix: self.matrix, tokens: self.tokens, stride: self.stride, columns, borrow: PhantomData }
     }
 
     /// The range of columns.

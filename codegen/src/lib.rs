@@ -5,6 +5,7 @@
 //! publishes it once; [`Gemm`] walks the tiles of a product and calls it.
 
 pub mod activations;
+mod blocks;
 pub mod cache;
 pub mod columns;
 pub mod cpu;

@@ -13,6 +13,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::blocks::Blocks;
+
 /// Rows in a panel: the dword lanes of a 512-bit vector. Narrower ISAs read a block in parts.
 pub const PANEL_ROWS: usize = 16;
 
@@ -60,14 +62,16 @@ impl Packing {
         }
     }
 
-    fn encode(self, codes: impl Iterator<Item = u8>) -> u8 {
-        match self {
-            Packing::Bits2 => codes.enumerate().fold(0, |byte, (g, code)| byte | code << (2 * g)),
+    /// The four bytes of one row and step from its codes, group by group; 2-bit steps have four groups.
+    fn encode(self, groups: [[u8; 4]; 5]) -> [u8; 4] {
+        let [a, b, c, d, e] = groups;
+        std::array::from_fn(|j| match self {
+            Packing::Bits2 => a[j] | b[j] << 2 | c[j] << 4 | d[j] << 6,
             Packing::Trits5 => {
-                let v = codes.fold(0u32, |v, code| 3 * v + u32::from(code));
+                let v = [b, c, d, e].iter().fold(u32::from(a[j]), |v, group| 3 * v + u32::from(group[j]));
                 (256 * v).div_ceil(243) as u8
             }
-        }
+        })
     }
 
     /// The code of group `group` in `byte`.
@@ -177,13 +181,13 @@ pub enum PackError {
 }
 
 /// A ternary matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PackedMatrix {
     layout: Layout,
     n: usize,
     k: usize,
     scale: f32,
-    blocks: Vec<Block>,
+    blocks: Blocks,
 }
 
 impl PackedMatrix {
@@ -204,20 +208,19 @@ impl PackedMatrix {
         if let Some(at) = weights.iter().position(|w| !(-1..=1).contains(w)) {
             return Err(PackError::NotTernary { row: at / k, column: at % k, value: weights[at] });
         }
-        let code = |row: usize, column: usize| {
-            if row < n && column < k { (weights[row * k + column] + 1) as u8 } else { 1 }
-        };
-        let (packing, step, steps) = (layout.packing, layout.packing.step(), layout.steps(k));
-        let mut blocks = Vec::with_capacity(layout.row_blocks(n) * steps * layout.interleave);
-        for row_block in 0..layout.row_blocks(n) {
-            for s in 0..steps {
-                for p in 0..layout.interleave {
-                    let row = (row_block * layout.interleave + p) * PANEL_ROWS;
-                    blocks.push(Block(std::array::from_fn(|byte| {
-                        let column = s * step + byte % 4;
-                        packing.encode((0..packing.groups()).map(|g| code(row + byte / 4, column + 4 * g)))
-                    })));
-                }
+        let steps = layout.steps(k);
+        let padding = Block([layout.packing.encode([[1; 4]; 5])[0]; BLOCK_BYTES]);
+        let mut blocks = Blocks::filled(padding, layout.row_blocks(n) * steps * layout.interleave);
+        let mut codes = vec![1; steps * layout.packing.step()];
+        for (row, weights) in weights.chunks_exact(k).enumerate() {
+            for (code, weight) in codes.iter_mut().zip(weights) {
+                *code = (weight + 1) as u8;
+            }
+            for (step, codes) in codes.chunks_exact(layout.packing.step()).enumerate() {
+                let mut groups = [[0; 4]; 5];
+                groups.iter_mut().zip(codes.as_chunks().0).for_each(|(group, codes)| *group = *codes);
+                let block = &mut blocks[layout.block_index(row / PANEL_ROWS, step, steps)];
+                block.0[row % PANEL_ROWS * 4..][..4].copy_from_slice(&layout.packing.encode(groups));
             }
         }
         Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
@@ -293,9 +296,9 @@ mod tests {
     #[test]
     fn five_trits_survive_their_byte() {
         for v in 0..243u32 {
-            let digits: Vec<u8> = (0..5).map(|g| (v / 3u32.pow(4 - g) % 3) as u8).collect();
-            let byte = Packing::Trits5.encode(digits.iter().copied());
-            let back: Vec<u8> = (0..5).map(|g| Packing::Trits5.decode(byte, g)).collect();
+            let digits: [u8; 5] = std::array::from_fn(|g| (v / 3u32.pow(4 - g as u32) % 3) as u8);
+            let [byte, ..] = Packing::Trits5.encode(digits.map(|digit| [digit; 4]));
+            let back: [u8; 5] = std::array::from_fn(|g| Packing::Trits5.decode(byte, g));
             assert_eq!(back, digits, "v = {v}");
         }
     }

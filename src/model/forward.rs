@@ -1,13 +1,14 @@
 //! The forward pass of BitNet b1.58 2B-4T (Ma et al. 2025; transformers' `BitNetForCausalLM`).
 
 use tercet_codegen::Activations;
+use tercet_pool::Pool;
 
 use super::Model;
+use super::dot::{dot, dot_stored};
 use super::ops;
 use super::state::{BATCH, Buffers, State};
 use super::weights::Layer;
 use crate::error::{Error, Result};
-use crate::pool::Pool;
 
 /// Which positions' logits are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl Model {
             let (token, head) = (i / heads, i % heads);
             let (keys, values) = cache.read(layer, head / group, *position + token + 1);
             let query = &q[i * dim..][..dim];
-            let mut scores: Vec<f32> = keys.chunks(dim).map(|key| ops::dot(query, key) * scale).collect();
+            let mut scores: Vec<f32> = keys.chunks(dim).map(|key| dot(query, key) * scale).collect();
             ops::softmax(&mut scores);
             out.fill(0.0);
             for (score, value) in scores.iter().zip(values.chunks(dim)) {
@@ -141,7 +142,7 @@ impl Model {
         logits.resize(start + self.config.vocab_size, 0.0);
         self.pool.chunks(&mut logits[start..], ROWS, |chunk, logits| {
             for (i, logit) in logits.iter_mut().enumerate() {
-                *logit = ops::dot_stored(normed, self.weights.head_row(chunk * ROWS + i, hidden));
+                *logit = dot_stored(normed, self.weights.head_row(chunk * ROWS + i, hidden));
             }
         });
     }

@@ -6,7 +6,7 @@ use tercet_autotune::{Plan, Planner, Problem};
 use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, PackedMatrix};
 
 use crate::error::Result;
-use crate::pool::Pool;
+use crate::pool;
 
 /// The number of tokens that prefill is planned for.
 const PREFILL_TOKENS: usize = 128;
@@ -85,9 +85,17 @@ impl Linear {
     ///
     /// # Panics
     /// If the activations are not k wide or `out` holds fewer than tokens × n.
-    pub(super) fn apply(&self, pool: &Pool, acts: &Activations, out: &mut [f32]) {
+    pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &Activations, out: &mut [f32]) {
         let gemm = if acts.tokens() == 1 { &self.decode } else { &self.prefill };
         let out = ColumnsMut::new(&mut out[..acts.tokens() * self.n()], acts.tokens(), self.n());
-        pool.columns(out, self.weights.layout().block_rows(), |columns| gemm.compute(&self.weights, acts, columns));
+        let grain = self.grain(pool.threads());
+        pool::for_columns(pool, out, grain, |columns| gemm.compute(&self.weights, acts, columns));
+    }
+
+    /// Rows per task: whole row blocks, and a few tasks per thread so that a busy core costs little.
+    fn grain(&self, threads: usize) -> usize {
+        const TASKS_PER_THREAD: usize = 4;
+        let blocks = self.weights.layout().row_blocks(self.n());
+        blocks.div_ceil(threads * TASKS_PER_THREAD) * self.weights.layout().block_rows()
     }
 }

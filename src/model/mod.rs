@@ -1,10 +1,12 @@
 //! BitNet b1.58: from a model's files to the logits of a token.
 
 mod config;
+mod dot;
 mod forward;
 mod linear;
 mod ops;
 mod state;
+mod synthetic;
 mod weights;
 
 use std::time::{Duration, Instant};
@@ -13,13 +15,14 @@ use tercet_autotune::Planner;
 
 use crate::error::{Error, Result};
 use crate::formats::ModelFiles;
-use crate::pool::Pool;
+use crate::pool;
 use crate::runtime::Runtime;
 
 pub use config::{Config, GenerationDefaults, ScaleRule};
 pub use forward::Logits;
 pub use linear::Kernels;
 pub use state::State;
+pub use synthetic::{PRESETS, Preset};
 use weights::{Layer, Weights};
 
 /// A model that is ready to run.
@@ -29,7 +32,7 @@ pub struct Model {
     config: Config,
     weights: Weights,
     kernels: Kernels,
-    pool: Pool,
+    pool: tercet_pool::Pool,
     load_time: Duration,
 }
 
@@ -52,13 +55,40 @@ impl Model {
     /// # Errors
     /// Fails if a file is missing, malformed or unsupported, or a kernel cannot be made.
     pub fn load(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
+        Self::load_layers(files, runtime, usize::MAX)
+    }
+
+    /// The model cut to at most its first `layers` layers, for comparisons.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub(crate) fn load_layers(files: &ModelFiles, runtime: &Runtime, layers: usize) -> Result<Self> {
+        let mut config = Config::load(files)?;
+        config.layers = config.layers.min(layers);
+        let weights = |config: &_, kernels: &_, pool: &_| Weights::load(files, config, kernels, pool);
+        Self::build(files.name(), config, runtime, weights)
+    }
+
+    /// Makes a model of a preset's shape with random weights.
+    ///
+    /// # Errors
+    /// Fails if a kernel cannot be made.
+    pub fn synthetic(preset: &Preset, runtime: &Runtime) -> Result<Self> {
+        Self::build(preset.name, preset.config(), runtime, Weights::synthetic)
+    }
+
+    fn build(
+        name: &str,
+        config: Config,
+        runtime: &Runtime,
+        weights: impl FnOnce(&Config, &Kernels, &tercet_pool::Pool) -> Result<Weights>,
+    ) -> Result<Self> {
         let start = Instant::now();
-        let config = Config::load(files)?;
-        let pool = Pool::new(runtime.threads())?;
+        let pool = pool::start(runtime.threads())?;
         let planner = Planner::new(runtime.isa(), runtime.packing());
         let kernels = Kernels::new(planner, runtime.kernels(), runtime.threads(), Layer::shapes(&config))?;
-        let weights = Weights::load(files, &config, &kernels, &pool)?;
-        Ok(Model { name: files.name().to_owned(), config, weights, kernels, pool, load_time: start.elapsed() })
+        let weights = weights(&config, &kernels, &pool)?;
+        Ok(Model { name: name.to_owned(), config, weights, kernels, pool, load_time: start.elapsed() })
     }
 
     /// The model's name.

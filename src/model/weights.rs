@@ -6,18 +6,17 @@ use super::config::{Config, ScaleRule};
 use super::linear::{Kernels, Linear};
 use crate::error::{Error, Result};
 use crate::formats::{Floats, MODEL, ModelFiles, StoredFloats, TensorFile};
-use crate::pool::Pool;
 
 /// Everything that the forward pass reads.
 #[derive(Debug)]
 pub(super) struct Weights {
     /// vocabulary × hidden.
-    embedding: StoredFloats,
+    pub(super) embedding: StoredFloats,
     pub(super) layers: Vec<Layer>,
     /// Gain of the last norm.
     pub(super) norm: Vec<f32>,
     /// vocabulary × hidden; none where it is the embedding.
-    head: Option<StoredFloats>,
+    pub(super) head: Option<StoredFloats>,
 }
 
 /// One transformer block.
@@ -38,7 +37,7 @@ pub(super) struct Layer {
 
 impl Weights {
     /// Reads `model.safetensors` in the format of `BitNetForCausalLM`.
-    pub(super) fn load(files: &ModelFiles, config: &Config, kernels: &Kernels, pool: &Pool) -> Result<Self> {
+    pub(super) fn load(files: &ModelFiles, config: &Config, kernels: &Kernels, pool: &tercet_pool::Pool) -> Result<Self> {
         let tensors = TensorFile::load(files, MODEL)?;
         let matrix = [config.vocab_size, config.hidden_size];
         let embedding = tensors.stored_floats("model.embed_tokens.weight", &matrix)?;

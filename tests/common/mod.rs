@@ -15,7 +15,12 @@ pub const TINY: &str = "tests/fixtures/bitnet-tiny";
 pub const FAIRY_TALES: &str = "models/fairy-tales";
 
 pub fn runtime(isa: Isa, packing: Packing, threads: usize) -> Runtime {
-    let options = RuntimeOptions { isa_cap: Some(isa), threads: Some(threads), packing: Some(packing), ..Default::default() };
+    let options = RuntimeOptions {
+        isa_cap: Some(isa),
+        threads: Some(threads),
+        packing: Some(packing),
+        ..Default::default()
+    };
     let runtime = Runtime::new(&options);
     assert_eq!(runtime.isa(), isa);
     runtime
@@ -35,7 +40,12 @@ pub fn tokenizer(model: &str, of: &Model) -> Tokenizer {
 }
 
 /// Logits of every position, and the greedy continuation of `tokens` tokens.
-pub fn logits_and_greedy(model: &Model, tokenizer: &Tokenizer, prompt: &[u32], tokens: usize) -> (Vec<f32>, Vec<u32>) {
+pub fn logits_and_greedy(
+    model: &Model,
+    tokenizer: &Tokenizer,
+    prompt: &[u32],
+    tokens: usize,
+) -> (Vec<f32>, Vec<u32>) {
     let context = model.config().max_positions;
     let mut state = model.new_state(context).unwrap();
     let logits = model.forward(&mut state, prompt, Logits::All).unwrap().to_vec();
@@ -74,7 +84,8 @@ pub fn argmax(logits: &[f32]) -> usize {
 /// Difference between the best and the second value.
 pub fn margin(logits: &[f32]) -> f32 {
     let best = argmax(logits);
-    let second = logits.iter().enumerate().filter(|(i, _)| *i != best).map(|(_, &l)| l).fold(f32::MIN, f32::max);
+    let second =
+        logits.iter().enumerate().filter(|(i, _)| *i != best).map(|(_, &l)| l).fold(f32::MIN, f32::max);
     logits[best] - second
 }
 

@@ -24,6 +24,12 @@ impl StoredFloats {
         StoredFloats { bytes, range, view }
     }
 
+    /// A tensor in memory, of little-endian bf16.
+    pub fn of_bf16(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        StoredFloats { bytes: bytes.into(), range, view: |bytes| Floats::Bf16(bytes) }
+    }
+
     /// The elements.
     pub fn get(&self) -> Floats<'_> {
         (self.view)(&self.bytes[self.range.clone()])

@@ -1,0 +1,126 @@
+//! Fork-join among a few threads, in microseconds, without collapse when cores are busy.
+//!
+//! A job is a number of tasks. The caller publishes it and takes tasks like everyone else, one at a time, so that a
+//! thread that is late or preempted costs no more than the task it holds. Workers spin for a bounded time after a job
+//! and then park; the caller spins for a bounded time for the tasks that others still hold and then parks too.
+
+mod shared;
+mod sync;
+
+use std::panic::resume_unwind;
+
+use shared::{Job, Shared};
+use sync::{Arc, JoinHandle, Mutex, fence};
+
+/// The calling thread and its workers.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Held by the caller of a job.
+    busy: Mutex<()>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool({} threads)", self.threads())
+    }
+}
+
+impl Pool {
+    /// A pool of `threads` threads, the caller's among them.
+    ///
+    /// # Errors
+    /// Fails if the system cannot start the others.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let workers = threads.saturating_sub(1);
+        let shared = Arc::new(Shared::new(workers));
+        let mut pool = Pool { shared, workers: Vec::with_capacity(workers), busy: Mutex::new(()) };
+        for index in 0..workers {
+            let shared = Arc::clone(&pool.shared);
+            pool.workers.push(sync::spawn(index, move || shared.work(index))?);
+        }
+        Ok(pool)
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `task(i)` once for every i below `tasks`, and returns when all calls have.
+    ///
+    /// A job that is started while another is under way, by a task or another thread, runs on its caller alone.
+    ///
+    /// # Panics
+    /// If a task does, once the others are done.
+    pub fn run<F: Fn(usize) + Sync>(&self, tasks: usize, task: F) {
+        let free = if tasks > 1 && !self.workers.is_empty() { self.busy.try_lock().ok() } else { None };
+        if free.is_none() {
+            return (0..tasks).for_each(task);
+        }
+        let tasks = u32::try_from(tasks).expect("fewer than 2^32 tasks");
+        self.shared.publish(Job::new(&task, tasks));
+        // Pairs with the fence of a worker that goes to sleep: it sees the job, or this sees it asleep.
+        fence(sync::Ordering::SeqCst);
+        for (index, worker) in self.workers.iter().enumerate() {
+            if self.shared.must_wake(index) {
+                worker.thread().unpark();
+            }
+        }
+        self.shared.take_tasks();
+        self.shared.wait();
+        let panic = self.shared.take_panic();
+        drop(free);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Calls `task(i, chunk)` for the consecutive chunks of `len` elements of `slice`; the last may be shorter.
+    ///
+    /// # Panics
+    /// If `len` is 0, or a task panics.
+    pub fn chunks<T: Send, F: Fn(usize, &mut [T]) + Sync>(&self, slice: &mut [T], len: usize, task: F) {
+        let (total, first) = (slice.len(), Shares(slice.as_mut_ptr()));
+        self.run(total.div_ceil(len), |i| {
+            let start = i * len;
+            // SAFETY: `start` is within the slice, and the chunks of different tasks do not overlap; each task runs once,
+            // and `slice` stays exclusively borrowed until all have run.
+            let chunk = unsafe { std::slice::from_raw_parts_mut(first.at(start), len.min(total - start)) };
+            task(i, chunk);
+        });
+    }
+
+    /// The results of `task(0)` to `task(tasks - 1)`, in that order.
+    pub fn map<T: Send, F: Fn(usize) -> T + Sync>(&self, tasks: usize, task: F) -> Vec<T> {
+        let mut results: Vec<Option<T>> = (0..tasks).map(|_| None).collect();
+        self.chunks(&mut results, 1, |i, result| result[0] = Some(task(i)));
+        results.into_iter().map(|result| result.expect("every task ran")).collect()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.end();
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker catches its tasks' panics and has none of its own.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// A pointer whose users keep to disjoint elements.
+struct Shares<T>(*mut T);
+
+// SAFETY: `chunks` gives each element to one task, and `T: Send` lets that task be another thread's.
+unsafe impl<T: Send> Sync for Shares<T> {}
+
+impl<T> Shares<T> {
+    /// # Safety
+    /// `index` is within the allocation.
+    unsafe fn at(&self, index: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(index) }
+    }
+}

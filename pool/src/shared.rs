@@ -1,0 +1,165 @@
+//! What caller and workers share, and the protocol over it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use crate::sync::{
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park, spin_loop,
+};
+
+/// A borrowed closure and how often it is to be called.
+pub(crate) struct Job {
+    call: *mut (),
+    context: *mut (),
+    tasks: u32,
+}
+
+type Call = unsafe fn(*const (), usize);
+
+impl Job {
+    pub(crate) fn new<F: Fn(usize) + Sync>(task: &F, tasks: u32) -> Self {
+        /// # Safety
+        /// `context` points to a live `F`.
+        unsafe fn call<F: Fn(usize)>(context: *const (), index: usize) {
+            // SAFETY: the caller's promise.
+            let task = unsafe { &*context.cast::<F>() };
+            task(index);
+        }
+        let call: Call = call::<F>;
+        Job { call: call as *mut (), context: ptr::from_ref(task).cast_mut().cast(), tasks }
+    }
+}
+
+pub(crate) struct Shared {
+    /// Number of the job in the upper half, and in the lower its tasks that nobody has taken.
+    ///
+    /// The job's other fields change only while no task is left, so whoever takes a task by exchanging an unchanged state has
+    /// read the fields of that very job.
+    state: AtomicU64,
+    call: AtomicPtr<()>,
+    context: AtomicPtr<()>,
+    tasks: AtomicUsize,
+    unfinished: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The caller, once it parks.
+    waiting: Mutex<Option<Thread>>,
+    asleep: Vec<AtomicBool>,
+    over: AtomicBool,
+}
+
+fn untaken(state: u64) -> u64 {
+    state & u64::from(u32::MAX)
+}
+
+impl Shared {
+    pub(crate) fn new(workers: usize) -> Self {
+        Shared {
+            state: AtomicU64::new(0),
+            call: AtomicPtr::new(ptr::null_mut()),
+            context: AtomicPtr::new(ptr::null_mut()),
+            tasks: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
+            panic: Mutex::new(None),
+            waiting: Mutex::new(None),
+            asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// Offers the job's tasks. The previous job must be finished, and the closure must live until this one is.
+    pub(crate) fn publish(&self, job: Job) {
+        self.call.store(job.call, Ordering::Relaxed);
+        self.context.store(job.context, Ordering::Relaxed);
+        self.tasks.store(job.tasks as usize, Ordering::Relaxed);
+        self.unfinished.store(job.tasks as usize, Ordering::Relaxed);
+        let number = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
+        self.state.store(number << 32 | u64::from(job.tasks), Ordering::Release);
+    }
+
+    /// Runs tasks until none is left to take.
+    pub(crate) fn take_tasks(&self) {
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            if untaken(state) == 0 {
+                return;
+            }
+            let (call, context) = (self.call.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
+            let index = self.tasks.load(Ordering::Relaxed).wrapping_sub(untaken(state) as usize);
+            if self.state.compare_exchange(state, state - 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
+                let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
+                // SAFETY: `context` is that job's closure, which `Pool::run` borrows until `unfinished` is 0; it is not
+                // before this task is done.
+                let run = || unsafe { call(context, index) };
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                    *lock(&self.panic) = Some(panic);
+                }
+                if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
+                    && let Some(caller) = lock(&self.waiting).take()
+                {
+                    caller.unpark();
+                }
+            }
+        }
+    }
+
+    /// Returns when no task of the job is unfinished.
+    pub(crate) fn wait(&self) {
+        let finished = || self.unfinished.load(Ordering::Acquire) == 0;
+        if spin_until(finished) {
+            return;
+        }
+        *lock(&self.waiting) = Some(current());
+        while !finished() {
+            park();
+        }
+        lock(&self.waiting).take();
+    }
+
+    pub(crate) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        lock(&self.panic).take()
+    }
+
+    /// A worker's life.
+    pub(crate) fn work(&self, index: usize) {
+        let news = || untaken(self.state.load(Ordering::Acquire)) > 0 || self.over.load(Ordering::Acquire);
+        let asleep = &self.asleep[index];
+        while !self.over.load(Ordering::Acquire) {
+            self.take_tasks();
+            if spin_until(news) {
+                continue;
+            }
+            asleep.store(true, Ordering::Relaxed);
+            // Pairs with the fence of a caller that has published a job.
+            fence(Ordering::SeqCst);
+            while !news() && asleep.load(Ordering::Acquire) {
+                park();
+            }
+            asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the worker must be unparked.
+    pub(crate) fn must_wake(&self, index: usize) -> bool {
+        let asleep = &self.asleep[index];
+        asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::AcqRel)
+    }
+
+    /// Lets the workers end once they are awake.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
+    // Nothing panics while it holds one of these locks.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn spin_until(done: impl Fn() -> bool) -> bool {
+    (0..SPINS).any(|_| {
+        spin_loop();
+        done()
+    })
+}

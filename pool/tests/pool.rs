@@ -1,0 +1,78 @@
+//! The pool on real threads.
+#![cfg(not(loom))]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tercet_pool::Pool;
+
+#[test]
+fn every_task_runs_once_in_every_job() {
+    for threads in [1, 2, 3, 8] {
+        let pool = Pool::new(threads).unwrap();
+        for job in 0..2000 {
+            let tasks = job % 17;
+            let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            pool.run(tasks, |i| {
+                runs[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{threads} threads, {tasks} tasks");
+        }
+    }
+}
+
+#[test]
+fn parked_workers_wake() {
+    let pool = Pool::new(3).unwrap();
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let total = AtomicUsize::new(0);
+        pool.run(100, |i| {
+            total.fetch_add(i, Ordering::Relaxed);
+        });
+        assert_eq!(total.into_inner(), 4950);
+    }
+}
+
+#[test]
+fn chunks_are_disjoint_and_complete() {
+    let pool = Pool::new(2).unwrap();
+    let mut values = vec![0usize; 1003];
+    pool.chunks(&mut values, 10, |i, chunk| chunk.iter_mut().enumerate().for_each(|(j, v)| *v += 10 * i + j));
+    assert!(values.iter().enumerate().all(|(i, &value)| i == value));
+    assert_eq!(pool.map(5, |i| i * i), [0, 1, 4, 9, 16]);
+}
+
+#[test]
+fn jobs_within_jobs_and_from_other_threads_run() {
+    let pool = Pool::new(2).unwrap();
+    let total = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    pool.run(4, |_| {
+                        pool.run(4, |_| {
+                            total.fetch_add(1, Ordering::Relaxed);
+                        })
+                    });
+                }
+            });
+        }
+    });
+    assert_eq!(total.into_inner(), 3 * 200 * 16);
+}
+
+#[test]
+fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+    let pool = Pool::new(2).unwrap();
+    for _ in 0..50 {
+        let job = || pool.run(8, |i| assert_ne!(i, 5, "task five"));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_err();
+        assert!(panic.downcast_ref::<String>().unwrap().contains("task five"));
+    }
+    // It still has its worker: the two tasks wait for each other.
+    let both = std::sync::Barrier::new(2);
+    pool.run(2, |_| {
+        both.wait();
+    });
+}

@@ -1,0 +1,174 @@
+//! `tercet chat`: turns of a conversation, typed or piped in.
+
+mod conversation;
+mod input;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::options::{Options, Session};
+use super::sampling::{Continuation, Described};
+use super::screen::Screen;
+use super::{interrupt, report};
+use crate::chat::ChatTemplate;
+use crate::error::Error;
+use crate::generate::{Request, Stop};
+use conversation::Conversation;
+use input::Input;
+
+const EXAMPLES: &str = "\
+What was said stays in the key and value cache: a turn costs only its own tokens.
+
+In the chat:
+  /reset        forget the conversation
+  /help         show these commands
+  /quit         leave, as does Ctrl-D
+  Ctrl-C        stop the reply
+
+Examples:
+  tercet chat -m DIR --system \"You answer in one sentence.\"
+  printf 'Hello!\\nWho are you?\\n' | tercet chat -m DIR --json
+
+JSON (turns from a pipe, one a line): model, isa, threads, turns: [{user, reply, ids,
+prompt_tokens, stop, prefill_s, decode_s}], peak_rss_bytes. prompt_tokens are those that had to be
+read; where stop is context_exceeded, the turn was not taken.";
+
+const COMMANDS: &str = "/reset forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Chat {
+    /// What the model is told before the conversation
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    #[command(flatten)]
+    continuation: Continuation,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Summary<'a> {
+    model: &'a str,
+    isa: &'a str,
+    threads: usize,
+    turns: Vec<Turn>,
+    peak_rss_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Turn {
+    user: String,
+    reply: String,
+    ids: Vec<u32>,
+    /// Tokens that had to be read: not those in the cache.
+    prompt_tokens: usize,
+    stop: &'static str,
+    prefill_s: f64,
+    decode_s: f64,
+}
+
+impl Chat {
+    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+        let interactive = io::stdin().is_terminal();
+        if interactive && options.json {
+            let problem = "a chat at the terminal has no place for it";
+            return Err(Error::bad_argument("--json", problem, "pipe the turns in, one a line").into());
+        }
+        let session = options.load()?;
+        let request = self.continuation.request(&session.defaults, usize::MAX);
+        request.sampler.validate()?;
+        let template = ChatTemplate::load(&session.files)?;
+        let mut conversation = Conversation::new(&session, template, self.system.clone())?;
+        let mut input = Input::new(interactive)?;
+        if interactive {
+            report::note(greeting(&session, &request));
+        }
+        interrupt::install();
+
+        let mut turns = Vec::new();
+        while let Some(line) = input.next()? {
+            match line.trim() {
+                "" => {}
+                "/quit" | "/exit" => break,
+                "/reset" => conversation.reset(),
+                command if command.starts_with('/') => report::note(COMMANDS),
+                text => turns.push(take_turn(&mut conversation, &session, &request, text, !options.json)?),
+            }
+        }
+        if options.json {
+            report::print_json(&Summary {
+                model: session.model.name(),
+                isa: session.runtime.isa().name(),
+                threads: session.runtime.threads(),
+                turns,
+                peak_rss_bytes: report::peak_rss_bytes(),
+            })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn greeting(session: &Session, request: &Request) -> String {
+    format!(
+        "[{} | {}, {} | context {} tokens | {}]\n{COMMANDS}",
+        session.model.name(),
+        session.runtime.isa(),
+        report::count(session.runtime.threads(), "thread"),
+        session.context,
+        Described(&request.sampler),
+    )
+}
+
+/// One turn; a full context is told, and is no failure.
+fn take_turn(
+    conversation: &mut Conversation<'_>,
+    session: &Session,
+    request: &Request,
+    text: &str,
+    visible: bool,
+) -> Result<Turn> {
+    let mut screen = Screen::new(visible, "");
+    let reply = interrupt::during(|| conversation.reply(text, request, |piece| screen.show(piece)));
+    let generation = match reply {
+        Err(Error::ContextExceeded { tokens, context }) => {
+            drop(screen);
+            report::note(format_args!(
+                "the conversation would take {tokens} tokens but the context holds {context}: \
+                 say less, or /reset to start anew"
+            ));
+            return Ok(Turn::not_taken(text));
+        }
+        reply => reply?,
+    };
+    screen.end()?;
+    if generation.stop == Stop::Length && conversation.tokens() > session.context {
+        report::note(format_args!("the context of {} tokens is full: /reset to start anew", session.context));
+    }
+    Ok(Turn {
+        user: text.to_owned(),
+        reply: generation.text,
+        ids: generation.ids,
+        prompt_tokens: generation.prompt_tokens,
+        stop: generation.stop.name(),
+        prefill_s: generation.prefill.as_secs_f64(),
+        decode_s: generation.decode.as_secs_f64(),
+    })
+}
+
+impl Turn {
+    fn not_taken(text: &str) -> Self {
+        Turn {
+            user: text.to_owned(),
+            reply: String::new(),
+            ids: Vec::new(),
+            prompt_tokens: 0,
+            stop: "context_exceeded",
+            prefill_s: 0.0,
+            decode_s: 0.0,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The table of kernel families.
+
+use serde_json::{Value, json};
+use tercet_autotune::{Planner, Problem, tiles};
+use tercet_codegen::packing::PANEL_ROWS;
+use tercet_codegen::{Cpu, FAMILIES, Family, KernelSpec, Tile, Unpack};
+
+use super::PREFILL_TOKENS;
+use crate::cli::report::Report;
+
+/// One family with one strategy.
+struct Entry {
+    family: &'static Family,
+    unpack: Unpack,
+    /// Rows, and the most tokens of a tile with so many.
+    tiles: Vec<(usize, usize)>,
+    decode: KernelSpec,
+    prefill: KernelSpec,
+}
+
+impl Entry {
+    fn new(family: &'static Family, unpack: Unpack) -> Self {
+        let planner = Planner::new(family.isa, unpack.packing());
+        let plan = |m| planner.plan(&Problem { n: 2560, k: 2560, m, threads: 1 }).spec;
+        let (decode, prefill) = (plan(1), plan(PREFILL_TOKENS));
+        let mut any = prefill;
+        any.schedule.unpack = unpack;
+        let most_tokens = |nr| {
+            let of_rows = tiles(any, Tile::MAX_MR).filter(|spec| spec.tile.nr == nr);
+            Some((nr, of_rows.map(|spec| spec.tile.mr).max()?))
+        };
+        let tiles = (1..=family.interleave).filter_map(|panels| most_tokens(panels * PANEL_ROWS)).collect();
+        Entry { family, unpack, tiles, decode, prefill }
+    }
+
+    fn runs_here(&self) -> bool {
+        Cpu::host().supports(self.family.isa)
+    }
+}
+
+/// Best family first.
+fn entries() -> impl Iterator<Item = Entry> {
+    FAMILIES.iter().rev().flat_map(|family| family.unpacks.iter().map(|&unpack| Entry::new(family, unpack)))
+}
+
+pub(super) fn report() -> Report {
+    let mut report = Report::new();
+    for entry in entries() {
+        let Entry { family, unpack, tiles, decode, prefill } = &entry;
+        let here = if entry.runs_here() { "runs here" } else { "not on this CPU" };
+        report.heading(format_args!("{} {} {unpack} ({here})", family.isa, unpack.packing()));
+        let tiles: Vec<String> = tiles.iter().map(|(rows, tokens)| format!("m1..{tokens} n{rows}")).collect();
+        report.row("tiles", tiles.join(", "));
+        let planned = [("decode", decode), ("prefill", prefill)];
+        for (name, spec) in planned.into_iter().filter(|(_, spec)| spec.schedule.unpack == *unpack) {
+            report.row(format_args!("default {name}"), spec);
+        }
+    }
+    report
+}
+
+pub(super) fn json() -> Value {
+    let entry = |entry: Entry| {
+        let tile =
+            |&(rows, most_tokens): &(usize, usize)| json!({ "rows": rows, "most_tokens": most_tokens });
+        json!({
+            "isa": entry.family.isa.name(),
+            "packing": entry.unpack.packing().name(),
+            "unpack": entry.unpack.name(),
+            "registers": entry.family.registers,
+            "runs_here": entry.runs_here(),
+            "tiles": entry.tiles.iter().map(tile).collect::<Vec<_>>(),
+            "decode": entry.decode.to_string(),
+            "prefill": entry.prefill.to_string(),
+        })
+    };
+    json!({ "kernels": entries().map(entry).collect::<Vec<_>>() })
+}

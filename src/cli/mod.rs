@@ -1,0 +1,104 @@
+//! The `tercet` command: arguments in, one report out.
+//!
+//! Results go to standard output, everything else to standard error. With `--json` a command prints one JSON object,
+//! or nothing if it fails. Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+mod chat;
+mod dump;
+mod generate;
+mod info;
+mod interrupt;
+mod options;
+mod perplexity;
+mod progress;
+mod report;
+mod sampling;
+mod screen;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tercet_codegen::SpecError;
+
+use crate::error::Error;
+use options::Options;
+
+const EXAMPLES: &str = "\
+Examples:
+  tercet generate \"Once upon a time\"        let the built-in fairy-tales model tell a story
+  tercet generate -m DIR --chat \"Why?\"      ask a model of your own
+  tercet chat -m DIR                        talk with it
+  tercet info                               this CPU, the kernels chosen for it, and why
+  tercet dump                               the machine code of a kernel
+  tercet verify                             does every kernel compute the right thing here?
+
+Without --model, the model comes from TERCET_MODEL, or else is a small one inside this program.
+`tercet info` lists every environment variable that is read.";
+
+/// Run ternary language models (BitNet b1.58) through micro-kernels assembled for this CPU
+#[derive(Parser, Debug)]
+#[command(name = "tercet", version, after_help = EXAMPLES, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Continue a text
+    Generate(generate::Generate),
+    /// Hold a conversation
+    Chat(chat::Chat),
+    /// Show CPU, kernels, model and memory, and why they were chosen
+    Info(info::Info),
+    /// Show any kernel's machine code, on any host
+    Dump(dump::Dump),
+    /// Measure how well the model predicts a text
+    Perplexity(perplexity::Perplexity),
+    /// Check every kernel that this CPU can run against plain arithmetic
+    Verify(verify::Verify),
+}
+
+/// Runs the command that this process was started with.
+pub fn run() -> ExitCode {
+    let Cli { command, options } = Cli::parse();
+    let outcome = match command {
+        Command::Generate(generate) => generate.run(&options),
+        Command::Chat(chat) => chat.run(&options),
+        Command::Info(info) => info.run(&options),
+        Command::Dump(dump) => dump.run(&options),
+        Command::Perplexity(perplexity) => perplexity.run(&options),
+        Command::Verify(verify) => verify.run(&options),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::note(format_args!("error: {error}"));
+            ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn is_bad_input(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(Error::is_bad_input) || error.is::<SpecError>()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,104 @@
+//! What every command can be told: the model, and the machine to run it on.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tercet_codegen::{Isa, Packing};
+
+use super::{progress, report};
+use crate::embedded;
+use crate::formats::ModelFiles;
+use crate::knobs;
+use crate::model::{Config, GenerationDefaults, Model};
+use crate::runtime::{Runtime, RuntimeOptions};
+use crate::tokenizer::Tokenizer;
+
+/// The largest context that is reserved without being asked for: models allow far more than most machines hold.
+const DEFAULT_CONTEXT: usize = 4096;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model and machine")]
+pub(super) struct Options {
+    /// Directory of the model: config.json, model.safetensors and tokenizer.json in the Hugging Face format
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// Best instruction set to use; by default the best that this CPU has
+    #[arg(long, global = true, value_name = "ISA", value_parser = isa())]
+    pub(super) isa: Option<Isa>,
+    /// Number of threads; by default one for each performance core that this process may use
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) threads: Option<usize>,
+    /// Packing of the weights: 2bit is the default, 1.6bit takes less memory and computes the same
+    #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
+    pub(super) packing: Option<Packing>,
+    /// Tokens that the context holds; by default what the model allows, up to 4096
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) context: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long, global = true, help_heading = "For scripts")]
+    pub(super) json: bool,
+}
+
+/// A model and all that is needed to run it.
+pub(super) struct Session {
+    pub(super) files: ModelFiles,
+    pub(super) runtime: Runtime,
+    pub(super) model: Model,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) defaults: GenerationDefaults,
+    pub(super) context: usize,
+}
+
+impl Options {
+    /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
+    pub(super) fn files(&self) -> Result<ModelFiles> {
+        match self.model.clone().or_else(knobs::model) {
+            Some(dir) => Ok(ModelFiles::open(&dir)?),
+            None => Ok(embedded::fairy_tales()),
+        }
+    }
+
+    /// The environment's options, overridden by the flags.
+    pub(super) fn runtime_options(&self) -> Result<RuntimeOptions> {
+        let environment = knobs::runtime_options()?;
+        Ok(RuntimeOptions {
+            isa_cap: self.isa.or(environment.isa_cap),
+            threads: self.threads.or(environment.threads),
+            packing: self.packing.or(environment.packing),
+            ..environment
+        })
+    }
+
+    /// The runtime; its warnings go to standard error.
+    pub(super) fn runtime(&self) -> Result<Runtime> {
+        let runtime = Runtime::new(&self.runtime_options()?);
+        runtime.warnings().iter().for_each(|warning| report::note(format_args!("warning: {warning}")));
+        Ok(runtime)
+    }
+
+    /// Loads the model.
+    pub(super) fn load(&self) -> Result<Session> {
+        let (runtime, files) = (self.runtime()?, self.files()?);
+        let spinner = progress::spinner(format!("loading {}", files.name()));
+        let model = Model::load(&files, &runtime)?;
+        let defaults = GenerationDefaults::load(&files, model.config())?;
+        let tokenizer = Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
+        spinner.finish_and_clear();
+        let context = self.context(model.config());
+        Ok(Session { files, runtime, model, tokenizer, defaults, context })
+    }
+
+    fn context(&self, config: &Config) -> usize {
+        self.context.unwrap_or(config.max_positions.min(DEFAULT_CONTEXT))
+    }
+}
+
+fn isa() -> impl TypedValueParser<Value = Isa> {
+    PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
+}
+
+fn packing() -> impl TypedValueParser<Value = Packing> {
+    PossibleValuesParser::new(Packing::ALL.map(Packing::name)).try_map(|name| name.parse())
+}

@@ -1,0 +1,33 @@
+//! Signs of life on standard error, where that is a terminal.
+
+use std::fmt;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+const PATIENCE: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(200);
+
+/// Shows `message` and the time passed once that is more than a second, until it is cleared.
+pub(super) fn spinner(message: impl Into<String>) -> ProgressBar {
+    let message = message.into();
+    let late = move |state: &ProgressState, w: &mut dyn fmt::Write| {
+        if state.elapsed() >= PATIENCE {
+            // A line that cannot be drawn is not worth failing for.
+            let _ = write!(w, "{message} … {} s", state.elapsed().as_secs());
+        }
+    };
+    let spinner = ProgressBar::new_spinner().with_style(style("{late}").with_key("late", late));
+    spinner.enable_steady_tick(TICK);
+    spinner
+}
+
+/// A bar that fills as [`ProgressBar::set_position`] approaches `total`.
+pub(super) fn bar(message: &'static str, total: usize) -> ProgressBar {
+    let style = style("{msg} {wide_bar} {percent:>3} %  {eta} left");
+    ProgressBar::new(total as u64).with_style(style).with_message(message)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

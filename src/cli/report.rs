@@ -1,0 +1,111 @@
+//! Tables and JSON on standard output, notes on standard error.
+
+use std::env;
+use std::fmt::{Display, Write as _};
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Result;
+use clap::builder::styling::Style;
+use serde::Serialize;
+
+/// `style` for a terminal, and nothing for other streams or where `NO_COLOR` (<https://no-color.org>) is set.
+pub(super) fn on_terminal(stream: &impl IsTerminal, style: Style) -> Style {
+    let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if stream.is_terminal() && !refused { style } else { Style::new() }
+}
+
+/// Writes a line to standard error; if nobody reads it, nothing is lost.
+pub(super) fn note(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes `text` to standard output.
+pub(super) fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Writes `object` to standard output, as one line.
+pub(super) fn print_json(object: &impl Serialize) -> Result<()> {
+    print(&(serde_json::to_string(object)? + "\n"))
+}
+
+/// Width of a table's first column.
+const NAME: usize = 20;
+/// Width at which the second column's lists are broken.
+const WIDTH: usize = 72;
+
+/// A text of headed tables.
+pub(super) struct Report {
+    text: String,
+    heading: Style,
+}
+
+impl Report {
+    pub(super) fn new() -> Self {
+        Report { text: String::new(), heading: on_terminal(&io::stdout(), Style::new().bold()) }
+    }
+
+    pub(super) fn heading(&mut self, title: impl Display) {
+        let (heading, gap) = (self.heading, if self.text.is_empty() { "" } else { "\n" });
+        self.line(format_args!("{gap}{heading}{title}{heading:#}"));
+    }
+
+    /// A line of a two-column table.
+    pub(super) fn row(&mut self, name: impl Display, value: impl Display) {
+        let name = name.to_string();
+        self.line(format_args!("  {name:<NAME$} {value}"));
+    }
+
+    /// A line of a two-column table, whose second column takes more lines if it must.
+    pub(super) fn list(&mut self, name: &str, words: &[&str]) {
+        let (mut name, mut line) = (name, String::new());
+        for word in words {
+            if !line.is_empty() && line.len() + word.len() > WIDTH {
+                self.row(name, &line);
+                (name, line) = ("", String::new());
+            }
+            line += if line.is_empty() { "" } else { " " };
+            line += word;
+        }
+        self.row(name, &line);
+    }
+
+    pub(super) fn line(&mut self, line: impl Display) {
+        writeln!(self.text, "{line}").expect("a String takes everything");
+    }
+
+    pub(super) fn print(&self) -> Result<()> {
+        print(&self.text)
+    }
+}
+
+/// A size as people read it: `3.1 MB`.
+pub(super) fn size(bytes: usize) -> String {
+    match bytes as f64 {
+        b if b < 1e3 => format!("{bytes} B"),
+        b if b < 1e6 => format!("{:.1} kB", b / 1e3),
+        b if b < 1e9 => format!("{:.1} MB", b / 1e6),
+        b => format!("{:.2} GB", b / 1e9),
+    }
+}
+
+/// `1 thread`, `2 threads`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A rate that is 0 where none could be measured.
+pub(super) fn rate(per_second: f64) -> f64 {
+    if per_second.is_finite() { per_second } else { 0.0 }
+}
+
+/// The most memory that this process has had in use, where the system tells.
+pub(super) fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}

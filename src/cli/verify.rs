@@ -1,0 +1,170 @@
+//! `tercet verify`: does every kernel compute the right thing on this machine?
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use tercet_codegen::verify::{AWKWARD_SIZES, Report as KernelReport, run};
+use tercet_codegen::{Cpu, Isa, KernelCache};
+
+use super::options::Options;
+use super::progress;
+use super::report::{self, Report};
+use crate::verify::{LayerReport, first_layer};
+
+const EXAMPLES: &str = "\
+Every kernel family that this CPU can run multiplies matrices of awkward sizes, and every sum must
+equal plain arithmetic bit for bit. Then one layer of the model must give the same logits with each
+of them, to the bit, and agree with a plain implementation of the layer.
+Exit status 0 if all is well, 1 if not.
+
+Examples:
+  tercet verify
+  tercet verify --full --isa avx2        the whole grid, families up to AVX2: takes many minutes
+  tercet verify --json | jq '.families[] | select(.failures > 0)'
+
+JSON: passed, families: [{isa, packing, cases, failures, first_failure}], model,
+layer: [{isa, packing, identical, mean_difference, other_choices, passed}].";
+
+/// Sizes above these meet only a few tokens, unless the whole grid is asked for.
+const LARGE: usize = 640;
+const FEW_TOKENS: [usize; 2] = [1, 7];
+const SOME_TOKENS: [usize; 7] = [1, 2, 3, 5, 8, 16, 33];
+const MOST_TOKENS: usize = 33;
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Verify {
+    /// A thinned grid that takes seconds; the default
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Every size with every number of tokens from 1 to 33
+    #[arg(long)]
+    full: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Summary<'a> {
+    passed: bool,
+    families: Vec<FamilySummary>,
+    model: &'a str,
+    layer: Vec<LayerSummary>,
+}
+
+#[derive(Serialize)]
+struct FamilySummary {
+    isa: &'static str,
+    packing: &'static str,
+    cases: usize,
+    failures: usize,
+    first_failure: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LayerSummary {
+    isa: &'static str,
+    packing: &'static str,
+    identical: bool,
+    mean_difference: f64,
+    other_choices: usize,
+    passed: bool,
+}
+
+impl Verify {
+    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+        let (runtime, files) = (options.runtime()?, options.files()?);
+        let isas: Vec<Isa> = Cpu::host().isas().into_iter().filter(|isa| *isa <= runtime.isa()).collect();
+        let kernels = self.kernels(runtime.kernels(), &isas)?;
+        let spinner = progress::spinner("one layer of the model");
+        let layer = first_layer(&files, &isas)?;
+        spinner.finish_and_clear();
+
+        let passed =
+            kernels.iter().all(|report| report.failures.is_empty()) && layer.iter().all(LayerReport::passed);
+        let summary = Summary {
+            passed,
+            families: kernels.iter().map(FamilySummary::new).collect(),
+            model: files.name(),
+            layer: layer.iter().map(LayerSummary::new).collect(),
+        };
+        match options.json {
+            true => report::print_json(&summary)?,
+            false => summary.report().print()?,
+        }
+        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn kernels(&self, cache: &KernelCache, isas: &[Isa]) -> Result<Vec<KernelReport>> {
+        let all_tokens: Vec<usize> = (1..=MOST_TOKENS).collect();
+        if self.full {
+            return grid(cache, isas, &AWKWARD_SIZES, &all_tokens);
+        }
+        let small: Vec<usize> = AWKWARD_SIZES.into_iter().filter(|&size| size < LARGE).collect();
+        let mut reports = grid(cache, isas, &small, &SOME_TOKENS)?;
+        let large = grid(cache, isas, &[17, 640, 3200], &FEW_TOKENS)?;
+        for (report, large) in reports.iter_mut().zip(large) {
+            report.cases += large.cases;
+            report.failures.extend(large.failures);
+        }
+        Ok(reports)
+    }
+}
+
+fn grid(cache: &KernelCache, isas: &[Isa], sizes: &[usize], tokens: &[usize]) -> Result<Vec<KernelReport>> {
+    let bar = progress::bar("multiplying", sizes.len() * sizes.len());
+    let reports = run(cache, isas, sizes, tokens, |done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(reports)
+}
+
+impl FamilySummary {
+    fn new(report: &KernelReport) -> Self {
+        FamilySummary {
+            isa: report.isa.name(),
+            packing: report.packing.name(),
+            cases: report.cases,
+            failures: report.failures.len(),
+            first_failure: report.failures.first().map(ToString::to_string),
+        }
+    }
+}
+
+impl LayerSummary {
+    fn new(report: &LayerReport) -> Self {
+        LayerSummary {
+            isa: report.isa.name(),
+            packing: report.packing.name(),
+            identical: report.identical,
+            mean_difference: report.mean_difference,
+            other_choices: report.other_choices,
+            passed: report.passed(),
+        }
+    }
+}
+
+impl Summary<'_> {
+    fn report(&self) -> Report {
+        let mut report = Report::new();
+        report.heading("Kernels against plain arithmetic");
+        for FamilySummary { isa, packing, cases, failures, first_failure } in &self.families {
+            report.row(format_args!("{isa} {packing}"), format_args!("{cases} products, {failures} wrong"));
+            if let Some(failure) = first_failure {
+                report.line(format_args!("    {failure}"));
+            }
+        }
+        report.heading(format_args!("One layer of {}", self.model));
+        for LayerSummary { isa, packing, identical, mean_difference, other_choices, .. } in &self.layer {
+            let equal = if *identical { "identical on every ISA" } else { "DIFFERS from portable 2bit" };
+            let choices = match other_choices {
+                0 => String::new(),
+                n => format!(", other choices at {}", report::count(*n, "position")),
+            };
+            let value = format!("{equal}, {mean_difference:.1e} from the reference on average{choices}");
+            report.row(format_args!("{isa} {packing}"), value);
+        }
+        report.line(if self.passed { "\nall is well" } else { "\nFAILED" });
+        report
+    }
+}

@@ -1,0 +1,166 @@
+//! One clear line that names file, field and remedy; exit status 2; nothing on standard output.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::harness::{FAIRY_TALES, Scratch, TINY, command, finish, tercet, with_input};
+use crate::models::Broken;
+
+const SCALE: &str = "model.layers.1.mlp.down_proj.weight_scale";
+const WEIGHT: &str = "model.layers.1.mlp.down_proj.weight";
+
+/// Runs a command that must be refused as bad input, with every one of `words` in its message.
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    for arguments in [arguments.to_vec(), [arguments, &["--json"]].concat()] {
+        let ran = tercet(&arguments);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{arguments:?}: no {word:?} in {}", ran.stderr);
+        }
+    }
+}
+
+/// The same for a prompt and a model, whose message is one line.
+#[track_caller]
+fn model_refused(model: &Broken, words: &[&str]) {
+    let arguments = ["generate", "-m", model.dir(), "-n", "1", "Hi"];
+    refused(&arguments, words);
+    assert_eq!(tercet(&arguments).stderr.trim_end().lines().count(), 1);
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_known_ones() {
+    refused(&["generate", "--isa", "sse9", "Hi"], &["sse9", "--isa", "avx512-vnni", "portable"]);
+    refused(&["generate", "--packing", "3bit", "Hi"], &["3bit", "2bit", "1.6bit"]);
+    refused(&["generate", "--threads", "0", "Hi"], &["--threads", "1 to 1024"]);
+    refused(&["dump", "--kernel", "avx2/2bit"], &["kernel spec", "avx512-vnni/2bit/x4"]);
+    refused(&["dump", "--isa", "avx2", "--tile", "m15n16u1"], &["registers", "16"]);
+    refused(&["dump", "--isa", "avx512-vnni", "--core", "Pentium"], &["--core", "Pentium", "Zen 4"]);
+    refused(&["dump", "--isa", "portable", "--raw", "out.bin"], &["--raw", "compiled Rust"]);
+}
+
+#[test]
+fn the_environment_is_checked_like_the_flags() {
+    let ran = finish(command(&["generate", "Hi"]).env("TERCET_ISA", "sse9"));
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("TERCET_ISA") && ran.stderr.contains("avx2"), "{}", ran.stderr);
+    let ran = finish(command(&["generate", "Hi"]).env("TERCET_MODEL", "/no/such/model"));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.stderr.contains("/no/such/model"), "{}", ran.stderr);
+}
+
+#[test]
+fn models_that_are_not_there() {
+    refused(&["generate", "-m", "/no/such/model", "Hi"], &["/no/such/model", "no such file", "config.json"]);
+    refused(&["info", "-m", "/no/such/model"], &["/no/such/model"]);
+    model_refused(&Broken::new().without("config.json"), &["config.json", "no such file", "download"]);
+    model_refused(
+        &Broken::new().without("model.safetensors"),
+        &["model.safetensors", "no such file", "download"],
+    );
+    model_refused(&Broken::new().without("tokenizer.json"), &["tokenizer.json", "no such file", "download"]);
+}
+
+#[test]
+fn configurations_that_make_no_sense() {
+    let config = |from, to| Broken::new().edited("config.json", from, to);
+    model_refused(&Broken::new().with("config.json", b"{"), &["config.json", "JSON", "download"]);
+    model_refused(&config("\"bitnet\",", "\"llama\","), &["config.json", "model_type", "llama", "bitnet"]);
+    model_refused(
+        &config("\"hidden_size\": 256", "\"hidden_size\": 0"),
+        &["config.json", "hidden_size", "0"],
+    );
+    model_refused(&config("\"hidden_size\": 256", "\"hidden_size\": 512"), &["model.safetensors", "shape"]);
+    model_refused(&Broken::new().with("generation_config.json", b"[]"), &["generation_config.json"]);
+    model_refused(&Broken::new().with("tokenizer.json", b"{}"), &["tokenizer.json", "download"]);
+    model_refused(&Broken::new().with("tokenizer.json", b"\xff"), &["tokenizer.json", "download"]);
+}
+
+#[test]
+fn tensor_files_that_are_damaged() {
+    let file = "model.safetensors";
+    model_refused(
+        &Broken::new().tensors(|bytes| bytes.truncate(bytes.len() / 2)),
+        &[file, "damaged", "download"],
+    );
+    model_refused(&Broken::new().tensors(|bytes| bytes.truncate(5)), &[file, "download"]);
+    model_refused(&Broken::new().tensors(|bytes| bytes[..8].fill(0x7f)), &[file, "header", "download"]);
+    let overlap = |header: &mut serde_json::Map<_, _>| {
+        let gain = header["model.norm.weight"]["data_offsets"].clone();
+        header["model.layers.0.input_layernorm.weight"]["data_offsets"] = gain;
+    };
+    model_refused(&Broken::new().header(overlap), &[file, "download"]);
+    model_refused(
+        &Broken::new().header(|header| header[WEIGHT]["dtype"] = json!("I8")),
+        &[file, WEIGHT, "I8", "U8"],
+    );
+    let missing = |header: &mut serde_json::Map<_, _>| {
+        let weight = header.remove(WEIGHT).unwrap();
+        header.insert("other".into(), weight);
+    };
+    model_refused(&Broken::new().header(missing), &[file, WEIGHT, "missing"]);
+    model_refused(&Broken::new().tensor(SCALE, &[0xc0, 0x7f]), &[file, SCALE, "NaN", "download"]);
+    model_refused(&Broken::new().tensor(WEIGHT, &[0xff]), &[file, WEIGHT, "code 3", "download"]);
+}
+
+#[test]
+fn prompts_that_cannot_be_continued() {
+    refused(&["generate", ""], &["the prompt", "empty"]);
+    refused(&["generate", "--prompt-ids", "1,x"], &["--prompt-ids", "x"]);
+    refused(&["generate", "--prompt-ids", "4096"], &["4096", "vocabulary"]);
+    refused(&["generate", "--prompt-ids", "1", "Hi"], &["--prompt-ids", "PROMPT"]);
+    refused(&["generate", "--context", "4", "Once upon a time"], &["5 tokens", "context holds 4", "shorten"]);
+    refused(&["generate", "--context", "513", "Hi"], &["513", "512"]);
+    let ran = with_input(&["generate"], b"\xff\xfe");
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.stderr.contains("not UTF-8"), "{}", ran.stderr);
+}
+
+#[test]
+fn sampling_out_of_range() {
+    for (flag, value) in [
+        ("--temperature", "-1"),
+        ("-t", "inf"),
+        ("--top-p", "0"),
+        ("--top-p", "1.5"),
+        ("--min-p", "-0.1"),
+        ("--repetition-penalty", "0"),
+        ("--repetition-penalty", "nan"),
+        ("--seed", "-1"),
+        ("--tokens", "many"),
+    ] {
+        let name = if flag == "-t" { "--temperature" } else { flag };
+        refused(&["generate", "-m", TINY, flag, value, "Hi"], &[name]);
+    }
+    refused(&["generate", "-m", TINY, "--stop", "", "Hi"], &["--stop", "empty"]);
+    refused(&["generate", "--greedy", "--top-k", "5", "Hi"], &["--greedy", "--top-k"]);
+}
+
+#[test]
+fn logits_that_cannot_be_written_leave_nothing_behind() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join("file"), b"here first").unwrap();
+    for (place, status) in [("nowhere/logits", 2), ("file/logits", 1)] {
+        let ran = tercet(&["generate", "-m", TINY, "-n", "1", "--logits", &scratch.file(place), "Hi"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(status), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("cannot write") && ran.stderr.contains(place), "{}", ran.stderr);
+    }
+    assert_eq!(scratch.files(), 1);
+}
+
+#[test]
+fn texts_without_a_perplexity() {
+    let scratch = Scratch::new();
+    let file = |name, bytes: &[u8]| {
+        fs::write(scratch.path().join(name), bytes).unwrap();
+        scratch.file(name)
+    };
+    refused(&["perplexity", "/no/such/text"], &["/no/such/text"]);
+    refused(&["perplexity", &file("empty", b"")], &["empty", "no tokens"]);
+    refused(&["perplexity", &file("latin1", b"\xe9t\xe9")], &["latin1", "UTF-8"]);
+    let text = file("text", b"Once upon a time");
+    refused(&["perplexity", "-m", FAIRY_TALES, "--window", "512", &text], &["--window", "1 to 511"]);
+}

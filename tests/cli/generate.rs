@@ -1,0 +1,225 @@
+//! `tercet generate`.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use safetensors::SafeTensors;
+
+use crate::harness::{
+    FAIRY_TALES, Scratch, TINY, assert_fields, command, finish, json, output, tercet, usable_isas, with_input,
+};
+
+const PROMPT: &str = "Once upon a time";
+
+#[test]
+fn the_built_in_model_writes_text_and_a_summary() {
+    let ran = tercet(&["generate", PROMPT, "-n", "12"]);
+    assert_eq!(ran.status, Some(0));
+    assert!(ran.stdout.starts_with("Once upon a time,") && ran.stdout.ends_with('\n'), "{}", ran.stdout);
+    assert_eq!(ran.stderr.lines().count(), 1);
+    for word in ["fairy-tales", "thread", "prefill 5 tokens", "decode 12 tokens", "temperature 0.8", "seed 0"]
+    {
+        assert!(ran.stderr.contains(word), "no {word:?} in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn json_has_the_documented_shape() {
+    let ran = tercet(&["generate", PROMPT, "-n", "4", "--json"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
+    let object = crate::harness::parse(&ran.stdout);
+    assert_fields(
+        &object,
+        &[
+            "model",
+            "isa",
+            "threads",
+            "prompt_ids",
+            "ids",
+            "text",
+            "stop",
+            "load_s",
+            "prefill_s",
+            "decode_s",
+            "prefill_tps",
+            "decode_tps",
+            "peak_rss_bytes",
+        ],
+    );
+    assert_eq!(object["model"], "fairy-tales");
+    assert_eq!(object["isa"], usable_isas()[0]);
+    assert_eq!(object["prompt_ids"][0], 4093);
+    assert_eq!(object["ids"].as_array().unwrap().len(), 4);
+    assert_eq!(object["stop"], "length");
+    for seconds in ["load_s", "prefill_s", "decode_s", "prefill_tps", "decode_tps"] {
+        assert!(object[seconds].as_f64().unwrap() > 0.0, "{seconds}");
+    }
+    assert!(object["peak_rss_bytes"].as_u64().is_none_or(|bytes| bytes > 1 << 20));
+}
+
+#[test]
+fn the_model_is_embedded_or_named() {
+    let built_in = output(&["generate", PROMPT, "-n", "8"]);
+    assert_eq!(output(&["generate", PROMPT, "-n", "8", "--model", FAIRY_TALES]), built_in);
+    assert_eq!(output(&["--model", FAIRY_TALES, "generate", PROMPT, "-n", "8"]), built_in);
+    assert_eq!(
+        finish(command(&["generate", PROMPT, "-n", "8"]).env("TERCET_MODEL", FAIRY_TALES)).stdout,
+        built_in
+    );
+    let overridden =
+        finish(command(&["generate", PROMPT, "-n", "8", "-m", FAIRY_TALES]).env("TERCET_MODEL", TINY));
+    assert_eq!(overridden.stdout, built_in);
+}
+
+#[test]
+fn the_prompt_may_be_piped() {
+    let typed = output(&["generate", PROMPT, "-n", "8"]);
+    for arguments in [vec!["generate", "-n", "8"], vec!["generate", "-", "-n", "8"]] {
+        for line in [&b"Once upon a time"[..], b"Once upon a time\n", b"Once upon a time\r\n"] {
+            assert_eq!(with_input(&arguments, line).stdout, typed);
+        }
+    }
+}
+
+#[test]
+fn ids_are_taken_as_they_are() {
+    let text = json(&["generate", PROMPT, "-n", "6"]);
+    let ids: Vec<String> = text["prompt_ids"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    let from_ids = json(&["generate", "--prompt-ids", &ids.join(","), "-n", "6"]);
+    assert_eq!(from_ids["prompt_ids"], text["prompt_ids"]);
+    assert_eq!(from_ids["ids"], text["ids"]);
+}
+
+#[test]
+fn one_seed_one_text_on_any_isa_and_number_of_threads() {
+    let text = |isa, threads, packing, seed| {
+        let flags = ["--isa", isa, "--threads", threads, "--packing", packing, "--seed", seed, "-t", "1.2"];
+        json(&[&["generate", PROMPT, "-n", "24"], &flags[..]].concat())["ids"].clone()
+    };
+    let expected = text("portable", "1", "2bit", "7");
+    for isa in usable_isas() {
+        for (threads, packing) in [("1", "1.6bit"), ("2", "2bit")] {
+            assert_eq!(text(isa, threads, packing, "7"), expected, "{isa}, {threads} threads, {packing}");
+        }
+    }
+    assert_ne!(text("portable", "1", "2bit", "8"), expected);
+}
+
+#[test]
+fn flags_choose_how_tokens_are_chosen() {
+    let ids = |flags: &[&str]| json(&[&["generate", PROMPT, "-n", "24"], flags].concat())["ids"].clone();
+    let greedy = ids(&["--greedy"]);
+    assert_eq!(ids(&["-t", "0"]), greedy);
+    assert_eq!(ids(&["--top-k", "1", "--seed", "3"]), greedy);
+    assert_ne!(ids(&["-t", "1.5", "--top-p", "1"]), greedy);
+    assert_ne!(ids(&["--greedy", "--repetition-penalty", "1.5"]), greedy);
+    assert!(tercet(&["generate", PROMPT, "-n", "1", "--greedy"]).stderr.contains("greedy"));
+}
+
+#[test]
+fn stop_strings_end_the_text_before_them() {
+    let whole = json(&["generate", PROMPT, "--greedy", "-n", "24"])["text"].as_str().unwrap().to_owned();
+    let word = whole.split(' ').nth(5).unwrap();
+    let cut = json(&["generate", PROMPT, "--greedy", "-n", "24", "--stop", "never said", "--stop", word]);
+    assert_eq!(cut["stop"], "stop_string");
+    assert_eq!(cut["text"].as_str().unwrap(), &whole[..whole.find(word).unwrap()]);
+}
+
+#[test]
+fn end_tokens_end_the_text_unless_ignored() {
+    // After its own end-of-text token the model starts over; before it, a story ends within the context.
+    let arguments = ["generate", PROMPT, "-n", "480", "--seed", "1"];
+    let ended = json(&arguments);
+    assert_eq!(ended["stop"], "eos");
+    let ids = ended["ids"].as_array().unwrap();
+    assert!([4094, 4095].contains(&ids[ids.len() - 1].as_u64().unwrap()));
+    let ignored = json(&[&arguments[..], &["--ignore-eos"]].concat());
+    assert_eq!(ignored["stop"], "length");
+    assert_eq!(&ignored["ids"].as_array().unwrap()[..ids.len()], ids.as_slice());
+}
+
+#[test]
+fn a_full_context_ends_the_text() {
+    let object = json(&["generate", PROMPT, "--context", "16", "--ignore-eos"]);
+    assert_eq!(object["stop"], "length");
+    assert_eq!(object["ids"].as_array().unwrap().len(), 16 - 5 + 1);
+}
+
+#[test]
+fn logits_of_every_prompt_position() {
+    let scratch = Scratch::new();
+    let file = scratch.file("logits.safetensors");
+    let object = json(&["generate", PROMPT, "-n", "1", "--greedy", "--logits", &file]);
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let logits = tensors.tensor("logits").unwrap();
+    assert_eq!(logits.shape(), [5, 4096]);
+    assert_eq!(logits.dtype(), safetensors::Dtype::F32);
+    let last: Vec<f32> =
+        logits.data()[4 * 4 * 4096..].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let best = (0..last.len()).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap();
+    assert_eq!(object["ids"][0], best);
+    assert_eq!(scratch.files(), 1);
+}
+
+#[test]
+fn a_chat_template_wraps_the_prompt() {
+    let object = json(&["generate", "--chat", "Hello", "-n", "1"]);
+    let ids = object["prompt_ids"].as_array().unwrap();
+    assert_eq!(ids[0], 4093);
+    assert!(ids.contains(&4095.into()));
+    assert_eq!(ids.iter().filter(|id| **id == 4093).count(), 1);
+}
+
+/// The tiny model is random, so its bytes are hardly ever UTF-8: a reader must never see half a character all the same.
+#[test]
+fn every_piece_that_is_streamed_is_utf8() {
+    let arguments = ["generate", "-m", TINY, "-t", "1", "-n", "300", "--ignore-eos", "Grüße 🦀"];
+    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stdout, mut whole) = (child.stdout.take().unwrap(), String::new());
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = stdout.read(&mut buffer).unwrap();
+        if read == 0 {
+            break;
+        }
+        whole += std::str::from_utf8(&buffer[..read]).expect("whole characters");
+    }
+    assert!(child.wait().unwrap().success());
+    let text = json(&arguments)["text"].as_str().unwrap().to_owned();
+    assert_eq!(whole, format!("Grüße 🦀{text}\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let arguments = ["generate", "-n", "400", "--ignore-eos", PROMPT];
+    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 4];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    // The same for a report that is written at once.
+    let mut child = command(&["info"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_text_and_tells_so() {
+    let arguments = ["generate", "-n", "500", "--ignore-eos", "--isa", "portable", "--threads", "1", PROMPT];
+    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 4]).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(rest.ends_with('\n'));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("decode"));
+}

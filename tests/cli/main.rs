@@ -1,0 +1,10 @@
+//! The `tercet` command, as a user and as a script meet it.
+#![cfg(feature = "cli")]
+
+mod bad_input;
+mod chat;
+mod generate;
+mod harness;
+mod kernels;
+mod models;
+mod reports;

@@ -1,0 +1,91 @@
+//! `tercet info`, `perplexity` and the help texts.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tercet::codegen::Cpu;
+
+use crate::harness::{FAIRY_TALES, assert_fields, json, output, usable_isas};
+
+#[test]
+fn info_has_the_documented_shape() {
+    let info = json(&["info"]);
+    assert_fields(
+        &info,
+        &[
+            "cpu",
+            "isa",
+            "isa_reason",
+            "threads",
+            "threads_reason",
+            "affinity",
+            "quota",
+            "packing",
+            "model",
+            "context",
+            "memory",
+            "plans",
+            "knobs",
+        ],
+    );
+    assert_eq!(info["isa"], usable_isas()[0]);
+    assert_eq!(info["context"], 512);
+    assert_eq!(info["cpu"]["fingerprint"], Cpu::host().fingerprint());
+    assert_fields(&info["memory"], &["ternary", "embedding", "head", "cache_per_token", "cache", "total"]);
+    assert_eq!(info["memory"]["cache"].as_u64().unwrap(), 512 * 2 * 6 * 2 * 64 * 4);
+    assert_eq!(info["plans"].as_array().unwrap().len(), 4);
+    for plan in info["plans"].as_array().unwrap() {
+        assert_fields(plan, &["n", "k", "decode", "prefill"]);
+        assert_fields(&plan["decode"], &["kernel", "origin"]);
+    }
+    assert_eq!(info["knobs"].as_array().unwrap().len(), tercet::knobs::KNOBS.len());
+}
+
+#[test]
+fn info_tells_why() {
+    let text =
+        output(&["info", "--isa", "portable", "--threads", "1", "--packing", "1.6bit", "--context", "100"]);
+    for words in
+        ["portable: as asked for", "1: as asked for", "1.6bit", "for 100", "fairy-tales", "TERCET_ISA"]
+    {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+}
+
+#[test]
+fn a_recorded_cpu_is_read_back() {
+    let dump = output(&["info", "--cpuid"]);
+    assert_eq!(json(&["info", "--cpuid"])["cpuid"].as_str().unwrap().lines().count(), dump.lines().count());
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(Cpu::from_dump(&dump).unwrap().isas(), Cpu::host().isas());
+    }
+}
+
+#[test]
+fn perplexity_agrees_with_transformers() {
+    let expected: Value =
+        serde_json::from_slice(&fs::read(Path::new(FAIRY_TALES).join("perplexity.json")).unwrap()).unwrap();
+    let found = json(&["perplexity", &format!("{FAIRY_TALES}/valid.txt")]);
+    assert_fields(&found, &["model", "isa", "threads", "window", "tokens", "nll", "perplexity"]);
+    assert_eq!(found["window"], 511);
+    assert_eq!(found["tokens"], expected["tokens"]);
+    let ratio = found["perplexity"].as_f64().unwrap() / expected["perplexity"].as_f64().unwrap();
+    assert!((ratio - 1.0).abs() < 0.005, "{found}, expected {expected}");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["generate", "chat", "info", "dump", "perplexity", "verify"] {
+        let help = output(&[command, "--help"]);
+        assert!(help.contains("Examples:") && help.contains("JSON"), "{help}");
+        assert!(output(&["--help"]).contains(command));
+    }
+}
+
+#[test]
+fn nothing_is_coloured_in_a_pipe() {
+    for arguments in [&["info"][..], &["dump", "--list"], &["--help"], &["generate", "Once", "-n", "2"]] {
+        assert!(!output(arguments).contains('\u{1b}'), "{arguments:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The whole program where another CPU, or another system, is emulated: the same ids and logits, bit for bit.
+#![cfg(all(target_arch = "x86_64", target_os = "linux", feature = "cli"))]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+const TERCET: &str = env!("CARGO_BIN_EXE_tercet");
+const GREEDY: &[&str] = &["--greedy"];
+const SEEDED: &[&str] = &["--temperature", "0.9", "--top-p", "0.95", "--seed", "7"];
+
+/// What one run of `tercet generate` answers.
+struct Answer {
+    isa: String,
+    ids: Value,
+    logits: Vec<u8>,
+    stderr: String,
+}
+
+/// Lets `program`, which starts Tercet, continue a prompt of the tiny model; `name` tells runs apart.
+fn generate(name: &str, mut program: Command, flags: &[&str]) -> Answer {
+    let logits = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.safetensors"));
+    for knob in &tercet::knobs::KNOBS {
+        program.env_remove(knob.name);
+    }
+    program.args(["generate", "--json", "--prompt-ids", "256,84,104,101,32,115,101,97", "--tokens", "12"]);
+    program.args(["--ignore-eos", "--threads", "2", "--model"]).arg(common::path(common::TINY));
+    let output = program.arg("--logits").arg(&logits).args(flags).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{name}: {}\n{stderr}", output.status);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids = json["ids"].clone();
+    assert_eq!(ids.as_array().map(Vec::len), Some(12), "{name}: {json}");
+    Answer {
+        isa: json["isa"].as_str().unwrap().to_owned(),
+        ids,
+        logits: std::fs::read(logits).unwrap(),
+        stderr,
+    }
+}
+
+fn assert_same(found: &Answer, expected: &Answer, name: &str) {
+    assert_eq!(found.ids, expected.ids, "{name}");
+    assert!(found.logits == expected.logits, "{name}: logits differ");
+}
+
+/// `qemu-x86_64` as `cpu`; none if it is not installed, which is an error where `CI` is `true`.
+fn emulator(cpu: &str) -> Option<Command> {
+    const QEMU: &str = "qemu-x86_64";
+    if let Err(error) = Command::new(QEMU).arg("--version").output() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{QEMU} must be installed in CI: {error}");
+        eprintln!("skipped: {QEMU} cannot be run: {error}");
+        return None;
+    }
+    let mut command = Command::new(QEMU);
+    command.args(["-cpu", cpu, TERCET]);
+    Some(command)
+}
+
+fn emulated_equals_native(cpu: &str, isa: &str) {
+    for (kind, flags) in [("greedy", GREEDY), ("seeded", SEEDED)] {
+        let Some(emulator) = emulator(cpu) else { return };
+        let native = generate(&format!("native-{cpu}-{kind}"), Command::new(TERCET), flags);
+        let emulated = generate(&format!("{cpu}-{kind}"), emulator, flags);
+        assert_eq!(emulated.isa, isa);
+        assert_same(&emulated, &native, &format!("{cpu}, {kind}"));
+    }
+}
+
+#[test]
+fn a_haswell_runs_avx2() {
+    emulated_equals_native("Haswell", "avx2");
+}
+
+#[test]
+fn a_nehalem_runs_portable_kernels() {
+    emulated_equals_native("Nehalem", "portable");
+}
+
+#[test]
+fn an_isa_beyond_the_cpu_is_only_a_cap() {
+    for (cpu, asked, isa) in
+        [("Haswell", "avx512-vnni", "avx2"), ("Haswell", "avx-vnni", "avx2"), ("Nehalem", "avx2", "portable")]
+    {
+        let Some(emulator) = emulator(cpu) else { return };
+        let found = generate(&format!("{cpu}-{asked}"), emulator, &["--isa", asked]);
+        assert_eq!(found.isa, isa, "{asked} on {cpu}");
+    }
+}
+
+#[test]
+fn a_system_that_refuses_executable_memory_runs_portable_kernels() {
+    if !refuses_executable_memory(&mut Command::new("true")) {
+        return eprintln!("skipped: this kernel cannot refuse executable memory (Linux 6.3 can)");
+    }
+    let mut hardened = Command::new(TERCET);
+    refuse_executable_memory(&mut hardened);
+    let found = generate("hardened", hardened, GREEDY);
+    assert_same(&found, &generate("free", Command::new(TERCET), GREEDY), "without executable memory");
+    assert_eq!(found.isa, "portable");
+    assert_eq!(found.stderr.matches("refuses executable memory").count(), 1, "{}", found.stderr);
+}
+
+/// Whether `command` can be run under [`refuse_executable_memory`].
+fn refuses_executable_memory(command: &mut Command) -> bool {
+    refuse_executable_memory(command);
+    command.status().is_ok()
+}
+
+/// Runs `command` as systemd's `MemoryDenyWriteExecute=` does: no mapping of it ever becomes executable.
+fn refuse_executable_memory(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let deny = || {
+        // SAFETY: this request takes one number and three zeros, and changes only the calling process.
+        match unsafe { libc::prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec only the system call above is made, which is async-signal-safe.
+    unsafe { command.pre_exec(deny) };
+}

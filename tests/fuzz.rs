@@ -1,0 +1,100 @@
+//! The fuzz targets' bodies for a moment, on seeded mutations of valid inputs.
+
+mod common;
+mod fuzz_bodies;
+
+use tercet::codegen::{Isa, Packing, verify};
+
+/// Runs `body` on the seeds and on `times` mutations of them.
+fn mutate(seeds: &[Vec<u8>], times: usize, body: fn(&[u8])) {
+    let mut random = Random(0x7e2c_e700);
+    seeds.iter().for_each(|seed| body(seed));
+    for _ in 0..times {
+        let mut input = random.pick(seeds).clone();
+        for _ in 0..=random.below(3) {
+            mutation(&mut input, &mut random);
+        }
+        body(&input);
+    }
+}
+
+/// Changes a bit, a byte or a number, cuts a piece out or doubles it.
+fn mutation(input: &mut Vec<u8>, random: &mut Random) {
+    const NUMBERS: [&str; 12] = [
+        "0",
+        "1",
+        "-1",
+        "2",
+        "7",
+        "64",
+        "1e400",
+        "0.5",
+        "null",
+        "65536",
+        "4294967296",
+        "18446744073709551615",
+    ];
+    let at = random.below(input.len() + 1);
+    let end = at + random.below(16).min(input.len() - at);
+    match random.below(6) {
+        0 if at < end => input[at] ^= 1 << random.below(8),
+        1 if at < end => input[at] = random.below(256) as u8,
+        2 => drop(input.drain(at..end)),
+        3 => input.extend_from_within(at..end),
+        4 => {
+            let piece = input[at..end].to_vec();
+            let to = random.below(input.len() + 1);
+            input.splice(to..to, piece);
+        }
+        _ => {
+            let Some(start) = (at..input.len()).find(|&i| input[i].is_ascii_digit()) else { return };
+            let end = (start..input.len()).find(|&i| !input[i].is_ascii_digit()).unwrap_or(input.len());
+            input.splice(start..end, random.pick(&NUMBERS).bytes());
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
+    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
+
+/// The inputs that the target of this name starts from.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = std::fs::read_dir(common::path("fuzz/seeds").join(target)).unwrap();
+    let mut paths: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn safetensors_bodies_hold() {
+    mutate(&seeds("safetensors"), 60_000, fuzz_bodies::safetensors);
+}
+
+#[test]
+fn config_bodies_hold() {
+    mutate(&seeds("config"), 60_000, fuzz_bodies::config);
+}
+
+#[test]
+fn kernel_spec_bodies_hold() {
+    let families =
+        Isa::ALL.into_iter().flat_map(|isa| Packing::ALL.map(|packing| verify::specs(isa, packing)));
+    let mut seeds = seeds("kernel_spec");
+    seeds.extend(families.flatten().map(|spec| spec.to_string().into_bytes()));
+    mutate(&seeds, 60_000, fuzz_bodies::kernel_spec);
+}

@@ -1,0 +1,92 @@
+//! What must hold for any input: the bodies of the fuzz targets, which `tests/fuzz.rs` runs briefly too.
+#![allow(unreachable_pub, reason = "each fuzz target runs its body")]
+
+use safetensors::SafeTensors;
+use tercet::codegen::{KernelSpec, emit};
+use tercet::formats::TensorFile;
+use tercet::{Config, Error, GenerationDefaults};
+
+const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
+
+/// A file that opens is one that the `safetensors` crate accepts too, and every tensor reads as what it holds.
+pub fn safetensors(data: &[u8]) {
+    let file = match TensorFile::open(data.to_vec().into(), "fuzz.safetensors") {
+        Ok(file) => file,
+        Err(error) => return assert_readable(&error),
+    };
+    let peer = SafeTensors::deserialize(data).expect("the peer accepts what we accept");
+    assert_eq!(file.names().len(), peer.len());
+    for name in file.names() {
+        let tensor = peer.tensor(&name).expect("the peer has the tensor too");
+        let shape = tensor.shape();
+        let elements = shape.iter().product::<usize>();
+        if let Ok(bytes) = file.u8(&name, shape) {
+            assert_eq!(bytes, tensor.data());
+        }
+        if let Ok(floats) = file.floats(&name, shape) {
+            assert_eq!(floats.to_vec().len(), elements);
+            let stored = file.stored_floats(&name, shape).expect("the same tensor");
+            assert_eq!(stored.bytes(), tensor.data().len());
+        }
+        if let Ok(values) = file.vector(&name, elements) {
+            assert!(values.iter().all(|value| value.is_finite()));
+        }
+        if let Ok(scale) = file.scale(&name) {
+            assert!(scale > 0.0 && scale.is_finite());
+        }
+        assert_readable(
+            &file.u8(&name, &[1, 2, 3, 4, 5]).expect_err("no tensor of ours has five dimensions"),
+        );
+    }
+}
+
+/// A configuration that parses is one that the model can rely on.
+pub fn config(data: &[u8]) {
+    let config = Config::parse(data, "config.json");
+    match &config {
+        Err(error) => assert_readable(error),
+        Ok(config) => {
+            assert!(config.heads.is_multiple_of(config.kv_heads) && config.head_dim.is_multiple_of(2));
+            assert!(
+                config.vocab_size > 0
+                    && config.hidden_size > 0
+                    && config.layers > 0
+                    && config.max_positions > 0
+            );
+            assert!(config.rope_theta > 0.0 && config.rms_norm_eps > 0.0);
+            assert!(
+                config
+                    .eos_token_ids
+                    .iter()
+                    .chain(&config.bos_token_id)
+                    .all(|&id| (id as usize) < config.vocab_size)
+            );
+        }
+    }
+    let config =
+        config.unwrap_or_else(|_| Config::parse(TINY_CONFIG, "config.json").expect("the fixture is valid"));
+    match GenerationDefaults::parse(data, "generation_config.json", &config) {
+        Err(error) => assert_readable(&error),
+        Ok(defaults) => {
+            assert!(defaults.eos_token_ids.iter().all(|&id| (id as usize) < config.vocab_size));
+            assert!(defaults.top_p.is_none_or(|p| p > 0.0 && p <= 1.0));
+            assert!(defaults.temperature.is_none_or(|t| t >= 0.0 && t.is_finite()));
+        }
+    }
+}
+
+/// A spec that parses can be emitted, and its name is its key.
+pub fn kernel_spec(data: &[u8]) {
+    let Ok(spec) = String::from_utf8_lossy(data).parse::<KernelSpec>() else { return };
+    assert_eq!(spec.to_string().parse(), Ok(spec));
+    if let Some(emitted) = emit::emit(&spec).expect("a spec that parses is valid") {
+        assert!(
+            emitted.loop_body.start < emitted.loop_body.end && emitted.loop_body.end <= emitted.code.len()
+        );
+    }
+}
+
+fn assert_readable(error: &Error) {
+    let message = error.to_string();
+    assert!(!message.is_empty() && !message.contains(char::is_control), "{message:?}");
+}
