@@ -15,7 +15,7 @@ const SHAPES: [(usize, usize); 4] = [(256, 256), (2560, 2560), (6912, 2560), (25
 /// Decoding and prefill.
 const TOKENS: [usize; 2] = [1, 128];
 /// Decoding reads weights from memory: this much passes before any is read again.
-const BEYOND_CACHES: usize = 256 << 20;
+const BEYOND_CACHES: usize = 128 << 20;
 
 /// Operands of Y = X·Wᵀ.
 struct Operands {
@@ -52,8 +52,8 @@ fn emitted(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands, isa: I
     let Problem { n, k, m, .. } = operands.problem;
     let spec = Planner::new(isa, packing).plan(&operands.problem).spec;
     let gemm = Gemm::new(&KernelCache::default(), spec).expect("this CPU runs the ISA");
-    let packed = PackedMatrix::pack(spec.layout, n, k, &operands.weights).expect("the weights are ternary");
-    let matrices = operands.matrices(packed.bytes(), || packed.clone());
+    let pack = || PackedMatrix::pack(spec.layout, n, k, &operands.weights).expect("the weights are ternary");
+    let matrices = operands.matrices(pack().bytes(), pack);
     let mut acts = Activations::with_capacity(m, k);
     for (row, values) in acts.rows_mut().zip(operands.acts.chunks(k)) {
         row.set(|to| {

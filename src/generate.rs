@@ -173,7 +173,12 @@ impl<'m> Generator<'m> {
 }
 
 fn not_numbers(model: &Model) -> Error {
-    Error::malformed(model.name(), "logits", "the model yields no numbers", "its file is damaged: download it again")
+    Error::malformed(
+        model.name(),
+        "logits",
+        "the model yields no numbers",
+        "its file is damaged: download it again",
+    )
 }
 
 /// The way from tokens to the caller's text.
@@ -189,7 +194,11 @@ impl<'t> TextStream<'t> {
         Ok(TextStream { decoder: tokenizer.stream(true), stops, text: String::new() })
     }
 
-    fn push(&mut self, id: u32, on_text: &mut impl FnMut(&str) -> ControlFlow<()>) -> Result<ControlFlow<Stop>> {
+    fn push(
+        &mut self,
+        id: u32,
+        on_text: &mut impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<Stop>> {
         let piece = self.decoder.push(id)?;
         Ok(self.pass(&piece, on_text))
     }
@@ -207,7 +216,11 @@ impl<'t> TextStream<'t> {
     }
 
     /// Hands on what was withheld, unless the text was cut, and returns the whole text and why it ended.
-    fn finish(mut self, stop: Stop, on_text: &mut impl FnMut(&str) -> ControlFlow<()>) -> Result<(String, Stop)> {
+    fn finish(
+        mut self,
+        stop: Stop,
+        on_text: &mut impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(String, Stop)> {
         if matches!(stop, Stop::StopString | Stop::Cancelled) {
             return Ok((self.text, stop));
         }

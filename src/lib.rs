@@ -24,10 +24,12 @@ pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Generation, Generator, Request, Stop};
-pub use model::{Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, ScaleRule, State};
+pub use model::{
+    Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, ScaleRule, State,
+};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions};
 pub use stop::{Progress, StopMatcher};
-pub use tokenizer::{StreamDecoder, Tokenizer};
 pub use tercet_autotune as autotune;
 pub use tercet_codegen as codegen;
+pub use tokenizer::{StreamDecoder, Tokenizer};

@@ -99,7 +99,9 @@ fn choose_isa(cpu: &Cpu, options: &RuntimeOptions, warnings: &mut Vec<String>) -
     };
     match exec::probe() {
         Err(error) if isa != Isa::Portable => {
-            warnings.push(format!("the system refuses executable memory ({error}): running the portable kernels"));
+            warnings.push(format!(
+                "the system refuses executable memory ({error}): running the portable kernels"
+            ));
             (Isa::Portable, "the system refuses executable memory".to_owned())
         }
         _ => (isa, reason),

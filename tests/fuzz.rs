@@ -95,6 +95,6 @@ fn kernel_spec_bodies_hold() {
     let families =
         Isa::ALL.into_iter().flat_map(|isa| Packing::ALL.map(|packing| verify::specs(isa, packing)));
     let mut seeds = seeds("kernel_spec");
-    seeds.extend(families.flatten().map(|spec| spec.to_string().into_bytes()));
+    seeds.extend(families.flatten().map(|(_, spec)| spec.to_string().into_bytes()));
     mutate(&seeds, 60_000, fuzz_bodies::kernel_spec);
 }

@@ -31,7 +31,8 @@ fn fairy_tales_agree_with_transformers() {
     let model = common::load(common::FAIRY_TALES, &common::best_runtime());
     let tokenizer = common::tokenizer(common::FAIRY_TALES, &model);
     let golden = Golden::read("models/fairy-tales/golden.safetensors");
-    let prompts = ["Once upon a time", "One day, a little girl named Lily", "There was once a king who had a daughter"];
+    let prompts =
+        ["Once upon a time", "One day, a little girl named Lily", "There was once a king who had a daughter"];
     for (i, prompt) in prompts.iter().enumerate() {
         let ids = golden.ids(&format!("{i}.ids"));
         assert_eq!(tokenizer.encode(prompt, true).unwrap(), ids);

@@ -72,7 +72,13 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
     pub unsafe fn part(&self, columns: Range<usize>) -> ColumnsMut<'_, T> {
         let Range { start, end } = self.columns;
         assert!(start <= columns.start && columns.start <= columns.end && columns.end <= end);
-        ColumnsMut { matrix: self.matrix, tokens: self.tokens, stride: self.stride, columns, borrow: PhantomData }
+        ColumnsMut {
+            matrix: self.matrix,
+            tokens: self.tokens,
+            stride: self.stride,
+            columns,
+            borrow: PhantomData,
+        }
     }
 
     /// The range of columns.

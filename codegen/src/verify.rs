@@ -9,7 +9,7 @@ use crate::emit;
 use crate::gemm::Gemm;
 use crate::isa::Isa;
 use crate::kernel::KernelError;
-use crate::packing::{Layout, PackedMatrix, Packing};
+use crate::packing::{Layout, PANEL_ROWS, PackedMatrix, Packing};
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
 /// Sizes around the edges of vectors, panels, steps and row blocks, and those of real models.
@@ -109,22 +109,27 @@ pub struct Mismatch {
     pub row: usize,
 }
 
-/// The family's characteristic kernels for `packing`: each strategy, tall and wide tiles, both epilogues.
-pub fn specs(isa: Isa, packing: Packing) -> Vec<KernelSpec> {
+/// Variants of a strategy that [`specs`] gives.
+const VARIANTS: usize = 3;
+
+/// The family's characteristic kernels for `packing`: for each strategy wide and narrow tiles, and both epilogues,
+/// numbered by variant.
+pub fn specs(isa: Isa, packing: Packing) -> Vec<(usize, KernelSpec)> {
     let family = emit::family(isa);
+    let variants: [_; VARIANTS] = [
+        (family.interleave, family.interleave * PANEL_ROWS, 2, 4096, Epilogue::F32),
+        (family.interleave, PANEL_ROWS, 3, 0, Epilogue::I32),
+        (2, 2 * PANEL_ROWS, 1, 512, Epilogue::I32),
+    ];
     let mut specs = Vec::new();
     for &unpack in family.unpacks.iter().filter(|unpack| unpack.packing() == packing) {
-        for (interleave, nr, ku, prefetch, epilogue) in [
-            (family.interleave, family.interleave * 16, 2, 4096, Epilogue::F32),
-            (family.interleave, 16, 3, 0, Epilogue::I32),
-            (2, 32, 1, 512, Epilogue::I32),
-        ] {
+        for (variant, (interleave, nr, ku, prefetch, epilogue)) in variants.into_iter().enumerate() {
             let layout = Layout { packing, interleave };
             let schedule = Schedule { unpack, prefetch };
             let spec = KernelSpec { isa, layout, tile: Tile { mr: 1, nr, ku }, schedule, epilogue };
-            specs.extend(
-                (1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok()),
-            );
+            let widest =
+                (1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok());
+            specs.extend(widest.map(|spec| (variant, spec)));
         }
     }
     specs
@@ -143,37 +148,48 @@ pub struct Report {
     pub failures: Vec<Mismatch>,
 }
 
-/// Multiplies every `sizes` × `sizes` matrix with each number of `tokens` by the [`specs`] of every family in
-/// `isas`, and compares with the reference. `progress` is told how many of how many matrices are done.
+/// Multiplies an n × k matrix with each number of `tokens` by the [`specs`] of every family in `isas`, and compares with
+/// the reference. Large matrices meet only the first spec of each strategy.
 ///
 /// # Errors
 /// Fails if a kernel cannot be made.
 pub fn run(
     cache: &KernelCache,
     isas: &[Isa],
-    sizes: &[usize],
+    (n, k): (usize, usize),
     tokens: &[usize],
-    mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<Report>, KernelError> {
-    let mut reports = Vec::new();
-    for &isa in isas {
-        for packing in Packing::ALL {
-            reports.push(Report { isa, packing, cases: 0, failures: Vec::new() });
+    const LARGE: usize = 1 << 20;
+    let expected = Expected::new(n, k, tokens.iter().copied().max().unwrap_or(0));
+    let families = isas.iter().flat_map(|&isa| Packing::ALL.map(|packing| (isa, packing)));
+    let judge = |(isa, packing)| {
+        let mut report = Report { isa, packing, cases: 0, failures: Vec::new() };
+        let variants = if n * k < LARGE { VARIANTS } else { 1 };
+        for spec in
+            specs(isa, packing).into_iter().filter(|(variant, _)| *variant < variants).map(|(_, spec)| spec)
+        {
+            let (gemm, packed) = (Gemm::new(cache, spec)?, expected.pack(spec.layout));
+            report.cases += tokens.len();
+            report.failures.extend(tokens.iter().filter_map(|&m| expected.judge(&gemm, &packed, m)));
         }
-    }
-    let most = tokens.iter().copied().max().unwrap_or(0);
-    for (done, (n, k)) in sizes.iter().flat_map(|&n| sizes.iter().map(move |&k| (n, k))).enumerate() {
-        progress(done, sizes.len() * sizes.len());
-        let expected = Expected::new(n, k, most);
-        for report in &mut reports {
-            for spec in specs(report.isa, report.packing) {
-                let (gemm, packed) = (Gemm::new(cache, spec)?, expected.pack(spec.layout));
-                report.cases += tokens.len();
-                report.failures.extend(tokens.iter().filter_map(|&m| expected.judge(&gemm, &packed, m)));
+        Ok(report)
+    };
+    families.map(judge).collect()
+}
+
+impl Report {
+    /// Adds up the reports of several matrices, each over the same families.
+    pub fn sum(matrices: impl IntoIterator<Item = Vec<Report>>) -> Vec<Report> {
+        let mut matrices = matrices.into_iter();
+        let mut sum = matrices.next().unwrap_or_default();
+        for reports in matrices {
+            for (sum, report) in sum.iter_mut().zip(reports) {
+                sum.cases += report.cases;
+                sum.failures.extend(report.failures);
             }
         }
+        sum
     }
-    Ok(reports)
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): test data, the same everywhere.

@@ -10,7 +10,10 @@ mod imp {
     /// How often to look for news before parking: some tens of microseconds.
     pub(crate) const SPINS: usize = 2_000;
 
-    pub(crate) fn spawn(index: usize, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(
+        index: usize,
+        body: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name(format!("tercet-{}", index + 1)).spawn(body)
     }
 }

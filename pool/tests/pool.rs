@@ -15,7 +15,10 @@ fn every_task_runs_once_in_every_job() {
             pool.run(tasks, |i| {
                 runs[i].fetch_add(1, Ordering::Relaxed);
             });
-            assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{threads} threads, {tasks} tasks");
+            assert!(
+                runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1),
+                "{threads} threads, {tasks} tasks"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tercet_codegen::verify::{AWKWARD_SIZES, Report as KernelReport, run};
 use tercet_codegen::{Cpu, Isa, KernelCache};
+use tercet_pool::Pool;
 
 use super::options::Options;
 use super::progress;
@@ -21,7 +22,7 @@ Exit status 0 if all is well, 1 if not.
 
 Examples:
   tercet verify
-  tercet verify --full --isa avx2        the whole grid, families up to AVX2: takes many minutes
+  tercet verify --full --isa avx2        the whole grid, families up to AVX2: takes minutes
   tercet verify --json | jq '.families[] | select(.failures > 0)'
 
 JSON: passed, families: [{isa, packing, cases, failures, first_failure}], model,
@@ -76,7 +77,8 @@ impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let (runtime, files) = (options.runtime()?, options.files()?);
         let isas: Vec<Isa> = Cpu::host().isas().into_iter().filter(|isa| *isa <= runtime.isa()).collect();
-        let kernels = self.kernels(runtime.kernels(), &isas)?;
+        let pool = Pool::new(runtime.threads())?;
+        let kernels = self.kernels(&pool, runtime.kernels(), &isas)?;
         let spinner = progress::spinner("one layer of the model");
         let layer = first_layer(&files, &isas)?;
         spinner.finish_and_clear();
@@ -96,14 +98,14 @@ impl Verify {
         Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn kernels(&self, cache: &KernelCache, isas: &[Isa]) -> Result<Vec<KernelReport>> {
+    fn kernels(&self, pool: &Pool, cache: &KernelCache, isas: &[Isa]) -> Result<Vec<KernelReport>> {
         let all_tokens: Vec<usize> = (1..=MOST_TOKENS).collect();
         if self.full {
-            return grid(cache, isas, &AWKWARD_SIZES, &all_tokens);
+            return grid(pool, cache, isas, &AWKWARD_SIZES, &all_tokens);
         }
         let small: Vec<usize> = AWKWARD_SIZES.into_iter().filter(|&size| size < LARGE).collect();
-        let mut reports = grid(cache, isas, &small, &SOME_TOKENS)?;
-        let large = grid(cache, isas, &[17, 640, 3200], &FEW_TOKENS)?;
+        let mut reports = grid(pool, cache, isas, &small, &SOME_TOKENS)?;
+        let large = grid(pool, cache, isas, &[17, 640, 3200], &FEW_TOKENS)?;
         for (report, large) in reports.iter_mut().zip(large) {
             report.cases += large.cases;
             report.failures.extend(large.failures);
@@ -112,9 +114,20 @@ impl Verify {
     }
 }
 
-fn grid(cache: &KernelCache, isas: &[Isa], sizes: &[usize], tokens: &[usize]) -> Result<Vec<KernelReport>> {
+fn grid(
+    pool: &Pool,
+    cache: &KernelCache,
+    isas: &[Isa],
+    sizes: &[usize],
+    tokens: &[usize],
+) -> Result<Vec<KernelReport>> {
     let bar = progress::bar("multiplying", sizes.len() * sizes.len());
-    let reports = run(cache, isas, sizes, tokens, |done, _| bar.set_position(done as u64))?;
+    let reports = pool.map(sizes.len() * sizes.len(), |i| {
+        let reports = run(cache, isas, (sizes[i / sizes.len()], sizes[i % sizes.len()]), tokens);
+        bar.inc(1);
+        reports
+    });
+    let reports = KernelReport::sum(reports.into_iter().collect::<Result<Vec<_>, _>>()?);
     bar.finish_and_clear();
     Ok(reports)
 }

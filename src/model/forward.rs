@@ -81,7 +81,15 @@ impl Model {
         state.cache.store(index, state.position, &b.k[..kv], &b.v[..kv]);
         self.attend(index, state, tokens);
         let b = &mut state.buffers;
-        norm_and_quantize(pool, &b.attended, &layer.attention_sub_norm, eps, tokens, &mut b.normed, &mut b.acts);
+        norm_and_quantize(
+            pool,
+            &b.attended,
+            &layer.attention_sub_norm,
+            eps,
+            tokens,
+            &mut b.normed,
+            &mut b.acts,
+        );
         layer.o.apply(pool, &b.acts, &mut b.product);
         ops::add(&mut b.residual, &b.product, tokens * layer.o.n());
     }
@@ -94,7 +102,9 @@ impl Model {
         layer.gate.apply(pool, acts, gate);
         layer.up.apply(pool, acts, up);
         let ffn = layer.gate.n();
-        pool.chunks(&mut gate[..tokens * ffn], ffn, |token, gate| ops::relu2_gate(gate, &up[token * ffn..][..ffn]));
+        pool.chunks(&mut gate[..tokens * ffn], ffn, |token, gate| {
+            ops::relu2_gate(gate, &up[token * ffn..][..ffn])
+        });
         norm_and_quantize(pool, gate, &layer.ffn_sub_norm, eps, tokens, normed, acts);
         layer.down.apply(pool, acts, product);
         ops::add(residual, product, tokens * layer.down.n());
@@ -137,7 +147,12 @@ impl Model {
         let hidden = self.config.hidden_size;
         let State { logits, buffers: Buffers { residual, normed, .. }, .. } = state;
         let normed = &mut normed[..hidden];
-        ops::rms_norm(normed, &residual[token * hidden..][..hidden], &self.weights.norm, self.config.rms_norm_eps);
+        ops::rms_norm(
+            normed,
+            &residual[token * hidden..][..hidden],
+            &self.weights.norm,
+            self.config.rms_norm_eps,
+        );
         let start = logits.len();
         logits.resize(start + self.config.vocab_size, 0.0);
         self.pool.chunks(&mut logits[start..], ROWS, |chunk, logits| {

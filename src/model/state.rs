@@ -7,7 +7,7 @@ use super::config::Config;
 /// The most tokens that go through the layers at once.
 pub(super) const BATCH: usize = 256;
 
-/// One sequence: its keys and values, and buffers for up to [`BATCH`] tokens, allocated once.
+/// One sequence: its keys and values, and buffers for a batch of them, allocated once.
 #[derive(Debug)]
 pub struct State {
     /// Tokens whose keys and values are cached.

@@ -37,7 +37,12 @@ pub(super) struct Layer {
 
 impl Weights {
     /// Reads `model.safetensors` in the format of `BitNetForCausalLM`.
-    pub(super) fn load(files: &ModelFiles, config: &Config, kernels: &Kernels, pool: &tercet_pool::Pool) -> Result<Self> {
+    pub(super) fn load(
+        files: &ModelFiles,
+        config: &Config,
+        kernels: &Kernels,
+        pool: &tercet_pool::Pool,
+    ) -> Result<Self> {
         let tensors = TensorFile::load(files, MODEL)?;
         let matrix = [config.vocab_size, config.hidden_size];
         let embedding = tensors.stored_floats("model.embed_tokens.weight", &matrix)?;

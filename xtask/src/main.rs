@@ -32,7 +32,7 @@ fn test() -> Result<()> {
         "lints of the library alone",
         &mut cargo("clippy -p tercet --no-default-features --lib -- -D warnings"),
     )?;
-    run("documentation", &mut cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     run("tests", &mut cargo("test --workspace"))?;
     run("every kernel on every size", &mut cargo("run --release -- verify --full"))?;
     eprintln!("== everything passed in {:.0} s", start.elapsed().as_secs_f64());
