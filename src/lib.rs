@@ -33,3 +33,8 @@ pub use stop::{Progress, StopMatcher};
 pub use tercet_autotune as autotune;
 pub use tercet_codegen as codegen;
 pub use tokenizer::{StreamDecoder, Tokenizer};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

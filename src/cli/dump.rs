@@ -63,9 +63,9 @@ pub(super) struct Dump {
     /// What is stored: integer sums, or scaled floats
     #[arg(long, value_parser = epilogue())]
     epilogue: Option<Epilogue>,
-    /// Take the kernel that is planned for this many tokens
-    #[arg(long, value_name = "M", default_value_t = 1)]
-    tokens: usize,
+    /// Take the kernel that is planned for this many tokens; by default the tile's, or 1
+    #[arg(long, value_name = "M")]
+    tokens: Option<usize>,
     /// Show the static bound only for cores whose name contains this
     #[arg(long, value_name = "NAME")]
     core: Option<String>,
@@ -124,7 +124,8 @@ impl Dump {
         let isa = choices.isa_cap.unwrap_or_else(|| Cpu::host().best());
         let packing = options.packing.or(self.unpack.map(Unpack::packing)).or(choices.packing);
         let planner = Planner::new(isa, packing.unwrap_or(Packing::Bits2));
-        let problem = Problem { n: 2560, k: 2560, m: self.tokens.max(1), threads: 1 };
+        let m = self.tokens.or(self.tile.map(|tile| tile.mr)).unwrap_or(1).max(1);
+        let problem = Problem { n: 2560, k: 2560, m, threads: 1 };
         let mut spec = planner.plan(&problem).spec;
         spec.schedule.unpack = self.unpack.unwrap_or(spec.schedule.unpack);
         spec.schedule.prefetch = self.prefetch.unwrap_or(spec.schedule.prefetch);

@@ -220,6 +220,7 @@ fn gpr(g: Gpr) -> Register {
 
 fn memory(m: Mem) -> MemoryOperand {
     let (index, scale) = m.index.map_or((Register::None, 1), |(index, scale)| (gpr(index), scale));
-    // Size 1 lets the encoder take the shortest displacement.
-    MemoryOperand::new(gpr(m.base), index, scale.into(), m.disp.into(), 1, false, Register::None)
+    // Size 0 is for none; size 1 lets the encoder take the shortest displacement.
+    let size = u32::from(m.disp != 0);
+    MemoryOperand::new(gpr(m.base), index, scale.into(), m.disp.into(), size, false, Register::None)
 }

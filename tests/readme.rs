@@ -1,0 +1,37 @@
+//! The README's commands, run as a reader would.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The lines of the README's `sh` blocks.
+fn commands(readme: &str) -> impl Iterator<Item = &str> {
+    let blocks = readme.split("```sh\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines())
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let tercet = Path::new(env!("CARGO_BIN_EXE_tercet"));
+    let path = format!("{}:{}", tercet.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut run = 0;
+    for line in commands(&readme) {
+        // These lead to the program and to this test.
+        let line = line.replace("cargo run --release --", "tercet");
+        if line == "cargo xtask test" {
+            continue;
+        }
+        let output = Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(root)
+            .env("PATH", &path)
+            .env_remove("TERCET_MODEL")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!output.stdout.is_empty(), "{line} printed nothing");
+        run += 1;
+    }
+    assert!(run > 5, "only {run} commands found");
+}
