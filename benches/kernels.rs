@@ -101,7 +101,7 @@ fn kernels(criterion: &mut Criterion) {
         hand_written(&mut group, &operands);
         for isa in Cpu::host().isas().into_iter().filter(|&isa| isa != Isa::Portable || operands.are_small())
         {
-            Packing::ALL.into_iter().for_each(|packing| emitted(&mut group, &operands, isa, packing));
+            Packing::TERNARY.into_iter().for_each(|packing| emitted(&mut group, &operands, isa, packing));
         }
         group.finish();
     }

@@ -47,7 +47,7 @@ pub fn first_layer(files: &ModelFiles, isas: &[Isa]) -> Result<Vec<LayerReport>>
     let portable = engine(files, Isa::Portable, Packing::Bits2, &tokens)?;
     let mut reports = Vec::new();
     for &isa in isas {
-        for packing in Packing::ALL {
+        for packing in Packing::TERNARY {
             let logits = engine(files, isa, packing, &tokens)?;
             reports.push(LayerReport {
                 isa,

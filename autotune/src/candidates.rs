@@ -1,7 +1,7 @@
-//! The tiles that can be emitted.
+//! The kernels that can be emitted for a problem.
 
 use tercet_codegen::packing::PANEL_ROWS;
-use tercet_codegen::{KernelSpec, Tile, Unpack};
+use tercet_codegen::{KernelSpec, Schedule, Tile, Unpack, emit};
 
 /// `spec` with every legal tile of up to `m` tokens, in a fixed order.
 pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
@@ -10,6 +10,26 @@ pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
     tiles
         .map(move |(mr, nr)| KernelSpec { tile: Tile { mr, nr, ..spec.tile }, ..spec })
         .filter(|spec| spec.validate().is_ok())
+}
+
+/// `default` and, in a fixed order, the kernels that may be faster for `m` tokens: every unpacking strategy with its
+/// most promising tiles, several unrollings and prefetch distances. A hundred or two.
+pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
+    const TILES: usize = 8;
+    const UNROLLS: [usize; 4] = [1, 2, 4, 8];
+    let prefetches = if m == 1 { &[0, 2048, 4096, 8192, 16_384][..] } else { &[0, 1024] };
+    let unpacks = emit::family(default.isa).unpacks.iter();
+    let mut candidates = vec![default];
+    for &unpack in unpacks.filter(|unpack| unpack.packing() == default.layout.packing) {
+        for (ku, &prefetch) in UNROLLS.into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p))) {
+            let schedule = Schedule { unpack, prefetch };
+            let smallest = KernelSpec { tile: Tile { mr: 1, nr: PANEL_ROWS, ku }, schedule, ..default };
+            let mut tiles: Vec<_> = tiles(smallest, m).collect();
+            tiles.sort_by(|a, b| intensity(b).total_cmp(&intensity(a)));
+            candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
+        }
+    }
+    candidates
 }
 
 /// Dot-product instructions per instruction that unpacks weights or broadcasts activations, for one group.

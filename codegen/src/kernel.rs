@@ -104,6 +104,10 @@ impl MicroKernel {
         for (factor, of_token) in factors.iter_mut().zip(&acts.factors()[token..][..tile.mr]) {
             *factor = weights.scale() * of_token;
         }
+        let mut zero_points = [0; Tile::MAX_MR];
+        for (zero_point, sum) in zero_points.iter_mut().zip(&acts.sums()[token..][..tile.mr]) {
+            *zero_point = i32::from(layout.packing.zero_point()) * sum;
+        }
         let Code::Machine(memory) = &self.code else {
             return portable::run(weights, panel, tile.panels(), acts, token, &factors, &mut out);
         };
@@ -112,15 +116,15 @@ impl MicroKernel {
             acts: acts.row(token).as_ptr(),
             act_stride: acts.stride(),
             steps: weights.steps(),
-            sums: acts.sums()[token..].as_ptr(),
+            zero_points: zero_points.as_ptr(),
             factors: factors.as_ptr(),
             out: out.as_mut_ptr().cast(),
             out_stride: out.stride_bytes(),
         };
         // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
         // spec's view of the operands: the tile's panels lie in one row block, whose `steps` × `interleave` blocks
-        // follow `weights`; `mr` rows of at least `steps` whole steps and their sums follow the token's; there are
-        // `mr` factors; and `out` is an exclusively borrowed region of mr × nr elements. Prefetches past the end do not fault.
+        // follow `weights`; `mr` rows of at least `steps` whole steps follow the token's; there are `mr` zero points
+        // and factors; and `out` is an exclusively borrowed region of mr × nr elements. Prefetches past the end do not fault.
         unsafe { call(memory, &args) }
     }
 }

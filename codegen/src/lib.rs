@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod listing;
 pub mod packing;
 mod portable;
+pub mod probe;
 pub mod profile;
 pub mod spec;
 pub mod verify;

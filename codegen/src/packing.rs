@@ -11,6 +11,7 @@
 //! Rows are padded to whole row blocks and k to whole steps with weight 0.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::blocks::Blocks;
@@ -27,7 +28,7 @@ pub const BLOCK_BYTES: usize = 64;
 /// -128 it stays within i32 for k ≤ 32 767.
 pub const MAX_K: usize = 32_767;
 
-/// How the codes w + 1 ∈ {0, 1, 2} are put into bytes.
+/// How the codes w + [zero point](Packing::zero_point) are put into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Packing {
     /// Four codes in a byte, group g at bits 2g and 2g + 1.
@@ -35,17 +36,40 @@ pub enum Packing {
     /// Five codes in a byte: v = Σ code_g · 3^(4-g), stored as ⌈256·v / 243⌉, so that repeated multiplication by
     /// three modulo 256 carries out one code after another.
     Trits5,
+    /// One code in a byte: for weights of seven bits, such as a quantized output head. Seven, because two products of
+    /// an eight-bit code and an activation do not fit the 16-bit pair sums of CPUs without VNNI.
+    Bytes,
 }
 
 impl Packing {
     /// Every packing.
-    pub const ALL: [Packing; 2] = [Packing::Bits2, Packing::Trits5];
+    pub const ALL: [Packing; 3] = [Packing::Bits2, Packing::Trits5, Packing::Bytes];
+
+    /// Those made for ternary weights.
+    pub const TERNARY: [Packing; 2] = [Packing::Bits2, Packing::Trits5];
+
+    /// The weights that can be packed.
+    pub const fn weights(self) -> RangeInclusive<i8> {
+        match self {
+            Packing::Bits2 | Packing::Trits5 => -1..=1,
+            Packing::Bytes => -64..=63,
+        }
+    }
+
+    /// What is added to a weight to make its code, the unsigned operand of a dot product.
+    pub const fn zero_point(self) -> i8 {
+        match self {
+            Packing::Bits2 | Packing::Trits5 => 1,
+            Packing::Bytes => 64,
+        }
+    }
 
     /// Groups of four k in a step, which is the number of codes in a byte.
     pub const fn groups(self) -> usize {
         match self {
             Packing::Bits2 => 4,
             Packing::Trits5 => 5,
+            Packing::Bytes => 1,
         }
     }
 
@@ -59,10 +83,11 @@ impl Packing {
         match self {
             Packing::Bits2 => "2bit",
             Packing::Trits5 => "1.6bit",
+            Packing::Bytes => "bytes",
         }
     }
 
-    /// The four bytes of one row and step from its codes, group by group; 2-bit steps have four groups.
+    /// The four bytes of one row and step from its codes, group by group; groups that the packing lacks are ignored.
     fn encode(self, groups: [[u8; 4]; 5]) -> [u8; 4] {
         let [a, b, c, d, e] = groups;
         std::array::from_fn(|j| match self {
@@ -71,6 +96,7 @@ impl Packing {
                 let v = [b, c, d, e].iter().fold(u32::from(a[j]), |v, group| 3 * v + u32::from(group[j]));
                 (256 * v).div_ceil(243) as u8
             }
+            Packing::Bytes => a[j],
         })
     }
 
@@ -82,6 +108,7 @@ impl Packing {
                 let f = (0..group).fold(byte, |f, _| f.wrapping_mul(3));
                 ((u16::from(f) * 3) >> 8) as u8
             }
+            Packing::Bytes => byte,
         }
     }
 }
@@ -94,7 +121,7 @@ impl fmt::Display for Packing {
 
 /// A name that is no [`Packing`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown packing {0:?}: expected 2bit or 1.6bit")]
+#[error("unknown packing {0:?}: expected 2bit, 1.6bit or bytes")]
 pub struct UnknownPacking(pub String);
 
 impl FromStr for Packing {
@@ -165,9 +192,11 @@ pub enum PackError {
         /// Columns.
         k: usize,
     },
-    /// A weight other than -1, 0, 1.
-    #[error("weight {value} at row {row}, column {column} is not ternary")]
-    NotTernary {
+    /// A weight that the packing does not hold.
+    #[error("weight {value} at row {row}, column {column} is none that a {packing} matrix can hold")]
+    Weight {
+        /// The packing.
+        packing: Packing,
         /// Row of the weight.
         row: usize,
         /// Column of the weight.
@@ -180,7 +209,7 @@ pub enum PackError {
     Interleave(usize),
 }
 
-/// A ternary matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
+/// A matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
 #[derive(Debug)]
 pub struct PackedMatrix {
     layout: Layout,
@@ -191,7 +220,7 @@ pub struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    /// Packs row-major `weights` (n × k, each -1, 0 or +1) with scale 1.
+    /// Packs row-major `weights` (n × k, each one of [`Packing::weights`]) with scale 1.
     ///
     /// # Errors
     /// See [`PackError`].
@@ -205,22 +234,25 @@ impl PackedMatrix {
         if n.checked_mul(k) != Some(weights.len()) {
             return Err(PackError::Length { n, k, found: weights.len() });
         }
-        if let Some(at) = weights.iter().position(|w| !(-1..=1).contains(w)) {
-            return Err(PackError::NotTernary { row: at / k, column: at % k, value: weights[at] });
+        let packing = layout.packing;
+        let allowed = packing.weights();
+        if let Some(at) = weights.iter().position(|weight| !allowed.contains(weight)) {
+            return Err(PackError::Weight { packing, row: at / k, column: at % k, value: weights[at] });
         }
         let steps = layout.steps(k);
-        let padding = Block([layout.packing.encode([[1; 4]; 5])[0]; BLOCK_BYTES]);
+        let zero = packing.zero_point() as u8;
+        let padding = Block([packing.encode([[zero; 4]; 5])[0]; BLOCK_BYTES]);
         let mut blocks = Blocks::filled(padding, layout.row_blocks(n) * steps * layout.interleave);
-        let mut codes = vec![1; steps * layout.packing.step()];
+        let mut codes = vec![zero; steps * packing.step()];
         for (row, weights) in weights.chunks_exact(k).enumerate() {
             for (code, weight) in codes.iter_mut().zip(weights) {
-                *code = (weight + 1) as u8;
+                *code = (weight + packing.zero_point()) as u8;
             }
-            for (step, codes) in codes.chunks_exact(layout.packing.step()).enumerate() {
+            for (step, codes) in codes.chunks_exact(packing.step()).enumerate() {
                 let mut groups = [[0; 4]; 5];
                 groups.iter_mut().zip(codes.as_chunks().0).for_each(|(group, codes)| *group = *codes);
                 let block = &mut blocks[layout.block_index(row / PANEL_ROWS, step, steps)];
-                block.0[row % PANEL_ROWS * 4..][..4].copy_from_slice(&layout.packing.encode(groups));
+                block.0[row % PANEL_ROWS * 4..][..4].copy_from_slice(&packing.encode(groups));
             }
         }
         Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
@@ -237,7 +269,8 @@ impl PackedMatrix {
         let at = |row: usize, column: usize| {
             let block = self.block(row / PANEL_ROWS, column / step);
             let within = column % step;
-            packing.decode(block.0[row % PANEL_ROWS * 4 + within % 4], within / 4) as i8 - 1
+            packing.decode(block.0[row % PANEL_ROWS * 4 + within % 4], within / 4) as i8
+                - packing.zero_point()
         };
         (0..self.n).flat_map(|row| (0..self.k).map(move |column| at(row, column))).collect()
     }
@@ -329,7 +362,10 @@ mod tests {
     fn bad_weights_are_refused() {
         let layout = Layout { packing: Packing::Bits2, interleave: 1 };
         let pack = |n, k, w: &[i8]| PackedMatrix::pack(layout, n, k, w).unwrap_err();
-        assert_eq!(pack(1, 3, &[0, 0, 2]), PackError::NotTernary { row: 0, column: 2, value: 2 });
+        assert_eq!(
+            pack(1, 3, &[0, 0, 2]),
+            PackError::Weight { packing: Packing::Bits2, row: 0, column: 2, value: 2 }
+        );
         assert_eq!(pack(2, 2, &[0; 3]), PackError::Length { n: 2, k: 2, found: 3 });
         assert_eq!(pack(0, 2, &[]), PackError::Shape { n: 0, k: 2 });
         assert_eq!(pack(1, MAX_K + 1, &[]), PackError::Shape { n: 1, k: MAX_K + 1 });

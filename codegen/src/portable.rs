@@ -10,7 +10,7 @@ use crate::spec::{Tile, Unpack};
 pub(crate) const FAMILY: Family = Family {
     isa: Isa::Portable,
     registers: 1,
-    unpacks: &[Unpack::Shift, Unpack::Extract],
+    unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
     interleave: 1,
     registers_needed: |_| 1,
     emit: None,
@@ -33,7 +33,7 @@ pub(crate) fn run<T: Element>(
             add_step(weights.layout().packing, weights, panel + p, acts, token, step, sums);
         }
         for (t, sums) in sums.iter().enumerate() {
-            let zero_point = acts.sums()[token + t];
+            let zero_point = i32::from(weights.layout().packing.zero_point()) * acts.sums()[token + t];
             let rows = &mut out.row_mut(t)[p * PANEL_ROWS..][..PANEL_ROWS];
             for (row, lanes) in rows.iter_mut().zip(sums.chunks_exact(4)) {
                 *row = T::finish(lanes.iter().sum::<i32>() - zero_point, factors[t]);
@@ -60,12 +60,13 @@ fn add_step(
             (*code, *byte) = match packing {
                 Packing::Bits2 => (i16::from(*byte & 3), *byte >> 2),
                 Packing::Trits5 => (((u16::from(*byte) * 3) >> 8) as i16, byte.wrapping_mul(3)),
+                Packing::Bytes => (i16::from(*byte), 0),
             };
         }
     }
     for (t, sums) in sums.iter_mut().enumerate() {
         let acts = &acts.row(token + t)[step * packing.step()..][..packing.step()];
-        // At most five products of 2 · -128 meet in one position.
+        // At most five products of 2 · -128, or one of 127 · -128, meet in one position.
         let mut products = [0i16; BLOCK_BYTES];
         for (codes, acts) in codes.iter().zip(acts.chunks_exact(4)) {
             let acts: [i16; BLOCK_BYTES] = std::array::from_fn(|i| i16::from(acts[i % 4]));

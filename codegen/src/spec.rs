@@ -61,17 +61,21 @@ pub enum Unpack {
     Telescope,
     /// 1.6-bit: extract each trit by comparing the running byte with 86 and 171.
     Extract,
+    /// Bytes: they are the codes.
+    Direct,
 }
 
 impl Unpack {
     /// Every strategy.
-    pub const ALL: [Unpack; 4] = [Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract];
+    pub const ALL: [Unpack; 5] =
+        [Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract, Unpack::Direct];
 
     /// The packing that the strategy reads.
     pub const fn packing(self) -> Packing {
         match self {
             Unpack::Planes | Unpack::Shift => Packing::Bits2,
             Unpack::Telescope | Unpack::Extract => Packing::Trits5,
+            Unpack::Direct => Packing::Bytes,
         }
     }
 
@@ -80,7 +84,7 @@ impl Unpack {
         match self {
             Unpack::Planes => 4,
             Unpack::Telescope => 2,
-            Unpack::Shift | Unpack::Extract => 1,
+            Unpack::Shift | Unpack::Extract | Unpack::Direct => 1,
         }
     }
 
@@ -91,6 +95,7 @@ impl Unpack {
             Unpack::Shift => "shift",
             Unpack::Telescope => "telescope",
             Unpack::Extract => "extract",
+            Unpack::Direct => "direct",
         }
     }
 }
@@ -310,8 +315,8 @@ pub(crate) struct KernelArgs {
     pub(crate) act_stride: usize,
     /// Steps of k, at least one.
     pub(crate) steps: usize,
-    /// Σ a of the first token, followed by the others'.
-    pub(crate) sums: *const i32,
+    /// Zero point · Σ a of the first token, followed by the others'.
+    pub(crate) zero_points: *const i32,
     /// What the first token's sums are multiplied with, followed by the others'. Not read by integer epilogues.
     pub(crate) factors: *const f32,
     /// out\[0\]\[0\]: i32 or f32 by the epilogue.

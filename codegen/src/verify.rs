@@ -29,15 +29,17 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Seeded operands for `m` tokens: among the rows some of all -1, 0 and +1, among the tokens some of all -128, 0
+    /// Seeded operands for `m` tokens: among the rows some of all the least and the largest weight and 0, among the tokens some of all -128, 0
     /// and 127.
-    pub fn new(n: usize, k: usize, m: usize) -> Self {
+    pub fn new(packing: Packing, n: usize, k: usize, m: usize) -> Self {
         let mut random = SplitMix(0x7e2c_e700 ^ (n as u64) << 32 ^ k as u64);
-        let mut weights: Vec<i8> = (0..n * k).map(|_| (random.next() % 3) as i8 - 1).collect();
+        let (least, most) = packing.weights().into_inner();
+        let values = (most - least) as u64 + 1;
+        let mut weights: Vec<i8> = (0..n * k).map(|_| least + (random.next() % values) as i8).collect();
         for (row, weights) in weights.chunks_mut(k).enumerate() {
             match row % 7 {
-                2 => weights.fill(1),
-                3 => weights.fill(-1),
+                2 => weights.fill(most),
+                3 => weights.fill(least),
                 5 => weights.fill(0),
                 _ => {}
             }
@@ -58,7 +60,7 @@ impl Expected {
     /// The weights in `layout`.
     pub fn pack(&self, layout: Layout) -> PackedMatrix {
         PackedMatrix::pack(layout, self.n, self.k, &self.weights)
-            .expect("seeded weights are ternary")
+            .expect("the weights are the packing's")
             .with_scale(SCALE)
     }
 
@@ -160,10 +162,13 @@ pub fn run(
     tokens: &[usize],
 ) -> Result<Vec<Report>, KernelError> {
     const LARGE: usize = 1 << 20;
-    let expected = Expected::new(n, k, tokens.iter().copied().max().unwrap_or(0));
+    let most = tokens.iter().copied().max().unwrap_or(0);
+    let ternary = Expected::new(Packing::Bits2, n, k, most);
+    let bytes = Expected::new(Packing::Bytes, n, k, most);
     let families = isas.iter().flat_map(|&isa| Packing::ALL.map(|packing| (isa, packing)));
     let judge = |(isa, packing)| {
         let mut report = Report { isa, packing, cases: 0, failures: Vec::new() };
+        let expected = if packing == Packing::Bytes { &bytes } else { &ternary };
         let variants = if n * k < LARGE { VARIANTS } else { 1 };
         for spec in
             specs(isa, packing).into_iter().filter(|(variant, _)| *variant < variants).map(|(_, spec)| spec)

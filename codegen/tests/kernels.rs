@@ -50,15 +50,14 @@ fn families_equal_the_reference_on_a_thinned_grid() {
 #[test]
 fn every_legal_tile_equals_the_reference() {
     let (n, k) = (150, 83);
-    let expected = Expected::new(n, k, Tile::MAX_MR);
+    let expected = Packing::ALL.map(|packing| (packing, Expected::new(packing, n, k, Tile::MAX_MR)));
     let cache = KernelCache::default();
     let mut judged = 0;
-    for spec in
-        all_specs(&[1, 2, 5, 16]).filter(|spec| spec.validate().is_ok() && Cpu::host().supports(spec.isa))
-    {
-        let mismatch =
-            expected.judge(&Gemm::new(&cache, spec).unwrap(), &expected.pack(spec.layout), spec.tile.mr);
-        assert_eq!(mismatch, None);
+    let legal = all_specs(&[1, 2, 5, 16]).filter(|spec| spec.validate().is_ok());
+    for spec in legal.filter(|spec| Cpu::host().supports(spec.isa)) {
+        let (_, expected) = expected.iter().find(|(packing, _)| *packing == spec.layout.packing).unwrap();
+        let gemm = Gemm::new(&cache, spec).unwrap();
+        assert_eq!(expected.judge(&gemm, &expected.pack(spec.layout), spec.tile.mr), None);
         judged += 1;
     }
     println!("{judged} tiles");
@@ -67,15 +66,12 @@ fn every_legal_tile_equals_the_reference() {
 
 #[test]
 fn a_wrong_weight_is_noticed() {
-    let expected = Expected::new(17, 40, 2);
     let cache = KernelCache::default();
     for isa in Cpu::host().isas() {
         for (_, spec) in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
-            let weights = expected.pack(spec.layout).unpack();
-            let wrong: Vec<i8> =
-                weights.iter().enumerate().map(|(i, &w)| if i == 16 * 40 { -w - 1 } else { w }).collect();
-            let wrong: Vec<i8> = wrong.into_iter().map(|w| w.clamp(-1, 1)).collect();
-            assert_ne!(wrong, weights);
+            let expected = Expected::new(spec.layout.packing, 17, 40, 2);
+            let mut wrong = expected.pack(spec.layout).unpack();
+            wrong[16 * 40] = if wrong[16 * 40] == 0 { -1 } else { 0 };
             let packed = PackedMatrix::pack(spec.layout, 17, 40, &wrong).unwrap().with_scale(verify::SCALE);
             let mismatch = expected.judge(&Gemm::new(&cache, spec).unwrap(), &packed, 2);
             assert_eq!(mismatch.expect("one weight differs").row, 16, "{spec}");
@@ -86,11 +82,13 @@ fn a_wrong_weight_is_noticed() {
 #[test]
 fn the_largest_sums_are_exact() {
     let n = 3;
-    let weights: Vec<i8> = [1, -1, 0].into_iter().flat_map(|w| std::iter::repeat_n(w, MAX_K)).collect();
     let cache = KernelCache::default();
     for isa in Cpu::host().isas() {
         for (_, spec) in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
             let spec = KernelSpec { epilogue: Epilogue::I32, ..spec };
+            let (least, most) = spec.layout.packing.weights().into_inner();
+            let weights: Vec<i8> =
+                [most, least, 0].into_iter().flat_map(|weight| std::iter::repeat_n(weight, MAX_K)).collect();
             let packed = PackedMatrix::pack(spec.layout, n, MAX_K, &weights).unwrap();
             for a in [-128i8, 127] {
                 let mut acts = Activations::with_capacity(2, MAX_K);
@@ -102,8 +100,8 @@ fn the_largest_sums_are_exact() {
                 }
                 let mut out = [0i32; 6];
                 Gemm::new(&cache, spec).unwrap().compute(&packed, &acts, ColumnsMut::new(&mut out, 2, n));
-                let sum = i32::from(a) * MAX_K as i32;
-                assert_eq!(out, [sum, -sum, 0, sum, -sum, 0], "{spec}");
+                let sum = |weight: i8| i32::from(weight) * i32::from(a) * MAX_K as i32;
+                assert_eq!(out, [most, least, 0, most, least, 0].map(sum), "{spec}");
             }
         }
     }

@@ -100,5 +100,5 @@ fn isa() -> impl TypedValueParser<Value = Isa> {
 }
 
 fn packing() -> impl TypedValueParser<Value = Packing> {
-    PossibleValuesParser::new(Packing::ALL.map(Packing::name)).try_map(|name| name.parse())
+    PossibleValuesParser::new(Packing::TERNARY.map(Packing::name)).try_map(|name| name.parse())
 }

@@ -10,16 +10,18 @@ use crate::spec::{KernelSpec, Unpack};
 pub(super) const FAMILY: Family = Family {
     isa: Isa::Avx2,
     registers: Width::Ymm.registers(),
-    unpacks: &[Unpack::Shift, Unpack::Extract],
+    unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
     interleave: 1,
     registers_needed: x86::registers_needed::<Avx2>,
     emit: Some(x86::emit::<Avx2>),
 };
 
-/// Pair sums that an i16 holds: each is at least 2 · 2 · -128 = -512, and 64 · -512 = -32 768.
+/// Pair sums of ternary codes that an i16 holds: each is at least 2 · 2 · -128 = -512, and 64 · -512 = -32 768.
 const PAIR_SUMS: usize = 64;
 
 struct Avx2 {
+    /// Whether pair sums are small enough to gather in 16 bits: codes of bytes fill them at once.
+    gathers: bool,
     product: V,
     ones: V,
     thresholds: Option<Thresholds>,
@@ -43,12 +45,18 @@ impl Dialect for Avx2 {
         for index in 0..Self::frame_bytes(spec) / Width::Ymm.bytes() {
             asm.store(spilled(index), product);
         }
-        Avx2 { product, ones, thresholds: Thresholds::prepare(spec, asm, registers) }
+        let gathers = Self::frame_bytes(spec) > 0;
+        Avx2 { gathers, product, ones, thresholds: Thresholds::prepare(spec, asm, registers) }
     }
 
     fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V) {
         asm.vpmaddubsw(self.product, codes, acts);
-        asm.vpaddw(acc, acc, self.product);
+        if self.gathers {
+            asm.vpaddw(acc, acc, self.product);
+        } else {
+            asm.vpmaddwd(self.product, self.product, self.ones);
+            asm.vpaddd(acc, acc, self.product);
+        }
     }
 
     fn bias(&self, asm: &mut Asm, running: V) {
@@ -66,7 +74,7 @@ impl Dialect for Avx2 {
     }
 
     fn fold(&self, asm: &mut Asm, accumulators: &[V]) {
-        for (index, &acc) in accumulators.iter().enumerate() {
+        for (index, &acc) in accumulators.iter().enumerate().filter(|_| self.gathers) {
             asm.vpmaddwd(self.product, acc, self.ones);
             asm.vpaddd_load(self.product, self.product, spilled(index));
             asm.store(spilled(index), self.product);
@@ -75,13 +83,16 @@ impl Dialect for Avx2 {
     }
 
     fn unfold(&self, asm: &mut Asm, accumulators: &[V]) {
-        for (index, &acc) in accumulators.iter().enumerate() {
+        for (index, &acc) in accumulators.iter().enumerate().filter(|_| self.gathers) {
             asm.load(acc, spilled(index));
         }
     }
 
     fn frame_bytes(spec: &KernelSpec) -> usize {
-        spec.tile.panels() * BLOCK_BYTES * spec.tile.mr
+        match spec.schedule.unpack {
+            Unpack::Direct => 0,
+            _ => spec.tile.panels() * BLOCK_BYTES * spec.tile.mr,
+        }
     }
 }
 

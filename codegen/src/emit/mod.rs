@@ -4,6 +4,7 @@ mod asm;
 mod avx2;
 mod avx512_vnni;
 mod avx_vnni;
+pub(crate) mod probe;
 mod x86;
 
 use std::ops::Range;

@@ -1,24 +1,63 @@
 //! Loops that do one thing only, as fast as the CPU can: what kernels are measured against.
-//!
-//! Both are `extern "sysv64" fn(start: *const u8, turns: usize)` and take at least one turn.
 
 use super::Emitted;
-use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
+use super::asm::{Asm, Gpr, Mem, Registers, Width};
 use crate::isa::Isa;
 
-/// Bytes that a turn of the reading loop loads.
-pub(crate) const TURN_BYTES: usize = 512;
-/// How far ahead of its loads the reading loop prefetches.
-const PREFETCH: usize = 8192;
-/// Sums that do not wait for each other: more than any core's latency times its dot products per cycle.
-const CHAINS: usize = 12;
-/// Dot products on each sum in a turn.
-const LINKS: usize = 4;
+/// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)` that takes at least one turn.
+pub(crate) struct Loop {
+    pub(crate) emitted: Emitted,
+    /// Bytes or multiply-adds of a turn.
+    pub(crate) per_turn: usize,
+}
 
 const START: Gpr = Gpr::Rdi;
 const TURNS: Gpr = Gpr::Rsi;
 
-/// Vector width of an instruction set that has vectors.
+/// Loads the `turns` · `per_turn` bytes from `start` on. None for an instruction set without vectors.
+pub(crate) fn read(isa: Isa) -> Option<Loop> {
+    const BYTES: usize = 512;
+    const LINE: usize = 64;
+    const PREFETCH: usize = 8192;
+    let width = width(isa)?;
+    let loads = Registers::new(width).take_many(BYTES / width.bytes());
+    let emitted = repeat(Asm::new(width), |asm| {
+        for line in (0..BYTES).step_by(LINE) {
+            asm.prefetcht0(Mem::at(START, (line + PREFETCH) as i32));
+        }
+        for (index, &register) in loads.iter().enumerate() {
+            asm.load(register, Mem::at(START, (index * width.bytes()) as i32));
+        }
+        asm.add_imm(START, BYTES as i32);
+    });
+    Some(Loop { emitted, per_turn: BYTES })
+}
+
+/// Adds dot products of bytes, as the kernels of `isa` do, to sums that do not wait for each other.
+pub(crate) fn dot(isa: Isa) -> Option<Loop> {
+    /// More than the latency of a dot product times their number in a cycle, on any core.
+    const SUMS: usize = 12;
+    const DOTS: usize = 4 * SUMS;
+    let width = width(isa)?;
+    let (mut asm, mut registers) = (Asm::new(width), Registers::new(width));
+    let [codes, acts, product] = std::array::from_fn(|_| registers.take());
+    let sums = registers.take_many(SUMS);
+    asm.constant(codes, 0x0201_0002);
+    asm.constant(acts, 0x7FA5_3C81);
+    sums.iter().for_each(|&sum| asm.zero(sum));
+    let emitted = repeat(asm, |asm| {
+        for &sum in sums.iter().cycle().take(DOTS) {
+            if isa == Isa::Avx2 {
+                asm.vpmaddubsw(product, codes, acts);
+                asm.vpaddw(sum, sum, product);
+            } else {
+                asm.vpdpbusd(sum, codes, acts);
+            }
+        }
+    });
+    Some(Loop { emitted, per_turn: DOTS * width.bytes() })
+}
+
 fn width(isa: Isa) -> Option<Width> {
     match isa {
         Isa::Portable => None,
@@ -27,19 +66,66 @@ fn width(isa: Isa) -> Option<Width> {
     }
 }
 
-/// Loads consecutive vectors from `start` on.
-pub(crate) fn read(isa: Isa) -> Option<Emitted> {
-    const LINE: usize = 64;
-    let width = width(isa)?;
-    let mut asm = Asm::new(width);
-    let into = Registers::new(width).take_many(TURN_BYTES / width.bytes());
-    Some(emit(asm_with_mark(&mut asm, "streaming read"), |asm| {
-        for line in (0..TURN_BYTES).step_by(LINE) {
-            asm.prefetcht0(Mem::at(START, (line + PREFETCH) as i32));
+/// `asm`'s code, then `turns` times what `body` emits.
+fn repeat(mut asm: Asm, body: impl Fn(&mut Asm)) -> Emitted {
+    let turn = asm.new_label();
+    asm.bind(turn);
+    asm.mark("turn");
+    let start = asm.offset();
+    body(&mut asm);
+    asm.sub_imm(TURNS, 1);
+    asm.jnz(turn);
+    let loop_body = start..asm.offset();
+    asm.ret();
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+
+    use super::*;
+
+    /// How many of the loop's instructions are `mnemonic`, and how many there are.
+    fn count(probe: &Loop, mnemonic: Mnemonic) -> (usize, usize) {
+        let body = &probe.emitted.code[probe.emitted.loop_body.clone()];
+        let instructions: Vec<Instruction> = Decoder::new(64, body, DecoderOptions::NONE).iter().collect();
+        assert!(instructions.iter().all(|instruction| !instruction.is_invalid()));
+        (instructions.iter().filter(|i| i.mnemonic() == mnemonic).count(), instructions.len())
+    }
+
+    #[test]
+    fn a_reading_turn_loads_every_byte_it_counts() {
+        for (isa, load, bytes) in [
+            (Isa::Avx2, Mnemonic::Vmovdqu, 32),
+            (Isa::AvxVnni, Mnemonic::Vmovdqu, 32),
+            (Isa::Avx512Vnni, Mnemonic::Vmovdqu32, 64),
+        ] {
+            let probe = read(isa).unwrap();
+            let (loads, all) = count(&probe, load);
+            let (prefetches, _) = count(&probe, Mnemonic::Prefetcht0);
+            assert_eq!((loads * bytes, prefetches * 64), (probe.per_turn, probe.per_turn), "{isa}");
+            assert_eq!(all, loads + prefetches + 3, "{isa}: pointer, counter, jump");
         }
-        for (index, &register) in into.iter().enumerate() {
-            asm.load(register, Mem::at(START, (index * width.bytes()) as i32));
+    }
+
+    #[test]
+    fn a_turn_of_dot_products_computes_every_product_it_counts() {
+        for (isa, dot, instructions_per_dot, bytes) in [
+            (Isa::Avx2, Mnemonic::Vpmaddubsw, 2, 32),
+            (Isa::AvxVnni, Mnemonic::Vpdpbusd, 1, 32),
+            (Isa::Avx512Vnni, Mnemonic::Vpdpbusd, 1, 64),
+        ] {
+            let probe = super::dot(isa).unwrap();
+            let (dots, all) = count(&probe, dot);
+            assert_eq!(dots * bytes, probe.per_turn, "{isa}");
+            assert_eq!(all, dots * instructions_per_dot + 2, "{isa}: counter, jump");
         }
-        asm.add_imm(START, TURN_BYTES as i32);
-    }))
+    }
+
+    #[test]
+    fn compiled_code_has_no_loops_to_emit() {
+        assert!(read(Isa::Portable).is_none() && dot(Isa::Portable).is_none());
+    }
 }

@@ -85,7 +85,7 @@ fn masks(unpack: Unpack) -> &'static [u8] {
     match unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
         Unpack::Shift => &[0x03],
-        Unpack::Telescope | Unpack::Extract => &[],
+        Unpack::Telescope | Unpack::Extract | Unpack::Direct => &[],
     }
 }
 
@@ -203,7 +203,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             self.prefetch(asm, step);
             match spec.schedule.unpack {
                 Unpack::Telescope => self.telescoped_step(asm, step),
-                Unpack::Planes | Unpack::Shift | Unpack::Extract => self.unpacked_step(asm, step),
+                _ => self.unpacked_step(asm, step),
             }
             if (step + 1) % fold_steps == 0 && step + 1 < count {
                 dialect.fold(asm, &self.accumulators);
@@ -300,6 +300,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 }
                 self.dialect.extract(asm, codes, running);
             }
+            Unpack::Direct => asm.load(codes, at),
             Unpack::Telescope => unreachable!("telescoping extracts no codes"),
         }
     }
@@ -331,7 +332,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             for token in 0..self.spec.tile.mr {
                 let sum = self.acc(0, vector, token);
                 match self.spec.schedule.unpack {
-                    Unpack::Shift | Unpack::Extract => {}
+                    Unpack::Shift | Unpack::Extract | Unpack::Direct => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);
@@ -351,19 +352,19 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Takes Σ a off for the codes' zero-point, scales if asked to, and stores.
+    /// Takes the zero point · Σ a off, scales if asked to, and stores.
     fn store(&self, asm: &mut Asm) {
-        let (sums, factors) = (WEIGHTS, STEPS);
+        let (zero_points, factors) = (WEIGHTS, STEPS);
         asm.mark(match self.spec.epilogue {
             Epilogue::I32 => "zero-point, store",
             Epilogue::F32 => "zero-point, convert, scale, store",
         });
-        asm.mov_load(sums, Mem::at(ARGS, offset_of!(KernelArgs, sums) as i32));
+        asm.mov_load(zero_points, Mem::at(ARGS, offset_of!(KernelArgs, zero_points) as i32));
         asm.mov_load(factors, Mem::at(ARGS, offset_of!(KernelArgs, factors) as i32));
         self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
         let (zero_point, factor) = (self.weights[0], self.acts[0]);
         for token in 0..self.spec.tile.mr {
-            asm.broadcast(zero_point, Mem::at(sums, 4 * token as i32));
+            asm.broadcast(zero_point, Mem::at(zero_points, 4 * token as i32));
             if self.spec.epilogue == Epilogue::F32 {
                 asm.broadcast(factor, Mem::at(factors, 4 * token as i32));
             }

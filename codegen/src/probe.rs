@@ -1,0 +1,158 @@
+//! The two roofs of a machine (Williams, Waterman, Patterson 2009), as loops for a caller to time: how fast memory can
+//! be read, and how fast dot products can be computed.
+
+use std::hint::black_box;
+
+use crate::blocks::Blocks;
+use crate::cpu::Cpu;
+use crate::emit::probe::{self, Loop};
+use crate::exec::ExecutableMemory;
+use crate::isa::Isa;
+use crate::kernel::KernelError;
+use crate::packing::{BLOCK_BYTES, Block};
+
+/// Memory to be read, of the kind that packed weights lie in.
+#[derive(Debug)]
+pub struct Memory(Blocks);
+
+impl Memory {
+    /// At least `bytes` bytes, none of them zero and all of them present.
+    pub fn new(bytes: usize) -> Self {
+        Memory(Blocks::filled(Block([1; BLOCK_BYTES]), bytes.div_ceil(BLOCK_BYTES)))
+    }
+
+    /// The bytes in blocks of 64.
+    pub fn blocks(&self) -> &[Block] {
+        &self.0
+    }
+}
+
+/// Reads memory as fast as vector loads can; on the portable ISA as fast as compiled code does.
+#[derive(Debug)]
+pub struct ReadProbe(Option<Published>);
+
+impl ReadProbe {
+    /// The probe of `isa`.
+    ///
+    /// # Errors
+    /// Fails if this CPU cannot run `isa` or the system refuses executable memory.
+    pub fn new(isa: Isa) -> Result<Self, KernelError> {
+        publish(isa, probe::read(isa)).map(ReadProbe)
+    }
+
+    /// Reads `blocks` once, up to the last whole turn, and returns the number of bytes read.
+    pub fn run(&self, blocks: &[Block]) -> usize {
+        let bytes = size_of_val(blocks);
+        let Some(Published { code, per_turn }) = &self.0 else {
+            let words = blocks.iter().flat_map(|block| block.0.as_chunks().0);
+            black_box(words.fold(0, |sum, word| sum ^ u64::from_ne_bytes(*word)));
+            return bytes;
+        };
+        let turns = bytes / per_turn;
+        if turns > 0 {
+            // SAFETY: the code reads `turns` · `per_turn` bytes from the start of `blocks`, which has as many. Its
+            // prefetches past the end do not fault.
+            unsafe { call(code, blocks.as_ptr().cast(), turns) };
+        }
+        turns * per_turn
+    }
+}
+
+/// Computes dot products of bytes on registers alone.
+#[derive(Debug)]
+pub struct DotProbe(Published);
+
+impl DotProbe {
+    /// The probe of `isa`; none for the portable ISA, which has no such instruction.
+    ///
+    /// # Errors
+    /// Fails if this CPU cannot run `isa` or the system refuses executable memory.
+    pub fn new(isa: Isa) -> Result<Option<Self>, KernelError> {
+        Ok(publish(isa, probe::dot(isa))?.map(DotProbe))
+    }
+
+    /// Computes for as long as at least `multiply_adds` take, and returns their number.
+    pub fn run(&self, multiply_adds: usize) -> usize {
+        let Published { code, per_turn } = &self.0;
+        let turns = multiply_adds.div_ceil(*per_turn).max(1);
+        // SAFETY: the code touches no memory, and there is at least one turn.
+        unsafe { call(code, std::ptr::null(), turns) };
+        turns * per_turn
+    }
+}
+
+/// A [`Loop`] whose instruction set this CPU has.
+#[derive(Debug)]
+struct Published {
+    code: ExecutableMemory,
+    per_turn: usize,
+}
+
+fn publish(isa: Isa, probe: Option<Loop>) -> Result<Option<Published>, KernelError> {
+    let cpu = Cpu::host();
+    if !cpu.supports(isa) {
+        return Err(KernelError::Cpu { isa, available: cpu.isas() });
+    }
+    let published = probe.map(|Loop { emitted, per_turn }| {
+        Ok(Published { code: ExecutableMemory::publish(&emitted.code)?, per_turn })
+    });
+    published.transpose()
+}
+
+/// Calls published code with the probes' calling convention.
+///
+/// # Safety
+/// `code` must be that of a [`Loop`] which this CPU can run, `turns` at least 1, and what it reads from `start` on readable.
+#[cfg(target_arch = "x86_64")]
+unsafe fn call(code: &ExecutableMemory, start: *const u8, turns: usize) {
+    type Entry = unsafe extern "sysv64" fn(*const u8, usize);
+    // SAFETY: an emitted loop is such a function.
+    let entry = unsafe { std::mem::transmute::<*const u8, Entry>(code.code().as_ptr()) };
+    // SAFETY: the caller's promise.
+    unsafe { entry(start, turns) }
+}
+
+/// No loop is emitted for an ISA that this architecture's [`Cpu`] supports.
+///
+/// # Safety
+/// Never called.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn call(_: &ExecutableMemory, _: *const u8, _: usize) {
+    unreachable!("no machine code is published on this architecture")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_isa_of_this_cpu_reads_all_and_not_more() {
+        for isa in Cpu::host().isas() {
+            let (probe, memory) = (ReadProbe::new(isa).unwrap(), Memory::new(1 << 20));
+            assert_eq!(probe.run(memory.blocks()), 1 << 20, "{isa}");
+            assert!(probe.run(&memory.blocks()[..9]) <= 9 * BLOCK_BYTES, "{isa}");
+            assert_eq!(probe.run(&[]), 0, "{isa}");
+        }
+    }
+
+    #[test]
+    fn every_vector_isa_of_this_cpu_computes_as_much_as_was_asked_for() {
+        for isa in Cpu::host().isas() {
+            let probe = DotProbe::new(isa).unwrap();
+            assert_eq!(probe.is_none(), isa == Isa::Portable);
+            if let Some(probe) = probe {
+                let least = probe.run(0);
+                assert!(least > 0, "{isa}");
+                assert_eq!(probe.run(1_000 * least), 1_000 * least, "{isa}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_cpu_lacks_is_refused() {
+        for isa in Isa::ALL.into_iter().filter(|&isa| !Cpu::host().supports(isa)) {
+            assert!(matches!(ReadProbe::new(isa), Err(KernelError::Cpu { .. })), "{isa}");
+            assert!(matches!(DotProbe::new(isa), Err(KernelError::Cpu { .. })), "{isa}");
+        }
+    }
+}
