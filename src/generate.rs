@@ -132,7 +132,8 @@ impl<'m> Generator<'m> {
         let pending = self.state.position()..self.history.len() + prompt.len();
         self.history.extend_from_slice(prompt);
         let fed = &self.history[pending.clone()];
-        let mut logits = match self.model.forward(&mut self.state, fed, Logits::Last) {
+        let candidates = sampler.candidates(&self.history);
+        let mut logits = match self.model.forward(&mut self.state, fed, Logits::Candidates(candidates)) {
             Ok(logits) => logits,
             Err(error) => {
                 self.history.truncate(self.history.len() - prompt.len());
@@ -163,7 +164,8 @@ impl<'m> Generator<'m> {
                 break Stop::Length;
             }
             if ids.len() < request.max_tokens {
-                logits = self.model.forward(&mut self.state, &[id], Logits::Last)?;
+                let candidates = sampler.candidates(&self.history);
+                logits = self.model.forward(&mut self.state, &[id], Logits::Candidates(candidates))?;
             }
         };
         let (text, stop) = text.finish(stop, &mut on_text)?;

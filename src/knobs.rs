@@ -21,19 +21,23 @@ const MODEL: &str = "TERCET_MODEL";
 const ISA: &str = "TERCET_ISA";
 const THREADS: &str = "TERCET_THREADS";
 const PACKING: &str = "TERCET_PACKING";
+const HEAD: &str = "TERCET_HEAD";
 const NO_JIT: &str = "TERCET_NO_JIT";
 const PERF_MAP: &str = "TERCET_PERF_MAP";
 const JITDUMP: &str = "TERCET_JITDUMP";
+const CACHE_DIR: &str = "TERCET_CACHE_DIR";
 
 /// Every variable; a command-line flag of the same meaning wins over it.
-pub const KNOBS: [Knob; 7] = [
+pub const KNOBS: [Knob; 9] = [
     Knob { name: MODEL, help: "directory of the model to run (--model)" },
     Knob { name: ISA, help: "best instruction set to use: avx512-vnni, avx-vnni, avx2, portable (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
     Knob { name: PACKING, help: "packing of the weights: 2bit, 1.6bit (--packing)" },
+    Knob { name: HEAD, help: "output head: exact, bf16 (--head)" },
     Knob { name: NO_JIT, help: "1: never make memory executable, run the portable kernels" },
     Knob { name: PERF_MAP, help: "1: write /tmp/perf-PID.map, so that perf can name the kernels" },
     Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
+    Knob { name: CACHE_DIR, help: "directory of the tuning records; by default tercet in the user's cache" },
 ];
 
 /// The directory that [`KNOBS`] name as the model.
@@ -50,9 +54,11 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         isa_cap: parse(ISA, "use avx512-vnni, avx-vnni, avx2 or portable")?,
         threads: parse(THREADS, "use a number")?,
         packing: parse(PACKING, "use 2bit or 1.6bit")?,
+        head: parse(HEAD, "use exact or bf16")?.unwrap_or_default(),
         no_jit: switch(NO_JIT)?,
         perf_map: switch(PERF_MAP)?,
         jitdump: set(JITDUMP).map(PathBuf::from),
+        cache_dir: set(CACHE_DIR).map(PathBuf::from),
     })
 }
 

@@ -18,6 +18,7 @@ mod runtime;
 mod sampler;
 mod stop;
 mod tokenizer;
+pub mod tune;
 pub mod verify;
 
 pub use chat::{ChatTemplate, Message};
@@ -25,9 +26,10 @@ pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Generation, Generator, Request, Stop};
 pub use model::{
-    Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, ScaleRule, State,
+    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule,
+    ScaleRule, State,
 };
-pub use runtime::{Runtime, RuntimeOptions};
+pub use runtime::{HeadMode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions};
 pub use stop::{Progress, StopMatcher};
 pub use tercet_autotune as autotune;

@@ -1,10 +1,45 @@
 //! What models run on: the instruction set, the threads and the kernels of this process.
 
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 
+use tercet_autotune::{Planner, Records, Store, StoreError};
 use tercet_codegen::cpu::Limits;
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
 use tercet_codegen::{Cpu, Isa, KernelCache, Packing, exec};
+
+/// How the output head is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeadMode {
+    /// A quantized copy tells which rows cannot matter; the others are computed as stored. Chooses the same tokens as
+    /// [`HeadMode::Bf16`] and reads half the bytes.
+    #[default]
+    Exact,
+    /// Every row as stored.
+    Bf16,
+}
+
+impl HeadMode {
+    /// Both.
+    pub const ALL: [HeadMode; 2] = [HeadMode::Exact, HeadMode::Bf16];
+
+    /// Name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HeadMode::Exact => "exact",
+            HeadMode::Bf16 => "bf16",
+        }
+    }
+}
+
+impl FromStr for HeadMode {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        HeadMode::ALL.into_iter().find(|mode| mode.name() == name).ok_or(())
+    }
+}
 
 /// How a [`Runtime`] is set up. The default takes the best of everything; see [`crate::knobs`] for the environment's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,12 +50,16 @@ pub struct RuntimeOptions {
     pub threads: Option<usize>,
     /// Packing of the weights; none takes 2-bit.
     pub packing: Option<Packing>,
+    /// How the output head is computed.
+    pub head: HeadMode,
     /// Never make memory executable: only the portable kernels run.
     pub no_jit: bool,
     /// Write `/tmp/perf-PID.map`.
     pub perf_map: bool,
     /// Write a jitdump to this directory.
     pub jitdump: Option<PathBuf>,
+    /// Directory of the tuning records; none uses and keeps no records.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// The instruction set, the threads and the kernels of this process.
@@ -30,8 +69,11 @@ pub struct Runtime {
     reason: String,
     threads: usize,
     packing: Packing,
+    head: HeadMode,
     warnings: Vec<String>,
     kernels: KernelCache,
+    store: Option<Store>,
+    records: Arc<Records>,
 }
 
 impl Runtime {
@@ -45,13 +87,19 @@ impl Runtime {
             warnings.push(format!("no profile is written: {error}"));
             Profiler::default()
         });
+        let store = options.cache_dir.as_deref().map(Store::in_dir);
+        let (records, warning) = store.as_ref().map_or_else(Default::default, Store::read);
+        warnings.extend(warning.map(|warning| warning.to_string()));
         Runtime {
             isa,
             reason,
             threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
             packing: options.packing.unwrap_or(Packing::Bits2),
+            head: options.head,
             warnings,
             kernels: KernelCache::new(profiler),
+            store,
+            records: Arc::new(records),
         }
     }
 
@@ -70,6 +118,11 @@ impl Runtime {
         self.threads
     }
 
+    /// How the output head is computed.
+    pub fn head(&self) -> HeadMode {
+        self.head
+    }
+
     /// How weights are packed.
     pub fn packing(&self) -> Packing {
         self.packing
@@ -78,6 +131,26 @@ impl Runtime {
     /// What was not possible as asked, a line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What plans a model's products here.
+    pub fn planner(&self) -> Planner {
+        let planner = Planner::new(self.isa, self.packing);
+        planner.with_records(Cpu::host().fingerprint(), Arc::clone(&self.records))
+    }
+
+    /// Where tuning records are kept, if they are.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Plans by `records` from now on, and adds them to the store if there is one.
+    ///
+    /// # Errors
+    /// Fails if they cannot be stored; they are used all the same.
+    pub fn learn(&mut self, records: Records) -> Result<(), StoreError> {
+        Arc::make_mut(&mut self.records).merge(records.clone());
+        self.store.as_ref().map_or(Ok(()), |store| store.add(records))
     }
 
     /// The kernels of this process.

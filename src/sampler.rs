@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
+use crate::model::{Candidates, Rule};
 
 /// How the next token is chosen. The default is greedy.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +88,9 @@ struct Candidate {
     weight: u64,
 }
 
+/// Tokens less than e⁻¹⁴ times (a millionth) as probable as the best are never drawn, so that nobody needs their logits.
+const LEAST_LIKELY: f32 = 14.0;
+
 /// Weight of the best candidate. 2²¹ tokens (more than any vocabulary) cannot overflow the sum.
 const UNIT: f32 = (1_u64 << 40) as f32;
 
@@ -99,6 +103,20 @@ impl Sampler {
         options.validate()?;
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
         Ok(Sampler { options, rng, candidates: Vec::new(), seen: Vec::new() })
+    }
+
+    /// The tokens whose logits [`Sampler::sample`] will look at, `history` being what precedes the token.
+    ///
+    /// Penalties change only logits of the history's tokens, which therefore are wanted in any case.
+    pub fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
+        let SamplerOptions { temperature, top_k, repetition_penalty, .. } = self.options;
+        let rule = match (temperature, top_k) {
+            (0.0, _) => Rule::Best,
+            // A little more, for what rounding does to the distances.
+            (_, 0) => Rule::Within(temperature * (LEAST_LIKELY + 0.01) + 1e-3),
+            (_, k) => Rule::Top(k),
+        };
+        Candidates { rule, always: if repetition_penalty == 1.0 { &[] } else { history } }
     }
 
     /// The token that follows `history`, by `logits` over the vocabulary, in which repetitions are penalised in place.

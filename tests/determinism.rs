@@ -14,7 +14,8 @@ const LONG_PROMPT: usize = 300;
 
 /// Everything that must not matter, for this CPU.
 fn settings() -> impl Iterator<Item = (Isa, Packing, usize)> {
-    let packed = Cpu::host().isas().into_iter().flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
+    let packed =
+        Cpu::host().isas().into_iter().flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
     packed.flat_map(|(isa, packing)| THREADS.map(|threads| (isa, packing, threads)))
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
 pub(crate) fn intensity(spec: &KernelSpec) -> f64 {
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
     let unpack = match spec.schedule.unpack {
-        Unpack::Planes => 1.0,
+        Unpack::Planes | Unpack::Direct => 1.0,
         Unpack::Shift | Unpack::Telescope => 2.0,
         Unpack::Extract => 6.0,
     };

@@ -124,12 +124,18 @@ impl Facts<'_> {
     }
 
     fn report_memory(&self, report: &mut Report) {
-        let MemoryUse { ternary, embedding, head, cache_per_token } = self.session.model.memory_use();
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } = self.session.model.memory_use();
         let context = self.session.context;
         report.heading("Memory");
         report.row("ternary weights", size(ternary));
         report.row("embedding", size(embedding));
         report.row("output head", if head == 0 { "is the embedding".to_owned() } else { size(head) });
+        if screen > 0 {
+            report.row(
+                "head, quantized",
+                format_args!("{}, which spares reading most of the head", size(screen)),
+            );
+        }
         report.row(
             "cache",
             format_args!(
@@ -152,8 +158,8 @@ impl Facts<'_> {
     }
 
     fn total_bytes(&self) -> usize {
-        let MemoryUse { ternary, embedding, head, cache_per_token } = self.session.model.memory_use();
-        ternary + embedding + head + cache_per_token * self.session.context
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } = self.session.model.memory_use();
+        ternary + embedding + head + screen + cache_per_token * self.session.context
     }
 
     fn json(&self) -> Value {
@@ -161,7 +167,7 @@ impl Facts<'_> {
         let Cpu { vendor, brand, family, model: cpu_model, stepping, features, caches, logical, .. } =
             self.cpu;
         let config = model.config();
-        let MemoryUse { ternary, embedding, head, cache_per_token } = model.memory_use();
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } = model.memory_use();
         let (ternary_parameters, float_parameters) = parameters(config);
         let plan = |plan: &Plan| json!({ "kernel": plan.spec.to_string(), "origin": plan.origin.name() });
         let plans = model.kernels().plans().map(|((n, k), decode, prefill)| {
@@ -190,7 +196,7 @@ impl Facts<'_> {
             },
             "context": context,
             "memory": {
-                "ternary": ternary, "embedding": embedding, "head": head, "cache_per_token": cache_per_token,
+                "ternary": ternary, "embedding": embedding, "head": head, "screen": screen, "cache_per_token": cache_per_token,
                 "cache": cache_per_token * context, "total": self.total_bytes(),
             },
             "plans": plans.collect::<Vec<_>>(),
@@ -246,7 +252,7 @@ fn classes(cpu: &Cpu) -> String {
 }
 
 /// Ternary and floating-point parameters; norms and scales are too few to count.
-fn parameters(config: &Config) -> (usize, usize) {
+pub(super) fn parameters(config: &Config) -> (usize, usize) {
     let Config { layers, hidden_size, intermediate_size, heads, kv_heads, head_dim, vocab_size, .. } =
         *config;
     let attention = 2 * (heads + kv_heads) * head_dim * hidden_size;

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. With `--json` a command prints one JSON object,
 //! or nothing if it fails. Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
+mod bench;
 mod chat;
 mod dump;
 mod generate;
@@ -14,6 +15,7 @@ mod progress;
 mod report;
 mod sampling;
 mod screen;
+mod tune;
 mod verify;
 
 use std::io;
@@ -32,6 +34,7 @@ Examples:
   tercet chat -m DIR                        talk with it
   tercet info                               this CPU, the kernels chosen for it, and why
   tercet dump                               the machine code of a kernel
+  tercet tune                               find this machine's fastest kernels, and keep them
   tercet verify                             does every kernel compute the right thing here?
 
 Without --model, the model comes from TERCET_MODEL, or else is a small one inside this program.
@@ -59,8 +62,12 @@ enum Command {
     Dump(dump::Dump),
     /// Measure how well the model predicts a text
     Perplexity(perplexity::Perplexity),
+    /// Find the fastest kernels for this machine, and keep them for every later run
+    Tune(tune::Tune),
     /// Check every kernel that this CPU can run against plain arithmetic
     Verify(verify::Verify),
+    /// Measure speed, and how close it is to what this machine can do at most
+    Bench(bench::Bench),
 }
 
 /// Runs the command that this process was started with.
@@ -72,7 +79,9 @@ pub fn run() -> ExitCode {
         Command::Info(info) => info.run(&options),
         Command::Dump(dump) => dump.run(&options),
         Command::Perplexity(perplexity) => perplexity.run(&options),
+        Command::Tune(tune) => tune.run(&options),
         Command::Verify(verify) => verify.run(&options),
+        Command::Bench(bench) => bench.run(&options),
     };
     match outcome {
         Ok(status) => status,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
 use super::{progress, report};
@@ -12,7 +13,7 @@ use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
 use crate::model::{Config, GenerationDefaults, Model};
-use crate::runtime::{Runtime, RuntimeOptions};
+use crate::runtime::{HeadMode, Runtime, RuntimeOptions};
 use crate::tokenizer::Tokenizer;
 
 /// The largest context that is reserved without being asked for: models allow far more than most machines hold.
@@ -33,6 +34,9 @@ pub(super) struct Options {
     /// Packing of the weights: 2bit is the default, 1.6bit takes less memory and computes the same
     #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
     pub(super) packing: Option<Packing>,
+    /// Output head: exact leaves out rows that a bound proves irrelevant, bf16 computes all; same text
+    #[arg(long, global = true, value_name = "HEAD", value_parser = head())]
+    pub(super) head: Option<HeadMode>,
     /// Tokens that the context holds; by default what the model allows, up to 4096
     #[arg(long, global = true, value_name = "N")]
     pub(super) context: Option<usize>,
@@ -67,6 +71,8 @@ impl Options {
             isa_cap: self.isa.or(environment.isa_cap),
             threads: self.threads.or(environment.threads),
             packing: self.packing.or(environment.packing),
+            head: self.head.unwrap_or(environment.head),
+            cache_dir: environment.cache_dir.or_else(user_cache),
             ..environment
         })
     }
@@ -95,8 +101,17 @@ impl Options {
     }
 }
 
+/// Where this user's programs keep what they can do without, if the system tells.
+fn user_cache() -> Option<PathBuf> {
+    etcetera::choose_base_strategy().ok().map(|places| places.cache_dir().join("tercet"))
+}
+
 fn isa() -> impl TypedValueParser<Value = Isa> {
     PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
+}
+
+fn head() -> impl TypedValueParser<Value = HeadMode> {
+    PossibleValuesParser::new(HeadMode::ALL.map(HeadMode::name)).map(|name| name.parse().unwrap_or_default())
 }
 
 fn packing() -> impl TypedValueParser<Value = Packing> {

@@ -8,7 +8,7 @@ use half::f16;
 use crate::formats::Floats;
 
 /// Lanes of every sum: enough to hide an addition's latency on 256- and 512-bit vectors.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 type Lane = [f32; LANES];
 

@@ -5,16 +5,19 @@ use tercet_pool::Pool;
 
 use super::Model;
 use super::dot::{dot, dot_stored};
+use super::head::{Candidates, Rows};
 use super::ops;
 use super::state::{BATCH, Buffers, State};
 use super::weights::Layer;
 use crate::error::{Error, Result};
 
 /// Which positions' logits are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Logits {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Logits<'a> {
     /// Only the last token's.
     Last,
+    /// Only the last token's, and of these the candidates'.
+    Candidates(Candidates<'a>),
     /// Every token's.
     All,
 }
@@ -26,18 +29,26 @@ impl Model {
     ///
     /// # Errors
     /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; the state is unchanged.
-    pub fn forward<'s>(&self, state: &'s mut State, tokens: &[u32], wanted: Logits) -> Result<&'s mut [f32]> {
+    pub fn forward<'s>(
+        &self,
+        state: &'s mut State,
+        tokens: &[u32],
+        wanted: Logits<'_>,
+    ) -> Result<&'s mut [f32]> {
         self.check(state, tokens)?;
         state.logits.clear();
         for batch in tokens.chunks(BATCH) {
             self.run_layers(state, batch);
             state.position += batch.len();
             if wanted == Logits::All {
-                (0..batch.len()).for_each(|token| self.append_logits(state, token));
+                (0..batch.len()).for_each(|token| self.append_logits(state, token, None));
             }
         }
-        if wanted == Logits::Last {
-            self.append_logits(state, (tokens.len() - 1) % BATCH);
+        let last = (tokens.len() - 1) % BATCH;
+        match wanted {
+            Logits::All => {}
+            Logits::Last => self.append_logits(state, last, None),
+            Logits::Candidates(candidates) => self.append_logits(state, last, Some(candidates)),
         }
         Ok(&mut state.logits)
     }
@@ -141,23 +152,22 @@ impl Model {
         });
     }
 
-    /// The head's products with one token of the batch.
-    fn append_logits(&self, state: &mut State, token: usize) {
+    /// The logits of one token of the batch, or of the candidates if the head can tell which rows do not matter.
+    fn append_logits(&self, state: &mut State, token: usize, candidates: Option<Candidates<'_>>) {
         const ROWS: usize = 64;
-        let hidden = self.config.hidden_size;
-        let State { logits, buffers: Buffers { residual, normed, .. }, .. } = state;
+        let (hidden, eps) = (self.config.hidden_size, self.config.rms_norm_eps);
+        let State { logits, head, buffers: Buffers { residual, normed, .. }, .. } = state;
         let normed = &mut normed[..hidden];
-        ops::rms_norm(
-            normed,
-            &residual[token * hidden..][..hidden],
-            &self.weights.norm,
-            self.config.rms_norm_eps,
-        );
+        ops::rms_norm(normed, &residual[token * hidden..][..hidden], &self.weights.norm, eps);
         let start = logits.len();
         logits.resize(start + self.config.vocab_size, 0.0);
-        self.pool.chunks(&mut logits[start..], ROWS, |chunk, logits| {
+        let logits = &mut logits[start..];
+        if let (Some(screen), Some(candidates)) = (&self.screen, candidates) {
+            return screen.logits(&self.pool, &self.weights, normed, candidates, head, logits);
+        }
+        self.pool.chunks(logits, ROWS, |chunk, logits| {
             for (i, logit) in logits.iter_mut().enumerate() {
-                *logit = dot_stored(normed, self.weights.head_row(chunk * ROWS + i, hidden));
+                *logit = dot_stored(normed, self.weights.row(chunk * ROWS + i));
             }
         });
     }

@@ -1,15 +1,17 @@
 //! Ternary linear layers: packed weights and the micro-kernels planned for their shape.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_autotune::{Plan, Planner, Problem};
 use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, PackedMatrix};
 
+use super::config::Config;
+use super::weights::Layer;
 use crate::error::Result;
 use crate::pool;
 
 /// The number of tokens that prefill is planned for.
-const PREFILL_TOKENS: usize = 128;
+pub(crate) const PREFILL_TOKENS: usize = 128;
 
 /// The kernels of one shape, planned for one token and for many.
 #[derive(Clone, Debug)]
@@ -43,7 +45,13 @@ impl Kernels {
         let shapes = shapes.into_iter().map(|shape| {
             Ok((shape, Planned { decode: planned(shape, 1)?, prefill: planned(shape, PREFILL_TOKENS)? }))
         });
-        Ok(Kernels { planner, shapes: shapes.collect::<Result<_>>()? })
+        let shapes = shapes.collect::<Result<_>>()?;
+        Ok(Kernels { planner, shapes })
+    }
+
+    /// The shapes (n, k) of a model's ternary matrices.
+    pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
+        Layer::shapes(config).into_iter().collect()
     }
 
     /// The plans: (n, k), decode, prefill.
@@ -87,15 +95,31 @@ impl Linear {
     /// If the activations are not k wide or `out` holds fewer than tokens × n.
     pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &Activations, out: &mut [f32]) {
         let gemm = if acts.tokens() == 1 { &self.decode } else { &self.prefill };
-        let out = ColumnsMut::new(&mut out[..acts.tokens() * self.n()], acts.tokens(), self.n());
-        let grain = self.grain(pool.threads());
-        pool::for_columns(pool, out, grain, |columns| gemm.compute(&self.weights, acts, columns));
+        multiply(pool, gemm, &self.weights, acts, out);
     }
+}
 
-    /// Rows per task: whole row blocks, and a few tasks per thread so that a busy core costs little.
-    fn grain(&self, threads: usize) -> usize {
-        const TASKS_PER_THREAD: usize = 4;
-        let blocks = self.weights.layout().row_blocks(self.n());
-        blocks.div_ceil(threads * TASKS_PER_THREAD) * self.weights.layout().block_rows()
-    }
+/// Multiplies every token of `acts` with `weights` into the start of `out`, token-major.
+///
+/// # Panics
+/// If the activations are not k wide, `out` holds fewer than tokens × n, or `gemm` is for another layout.
+pub(crate) fn multiply(
+    pool: &tercet_pool::Pool,
+    gemm: &Gemm,
+    weights: &PackedMatrix,
+    acts: &Activations,
+    out: &mut [f32],
+) {
+    let (tokens, n) = (acts.tokens(), weights.n());
+    let out = ColumnsMut::new(&mut out[..tokens * n], tokens, n);
+    pool::for_columns(pool, out, grain(weights, pool.threads()), |columns| {
+        gemm.compute(weights, acts, columns);
+    });
+}
+
+/// Rows per task: whole row blocks, and a few tasks per thread so that a busy core costs little.
+fn grain(weights: &PackedMatrix, threads: usize) -> usize {
+    const TASKS_PER_THREAD: usize = 4;
+    let blocks = weights.layout().row_blocks(weights.n());
+    blocks.div_ceil(threads * TASKS_PER_THREAD) * weights.layout().block_rows()
 }

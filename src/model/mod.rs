@@ -3,6 +3,7 @@
 mod config;
 mod dot;
 mod forward;
+mod head;
 mod linear;
 mod ops;
 mod state;
@@ -12,16 +13,21 @@ mod weights;
 use std::time::{Duration, Instant};
 
 use tercet_autotune::Planner;
+use tercet_codegen::Packing;
 
 use crate::error::{Error, Result};
 use crate::formats::ModelFiles;
 use crate::pool;
-use crate::runtime::Runtime;
+use crate::runtime::{HeadMode, Runtime};
 
 pub use config::{Config, GenerationDefaults, ScaleRule};
 pub use forward::Logits;
+use head::Screen;
+pub use head::{Candidates, Rule};
 pub use linear::Kernels;
+pub(crate) use linear::{PREFILL_TOKENS, multiply};
 pub use state::State;
+pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
 use weights::{Layer, Weights};
 
@@ -31,6 +37,8 @@ pub struct Model {
     name: String,
     config: Config,
     weights: Weights,
+    /// None where every row of the head is computed.
+    screen: Option<Screen>,
     kernels: Kernels,
     pool: tercet_pool::Pool,
     load_time: Duration,
@@ -45,6 +53,8 @@ pub struct MemoryUse {
     pub embedding: usize,
     /// Output head, 0 where it is the embedding.
     pub head: usize,
+    /// Quantized copy of the head by which rows are left out, 0 without one.
+    pub screen: usize,
     /// Keys and values of one position.
     pub cache_per_token: usize,
 }
@@ -85,10 +95,26 @@ impl Model {
     ) -> Result<Self> {
         let start = Instant::now();
         let pool = pool::start(runtime.threads())?;
-        let planner = Planner::new(runtime.isa(), runtime.packing());
+        let planner = runtime.planner();
         let kernels = Kernels::new(planner, runtime.kernels(), runtime.threads(), Layer::shapes(&config))?;
         let weights = weights(&config, &kernels, &pool)?;
-        Ok(Model { name: name.to_owned(), config, weights, kernels, pool, load_time: start.elapsed() })
+        let screen = match runtime.head() {
+            HeadMode::Bf16 => None,
+            HeadMode::Exact => {
+                let planner = Planner::new(runtime.isa(), Packing::Bytes);
+                let shape = (config.vocab_size, config.hidden_size);
+                Some(Screen::new(&weights, shape, planner, runtime.kernels(), &pool)?)
+            }
+        };
+        Ok(Model {
+            name: name.to_owned(),
+            config,
+            weights,
+            screen,
+            kernels,
+            pool,
+            load_time: start.elapsed(),
+        })
     }
 
     /// The model's name.
@@ -116,7 +142,8 @@ impl Model {
         let Config { layers, kv_heads, head_dim, .. } = self.config;
         let (embedding, head) = self.weights.float_bytes();
         let cache_per_token = 2 * layers * kv_heads * head_dim * size_of::<f32>();
-        MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, cache_per_token }
+        let screen = self.screen.as_ref().map_or(0, Screen::bytes);
+        MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
     }
 
     /// An empty sequence that may grow to `context` tokens.

@@ -3,6 +3,7 @@
 use tercet_codegen::Activations;
 
 use super::config::Config;
+use super::head::Scratch;
 
 /// The most tokens that go through the layers at once.
 pub(super) const BATCH: usize = 256;
@@ -15,6 +16,7 @@ pub struct State {
     pub(super) cache: KvCache,
     pub(super) rotary: Rotary,
     pub(super) buffers: Buffers,
+    pub(super) head: Scratch,
     /// Positions × vocabulary, of the last call.
     pub(super) logits: Vec<f32>,
 }
@@ -27,6 +29,7 @@ impl State {
             cache: KvCache::new(config, context),
             rotary: Rotary::new(config.rope_theta, config.head_dim, context),
             buffers: Buffers::new(config, BATCH.min(context)),
+            head: Scratch::default(),
             logits: Vec::new(),
         }
     }

@@ -47,7 +47,7 @@ impl Preset {
     }
 
     /// The architecture.
-    pub(super) fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         Config {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
@@ -103,13 +103,18 @@ impl Weights {
 }
 
 fn random_linear(kernels: &Kernels, (n, k): (usize, usize), seed: u64) -> Result<Linear> {
+    kernels.linear(n, k, &random_trits(n * k, seed), 1.0 / (k as f32).sqrt())
+}
+
+/// Seeded ternary weights.
+pub(crate) fn random_trits(count: usize, seed: u64) -> Vec<i8> {
     let mut random = SplitMix(seed << 32);
-    let mut trits = Vec::with_capacity(n * k + 8);
-    while trits.len() < n * k {
+    let mut trits = Vec::with_capacity(count + 8);
+    while trits.len() < count {
         trits.extend(random.next().to_le_bytes().map(|byte| (byte % 3) as i8 - 1));
     }
-    trits.truncate(n * k);
-    kernels.linear(n, k, &trits, 1.0 / (k as f32).sqrt())
+    trits.truncate(count);
+    trits
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -3,6 +3,7 @@
 use tercet_kernels_ref::ternary;
 
 use super::config::{Config, ScaleRule};
+use super::head::Rows;
 use super::linear::{Kernels, Linear};
 use crate::error::{Error, Result};
 use crate::formats::{Floats, MODEL, ModelFiles, StoredFloats, TensorFile};
@@ -64,11 +65,6 @@ impl Weights {
         self.embedding.get().read(token as usize * out.len(), out);
     }
 
-    /// The output head's row of `token`.
-    pub(super) fn head_row(&self, token: usize, width: usize) -> Floats<'_> {
-        self.head.as_ref().unwrap_or(&self.embedding).get().slice(token * width, width)
-    }
-
     /// Bytes of the packed matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
         self.layers.iter().flat_map(Layer::linears).map(Linear::bytes).sum()
@@ -77,6 +73,13 @@ impl Weights {
     /// Bytes of the embedding and of a head of its own.
     pub(super) fn float_bytes(&self) -> (usize, usize) {
         (self.embedding.bytes(), self.head.as_ref().map_or(0, StoredFloats::bytes))
+    }
+}
+
+impl Rows for Weights {
+    fn row(&self, token: usize) -> Floats<'_> {
+        let width = self.norm.len();
+        self.head.as_ref().unwrap_or(&self.embedding).get().slice(token * width, width)
     }
 }
 

@@ -32,7 +32,10 @@ fn info_has_the_documented_shape() {
     assert_eq!(info["isa"], usable_isas()[0]);
     assert_eq!(info["context"], 512);
     assert_eq!(info["cpu"]["fingerprint"], Cpu::host().fingerprint());
-    assert_fields(&info["memory"], &["ternary", "embedding", "head", "cache_per_token", "cache", "total"]);
+    assert_fields(
+        &info["memory"],
+        &["ternary", "embedding", "head", "screen", "cache_per_token", "cache", "total"],
+    );
     assert_eq!(info["memory"]["cache"].as_u64().unwrap(), 512 * 2 * 6 * 2 * 64 * 4);
     assert_eq!(info["plans"].as_array().unwrap().len(), 4);
     for plan in info["plans"].as_array().unwrap() {

@@ -1,0 +1,147 @@
+//! Plans: the kernel for a problem, and why.
+
+use std::sync::Arc;
+
+use tercet_codegen::{Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
+
+use crate::candidates::{self, tiles};
+use crate::records::{Key, Records};
+
+/// A product Y = X·Wᵀ in BLAS terms: X is m × k activations, W n × k weights, Y m × n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// Output features.
+    pub n: usize,
+    /// Input features.
+    pub k: usize,
+    /// Tokens: 1 when decoding.
+    pub m: usize,
+    /// Threads that share the product.
+    pub threads: usize,
+}
+
+impl Problem {
+    /// Numbers of tokens that share a record: m rounded up to a power of two, at most 128.
+    pub fn m_bucket(&self) -> usize {
+        const MOST: usize = 128;
+        self.m.clamp(1, MOST).next_power_of_two()
+    }
+}
+
+/// Why a plan is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The analytic rule, without measurement.
+    Default,
+    /// Measured earlier on a machine like this one.
+    Stored,
+    /// Measured by this process.
+    Measured,
+}
+
+impl Origin {
+    /// A word for tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Origin::Default => "default",
+            Origin::Stored => "stored",
+            Origin::Measured => "measured",
+        }
+    }
+}
+
+/// The chosen kernel, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The kernel.
+    pub spec: KernelSpec,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// Plans the products of one model on one ISA.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    family: &'static Family,
+    layout: Layout,
+    cpu: String,
+    records: Arc<Records>,
+}
+
+impl Planner {
+    /// A planner for weights in `packing`, in the row blocks that suit `isa`, without records.
+    pub fn new(isa: Isa, packing: Packing) -> Self {
+        let family = emit::family(isa);
+        let layout = Layout { packing, interleave: family.interleave };
+        Planner { family, layout, cpu: String::new(), records: Arc::default() }
+    }
+
+    /// The same planner, preferring what `records` hold of the CPU with this
+    /// [fingerprint](tercet_codegen::Cpu::fingerprint).
+    pub fn with_records(self, cpu: impl Into<String>, records: Arc<Records>) -> Self {
+        Planner { cpu: cpu.into(), records, ..self }
+    }
+
+    /// The layout that every plan reads.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The kernel for `problem`: the record's, or else the analytic one.
+    pub fn plan(&self, problem: &Problem) -> Plan {
+        match self.records.get(&self.key(problem)) {
+            Some(record) if self.can_use(&record.spec) => Plan { spec: record.spec, origin: record.origin },
+            _ => Plan { spec: self.analytic(problem), origin: Origin::Default },
+        }
+    }
+
+    /// Under which a record of `problem` is kept.
+    pub fn key(&self, problem: &Problem) -> Key {
+        Key::new(&self.cpu, problem, self.family.isa, self.layout)
+    }
+
+    /// Whether the kernel reads this planner's weights with its instruction set, and stores what layers want.
+    fn can_use(&self, spec: &KernelSpec) -> bool {
+        let KernelSpec { isa, layout, epilogue, .. } = *spec;
+        isa == self.family.isa
+            && layout == self.layout
+            && epilogue == Epilogue::F32
+            && spec.validate().is_ok()
+    }
+
+    /// What may be faster than the analytic kernel, which is the first.
+    pub fn candidates(&self, problem: &Problem) -> Vec<KernelSpec> {
+        candidates::candidates(self.analytic(problem), problem.m)
+    }
+
+    /// Decoding streams the weights once: the widest tile, the cheapest unpacking and a far prefetch. With more
+    /// tokens arithmetic counts: the tile with the most dot products per other vector instruction.
+    fn analytic(&self, problem: &Problem) -> KernelSpec {
+        const FAR: usize = 8192;
+        let decode = problem.m == 1;
+        let spec = |unpack, tile| KernelSpec {
+            isa: self.family.isa,
+            layout: self.layout,
+            tile,
+            schedule: Schedule { unpack, prefetch: if decode { FAR } else { 0 } },
+            epilogue: Epilogue::F32,
+        };
+        let readers = self.family.unpacks.iter().filter(|unpack| unpack.packing() == self.layout.packing);
+        let accumulators = |unpack: &&Unpack| unpack.accumulators();
+        let unpack = if decode { readers.max_by_key(accumulators) } else { readers.min_by_key(accumulators) };
+        let unpack = *unpack.expect("every family reads every packing");
+        let smallest = Tile { mr: 1, nr: 16, ku: self.unroll(problem.m) };
+        tiles(spec(unpack, smallest), problem.m)
+            .max_by(|a, b| candidates::intensity(a).total_cmp(&candidates::intensity(b)))
+            .unwrap_or(spec(unpack, smallest))
+    }
+
+    /// Long enough to hide the loop's own instructions and, on AVX2, the folding of 16-bit sums.
+    fn unroll(&self, m: usize) -> usize {
+        match (self.family.isa, m) {
+            (Isa::Avx2, _) => 8,
+            (_, 1) => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether others use the machine that is to be measured.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use crate::cli::report;
+
+const SAMPLE: Duration = Duration::from_millis(250);
+/// Cores that the background of a quiet machine may take.
+const QUIET: f64 = 0.2;
+
+/// Cores in use over a moment in which this process sleeps; none where the system does not tell.
+pub(super) fn cores_in_use() -> Option<f64> {
+    let before = read()?;
+    thread::sleep(SAMPLE);
+    let after = read()?;
+    let ticks = |field: fn(&Ticks) -> u64| field(&after).saturating_sub(field(&before)) as f64;
+    let all = ticks(|ticks| ticks.all);
+    (all > 0.0).then(|| ticks(|ticks| ticks.used) / all * after.cores as f64)
+}
+
+/// Whether so many cores in use disturb a measurement.
+pub(super) fn is_busy(cores: f64) -> bool {
+    cores > QUIET
+}
+
+/// Tells the user if the machine is busy.
+pub(super) fn warn(cores: Option<f64>) {
+    if let Some(cores) = cores.filter(|&cores| is_busy(cores)) {
+        report::note(format_args!(
+            "warning: others use {cores:.1} cores of this machine: expect lower and unsteady figures"
+        ));
+    }
+}
+
+/// Time that the machine's cores have spent, together.
+#[derive(Debug, PartialEq)]
+struct Ticks {
+    used: u64,
+    all: u64,
+    cores: usize,
+}
+
+fn read() -> Option<Ticks> {
+    parse(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// Reads `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal; guests are counted in user.
+fn parse(stat: &str) -> Option<Ticks> {
+    let total = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = total.split_whitespace().take(8).map_while(|tick| tick.parse().ok()).collect();
+    let [_, _, _, idle, waiting, ..] = ticks[..] else { return None };
+    let is_core = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    let all: u64 = ticks.iter().sum();
+    Some(Ticks { used: all - idle - waiting, all, cores: stat.lines().filter(is_core).count() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_are_not_counted_twice() {
+        let stat =
+            "cpu  10 1 5 100 20 2 3 4 9 9\ncpu0 5 0 0 0 0 0 0 0 0 0\ncpu1 5 1 5 100 20 2 3 4 9 9\nintr 7\n";
+        assert_eq!(parse(stat), Some(Ticks { used: 25, all: 145, cores: 2 }));
+    }
+
+    #[test]
+    fn what_is_no_such_file_says_nothing() {
+        for text in ["", "cpu", "cpu  1 2 3\n", "cpu  a b c d e\n", "cpu0 1 2 3 4 5\n"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `tercet bench kernels`: every kernel that this CPU runs, side by side.
+
+mod contest;
+mod contestant;
+mod reference;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::roofline::Roof;
+use super::{busy, markdown};
+use crate::cli::options::Options;
+use crate::cli::{progress, report};
+use crate::error::Error;
+use contest::Contest;
+
+const EXAMPLES: &str = "\
+Each kernel multiplies the same numbers on one thread. Weights are read from copies that together
+are larger than --budget-mb, so that caches hold none of them; the kernels take turns, and the table
+shows the median. The plan's pick is marked *; portable kernels and the kernels written by hand
+(reference/...) stand beside the emitted ones. --assert compares the pick with the fastest kernel
+that reads the same packing.
+
+Examples:
+  tercet bench kernels
+  tercet bench kernels --shape 6912x2560 -m 1 --assert 1.05
+  tercet bench kernels --packing 1.6bit --json | jq '.[] | select(.picked)'
+
+JSON: a list of {spec, n, k, m, threads, median_ns, gb_s, gmac_s, roofline_pct, picked}.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Kernels {
+    /// Rows x columns of the weights; again for more. By default those of BitNet b1.58 2B-4T
+    #[arg(long, value_name = "NxK")]
+    shape: Vec<Shape>,
+    /// Tokens that are multiplied
+    // The id is that of the option of all commands, which has no use here and whose letter this one takes.
+    #[arg(id = "model", short = 'm', long = "tokens", value_name = "M,...", default_value = "1,8,128")]
+    tokens: PathBuf,
+    /// Times that each kernel is measured
+    #[arg(short, long, value_name = "N", default_value_t = 5)]
+    repeat: usize,
+    /// Size of the weights that pass before any is read again, in MB
+    #[arg(long, value_name = "MB", default_value_t = 256)]
+    budget_mb: usize,
+    /// Exit with status 1 if a picked kernel takes more than this times the time of the fastest
+    #[arg(long, value_name = "RATIO")]
+    assert: Option<f64>,
+}
+
+/// Rows and columns of a weight matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    n: usize,
+    k: usize,
+}
+
+/// BitNet b1.58 2B-4T: q and o, k and v, gate and up, down.
+const SHAPES: [Shape; 4] = [
+    Shape { n: 2560, k: 2560 },
+    Shape { n: 640, k: 2560 },
+    Shape { n: 6912, k: 2560 },
+    Shape { n: 2560, k: 6912 },
+];
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('x').and_then(|(n, k)| Some((n.parse().ok()?, k.parse().ok()?)));
+        match numbers {
+            Some((n @ 1..=1_000_000, k @ 1..=32_767)) => Ok(Shape { n, k }),
+            _ => Err("expected rows x columns such as 6912x2560, at most 1000000x32767".to_owned()),
+        }
+    }
+}
+
+/// A kernel's result: what `--json` prints.
+#[derive(Debug, Serialize)]
+struct Row {
+    spec: String,
+    n: usize,
+    k: usize,
+    m: usize,
+    threads: usize,
+    median_ns: f64,
+    gb_s: f64,
+    gmac_s: f64,
+    roofline_pct: f64,
+    picked: bool,
+    /// Only kernels of the same packing can replace each other.
+    #[serde(skip)]
+    packing: &'static str,
+}
+
+impl Kernels {
+    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+        let tokens = self.tokens()?;
+        let runtime = options.runtime()?;
+        let packing = options.runtime_options()?.packing;
+        busy::warn(busy::cores_in_use());
+        let roof = Roof::measure(runtime.isa(), 1)?;
+        let shapes = if self.shape.is_empty() { &SHAPES[..] } else { &self.shape };
+        let bar = progress::bar("measuring", shapes.len() * tokens.len() * self.repeat);
+        let mut rows = Vec::new();
+        for &shape in shapes {
+            let contest = Contest::new(&runtime, packing, shape, self.budget_mb << 20)?;
+            for &m in &tokens {
+                rows.extend(contest.run(m, self.repeat, &roof, &bar)?);
+            }
+        }
+        bar.finish_and_clear();
+        match options.json {
+            true => report::print_json(&rows)?,
+            false => report::print(&tables(&rows))?,
+        }
+        Ok(self.judge(&rows))
+    }
+
+    fn tokens(&self) -> Result<Vec<usize>> {
+        const MOST: usize = 4096;
+        let text = self.tokens.to_string_lossy();
+        let tokens = text.split(',').map(|m| m.parse().ok().filter(|m| (1..=MOST).contains(m)));
+        let tokens: Option<Vec<usize>> = tokens.collect();
+        let remedy = "give numbers from 1 to 4096 such as 1,8,128";
+        tokens
+            .filter(|_| self.repeat > 0)
+            .ok_or_else(|| Error::bad_argument("-m and --repeat", "there is nothing to run", remedy).into())
+    }
+
+    fn judge(&self, rows: &[Row]) -> ExitCode {
+        let Some(most) = self.assert else { return ExitCode::SUCCESS };
+        let mut status = ExitCode::SUCCESS;
+        for pick in rows.iter().filter(|row| row.picked) {
+            let best = best_rival(pick, rows);
+            let ratio = pick.median_ns / best.median_ns;
+            if ratio > most {
+                let Row { spec, n, k, m, .. } = pick;
+                let (percent, best) = (100.0 * (ratio - 1.0), &best.spec);
+                report::note(format_args!("{n} x {k}, m {m}: {spec} is {percent:.1} % behind {best}"));
+                status = ExitCode::FAILURE;
+            }
+        }
+        status
+    }
+}
+
+/// The fastest kernel that could have been picked instead of `pick`, which may be itself.
+fn best_rival<'a>(pick: &'a Row, rows: &'a [Row]) -> &'a Row {
+    let rivals = rows
+        .iter()
+        .filter(|row| (row.n, row.k, row.m, row.packing) == (pick.n, pick.k, pick.m, pick.packing));
+    rivals.min_by(|a, b| a.median_ns.total_cmp(&b.median_ns)).unwrap_or(pick)
+}
+
+/// A table for every problem, fastest kernel first.
+fn tables(rows: &[Row]) -> String {
+    let problems = rows.chunk_by(|a, b| (a.n, a.k, a.m) == (b.n, b.k, b.m));
+    problems.map(table).collect::<Vec<_>>().join("\n")
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut sorted: Vec<&Row> = rows.iter().collect();
+    sorted.sort_by(|a, b| a.median_ns.total_cmp(&b.median_ns));
+    let Row { n, k, m, .. } = rows[0];
+    let title = format!("{n} x {k}, m {m}");
+    let cells = sorted.iter().map(|row| {
+        let pick = if row.picked { " *" } else { "" };
+        [
+            format!("{}{pick}", row.spec),
+            format!("{:.1}", row.median_ns / 1e3),
+            format!("{:.2}", row.gb_s),
+            format!("{:.1}", row.gmac_s),
+            format!("{:.1} %", row.roofline_pct),
+        ]
+    });
+    markdown::table([&title, "µs", "GB/s", "G mult.-adds/s", "of roofline"], cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(spec: &str, packing: &'static str, median_ns: f64, picked: bool) -> Row {
+        let (gb_s, gmac_s, roofline_pct) = (0.0, 0.0, 0.0);
+        Row {
+            spec: spec.to_owned(),
+            n: 16,
+            k: 16,
+            m: 1,
+            threads: 1,
+            median_ns,
+            gb_s,
+            gmac_s,
+            roofline_pct,
+            picked,
+            packing,
+        }
+    }
+
+    #[test]
+    fn a_pick_is_compared_with_its_own_packing() {
+        let rows =
+            [row("a", "2bit", 100.0, true), row("b", "2bit", 96.0, false), row("c", "1.6bit", 50.0, false)];
+        assert_eq!(best_rival(&rows[0], &rows).spec, "b");
+        assert_eq!(best_rival(&rows[2], &rows).spec, "c");
+    }
+
+    #[test]
+    fn shapes_are_rows_by_columns() {
+        assert_eq!("6912x2560".parse(), Ok(Shape { n: 6912, k: 2560 }));
+        for text in ["", "12", "0x5", "5x0", "x", "1x2x3", "-1x5", "1x40000"] {
+            assert!(text.parse::<Shape>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the machine can do at most: bytes read and dot products, measured with emitted loops.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+use tercet_codegen::probe::{DotProbe, Memory, ReadProbe};
+use tercet_codegen::{Isa, KernelError};
+use tercet_pool::Pool;
+
+use crate::cli::progress;
+
+/// Read from end to end, this leaves most caches without anything that is read again.
+const BUFFER_BYTES: usize = 512 << 20;
+/// What a thread reads before it looks for more work.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Multiply-adds between such looks, and looks of a thread.
+const CHUNK_MULTIPLY_ADDS: usize = 1 << 28;
+const CHUNKS: usize = 8;
+/// The best of so many tries is a roof.
+const TRIES: usize = 12;
+
+/// The two roofs of some threads together.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Roof {
+    pub(super) threads: usize,
+    /// Streaming read, in GB/s.
+    pub(super) read_gb_s: f64,
+    /// Dot products of bytes, in 10⁹ multiply-adds a second; none where the ISA has no instruction for them.
+    pub(super) vnni_gmac_s: Option<f64>,
+}
+
+impl Roof {
+    /// Measures with the loops of `isa`.
+    pub(super) fn measure(isa: Isa, threads: usize) -> Result<Self> {
+        let spinner = progress::spinner("measuring the roofline");
+        let pool = Pool::new(threads)?;
+        let roof = Roof { threads, read_gb_s: read(isa, &pool)?, vnni_gmac_s: dot(isa, &pool)? };
+        spinner.finish_and_clear();
+        Ok(roof)
+    }
+
+    /// Percent of the roofline that a rate per second of work of `bytes` and `multiply_adds` reaches.
+    pub(super) fn percent(&self, rate: f64, bytes: f64, multiply_adds: f64) -> f64 {
+        let reading = bytes / (self.read_gb_s * 1e9);
+        let computing = self.vnni_gmac_s.map_or(0.0, |peak| multiply_adds / (peak * 1e9));
+        100.0 * rate * reading.max(computing)
+    }
+}
+
+fn read(isa: Isa, pool: &Pool) -> Result<f64, KernelError> {
+    let (probe, memory) = (ReadProbe::new(isa)?, Memory::new(BUFFER_BYTES));
+    let chunks: Vec<_> = memory.blocks().chunks(CHUNK_BYTES / size_of_val(&memory.blocks()[0])).collect();
+    Ok(best(|| pool.map(chunks.len(), |i| probe.run(chunks[i])).iter().sum()))
+}
+
+fn dot(isa: Isa, pool: &Pool) -> Result<Option<f64>, KernelError> {
+    let Some(probe) = DotProbe::new(isa)? else { return Ok(None) };
+    let tasks = CHUNKS * pool.threads();
+    Ok(Some(best(|| pool.map(tasks, |_| probe.run(CHUNK_MULTIPLY_ADDS)).iter().sum())))
+}
+
+/// The best of some tries' rates, in 10⁹ a second, of what `work` says that it did.
+fn best(work: impl Fn() -> usize) -> f64 {
+    let rate = |_| {
+        let start = Instant::now();
+        let done = work() as f64;
+        done / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..TRIES).map(rate).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Roof;
+
+    #[test]
+    fn the_lower_roof_limits() {
+        let roof = Roof { threads: 1, read_gb_s: 10.0, vnni_gmac_s: Some(100.0) };
+        // 1 GB takes 0.1 s to read, 5 · 10⁹ multiply-adds 0.05 s.
+        assert_eq!(roof.percent(5.0, 1e9, 5e9), 50.0);
+        assert_eq!(roof.percent(5.0, 1e9, 20e9), 100.0);
+        assert_eq!(Roof { vnni_gmac_s: None, ..roof }.percent(5.0, 1e9, 20e9), 50.0);
+    }
+}

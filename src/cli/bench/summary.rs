@@ -1,0 +1,141 @@
+//! The results as JSON, CSV and Markdown.
+
+use serde::Serialize;
+
+use super::HEAD;
+use super::markdown;
+use super::roofline::Roof;
+use super::workload::{Rates, Test};
+use crate::cli::info;
+use crate::cli::report::{count, size};
+use crate::model::Model;
+use crate::runtime::Runtime;
+
+/// What `--json` prints.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Summary {
+    #[serde(skip)]
+    pub(super) model: String,
+    pub(super) cpu: String,
+    /// Whether others used the machine; none where the system does not tell.
+    pub(super) busy: Option<bool>,
+    pub(super) roofline: Vec<Roof>,
+    pub(super) results: Vec<Outcome>,
+    pub(super) load_s: f64,
+    pub(super) first_token_s: f64,
+    pub(super) peak_rss_bytes: Option<u64>,
+}
+
+/// One test on one number of threads.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    test: String,
+    threads: usize,
+    isa: &'static str,
+    packing: &'static str,
+    head: &'static str,
+    median_tps: f64,
+    min_tps: f64,
+    max_tps: f64,
+    bytes_per_token: f64,
+    roofline_pct: f64,
+    #[serde(skip)]
+    multiply_adds_per_token: f64,
+}
+
+impl Outcome {
+    pub(super) fn new(rates: &Rates, model: &Model, runtime: &Runtime, roof: &Roof) -> Self {
+        let (bytes, multiply_adds) =
+            (bytes_per_token(rates, model), info::parameters(model.config()).0 as f64);
+        Outcome {
+            test: rates.test.to_string(),
+            threads: roof.threads,
+            isa: runtime.isa().name(),
+            packing: runtime.packing().name(),
+            head: HEAD,
+            median_tps: rates.median,
+            min_tps: rates.min,
+            max_tps: rates.max,
+            bytes_per_token: bytes,
+            roofline_pct: roof.percent(rates.median, bytes, multiply_adds),
+            multiply_adds_per_token: multiply_adds,
+        }
+    }
+}
+
+/// The bytes that a token must read: a prompt reads weights and head once, a generated token all of them and the
+/// keys and values before it.
+fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
+    let memory = model.memory_use();
+    let head = if memory.head == 0 { memory.embedding } else { memory.head };
+    let weights = (memory.ternary + head) as f64;
+    match rates.test {
+        Test::Prompt(tokens) => weights / tokens as f64,
+        Test::Generate(tokens) => {
+            let positions = rates.depth as f64 + (tokens + 1) as f64 / 2.0;
+            weights + positions * memory.cache_per_token as f64
+        }
+    }
+}
+
+/// A column of a table: its name, and what it says of a result.
+type Column = (&'static str, fn(&Outcome) -> String);
+
+/// The fields of a result.
+const FIELDS: [Column; 10] = [
+    ("test", |o| o.test.clone()),
+    ("threads", |o| o.threads.to_string()),
+    ("isa", |o| o.isa.to_owned()),
+    ("packing", |o| o.packing.to_owned()),
+    ("head", |o| o.head.to_owned()),
+    ("median_tps", |o| o.median_tps.to_string()),
+    ("min_tps", |o| o.min_tps.to_string()),
+    ("max_tps", |o| o.max_tps.to_string()),
+    ("bytes_per_token", |o| o.bytes_per_token.to_string()),
+    ("roofline_pct", |o| o.roofline_pct.to_string()),
+];
+
+/// What people read of a result.
+const COLUMNS: [Column; 9] = [
+    ("test", |o| o.test.clone()),
+    ("threads", |o| o.threads.to_string()),
+    ("tokens/s", |o| format!("{:.2}", o.median_tps)),
+    ("least", |o| format!("{:.2}", o.min_tps)),
+    ("most", |o| format!("{:.2}", o.max_tps)),
+    ("per token", |o| size(o.bytes_per_token as usize)),
+    ("GB/s", |o| format!("{:.2}", o.median_tps * o.bytes_per_token / 1e9)),
+    ("G mult.-adds/s", |o| format!("{:.1}", o.median_tps * o.multiply_adds_per_token / 1e9)),
+    ("of roofline", |o| format!("{:.1} %", o.roofline_pct)),
+];
+
+impl Summary {
+    /// The results below the names of their fields.
+    pub(super) fn csv(&self) -> String {
+        let names = FIELDS.map(|(name, _)| name.to_owned());
+        let rows = self.results.iter().map(|outcome| FIELDS.map(|(_, field)| field(outcome)));
+        std::iter::once(names).chain(rows).map(|row| row.join(",") + "\n").collect()
+    }
+
+    /// The results and the roofs as Markdown tables.
+    pub(super) fn markdown(&self) -> String {
+        let machine = match self.busy {
+            Some(true) => "busy with something else",
+            Some(false) => "otherwise idle",
+            None => "perhaps busy with something else",
+        };
+        let kernels = self.results.first().map(|o| format!("{}, {}, {} head", o.isa, o.packing, o.head));
+        let title = format!("{}: {}\n{}, {machine}\n", self.model, kernels.unwrap_or_default(), self.cpu);
+        let results = self.results.iter().map(|outcome| COLUMNS.map(|(_, text)| text(outcome)));
+        let results = markdown::table(COLUMNS.map(|(name, _)| name), results);
+        let roofs =
+            markdown::table(["roofline", "GB/s", "G mult.-adds/s"], self.roofline.iter().map(roof_row));
+        let peak = self.peak_rss_bytes.map(|bytes| format!(", peak memory {}", size(bytes as usize)));
+        let (load, first, peak) = (self.load_s, self.first_token_s, peak.unwrap_or_default());
+        format!("{title}\n{results}\n{roofs}\nloaded in {load:.2} s, first token after {first:.3} s{peak}\n")
+    }
+}
+
+fn roof_row(roof: &Roof) -> [String; 3] {
+    let dots = roof.vnni_gmac_s.map_or_else(|| "-".to_owned(), |peak| format!("{peak:.0}"));
+    [count(roof.threads, "thread"), format!("{:.1}", roof.read_gb_s), dots]
+}

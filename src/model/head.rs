@@ -1,0 +1,333 @@
+//! The output head: logits of the candidates that a sampler may choose, without reading every row.
+//!
+//! A copy of the head in seven bits a weight is multiplied first. Cauchy and Schwarz bound how far each row's logit may be
+//! from what the stored row gives; rows that cannot matter are left out, the others are computed anew from the stored
+//! row. So the chosen token is that of the whole head.
+//!
+//! With w = s·q + e for a row (q its quantized weights) and x = t₁·a₁ + t₂·a₂ + d for the input (two int8 vectors and
+//! what they leave over): |w·x - s·(t₁·q·a₁ + t₂·q·a₂)| ≤ ‖s·q‖·‖d‖ + ‖e‖·‖x‖, and the float sum of w·x that stands for the
+//! logit is off by at most γ·‖w‖·‖x‖ (Higham 2002, §3.1).
+
+use std::cmp::Ordering;
+
+use tercet_autotune::{Planner, Problem};
+use tercet_codegen::{
+    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, PackedMatrix, Packing,
+};
+use tercet_pool::Pool;
+
+use super::dot::{LANES, dot_stored};
+use super::ops;
+use crate::error::Result;
+use crate::formats::Floats;
+use crate::pool;
+
+/// Which logits a caller will look at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Only the largest.
+    Best,
+    /// The so many largest.
+    Top(usize),
+    /// Those that are at most so much smaller than the largest.
+    Within(f32),
+}
+
+/// Whose logits are wanted; those of other tokens may be -∞.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidates<'a> {
+    /// Which tokens matter by their logits, those in `always` not counted.
+    pub rule: Rule,
+    /// Tokens of the vocabulary that matter in any case.
+    pub always: &'a [u32],
+}
+
+/// The rows of a head, as they are stored.
+pub(super) trait Rows: Sync {
+    /// The weights of `token`, hidden wide.
+    fn row(&self, token: usize) -> Floats<'_>;
+}
+
+/// What screens the rows of a head.
+#[derive(Debug)]
+pub(super) struct Screen {
+    quantized: PackedMatrix,
+    gemm: Gemm,
+    rows: Vec<RowBound>,
+}
+
+/// One row's part in the bound.
+#[derive(Clone, Copy, Debug, Default)]
+struct RowBound {
+    /// s.
+    scale: f32,
+    /// At least ‖w‖ and ‖s·q‖.
+    norm: f32,
+    /// At least ‖e‖.
+    error: f32,
+}
+
+/// Buffers, allocated once.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    acts: Activations,
+    /// What the input's int8 vectors leave over, and its rounding to f32.
+    rest: Vec<f64>,
+    rounded: Vec<f32>,
+    /// q·a₁ of every row, then q·a₂.
+    sums: Vec<i32>,
+    /// What each row's logit lies between.
+    bounds: Vec<(f32, f32)>,
+    ranking: Vec<f32>,
+    chosen: Vec<(u32, f32)>,
+}
+
+/// Covers the roundings of the bounds themselves, which are some 1e-7.
+const SLACK: f64 = 1.0 + 1e-5;
+
+/// Rows per task.
+const ROWS: usize = 512;
+
+impl Screen {
+    /// Quantizes the `n` rows of a head, `k` wide; `planner` plans for [`Packing::Bytes`].
+    ///
+    /// # Errors
+    /// Fails if they cannot be made.
+    pub(super) fn new(
+        rows: &impl Rows,
+        (n, k): (usize, usize),
+        planner: Planner,
+        cache: &KernelCache,
+        pool: &Pool,
+    ) -> Result<Self> {
+        let plan = planner.plan(&Problem { n, k, m: 2, threads: pool.threads() });
+        let gemm = Gemm::new(cache, KernelSpec { epilogue: Epilogue::I32, ..plan.spec })?;
+        let mut weights = vec![0i8; n * k];
+        pool.chunks(&mut weights, k, |token, q| {
+            quantize_row(&rows.row(token).to_vec(), q);
+        });
+        let mut bounds = vec![RowBound::default(); n];
+        pool.chunks(&mut bounds, 1, |token, bound| {
+            bound[0] = RowBound::new(&rows.row(token).to_vec(), &weights[token * k..][..k]);
+        });
+        Ok(Screen { quantized: PackedMatrix::pack(planner.layout(), n, k, &weights)?, gemm, rows: bounds })
+    }
+
+    /// Bytes that are read for every token.
+    pub(super) fn bytes(&self) -> usize {
+        self.quantized.bytes() + size_of_val(&self.rows[..])
+    }
+
+    /// Writes the logits for the input `x` to `logits`, one for each row of the head.
+    pub(super) fn logits(
+        &self,
+        pool: &Pool,
+        rows: &impl Rows,
+        x: &[f32],
+        candidates: Candidates<'_>,
+        scratch: &mut Scratch,
+        logits: &mut [f32],
+    ) {
+        self.bound(pool, x, scratch);
+        choose(candidates, scratch);
+        pool.chunks(&mut scratch.chosen, 16, |_, chosen| {
+            for (token, logit) in chosen {
+                *logit = dot_stored(x, rows.row(*token as usize));
+            }
+        });
+        logits.fill(f32::NEG_INFINITY);
+        for &(token, logit) in &scratch.chosen {
+            logits[token as usize] = logit;
+        }
+    }
+
+    /// Leaves in `scratch` what each logit lies between.
+    fn bound(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
+        let n = self.quantized.n();
+        let input = Input::new(x, scratch);
+        scratch.sums.resize(2 * n, 0);
+        let grain = self.quantized.layout().block_rows() * 64;
+        pool::for_columns(pool, ColumnsMut::new(&mut scratch.sums, 2, n), grain, |columns| {
+            self.gemm.compute(&self.quantized, &scratch.acts, columns);
+        });
+        let (first, second) = scratch.sums.split_at(n);
+        scratch.bounds.resize(n, (0.0, 0.0));
+        pool.chunks(&mut scratch.bounds, ROWS, |chunk, bounds| {
+            for (i, bound) in bounds.iter_mut().enumerate() {
+                let row = chunk * ROWS + i;
+                *bound = input.bounds(&self.rows[row], first[row], second[row]);
+            }
+        });
+    }
+}
+
+impl RowBound {
+    fn new(w: &[f32], q: &[i8]) -> Self {
+        let scale = scale(w);
+        let (mut product, mut error) = (0f64, 0f64);
+        for (&w, &q) in w.iter().zip(q) {
+            let approximate = f64::from(scale) * f64::from(q);
+            product += approximate * approximate;
+            error += (f64::from(w) - approximate) * (f64::from(w) - approximate);
+        }
+        let (product, error) = (product.sqrt(), error.sqrt());
+        RowBound { scale, norm: ((product + error) * SLACK) as f32, error: (error * SLACK) as f32 }
+    }
+}
+
+/// What one step of the quantized weights stands for.
+fn scale(w: &[f32]) -> f32 {
+    w.iter().fold(0f32, |largest, w| largest.max(w.abs())) / f32::from(*Packing::Bytes.weights().end())
+}
+
+fn quantize_row(w: &[f32], q: &mut [i8]) {
+    let scale = scale(w);
+    if scale > 0.0 {
+        q.iter_mut().zip(w).for_each(|(q, w)| *q = (w / scale).round_ties_even() as i8);
+    }
+}
+
+/// An input as two int8 vectors, and what the bounds need of it.
+struct Input {
+    scales: [f64; 2],
+    /// At least ‖d‖, the norm of what the vectors leave over.
+    rest: f64,
+    /// At least ‖x‖.
+    norm: f64,
+    /// γ.
+    rounding: f64,
+}
+
+impl Input {
+    /// Leaves the two vectors in the activations of `scratch`.
+    fn new(x: &[f32], scratch: &mut Scratch) -> Self {
+        let Scratch { acts, rest, rounded, .. } = scratch;
+        let mut scales = [0.0; 2];
+        rest.clear();
+        rest.extend(x.iter().map(|&x| f64::from(x)));
+        let norm = norm(rest);
+        acts.reset(2, x.len());
+        for (row, scale) in acts.rows_mut().zip(&mut scales) {
+            row.set(|a| {
+                rounded.clear();
+                rounded.extend(rest.iter().map(|&rest| rest as f32));
+                let step = ops::quantize(a, rounded);
+                *scale = f64::from(step);
+                rest.iter_mut().zip(&*a).for_each(|(rest, &a)| *rest -= *scale * f64::from(a));
+                step
+            });
+        }
+        // A product, the additions of its lane, and those of the lanes.
+        let roundings = (x.len() / LANES + 8) as f64;
+        Input { scales, rest: self::norm(rest), norm, rounding: roundings * f64::from(f32::EPSILON) }
+    }
+
+    /// What a row's logit lies between, by its two integer sums.
+    fn bounds(&self, row: &RowBound, first: i32, second: i32) -> (f32, f32) {
+        let [coarse, fine] = self.scales;
+        let middle = f64::from(row.scale) * (coarse * f64::from(first) + fine * f64::from(second));
+        let norm = f64::from(row.norm);
+        let error = norm * self.rest + f64::from(row.error) * self.norm + self.rounding * norm * self.norm;
+        let error = error * SLACK + middle.abs() * f64::from(f32::EPSILON);
+        ((middle - error) as f32, (middle + error) as f32)
+    }
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt() * SLACK
+}
+
+/// Leaves in `scratch` the tokens whose logits may matter; all of them where the bounds are no numbers.
+fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
+    let Scratch { bounds, ranking, chosen, .. } = scratch;
+    for &token in candidates.always {
+        bounds[token as usize] = (f32::NEG_INFINITY, f32::INFINITY);
+    }
+    ranking.clear();
+    ranking.extend(bounds.iter().map(|(lower, _)| lower));
+    let largest = ranking.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let least = match candidates.rule {
+        Rule::Best => largest,
+        Rule::Within(distance) => largest - distance,
+        Rule::Top(count) if (1..ranking.len()).contains(&count) => {
+            *ranking.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
+        }
+        Rule::Top(_) => f32::NEG_INFINITY,
+    };
+    chosen.clear();
+    // A bound that is no number says nothing: the token may matter.
+    let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
+    chosen.extend(bounds.iter().enumerate().filter(matters).map(|(token, _)| (token as u32, 0.0)));
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+    use tercet_codegen::Cpu;
+
+    use super::*;
+
+    struct Matrix {
+        bytes: Vec<u8>,
+        width: usize,
+    }
+
+    impl Rows for Matrix {
+        fn row(&self, token: usize) -> Floats<'_> {
+            Floats::Bf16(&self.bytes).slice(token * self.width, self.width)
+        }
+    }
+
+    /// Rows of very different sizes, some of them equal, and one of zeros.
+    fn matrix(n: usize, width: usize) -> Matrix {
+        let element = |i: usize| {
+            let row = i / width % (n - 3);
+            let size = if row == 7 { 0.0 } else { 1.0 + (row % 5) as f32 };
+            bf16::from_f32(size * ((i % width * (row + 3)) as f32 * 0.77).sin())
+        };
+        Matrix { bytes: (0..n * width).flat_map(|i| element(i).to_le_bytes()).collect(), width }
+    }
+
+    #[test]
+    fn bounds_hold_and_candidates_are_exact() {
+        let (n, width) = (300, 83);
+        let matrix = matrix(n, width);
+        let (cache, pool) = (KernelCache::default(), Pool::new(2).unwrap());
+        for isa in Cpu::host().isas() {
+            let planner = Planner::new(isa, Packing::Bytes);
+            let screen = Screen::new(&matrix, (n, width), planner, &cache, &pool).unwrap();
+            let mut scratch = Scratch::default();
+            for seed in 0..20 {
+                let outlier = if seed % 3 == 0 { 500.0 } else { 1.0 };
+                let input =
+                    |i: usize| ((i * i + seed) as f32 * 0.31).cos() * if i == 5 { outlier } else { 1.0 };
+                let x: Vec<f32> = (0..width).map(input).collect();
+                let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
+                screen.bound(&pool, &x, &mut scratch);
+                for (exact, (lower, upper)) in exact.iter().zip(&scratch.bounds) {
+                    assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
+                }
+                let best = exact.iter().copied().fold(f32::MIN, f32::max);
+                let mut sorted = exact.clone();
+                sorted.sort_by(|a, b| b.total_cmp(a));
+                for (rule, least) in [
+                    (Rule::Best, best),
+                    (Rule::Top(10), sorted[9]),
+                    (Rule::Within(2.5), best - 2.5),
+                    (Rule::Top(0), f32::MIN),
+                ] {
+                    let candidates = Candidates { rule, always: &[7, 11] };
+                    let mut logits = vec![0.0; n];
+                    screen.logits(&pool, &matrix, &x, candidates, &mut scratch, &mut logits);
+                    for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
+                        let wanted = *exact >= least || [7, 11].contains(&token);
+                        assert!(logit == exact || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
+                    }
+                }
+            }
+            screen.bound(&pool, &vec![1.0; width], &mut scratch);
+            choose(Candidates { rule: Rule::Best, always: &[] }, &mut scratch);
+            assert!(scratch.chosen.len() < n / 4, "{} of {n} rows are computed anew", scratch.chosen.len());
+        }
+    }
+}

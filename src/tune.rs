@@ -1,0 +1,165 @@
+//! Measures kernels on this machine: the stopwatch for the autotuner's search, and what it found.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Timer, measure};
+use tercet_codegen::{Activations, Gemm, KernelCache, KernelSpec, PackedMatrix};
+use tercet_pool::Pool;
+
+use crate::error::{Error, Result};
+use crate::model::{PREFILL_TOKENS, multiply, random_trits};
+use crate::pool;
+use crate::runtime::Runtime;
+
+/// Numbers of tokens that are tuned for: decoding and prefill.
+pub const TUNED_TOKENS: [usize; 2] = [1, PREFILL_TOKENS];
+
+/// What tuning found for one problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuned {
+    /// The problem.
+    pub problem: Problem,
+    /// The kernel by rule.
+    pub default: KernelSpec,
+    /// The search's result.
+    pub measured: Measured,
+}
+
+/// Searches the fastest kernels for the matrix shapes (n, k), with one token and with many, within about `budget`
+/// altogether. `progress` is told of every result.
+///
+/// # Errors
+/// Fails if a shape cannot be packed, a kernel cannot be made or the threads cannot be started.
+pub fn tune(
+    runtime: &Runtime,
+    shapes: &[(usize, usize)],
+    budget: Duration,
+    mut progress: impl FnMut(&Tuned),
+) -> Result<Vec<Tuned>> {
+    let start = Instant::now();
+    let tuner = Tuner {
+        planner: runtime.planner(),
+        pool: pool::start(runtime.threads())?,
+        kernels: KernelCache::default(),
+    };
+    let mut found = Vec::new();
+    for (i, &shape) in shapes.iter().enumerate() {
+        let operands = Operands::new(&tuner, shape)?;
+        for (j, m) in TUNED_TOKENS.into_iter().enumerate() {
+            let searches = (shapes.len() - i) * TUNED_TOKENS.len() - j;
+            let left = budget.saturating_sub(start.elapsed());
+            let tuned = tuner.search(&operands, m, left / searches as u32)?;
+            progress(&tuned);
+            found.push(tuned);
+        }
+    }
+    Ok(found)
+}
+
+/// The records of what was found, for [`Runtime::learn`].
+pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
+    let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let planner = runtime.planner();
+    let mut records = Records::default();
+    for Tuned { problem, measured, .. } in found {
+        let Measured { winner: spec, time, runner_up, .. } = *measured;
+        records
+            .insert(planner.key(problem), Record { spec, time, runner_up, date, origin: Origin::Measured });
+    }
+    records
+}
+
+struct Tuner {
+    planner: Planner,
+    pool: Pool,
+    /// Of its own, so that the many candidates are gone when tuning is over.
+    kernels: KernelCache,
+}
+
+impl Tuner {
+    fn search(&self, operands: &Operands, m: usize, budget: Duration) -> Result<Tuned> {
+        let problem = Problem { n: operands.n, k: operands.k, m, threads: self.pool.threads() };
+        let candidates = self.planner.candidates(&problem);
+        let mut stopwatch = Stopwatch::new(self, operands, m);
+        let measured = measure(&candidates, budget, &mut stopwatch)?;
+        Ok(Tuned { problem, default: candidates[0], measured })
+    }
+}
+
+/// Copies of one matrix, together larger than most last-level caches: a decoded token finds no weights in a cache.
+struct Operands {
+    n: usize,
+    k: usize,
+    copies: Vec<PackedMatrix>,
+}
+
+impl Operands {
+    fn new(tuner: &Tuner, (n, k): (usize, usize)) -> Result<Self> {
+        const TOGETHER: usize = 64 << 20;
+        const MOST_COPIES: usize = 256;
+        const MOST_WEIGHTS: usize = 1 << 30;
+        if n.checked_mul(k).is_none_or(|weights| weights > MOST_WEIGHTS) {
+            let problem = format!("{n} x {k} is too large");
+            return Err(Error::bad_argument("the shape", problem, "use up to 2^30 weights"));
+        }
+        let trits = random_trits(n * k, 1);
+        let pack = || PackedMatrix::pack(tuner.planner.layout(), n, k, &trits);
+        let first = pack()?;
+        let others = TOGETHER.div_ceil(first.bytes()).min(MOST_COPIES) - 1;
+        let mut copies = vec![first];
+        for copy in tuner.pool.map(others, |_| pack()) {
+            copies.push(copy?);
+        }
+        Ok(Operands { n, k, copies })
+    }
+}
+
+/// Times products of `acts` with one copy after another.
+struct Stopwatch<'t> {
+    tuner: &'t Tuner,
+    operands: &'t Operands,
+    acts: Activations,
+    out: Vec<f32>,
+    /// Products in one measurement.
+    products: usize,
+    next: usize,
+    start: Instant,
+}
+
+impl<'t> Stopwatch<'t> {
+    fn new(tuner: &'t Tuner, operands: &'t Operands, m: usize) -> Self {
+        /// Multiply-adds of one measurement: a millisecond or so where arithmetic is the limit.
+        const WORK: usize = 1 << 29;
+        let Operands { n, k, .. } = *operands;
+        let mut acts = Activations::with_capacity(m, k);
+        for row in acts.rows_mut() {
+            row.set(|values| {
+                values.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 37) as i8);
+                1.0
+            });
+        }
+        let all = operands.copies.len();
+        let products = if m == 1 { all } else { (WORK / (n * k * m)).clamp(1, all) };
+        let start = Instant::now();
+        Stopwatch { tuner, operands, acts, out: vec![0.0; m * n], products, next: 0, start }
+    }
+}
+
+impl Timer for Stopwatch<'_> {
+    type Error = Error;
+
+    fn time(&mut self, spec: &KernelSpec) -> Result<Duration> {
+        let gemm = Gemm::new(&self.tuner.kernels, *spec)?;
+        let start = Instant::now();
+        for _ in 0..self.products {
+            let weights = &self.operands.copies[self.next];
+            multiply(&self.tuner.pool, &gemm, weights, &self.acts, &mut self.out);
+            self.next = (self.next + 1) % self.operands.copies.len();
+        }
+        Ok(start.elapsed() / self.products as u32)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

@@ -1,0 +1,147 @@
+//! `tercet bench`: its shape. How fast anything is, no test may say.
+
+use serde_json::Value;
+
+use crate::harness::{TINY, assert_fields, json, output, tercet, usable_isas};
+
+const RESULT: [&str; 10] = [
+    "test",
+    "threads",
+    "isa",
+    "packing",
+    "head",
+    "median_tps",
+    "min_tps",
+    "max_tps",
+    "bytes_per_token",
+    "roofline_pct",
+];
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn assert_positive(object: &Value, fields: &[&str]) {
+    fields.iter().for_each(|&field| assert!(number(&object[field]) > 0.0, "{field} of {object}"));
+}
+
+#[test]
+fn a_model_is_measured_on_every_number_of_threads() {
+    let arguments =
+        ["bench", "-m", TINY, "-p", "3,8", "-n", "2", "--threads", "1,2", "-r", "2", "--depth", "4"];
+    let bench = json(&arguments);
+    assert_fields(
+        &bench,
+        &["cpu", "busy", "roofline", "results", "load_s", "first_token_s", "peak_rss_bytes"],
+    );
+    assert_positive(&bench, &["load_s", "first_token_s", "peak_rss_bytes"]);
+
+    let roofs = bench["roofline"].as_array().unwrap();
+    for (roof, threads) in roofs.iter().zip([1, 2]) {
+        assert_fields(roof, &["threads", "read_gb_s", "vnni_gmac_s"]);
+        assert_eq!(roof["threads"], threads);
+        assert_positive(roof, &["read_gb_s"]);
+        assert_eq!(roof["vnni_gmac_s"].is_null(), usable_isas()[0] == "portable");
+    }
+    assert_eq!(roofs.len(), 2);
+
+    let results = bench["results"].as_array().unwrap();
+    let tests: Vec<_> =
+        results.iter().map(|r| (r["test"].as_str().unwrap(), r["threads"].as_u64().unwrap())).collect();
+    assert_eq!(tests, [("pp3", 1), ("pp8", 1), ("tg2", 1), ("pp3", 2), ("pp8", 2), ("tg2", 2)]);
+    for result in results {
+        assert_fields(result, &RESULT);
+        assert_positive(result, &["median_tps", "min_tps", "max_tps", "bytes_per_token", "roofline_pct"]);
+        let [min, median, max] = ["min_tps", "median_tps", "max_tps"].map(|field| number(&result[field]));
+        assert!(min <= median && median <= max, "{result}");
+        assert_eq!(result["isa"], usable_isas()[0]);
+    }
+}
+
+#[test]
+fn bytes_per_token_follow_from_the_memory() {
+    let memory = json(&["info", "-m", TINY])["memory"].clone();
+    let [ternary, embedding, head, cache] =
+        ["ternary", "embedding", "head", "cache_per_token"].map(|field| number(&memory[field]));
+    let weights = ternary + if head == 0.0 { embedding } else { head };
+    let bench = json(&["bench", "-m", TINY, "-p", "8", "-n", "3", "-r", "1", "--depth", "4"]);
+    let bytes = |test: usize| number(&bench["results"][test]["bytes_per_token"]);
+    assert_eq!(bytes(0), weights / 8.0);
+    // The three tokens see 5, 6 and 7 positions.
+    assert_eq!(bytes(1), weights + 6.0 * cache);
+}
+
+#[test]
+fn tables_are_markdown_or_csv() {
+    let arguments = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "--isa", "portable"];
+    let text = output(&arguments);
+    for words in ["| tg1", "|---", "portable", "first token", "GB/s", "| 1 thread"] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let csv = output(&[&arguments[..], &["--csv"]].concat());
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert_eq!(lines[0], RESULT);
+    assert_eq!(lines[1][..4], ["tg1", lines[1][1], "portable", "2bit"]);
+}
+
+#[test]
+fn kernels_stand_side_by_side() {
+    let arguments = ["bench", "kernels", "--shape", "96x80", "-m", "1,3", "-r", "1", "--budget-mb", "1"];
+    let text = output(&[&arguments[..], &["--json"]].concat());
+    let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
+    for row in &rows {
+        assert_fields(
+            row,
+            &["spec", "n", "k", "m", "threads", "median_ns", "gb_s", "gmac_s", "roofline_pct", "picked"],
+        );
+        assert_positive(row, &["median_ns", "gb_s", "gmac_s", "roofline_pct"]);
+        assert_eq!((&row["n"], &row["k"], &row["threads"]), (&96.into(), &80.into(), &1.into()));
+    }
+    for m in [1, 3] {
+        let of_m: Vec<&Value> = rows.iter().filter(|row| row["m"] == m).collect();
+        let named = |name: &str| of_m.iter().any(|row| row["spec"].as_str().unwrap().contains(name));
+        for isa in usable_isas() {
+            assert!(named(&format!("{isa}/")), "no {isa} for {m}");
+            assert!(isa == "portable" || named(&format!("reference/{isa}")), "no reference for {isa}");
+        }
+        let picked: Vec<&str> = of_m
+            .iter()
+            .filter(|row| row["picked"] == true)
+            .map(|row| row["spec"].as_str().unwrap())
+            .collect();
+        assert_eq!(picked.len(), 2, "one for each packing: {picked:?}");
+        assert!(picked.iter().all(|spec| spec.starts_with(usable_isas()[0])));
+    }
+    let table = output(&arguments);
+    assert!(table.contains("96 x 80, m 3") && table.contains(" * "), "{table}");
+}
+
+#[test]
+fn the_pick_can_be_asserted() {
+    let arguments =
+        ["bench", "kernels", "--shape", "96x80", "-m", "1", "-r", "1", "--budget-mb", "1", "--assert"];
+    let status = |ratio: &str| tercet(&[&arguments[..], &[ratio]].concat()).status;
+    assert_eq!(status("1e9"), Some(0));
+    // Nothing takes less than no time at all.
+    assert_eq!(status("0"), Some(1));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let context = ["bench", "-m", TINY, "--depth", "1000000"];
+    for arguments in [
+        &context[..],
+        &["bench", "-p", "0", "-n", "0"],
+        &["bench", "-r", "0"],
+        &["bench", "--threads", "0"],
+        &["bench", "--synthetic", "nonsense"],
+        &["bench", "--synthetic", "bitnet-2b-4t", "-m", TINY],
+        &["bench", "kernels", "--shape", "12"],
+        &["bench", "kernels", "-m", "0"],
+    ] {
+        let ran = tercet(arguments);
+        assert_eq!(ran.status, Some(2), "{arguments:?}: {ran:?}");
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty());
+    }
+}
