@@ -26,9 +26,10 @@ const NO_JIT: &str = "TERCET_NO_JIT";
 const PERF_MAP: &str = "TERCET_PERF_MAP";
 const JITDUMP: &str = "TERCET_JITDUMP";
 const CACHE_DIR: &str = "TERCET_CACHE_DIR";
+const NO_TUNE: &str = "TERCET_NO_TUNE";
 
 /// Every variable; a command-line flag of the same meaning wins over it.
-pub const KNOBS: [Knob; 9] = [
+pub const KNOBS: [Knob; 10] = [
     Knob { name: MODEL, help: "directory of the model to run (--model)" },
     Knob { name: ISA, help: "best instruction set to use: avx512-vnni, avx-vnni, avx2, portable (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
@@ -38,11 +39,20 @@ pub const KNOBS: [Knob; 9] = [
     Knob { name: PERF_MAP, help: "1: write /tmp/perf-PID.map, so that perf can name the kernels" },
     Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
     Knob { name: CACHE_DIR, help: "directory of the tuning records; by default tercet in the user's cache" },
+    Knob { name: NO_TUNE, help: "1: do not tune at the first load of a model (--no-tune)" },
 ];
 
 /// The directory that [`KNOBS`] name as the model.
 pub fn model() -> Option<PathBuf> {
     set(MODEL).map(PathBuf::from)
+}
+
+/// Whether a model's first load is to do without tuning.
+///
+/// # Errors
+/// Fails if the variable's value cannot be read.
+pub fn no_tune() -> Result<bool> {
+    switch(NO_TUNE)
 }
 
 /// The runtime's options as the environment sets them.

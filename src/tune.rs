@@ -56,6 +56,14 @@ pub fn tune(
     Ok(found)
 }
 
+/// Those of `shapes` that are planned by rule, not by a record.
+pub fn untuned(runtime: &Runtime, shapes: impl IntoIterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
+    let planner = runtime.planner();
+    let by_rule =
+        |n, k, m| planner.plan(&Problem { n, k, m, threads: runtime.threads() }).origin == Origin::Default;
+    shapes.into_iter().filter(|&(n, k)| TUNED_TOKENS.into_iter().any(|m| by_rule(n, k, m))).collect()
+}
+
 /// The records of what was found, for [`Runtime::learn`].
 pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
     let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -27,6 +27,8 @@ fn every_command_of_the_readme_works() {
             .current_dir(root)
             .env("PATH", &path)
             .env_remove("TERCET_MODEL")
+            .env("TERCET_CACHE_DIR", env!("CARGO_TARGET_TMPDIR"))
+            .env("TERCET_NO_TUNE", "1")
             .output()
             .unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));

@@ -12,8 +12,8 @@ pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
         .filter(|spec| spec.validate().is_ok())
 }
 
-/// `default` and, in a fixed order, the kernels that may be faster for `m` tokens: every unpacking strategy with its
-/// most promising tiles, several unrollings and prefetch distances. A hundred or two.
+/// `default` and the kernels that may be faster for `m` tokens, the most promising tiles first: every unpacking strategy
+/// with several tiles, unrollings and prefetch distances. A hundred or two, always in the same order.
 pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
     const TILES: usize = 8;
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
@@ -29,6 +29,7 @@ pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
             candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
         }
     }
+    candidates[1..].sort_by(|a, b| intensity(b).total_cmp(&intensity(a)));
     candidates
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
 pub(crate) fn intensity(spec: &KernelSpec) -> f64 {
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
     let unpack = match spec.schedule.unpack {
-        Unpack::Planes | Unpack::Direct => 1.0,
+        Unpack::Planes | Unpack::Turns | Unpack::Direct => 1.0,
         Unpack::Shift | Unpack::Telescope => 2.0,
         Unpack::Extract => 6.0,
     };

@@ -119,28 +119,30 @@ impl Planner {
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         const FAR: usize = 8192;
         let decode = problem.m == 1;
-        let spec = |unpack, tile| KernelSpec {
+        let smallest = |unpack| KernelSpec {
             isa: self.family.isa,
             layout: self.layout,
-            tile,
+            tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack, problem.m) },
             schedule: Schedule { unpack, prefetch: if decode { FAR } else { 0 } },
             epilogue: Epilogue::F32,
         };
-        let readers = self.family.unpacks.iter().filter(|unpack| unpack.packing() == self.layout.packing);
-        let accumulators = |unpack: &&Unpack| unpack.accumulators();
-        let unpack = if decode { readers.max_by_key(accumulators) } else { readers.min_by_key(accumulators) };
-        let unpack = *unpack.expect("every family reads every packing");
-        let smallest = Tile { mr: 1, nr: 16, ku: self.unroll(problem.m) };
-        tiles(spec(unpack, smallest), problem.m)
-            .max_by(|a, b| candidates::intensity(a).total_cmp(&candidates::intensity(b)))
-            .unwrap_or(spec(unpack, smallest))
+        let packing = self.layout.packing;
+        let readers = || self.family.unpacks.iter().copied().filter(|unpack| unpack.packing() == packing);
+        let sets = readers().map(Unpack::accumulators);
+        let sets = if decode { sets.max() } else { sets.min() };
+        let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
+        let intensity =
+            |a: &KernelSpec, b: &KernelSpec| candidates::intensity(a).total_cmp(&candidates::intensity(b));
+        let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(intensity);
+        best.expect("every family has a kernel for every packing")
     }
 
     /// Long enough to hide the loop's own instructions and, on AVX2, the folding of 16-bit sums.
-    fn unroll(&self, m: usize) -> usize {
-        match (self.family.isa, m) {
-            (Isa::Avx2, _) => 8,
-            (_, 1) => 2,
+    fn unroll(&self, unpack: Unpack, m: usize) -> usize {
+        match (self.family.isa, unpack, m) {
+            (Isa::Avx2, ..) => 8,
+            (_, Unpack::Turns, _) => 4,
+            (_, _, 1) => 2,
             _ => 1,
         }
     }

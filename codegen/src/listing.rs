@@ -24,7 +24,7 @@ use crate::spec::{KernelSpec, SpecError};
 pub struct Listing {
     /// What the kernel is.
     pub spec: KernelSpec,
-    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step.
+    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step, shared out over the strategy's passes.
     pub multiply_adds_per_turn: usize,
     /// Bytes of packed weights that one turn of the loop consumes.
     pub weight_bytes_per_turn: usize,
@@ -73,7 +73,8 @@ impl Listing {
     /// Fails if the spec is not valid.
     pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
         let tile = spec.tile;
-        let multiply_adds = tile.mr * tile.nr * tile.ku * spec.layout.packing.step();
+        let multiply_adds =
+            tile.mr * tile.nr * tile.ku * spec.layout.packing.step() / spec.schedule.unpack.passes();
         Ok(Listing {
             spec: *spec,
             multiply_adds_per_turn: multiply_adds,

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
-use super::{progress, report};
+use super::{progress, report, tune};
 use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
@@ -40,6 +40,9 @@ pub(super) struct Options {
     /// Tokens that the context holds; by default what the model allows, up to 4096
     #[arg(long, global = true, value_name = "N")]
     pub(super) context: Option<usize>,
+    /// Do not spend the first seconds with a model on finding its fastest kernels
+    #[arg(long, global = true)]
+    pub(super) no_tune: bool,
     /// Print one JSON object on standard output, and nothing else there
     #[arg(long, global = true, help_heading = "For scripts")]
     pub(super) json: bool,
@@ -86,7 +89,10 @@ impl Options {
 
     /// Loads the model.
     pub(super) fn load(&self) -> Result<Session> {
-        let (runtime, files) = (self.runtime()?, self.files()?);
+        let (mut runtime, files) = (self.runtime()?, self.files()?);
+        if !self.no_tune && !knobs::no_tune()? {
+            tune::at_first_load(&mut runtime, &files)?;
+        }
         let spinner = progress::spinner(format!("loading {}", files.name()));
         let model = Model::load(&files, &runtime)?;
         let defaults = GenerationDefaults::load(&files, model.config())?;

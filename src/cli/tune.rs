@@ -7,16 +7,17 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
-use tercet_autotune::{Store, StoreError, read_all};
+use tercet_autotune::{Records, Store, StoreError, read_all};
+use tercet_codegen::Isa;
 
 use super::options::Options;
 use super::progress;
 use super::report::{self, Report};
 use crate::error::Error;
-use crate::formats;
+use crate::formats::{self, ModelFiles};
 use crate::model::{Config, Kernels, Preset};
 use crate::runtime::Runtime;
-use crate::tune::{TUNED_TOKENS, Tuned, records, tune};
+use crate::tune::{TUNED_TOKENS, Tuned, records, tune, untuned};
 
 const EXAMPLES: &str = "\
 For every shape of matrix, with one token (decoding) and with 128 (prefill), the kernels that this CPU can run
@@ -100,10 +101,7 @@ impl Tune {
 
     fn tune(&self, options: &Options, runtime: &Runtime) -> Result<Vec<Tuned>> {
         let shapes = self.shapes(options)?;
-        let bar = progress::bar("tuning", shapes.len() * TUNED_TOKENS.len());
-        let found = tune(runtime, &shapes, Duration::from_secs_f64(self.budget), |_| bar.inc(1));
-        bar.finish_and_clear();
-        Ok(found?)
+        with_bar(runtime, &shapes, Duration::from_secs_f64(self.budget))
     }
 
     fn shapes(&self, options: &Options) -> Result<Vec<(usize, usize)>> {
@@ -118,8 +116,34 @@ impl Tune {
     }
 }
 
+fn with_bar(runtime: &Runtime, shapes: &[(usize, usize)], budget: Duration) -> Result<Vec<Tuned>> {
+    let bar = progress::bar("tuning", shapes.len() * TUNED_TOKENS.len());
+    let found = tune(runtime, shapes, budget, |_| bar.inc(1));
+    bar.finish_and_clear();
+    Ok(found?)
+}
+
+/// Tunes for the matrices of a model that has no records yet, for a few seconds.
+pub(super) fn at_first_load(runtime: &mut Runtime, files: &ModelFiles) -> Result<()> {
+    const BUDGET: Duration = Duration::from_secs(4);
+    let shapes = untuned(runtime, Kernels::shapes(&Config::load(files)?));
+    // Compiled kernels are slow to time and leave little to choose.
+    if shapes.is_empty() || runtime.isa() == Isa::Portable {
+        return Ok(());
+    }
+    // Without a store that keeps what is found, every run would be the first.
+    if runtime.store().is_none_or(|store| store.add(Records::default()).is_err()) {
+        return Ok(());
+    }
+    let (name, seconds) = (files.name(), BUDGET.as_secs());
+    report::note(format_args!("tuning {name} for this machine, once, for {seconds} s (--no-tune: never)"));
+    let found = with_bar(runtime, &shapes, BUDGET)?;
+    keep(runtime, &found);
+    Ok(())
+}
+
 /// Takes over what was found; whether it could be stored.
-pub(super) fn keep(runtime: &mut Runtime, found: &[Tuned]) -> bool {
+fn keep(runtime: &mut Runtime, found: &[Tuned]) -> bool {
     let learned = runtime.learn(records(runtime, found));
     if let Err(error) = &learned {
         report::note(format_args!("warning: the tuning is not kept: {error}"));

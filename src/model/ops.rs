@@ -41,7 +41,9 @@ fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves no fraction bits, rounding half to even
-    let largest = x.iter().fold(1e-5, |largest, x| if x.abs() > largest { x.abs() } else { largest });
+    // The bits of magnitudes order like the magnitudes, and the largest integer is found in vectors. NaN is the largest.
+    let bits = x.iter().fold(1e-5f32.to_bits(), |largest, x| largest.max(x.abs().to_bits()));
+    let largest = f32::from_bits(bits);
     let s = 127.0 / largest;
     for (out, x) in out.iter_mut().zip(x) {
         *out = ((x * s + ROUND) - ROUND).clamp(-128.0, 127.0) as i8;

@@ -61,19 +61,26 @@ fn a_model_is_measured_on_every_number_of_threads() {
 #[test]
 fn bytes_per_token_follow_from_the_memory() {
     let memory = json(&["info", "-m", TINY])["memory"].clone();
-    let [ternary, embedding, head, cache] =
-        ["ternary", "embedding", "head", "cache_per_token"].map(|field| number(&memory[field]));
-    let weights = ternary + if head == 0.0 { embedding } else { head };
-    let bench = json(&["bench", "-m", TINY, "-p", "8", "-n", "3", "-r", "1", "--depth", "4"]);
+    let [ternary, embedding, cache] =
+        ["ternary", "embedding", "cache_per_token"].map(|field| number(&memory[field]));
+    let weights = ternary + embedding;
+    let arguments = ["bench", "-m", TINY, "-p", "8", "-n", "3", "-r", "1", "--depth", "4", "--head"];
+    let bench = json(&[&arguments[..], &["bf16"]].concat());
     let bytes = |test: usize| number(&bench["results"][test]["bytes_per_token"]);
     assert_eq!(bytes(0), weights / 8.0);
     // The three tokens see 5, 6 and 7 positions.
     assert_eq!(bytes(1), weights + 6.0 * cache);
+    let exact = json(&[&arguments[..], &["exact"]].concat());
+    assert_eq!(
+        (&bench["results"][0]["head"], &exact["results"][0]["head"]),
+        (&"bf16".into(), &"exact".into())
+    );
+    assert!(number(&exact["results"][0]["bytes_per_token"]) < bytes(0));
 }
 
 #[test]
 fn tables_are_markdown_or_csv() {
-    let arguments = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "--isa", "portable"];
+    let arguments = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--isa", "portable"];
     let text = output(&arguments);
     for words in ["| tg1", "|---", "portable", "first token", "GB/s", "| 1 thread"] {
         assert!(text.contains(words), "no {words:?} in {text}");

@@ -27,6 +27,9 @@ pub(crate) fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     for knob in &tercet::knobs::KNOBS {
         command.env_remove(knob.name);
     }
+    // Nothing is there: the user's own tuning records must not matter, and stay as they are.
+    command.env("TERCET_CACHE_DIR", std::env::temp_dir().join("tercet-tests-without-cache"));
+    command.env("TERCET_NO_TUNE", "1");
     command
 }
 

@@ -2,9 +2,11 @@
 #![cfg(feature = "cli")]
 
 mod bad_input;
+mod bench;
 mod chat;
 mod generate;
 mod harness;
 mod kernels;
 mod models;
 mod reports;
+mod tune;

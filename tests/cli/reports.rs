@@ -79,7 +79,7 @@ fn perplexity_agrees_with_transformers() {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["generate", "chat", "info", "dump", "perplexity", "verify"] {
+    for command in ["generate", "chat", "info", "dump", "perplexity", "tune", "verify", "bench"] {
         let help = output(&[command, "--help"]);
         assert!(help.contains("Examples:") && help.contains("JSON"), "{help}");
         assert!(output(&["--help"]).contains(command));

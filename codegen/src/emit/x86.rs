@@ -85,6 +85,8 @@ fn masks(unpack: Unpack) -> &'static [u8] {
     match unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
         Unpack::Shift => &[0x03],
+        // Filled anew for every pass.
+        Unpack::Turns => &[0xC0],
         Unpack::Telescope | Unpack::Extract | Unpack::Direct => &[],
     }
 }
@@ -93,7 +95,7 @@ fn masks(unpack: Unpack) -> &'static [u8] {
 pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let mut asm = Asm::new(D::WIDTH);
     let mut kernel = Kernel::<D>::begin(spec, &mut asm);
-    let loop_body = kernel.loop_over_k(&mut asm);
+    let loop_body = kernel.passes(&mut asm);
     kernel.reduce(&mut asm);
     kernel.store(&mut asm);
     let (code, marks) = asm.finish();
@@ -159,7 +161,23 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         Mem::strided(TOKEN_BASES[token / 3], STRIDE, token % 3, disp as i32)
     }
 
-    fn loop_over_k(&self, asm: &mut Asm) -> Range<usize> {
+    /// Goes over k as often as the strategy wants, and returns where the last unrolled loop is.
+    fn passes(&self, asm: &mut Asm) -> Range<usize> {
+        if self.spec.schedule.unpack != Unpack::Turns {
+            return self.loop_over_k(asm, 0..self.spec.layout.packing.groups());
+        }
+        for plane in [3, 2, 1] {
+            self.loop_over_k(asm, plane..plane + 1);
+            asm.mark(format!("from plane {plane} to the next"));
+            for &acc in &self.accumulators {
+                asm.vpsrad(acc, acc, 2);
+            }
+            asm.constant(self.masks[0], u32::from_ne_bytes([3 << (2 * (plane - 1)); 4]));
+        }
+        self.loop_over_k(asm, 0..1)
+    }
+
+    fn loop_over_k(&self, asm: &mut Asm, groups: Range<usize>) -> Range<usize> {
         asm.mark("addresses");
         asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(KernelArgs, weights) as i32));
         self.point_at_tokens(asm, offset_of!(KernelArgs, acts), offset_of!(KernelArgs, act_stride));
@@ -175,7 +193,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         asm.bind(unrolled);
         asm.mark(format!("loop: {ku} step(s) of {step} k"));
         let start = asm.offset();
-        self.steps(asm, ku);
+        self.steps(asm, ku, groups.clone());
         asm.sub_imm(STEPS, ku as i32);
         if ku == 1 {
             asm.jnz(unrolled);
@@ -188,22 +206,21 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         asm.add_imm(STEPS, ku as i32);
         asm.jz(done);
         asm.bind(single);
-        self.steps(asm, 1);
+        self.steps(asm, 1, groups);
         asm.sub_imm(STEPS, 1);
         asm.jnz(single);
         asm.bind(done);
         body
     }
 
-    fn steps(&self, asm: &mut Asm, count: usize) {
+    fn steps(&self, asm: &mut Asm, count: usize, groups: Range<usize>) {
         let Self { spec, dialect, .. } = self;
-        let groups = spec.layout.packing.groups();
-        let fold_steps = dialect.fold_after() / groups;
+        let fold_steps = dialect.fold_after() / groups.len();
         for step in 0..count {
             self.prefetch(asm, step);
             match spec.schedule.unpack {
                 Unpack::Telescope => self.telescoped_step(asm, step),
-                _ => self.unpacked_step(asm, step),
+                _ => self.unpacked_step(asm, step, groups.clone()),
             }
             if (step + 1) % fold_steps == 0 && step + 1 < count {
                 dialect.fold(asm, &self.accumulators);
@@ -244,10 +261,10 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     }
 
     /// One accumulator per code, in one set per plane or in one set for all.
-    fn unpacked_step(&self, asm: &mut Asm, step: usize) {
+    fn unpacked_step(&self, asm: &mut Asm, step: usize, groups: Range<usize>) {
         let mr = self.spec.tile.mr;
         self.load_running(asm, step);
-        for group in 0..self.spec.layout.packing.groups() {
+        for group in groups {
             let set = if self.spec.schedule.unpack == Unpack::Planes { group } else { 0 };
             if holds_acts(self.spec, D::WIDTH) {
                 for token in 0..mr {
@@ -288,6 +305,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         let at = self.weight(step, vector);
         match self.spec.schedule.unpack {
             Unpack::Planes => asm.vand_load(codes, self.masks[group], at),
+            Unpack::Turns => asm.vand_load(codes, self.masks[0], at),
             Unpack::Shift if group == 0 => asm.vand_load(codes, self.masks[0], at),
             Unpack::Shift => {
                 asm.vpsrld_load(codes, at, 2 * group as u8);
@@ -332,7 +350,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             for token in 0..self.spec.tile.mr {
                 let sum = self.acc(0, vector, token);
                 match self.spec.schedule.unpack {
-                    Unpack::Shift | Unpack::Extract | Unpack::Direct => {}
+                    Unpack::Shift | Unpack::Turns | Unpack::Extract | Unpack::Direct => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);

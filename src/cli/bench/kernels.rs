@@ -11,18 +11,21 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use tercet_codegen::Packing;
+use tercet_codegen::packing::MAX_K;
 
 use super::roofline::Roof;
-use super::{busy, markdown};
+use super::{busy, markdown, within};
 use crate::cli::options::Options;
 use crate::cli::{progress, report};
 use crate::error::Error;
+use crate::runtime::{Runtime, RuntimeOptions};
 use contest::Contest;
 
 const EXAMPLES: &str = "\
-Each kernel multiplies the same numbers on one thread. Weights are read from copies that together
-are larger than --budget-mb, so that caches hold none of them; the kernels take turns, and the table
-shows the median. The plan's pick is marked *; portable kernels and the kernels written by hand
+Each kernel multiplies the same numbers on one thread. The weights are read from copies that take
+--budget-mb together, so that caches hold none of them; the kernels take turns, and the table shows
+the median. The plan's pick is marked *; portable kernels and the kernels written by hand
 (reference/...) stand beside the emitted ones. --assert compares the pick with the fastest kernel
 that reads the same packing.
 
@@ -44,10 +47,10 @@ pub(super) struct Kernels {
     #[arg(id = "model", short = 'm', long = "tokens", value_name = "M,...", default_value = "1,8,128")]
     tokens: PathBuf,
     /// Times that each kernel is measured
-    #[arg(short, long, value_name = "N", default_value_t = 5)]
+    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = within(1..=1000))]
     repeat: usize,
-    /// Size of the weights that pass before any is read again, in MB
-    #[arg(long, value_name = "MB", default_value_t = 256)]
+    /// Size of the weights of one layout that pass before any is read again, in MB
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = within(0..=65_536))]
     budget_mb: usize,
     /// Exit with status 1 if a picked kernel takes more than this times the time of the fastest
     #[arg(long, value_name = "RATIO")]
@@ -60,6 +63,9 @@ pub(super) struct Shape {
     n: usize,
     k: usize,
 }
+
+/// More than any layer has, and little enough for its weights to fit the memory.
+const MOST_ROWS: usize = 65_536;
 
 /// BitNet b1.58 2B-4T: q and o, k and v, gate and up, down.
 const SHAPES: [Shape; 4] = [
@@ -75,8 +81,8 @@ impl FromStr for Shape {
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers = text.split_once('x').and_then(|(n, k)| Some((n.parse().ok()?, k.parse().ok()?)));
         match numbers {
-            Some((n @ 1..=1_000_000, k @ 1..=32_767)) => Ok(Shape { n, k }),
-            _ => Err("expected rows x columns such as 6912x2560, at most 1000000x32767".to_owned()),
+            Some((n @ 1..=MOST_ROWS, k @ 1..=MAX_K)) => Ok(Shape { n, k }),
+            _ => Err(format!("expected rows x columns such as 6912x2560, at most {MOST_ROWS}x{MAX_K}")),
         }
     }
 }
@@ -102,15 +108,15 @@ struct Row {
 impl Kernels {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let tokens = self.tokens()?;
-        let runtime = options.runtime()?;
-        let packing = options.runtime_options()?.packing;
+        let isa = options.runtime()?.isa();
+        let runtimes = runtimes(&options.runtime_options()?);
         busy::warn(busy::cores_in_use());
-        let roof = Roof::measure(runtime.isa(), 1)?;
+        let roof = Roof::measure(isa, 1)?;
         let shapes = if self.shape.is_empty() { &SHAPES[..] } else { &self.shape };
         let bar = progress::bar("measuring", shapes.len() * tokens.len() * self.repeat);
         let mut rows = Vec::new();
         for &shape in shapes {
-            let contest = Contest::new(&runtime, packing, shape, self.budget_mb << 20)?;
+            let contest = Contest::new(&runtimes, shape, self.budget_mb << 20)?;
             for &m in &tokens {
                 rows.extend(contest.run(m, self.repeat, &roof, &bar)?);
             }
@@ -129,9 +135,8 @@ impl Kernels {
         let tokens = text.split(',').map(|m| m.parse().ok().filter(|m| (1..=MOST).contains(m)));
         let tokens: Option<Vec<usize>> = tokens.collect();
         let remedy = "give numbers from 1 to 4096 such as 1,8,128";
-        tokens
-            .filter(|_| self.repeat > 0)
-            .ok_or_else(|| Error::bad_argument("-m and --repeat", "there is nothing to run", remedy).into())
+        let problem = || format!("{text:?} is no list of numbers in range");
+        tokens.ok_or_else(|| Error::bad_argument("-m", problem(), remedy).into())
     }
 
     fn judge(&self, rows: &[Row]) -> ExitCode {
@@ -149,6 +154,13 @@ impl Kernels {
         }
         status
     }
+}
+
+/// One for each packing, or for the one that is asked for.
+fn runtimes(options: &RuntimeOptions) -> Vec<Runtime> {
+    let packings = Packing::TERNARY.into_iter().filter(|p| options.packing.is_none_or(|only| *p == only));
+    let runtime = |packing| Runtime::new(&RuntimeOptions { packing: Some(packing), ..options.clone() });
+    packings.map(runtime).collect()
 }
 
 /// The fastest kernel that could have been picked instead of `pick`, which may be itself.
@@ -215,7 +227,7 @@ mod tests {
     #[test]
     fn shapes_are_rows_by_columns() {
         assert_eq!("6912x2560".parse(), Ok(Shape { n: 6912, k: 2560 }));
-        for text in ["", "12", "0x5", "5x0", "x", "1x2x3", "-1x5", "1x40000"] {
+        for text in ["", "12", "0x5", "5x0", "x", "1x2x3", "-1x5", "1x40000", "70000x5"] {
             assert!(text.parse::<Shape>().is_err(), "{text:?}");
         }
     }

@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 4 << 20;
 const CHUNK_MULTIPLY_ADDS: usize = 1 << 28;
 const CHUNKS: usize = 8;
 /// The best of so many tries is a roof.
-const TRIES: usize = 12;
+const TRIES: usize = 8;
 
 /// The two roofs of some threads together.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::HEAD;
 use super::markdown;
 use super::roofline::Roof;
 use super::workload::{Rates, Test};
@@ -52,7 +51,7 @@ impl Outcome {
             threads: roof.threads,
             isa: runtime.isa().name(),
             packing: runtime.packing().name(),
-            head: HEAD,
+            head: runtime.head().name(),
             median_tps: rates.median,
             min_tps: rates.min,
             max_tps: rates.max,
@@ -64,10 +63,11 @@ impl Outcome {
 }
 
 /// The bytes that a token must read: a prompt reads weights and head once, a generated token all of them and the
-/// keys and values before it.
+/// keys and values before it. Of a head that is screened, the few rows that are computed are not counted.
 fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
     let memory = model.memory_use();
-    let head = if memory.head == 0 { memory.embedding } else { memory.head };
+    let heads = [memory.screen, memory.head, memory.embedding];
+    let head = heads.into_iter().find(|&bytes| bytes > 0).unwrap_or(0);
     let weights = (memory.ternary + head) as f64;
     match rates.test {
         Test::Prompt(tokens) => weights / tokens as f64,

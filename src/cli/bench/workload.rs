@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::cli::progress;
 use crate::error::Result;
-use crate::model::{Logits, Model, State};
+use crate::model::{Candidates, Logits, Model, Rule, State};
+
+/// What greedy decoding asks for.
+const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +89,9 @@ impl<'a> Workload<'a> {
         let bar = progress::bar("measuring", (repeat + 1) * self.tests.len());
         self.state.truncate(0);
         if self.depth > 0 {
-            self.model.forward(&mut self.state, &self.tokens[..self.depth], Logits::Last)?;
+            self.model.forward(&mut self.state, &self.tokens[..self.depth], BEST)?;
         }
-        let mut rates = vec![Vec::with_capacity(repeat); self.tests.len()];
+        let mut rates = vec![Vec::new(); self.tests.len()];
         for round in 0..=repeat {
             for (&test, rates) in self.tests.iter().zip(&mut rates) {
                 let time = self.time(test)?;
@@ -110,11 +113,11 @@ impl<'a> Workload<'a> {
         let start = Instant::now();
         match test {
             Test::Prompt(_) => {
-                model.forward(state, tokens, Logits::Last)?;
+                model.forward(state, tokens, BEST)?;
             }
             Test::Generate(_) => {
                 for token in tokens {
-                    model.forward(state, &[*token], Logits::Last)?;
+                    model.forward(state, &[*token], BEST)?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use tercet_autotune::{Planner, Problem};
-use tercet_codegen::{Cpu, Isa, Layout, PackedMatrix, Packing};
+use tercet_codegen::{Cpu, Isa, Layout, PackedMatrix};
 use tercet_pool::Pool;
 
 use super::contestant::{Contestant, Kernel, Operands, alternatives};
@@ -49,7 +49,7 @@ impl<T: Send> Copies<T> {
 
 /// One shape's weights, and who may multiply them.
 pub(super) struct Contest<'a> {
-    runtime: &'a Runtime,
+    runtimes: &'a [Runtime],
     shape: Shape,
     planners: Vec<(Isa, Planner)>,
     weights: BTreeMap<Layout, Copies<PackedMatrix>>,
@@ -57,32 +57,23 @@ pub(super) struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    /// Packs weights of `shape` for every instruction set of `runtime`, `budget` bytes of each kind.
-    pub(super) fn new(
-        runtime: &'a Runtime,
-        packing: Option<Packing>,
-        shape: Shape,
-        budget: usize,
-    ) -> Result<Self> {
+    /// Packs weights of `shape` for every instruction set and packing of `runtimes`, `budget` bytes of each kind.
+    pub(super) fn new(runtimes: &'a [Runtime], shape: Shape, budget: usize) -> Result<Self> {
         let Shape { n, k } = shape;
         let trits: Vec<i8> = random().map(|byte| (byte % 3) as i8 - 1).take(n * k).collect();
-        let pool = Pool::new(runtime.threads())?;
-        let packings = Packing::TERNARY.into_iter().filter(|&p| packing.is_none_or(|only| p == only));
-        let isas = Cpu::host().isas().into_iter().filter(|&isa| isa <= runtime.isa());
-        let pairs = isas.flat_map(|isa| packings.clone().map(move |packing| (isa, packing)));
-        let planners: Vec<_> = pairs.map(|(isa, packing)| (isa, Planner::new(isa, packing))).collect();
+        let pool = Pool::new(runtimes.iter().map(Runtime::threads).max().unwrap_or(1))?;
+        let planners: Vec<_> = runtimes.iter().flat_map(planners).collect();
         let mut weights = BTreeMap::new();
         for layout in planners.iter().map(|(_, planner)| planner.layout()) {
             let pack = || PackedMatrix::pack(layout, n, k, &trits).expect("they are n x k trits");
             weights.entry(layout).or_insert_with(|| Copies::new(&pool, budget, PackedMatrix::bytes, pack));
         }
-        let hand_written = match packing {
-            None | Some(HandWritten::PACKING) => {
-                HandWritten::all(&pool, runtime.isa(), (n, k), &trits, budget)
-            }
-            Some(_) => Vec::new(),
-        };
-        Ok(Contest { runtime, shape, planners, weights, hand_written })
+        let reads = |runtime: &&Runtime| runtime.packing() == HandWritten::PACKING;
+        let hand_written = runtimes
+            .iter()
+            .find(reads)
+            .map_or_else(Vec::new, |runtime| HandWritten::all(&pool, runtime.isa(), (n, k), &trits, budget));
+        Ok(Contest { runtimes, shape, planners, weights, hand_written })
     }
 
     /// Measures every kernel `repeat` times with `m` tokens.
@@ -122,12 +113,13 @@ impl<'a> Contest<'a> {
     fn contestants(&self, m: usize) -> Result<Vec<Contestant<'_>>> {
         let Shape { n, k } = self.shape;
         let mut contestants = Vec::new();
+        let cache = self.runtimes[0].kernels();
         for (isa, planner) in &self.planners {
             let plan = planner.plan(&Problem { n, k, m, threads: 1 });
             let weights = &self.weights[&planner.layout()];
             for spec in alternatives(plan.spec, m) {
-                let picked = spec == plan.spec && *isa == self.runtime.isa();
-                contestants.push(Contestant::emitted(self.runtime.kernels(), spec, weights, picked)?);
+                let picked = spec == plan.spec && *isa == self.runtimes[0].isa();
+                contestants.push(Contestant::emitted(cache, spec, weights, picked)?);
             }
         }
         contestants.extend(self.hand_written.iter().map(|by_hand| Contestant {
@@ -139,6 +131,15 @@ impl<'a> Contest<'a> {
         }));
         Ok(contestants)
     }
+}
+
+/// The planners of every instruction set up to the runtime's; only its own has records.
+fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
+    let isas = Cpu::host().isas().into_iter().filter(|&isa| isa <= runtime.isa());
+    isas.map(|isa| match isa == runtime.isa() {
+        true => (isa, runtime.planner()),
+        false => (isa, Planner::new(isa, runtime.packing())),
+    })
 }
 
 /// Seconds that a kernel took for a product, turn by turn.
