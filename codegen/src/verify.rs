@@ -1,6 +1,7 @@
 //! Judges micro-kernels against the plain reference, bit for bit.
 
 use tercet_kernels_ref::gemm::gemm as reference;
+use tercet_kernels_ref::random::SplitMix;
 
 use crate::activations::Activations;
 use crate::cache::KernelCache;
@@ -35,7 +36,7 @@ impl Expected {
         let mut random = SplitMix(0x7e2c_e700 ^ (n as u64) << 32 ^ k as u64);
         let (least, most) = packing.weights().into_inner();
         let values = (most - least) as u64 + 1;
-        let mut weights: Vec<i8> = (0..n * k).map(|_| least + (random.next() % values) as i8).collect();
+        let mut weights: Vec<i8> = (0..n * k).map(|_| least + (random.next_u64() % values) as i8).collect();
         for (row, weights) in weights.chunks_mut(k).enumerate() {
             match row % 7 {
                 2 => weights.fill(most),
@@ -44,7 +45,7 @@ impl Expected {
                 _ => {}
             }
         }
-        let mut acts: Vec<i8> = (0..m * k).map(|_| random.next() as i8).collect();
+        let mut acts: Vec<i8> = (0..m * k).map(|_| random.next_u64() as i8).collect();
         for (token, acts) in acts.chunks_mut(k).enumerate() {
             match token % 8 {
                 1 => acts.fill(-128),
@@ -194,18 +195,5 @@ impl Report {
             }
         }
         sum
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): test data, the same everywhere.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
     }
 }

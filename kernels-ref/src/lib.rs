@@ -17,4 +17,5 @@ pub mod gemm;
 pub mod intrinsics;
 pub mod ops;
 pub mod quantize;
+pub mod random;
 pub mod ternary;

@@ -126,9 +126,11 @@ fn with_bar(runtime: &Runtime, shapes: &[(usize, usize)], budget: Duration) -> R
 /// Tunes for the matrices of a model that has no records yet, for a few seconds.
 pub(super) fn at_first_load(runtime: &mut Runtime, files: &ModelFiles) -> Result<()> {
     const BUDGET: Duration = Duration::from_secs(4);
+    /// Weights of a matrix that every core's own cache holds: among such kernels there is nothing to choose.
+    const SMALL: usize = 1 << 22;
     let shapes = untuned(runtime, Kernels::shapes(&Config::load(files)?));
     // Compiled kernels are slow to time and leave little to choose.
-    if shapes.is_empty() || runtime.isa() == Isa::Portable {
+    if shapes.iter().all(|(n, k)| n * k < SMALL) || runtime.isa() == Isa::Portable {
         return Ok(());
     }
     // Without a store that keeps what is found, every run would be the first.

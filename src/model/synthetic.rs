@@ -1,6 +1,7 @@
 //! Models of real shapes with seeded random weights, made in memory: for benchmarks without downloads.
 
 use half::bf16;
+use tercet_kernels_ref::random::SplitMix;
 
 use super::config::{Config, ScaleRule};
 use super::linear::{Kernels, Linear};
@@ -93,7 +94,7 @@ impl Weights {
         pool.chunks(&mut embedding, 2 * hidden, |row, bytes| {
             let mut random = SplitMix(!(row as u64));
             for element in bytes.as_chunks_mut::<2>().0 {
-                let uniform = (random.next() >> 40) as f32 / (1 << 24) as f32;
+                let uniform = (random.next_u64() >> 40) as f32 / (1 << 24) as f32;
                 *element = bf16::from_f32((uniform - 0.5) * 0.1).to_le_bytes();
             }
         });
@@ -111,21 +112,8 @@ pub(crate) fn random_trits(count: usize, seed: u64) -> Vec<i8> {
     let mut random = SplitMix(seed << 32);
     let mut trits = Vec::with_capacity(count + 8);
     while trits.len() < count {
-        trits.extend(random.next().to_le_bytes().map(|byte| (byte % 3) as i8 - 1));
+        trits.extend(random.next_u64().to_le_bytes().map(|byte| (byte % 3) as i8 - 1));
     }
     trits.truncate(count);
     trits
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
 }

@@ -1,11 +1,13 @@
-//! Copies of the tiny model with one thing broken.
+//! Models for the tests: copies of the tiny one with one thing broken, and a wide one.
 
 use std::fs;
 use std::path::Path;
 
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use serde_json::{Map, Value};
 
-use crate::harness::{Scratch, TINY};
+use crate::harness::{Scratch, TINY, parse};
 
 pub(crate) const FILES: [&str; 5] =
     ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
@@ -74,4 +76,49 @@ fn split(bytes: &[u8]) -> (Map<String, Value>, Vec<u8>) {
     let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
     (serde_json::from_slice(header).unwrap(), data.to_vec())
+}
+
+/// The tiny model's tokenizer and vocabulary with one layer of 2048 × 2048 matrices, in a directory of its own.
+pub(crate) fn wide_model(scratch: &Scratch) -> String {
+    const WIDTH: usize = 2048;
+    let dir = scratch.path();
+    for file in ["generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(Path::new(TINY).join(file), dir.join(file)).unwrap();
+    }
+    let mut config = parse(&fs::read_to_string(Path::new(TINY).join("config.json")).unwrap());
+    for (field, value) in [
+        ("hidden_size", WIDTH),
+        ("intermediate_size", WIDTH),
+        ("num_attention_heads", WIDTH / 64),
+        ("num_key_value_heads", WIDTH / 64),
+        ("num_hidden_layers", 1),
+    ] {
+        config[field] = value.into();
+    }
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+
+    // Small positive numbers in bf16, and bytes of four valid codes.
+    let float = |count: usize| [0x80, 0x3F].repeat(count);
+    let codes: Vec<u8> =
+        (0..WIDTH * WIDTH / 4).map(|i| [0b01_00_10_01, 0b10_01_01_00, 0b00_10_01_01][i % 3]).collect();
+    let mut tensors =
+        vec![("model.embed_tokens.weight".to_owned(), Dtype::BF16, vec![320, WIDTH], float(320 * WIDTH))];
+    tensors.push(("model.norm.weight".to_owned(), Dtype::BF16, vec![WIDTH], float(WIDTH)));
+    let layer = |part: &str| format!("model.layers.0.{part}");
+    for norm in ["input_layernorm", "post_attention_layernorm", "self_attn.attn_sub_norm", "mlp.ffn_sub_norm"]
+    {
+        tensors.push((layer(&format!("{norm}.weight")), Dtype::BF16, vec![WIDTH], float(WIDTH)));
+    }
+    for matrix in
+        ["self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate", "mlp.up", "mlp.down"]
+    {
+        let name = layer(&format!("{matrix}_proj.weight"));
+        tensors.push((format!("{name}_scale"), Dtype::BF16, vec![1], float(1)));
+        tensors.push((name, Dtype::U8, vec![WIDTH / 4, WIDTH], codes.clone()));
+    }
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    fs::write(dir.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    dir.display().to_string()
 }

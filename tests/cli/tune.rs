@@ -7,6 +7,7 @@ use serde_json::Value;
 use tercet::codegen::KernelSpec;
 
 use crate::harness::{Ran, Scratch, TINY, assert_fields, command, finish, parse};
+use crate::models::wide_model;
 
 /// The program with `scratch` as the user's cache.
 fn with_cache(scratch: &Scratch, arguments: &[&str]) -> Command {
@@ -63,13 +64,15 @@ fn what_is_tuned_is_kept_carried_and_forgotten() {
 
 #[test]
 fn the_first_load_tunes_and_says_so() {
-    let generate = ["generate", "-m", TINY, "--prompt-ids", "1,2,3", "--greedy", "-n", "4", "--json"];
     let scratch = Scratch::new();
-    let without = run(&scratch, &generate);
-    assert!(!without.stderr.contains("tuning") && scratch.files() == 0, "{without:?}");
-    let tuning = || finish(with_cache(&scratch, &generate).env_remove("TERCET_NO_TUNE"));
-    let flag = finish(with_cache(&scratch, &generate).env_remove("TERCET_NO_TUNE").arg("--no-tune"));
-    assert!(!flag.stderr.contains("tuning") && scratch.files() == 0, "{flag:?}");
+    let wide = wide_model(&scratch);
+    let generate = ["generate", "-m", &wide, "--prompt-ids", "1,2,3", "--greedy", "-n", "4", "--json"];
+    let cache = Scratch::new();
+    let without = run(&cache, &generate);
+    assert!(!without.stderr.contains("tuning") && cache.files() == 0, "{without:?}");
+    let tuning = || finish(with_cache(&cache, &generate).env_remove("TERCET_NO_TUNE"));
+    let flag = finish(with_cache(&cache, &generate).env_remove("TERCET_NO_TUNE").arg("--no-tune"));
+    assert!(!flag.stderr.contains("tuning") && cache.files() == 0, "{flag:?}");
     let first = tuning();
     assert_eq!(first.stderr.matches("--no-tune").count(), 1, "{first:?}");
     let later = tuning();
@@ -77,7 +80,16 @@ fn the_first_load_tunes_and_says_so() {
     let ids = |ran: &Ran| parse(&ran.stdout)["ids"].clone();
     assert!(ids(&without).is_array());
     assert!([&flag, &first, &later].iter().all(|ran| ids(ran) == ids(&without)));
-    assert!(origins(&scratch).iter().all(|origin| origin == "stored"));
+    let info = parse(&run(&cache, &["info", "-m", &wide, "--json"]).stdout);
+    assert!(info["plans"].as_array().unwrap().iter().all(|plan| plan["decode"]["origin"] == "stored"));
+}
+
+#[test]
+fn a_small_model_is_not_tuned_for() {
+    let cache = Scratch::new();
+    let generate = ["generate", "-m", TINY, "--prompt-ids", "1,2,3", "-n", "1"];
+    let ran = finish(with_cache(&cache, &generate).env_remove("TERCET_NO_TUNE"));
+    assert!(ran.status == Some(0) && !ran.stderr.contains("tuning") && cache.files() == 0, "{ran:?}");
 }
 
 #[test]

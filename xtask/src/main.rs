@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 const USAGE: &str = "\
 Usage:
-  cargo xtask test             format, lints, docs, all tests, and every kernel on every awkward size
+  cargo xtask test             format, lints, docs, all tests, every interleaving of the thread pool, and every
+                               kernel on every awkward size
   cargo xtask fuzz [SECONDS]   every fuzz target for so long, by default 60 (needs nightly Rust and cargo-fuzz)";
 
 const FUZZ_TARGETS: [&str; 3] = ["safetensors", "config", "kernel_spec"];
@@ -34,6 +35,8 @@ fn test() -> Result<()> {
     )?;
     run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     run("tests", &mut cargo("test --workspace"))?;
+    let loom = "test -p tercet-pool --release --test protocol --target-dir target/loom";
+    run("every interleaving of the thread pool", cargo(loom).env("RUSTFLAGS", "--cfg loom"))?;
     run("every kernel on every size", &mut cargo("run --release -- verify --full"))?;
     eprintln!("== everything passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
