@@ -55,7 +55,7 @@ fn emitted(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands, isa: I
     let pack = || PackedMatrix::pack(spec.layout, n, k, &operands.weights).expect("the weights are ternary");
     let matrices = operands.matrices(pack().bytes(), pack);
     let mut acts = Activations::with_capacity(m, k);
-    for (row, values) in acts.rows_mut().zip(operands.acts.chunks(k)) {
+    for (mut row, values) in acts.rows_mut().zip(operands.acts.chunks(k)) {
         row.set(|to| {
             to.copy_from_slice(values);
             1.0

@@ -140,7 +140,7 @@ impl<'t> Stopwatch<'t> {
         const WORK: usize = 1 << 29;
         let Operands { n, k, .. } = *operands;
         let mut acts = Activations::with_capacity(m, k);
-        for row in acts.rows_mut() {
+        for mut row in acts.rows_mut() {
             row.set(|values| {
                 values.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 37) as i8);
                 1.0

@@ -84,7 +84,7 @@ pub struct RowMut<'a> {
 
 impl RowMut<'_> {
     /// Lets `fill` write the k values and return the factor that turns an integer dot product into the output.
-    pub fn set(self, fill: impl FnOnce(&mut [i8]) -> f32) {
+    pub fn set(&mut self, fill: impl FnOnce(&mut [i8]) -> f32) {
         *self.factor = fill(self.values);
         *self.sum = self.values.iter().map(|&a| i32::from(a)).sum();
     }

@@ -70,7 +70,7 @@ impl Expected {
         let Self { n, k, .. } = *self;
         let mut acts = Activations::with_capacity(m, k);
         let factor = |token: usize| 0.37 + token as f32;
-        for (token, (row, values)) in acts.rows_mut().zip(self.acts.chunks(k)).enumerate() {
+        for (token, (mut row, values)) in acts.rows_mut().zip(self.acts.chunks(k)).enumerate() {
             row.set(|to| {
                 to.copy_from_slice(values);
                 factor(token)

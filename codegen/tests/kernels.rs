@@ -92,7 +92,7 @@ fn the_largest_sums_are_exact() {
             let packed = PackedMatrix::pack(spec.layout, n, MAX_K, &weights).unwrap();
             for a in [-128i8, 127] {
                 let mut acts = Activations::with_capacity(2, MAX_K);
-                for row in acts.rows_mut() {
+                for mut row in acts.rows_mut() {
                     row.set(|values| {
                         values.fill(a);
                         1.0

@@ -4,6 +4,7 @@
 //! separately everywhere.
 
 use half::f16;
+use multiversion::multiversion;
 
 use crate::formats::Floats;
 
@@ -17,13 +18,66 @@ type Lane = [f32; LANES];
 /// # Panics
 /// If the lengths differ.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks());
-    let mut lanes = lanes_f32(a, b);
-    for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        *lane += a * b;
+    let mut out = [0.0];
+    dot_rows(a, b, 1.0, &mut out);
+    out[0]
+}
+
+/// out\[i\] = Σ a·row\[i\] · factor, for the rows of `rows`, each as long as `a`.
+///
+/// # Panics
+/// If there are not as many rows as results.
+pub(super) fn dot_rows(a: &[f32], rows: &[f32], factor: f32, out: &mut [f32]) {
+    assert_eq!(rows.len(), a.len() * out.len());
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was just detected.
+        return unsafe { x86::avx512_rows(a, rows, factor, out) };
+    } else if is_x86_feature_detected!("avx2") {
+        // SAFETY: the feature was just detected.
+        return unsafe { x86::avx2_rows(a, rows, factor, out) };
     }
-    add(lanes)
+    each_row(a, rows, factor, out, lanes_f32);
+}
+
+/// [`dot_rows`] with `lanes` for the whole vectors.
+#[inline(always)]
+fn each_row(a: &[f32], rows: &[f32], factor: f32, out: &mut [f32], lanes: impl Fn(&[Lane], &[Lane]) -> Lane) {
+    let (whole, rest) = a.as_chunks();
+    for (out, row) in out.iter_mut().zip(rows.chunks_exact(a.len())) {
+        let (row_whole, row_rest) = row.as_chunks();
+        let mut lanes = lanes(whole, row_whole);
+        for ((lane, a), b) in lanes.iter_mut().zip(rest).zip(row_rest) {
+            *lane += a * b;
+        }
+        *out = add(lanes) * factor;
+    }
+}
+
+/// out = Σ weights\[i\] · row\[i\], for the rows of `rows`, each as long as `out`; one after another.
+///
+/// # Panics
+/// If there are not as many rows as weights.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(super) fn add_rows(out: &mut [f32], rows: &[f32], weights: &[f32]) {
+    assert_eq!(rows.len(), out.len() * weights.len());
+    let width = out.len();
+    let (whole, rest) = out.as_chunks_mut::<LANES>();
+    for (chunk, out) in whole.iter_mut().enumerate() {
+        let mut sums = [0.0; LANES];
+        for (row, weight) in rows.chunks_exact(width).zip(weights) {
+            let part = &row.as_chunks::<LANES>().0[chunk];
+            for i in 0..LANES {
+                sums[i] += weight * part[i];
+            }
+        }
+        *out = sums;
+    }
+    let start = width - rest.len();
+    for (i, out) in rest.iter_mut().enumerate() {
+        let column = rows.chunks_exact(width).map(|row| row[start + i]);
+        *out = column.zip(weights).fold(0.0, |sum, (element, weight)| sum + weight * element);
+    }
 }
 
 /// Σ a·b, with b as it is stored.
@@ -59,6 +113,7 @@ fn sum<B: Copy>(a: &[f32], b: &[B], value: impl Fn(B) -> f32) -> f32 {
     add(lanes)
 }
 
+#[inline(always)]
 fn add(mut lanes: Lane) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
@@ -75,14 +130,6 @@ fn from_bf16(bytes: [u8; 2]) -> f32 {
 }
 
 fn lanes_f32(a: &[Lane], b: &[Lane]) -> Lane {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the feature was just detected.
-        return unsafe { x86::avx512_f32(a, b) };
-    } else if is_x86_feature_detected!("avx2") {
-        // SAFETY: the feature was just detected.
-        return unsafe { x86::avx2_f32(a, b) };
-    }
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
         for i in 0..LANES {
@@ -114,12 +161,13 @@ fn lanes_bf16(a: &[Lane], b: &[[u8; 2 * LANES]]) -> Lane {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{LANES, Lane};
+    use super::{LANES, Lane, each_row};
 
     /// A function that adds products in vectors of `$width` floats, `$load` giving the vector at element i of `$b`'s.
     macro_rules! lanes {
         ($name:ident, $feature:literal, $width:literal, $b:ty, $loadu:ident, $load:expr, $zero:ident, $mul:ident, $add:ident, $store:ident) => {
             #[target_feature(enable = $feature)]
+            #[inline]
             pub(super) fn $name(a: &[Lane], b: &[$b]) -> Lane {
                 let mut sums = [$zero(); LANES / $width];
                 for (a, b) in a.iter().zip(b) {
@@ -189,6 +237,16 @@ mod x86 {
     );
 
     #[target_feature(enable = "avx512f")]
+    pub(super) fn avx512_rows(a: &[f32], rows: &[f32], factor: f32, out: &mut [f32]) {
+        each_row(a, rows, factor, out, |a, b| avx512_f32(a, b));
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2_rows(a: &[f32], rows: &[f32], factor: f32, out: &mut [f32]) {
+        each_row(a, rows, factor, out, |a, b| avx2_f32(a, b));
+    }
+
+    #[target_feature(enable = "avx512f")]
     fn load_512(lane: &Lane, i: usize) -> __m512 {
         let part: &[f32; 16] = lane[16 * i..].first_chunk().expect("LANES is a multiple of 16");
         // SAFETY: the sixteen elements were just borrowed.
@@ -235,6 +293,19 @@ mod tests {
             let stored: Vec<u8> = b.iter().flat_map(|b| half::bf16::from_f32(*b).to_le_bytes()).collect();
             let expected = sum(&a, stored.as_chunks().0, from_bf16);
             assert_eq!(dot_stored(&a, Floats::Bf16(&stored)).to_bits(), expected.to_bits());
+        }
+    }
+
+    #[test]
+    fn rows_are_added_one_after_another() {
+        for width in [1, 31, 64, 100] {
+            let (rows, weights) = (wave(7 * width, 0.4), wave(7, 0.2));
+            let mut out = vec![f32::NAN; width];
+            add_rows(&mut out, &rows, &weights);
+            for (i, out) in out.iter().enumerate() {
+                let expected = (0..7).fold(0.0, |sum, row| sum + weights[row] * rows[row * width + i]);
+                assert_eq!(out.to_bits(), expected.to_bits());
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use tercet_codegen::Activations;
 use tercet_pool::Pool;
 
 use super::Model;
-use super::dot::{dot, dot_stored};
+use super::dot::{add_rows, dot_rows, dot_stored};
 use super::head::{Candidates, Rows};
 use super::ops;
 use super::state::{BATCH, Buffers, State};
@@ -143,12 +143,10 @@ impl Model {
             let (token, head) = (i / heads, i % heads);
             let (keys, values) = cache.read(layer, head / group, *position + token + 1);
             let query = &q[i * dim..][..dim];
-            let mut scores: Vec<f32> = keys.chunks(dim).map(|key| dot(query, key) * scale).collect();
+            let mut scores = vec![0.0; keys.len() / dim];
+            dot_rows(query, keys, scale, &mut scores);
             ops::softmax(&mut scores);
-            out.fill(0.0);
-            for (score, value) in scores.iter().zip(values.chunks(dim)) {
-                ops::add_scaled(out, *score, value);
-            }
+            add_rows(out, values, &scores);
         });
     }
 
@@ -184,10 +182,11 @@ fn norm_and_quantize(
     acts: &mut Activations,
 ) {
     let width = gain.len();
-    let normed = &mut normed[..tokens * width];
-    pool.chunks(normed, width, |token, out| ops::rms_norm(out, &x[token * width..][..width], gain, eps));
     acts.reset(tokens, width);
-    for (row, x) in acts.rows_mut().zip(normed.chunks(width)) {
-        row.set(|out| ops::quantize(out, x));
-    }
+    let mut rows: Vec<_> = acts.rows_mut().zip(normed.chunks_mut(width)).collect();
+    pool.chunks(&mut rows, 1, |token, row| {
+        let (row, normed) = &mut row[0];
+        ops::rms_norm(normed, &x[token * width..][..width], gain, eps);
+        row.set(|out| ops::quantize(out, normed));
+    });
 }

@@ -207,7 +207,7 @@ impl Input {
         rest.extend(x.iter().map(|&x| f64::from(x)));
         let norm = norm(rest);
         acts.reset(2, x.len());
-        for (row, scale) in acts.rows_mut().zip(&mut scales) {
+        for (mut row, scale) in acts.rows_mut().zip(&mut scales) {
             row.set(|a| {
                 rounded.clear();
                 rounded.extend(rest.iter().map(|&rest| rest as f32));

@@ -7,14 +7,6 @@ use multiversion::multiversion;
 
 use super::dot::dot;
 
-/// out += factor · x.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-pub(crate) fn add_scaled(out: &mut [f32], factor: f32, x: &[f32]) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out += factor * x;
-    }
-}
-
 /// out += x, for the first `len` elements.
 pub(crate) fn add(out: &mut [f32], x: &[f32], len: usize) {
     for (out, x) in out[..len].iter_mut().zip(&x[..len]) {

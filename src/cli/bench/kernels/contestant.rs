@@ -41,7 +41,7 @@ impl Operands {
     pub(super) fn new((n, k): (usize, usize), m: usize, acts: &[i8]) -> Self {
         let acts_by_hand = reference::activations(acts, m, k);
         let mut quantized = Activations::with_capacity(m, k);
-        for (row, values) in quantized.rows_mut().zip(acts.chunks(k)) {
+        for (mut row, values) in quantized.rows_mut().zip(acts.chunks(k)) {
             row.set(|to| {
                 to.copy_from_slice(values);
                 1.0
