@@ -38,7 +38,7 @@ pub enum Rule {
 pub struct Candidates<'a> {
     /// Which tokens matter by their logits, those in `always` not counted.
     pub rule: Rule,
-    /// Tokens of the vocabulary that matter in any case.
+    /// Tokens that matter in any case; those outside the vocabulary are ignored.
     pub always: &'a [u32],
 }
 
@@ -241,7 +241,9 @@ fn norm(values: &[f64]) -> f64 {
 fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     let Scratch { bounds, ranking, chosen, .. } = scratch;
     for &token in candidates.always {
-        bounds[token as usize] = (f32::NEG_INFINITY, f32::INFINITY);
+        if let Some(bounds) = bounds.get_mut(token as usize) {
+            *bounds = (f32::NEG_INFINITY, f32::INFINITY);
+        }
     }
     ranking.clear();
     ranking.extend(bounds.iter().map(|(lower, _)| lower));
@@ -316,7 +318,7 @@ mod tests {
                     (Rule::Within(2.5), best - 2.5),
                     (Rule::Top(0), f32::MIN),
                 ] {
-                    let candidates = Candidates { rule, always: &[7, 11] };
+                    let candidates = Candidates { rule, always: &[7, 11, u32::MAX] };
                     let mut logits = vec![0.0; n];
                     screen.logits(&pool, &matrix, &x, candidates, &mut scratch, &mut logits);
                     for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
