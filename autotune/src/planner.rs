@@ -114,16 +114,16 @@ impl Planner {
         candidates::candidates(self.analytic(problem), problem.m)
     }
 
-    /// Decoding streams the weights once: the widest tile, the cheapest unpacking and a far prefetch. With more
-    /// tokens arithmetic counts: the tile with the most dot products per other vector instruction.
+    /// Decoding streams the weights once: the widest tile and the cheapest unpacking; hardware prefetchers follow one
+    /// contiguous stream best when few loads share it. With more tokens arithmetic counts: the tile with the most dot
+    /// products per other vector instruction.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
-        const FAR: usize = 8192;
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
             isa: self.family.isa,
             layout: self.layout,
             tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack, problem.m) },
-            schedule: Schedule { unpack, prefetch: if decode { FAR } else { 0 } },
+            schedule: Schedule { unpack, prefetch: 0 },
             epilogue: Epilogue::F32,
         };
         let packing = self.layout.packing;
@@ -142,7 +142,6 @@ impl Planner {
         match (self.family.isa, unpack, m) {
             (Isa::Avx2, ..) => 8,
             (_, Unpack::Turns, _) => 4,
-            (_, _, 1) => 2,
             _ => 1,
         }
     }

@@ -8,7 +8,7 @@ use crate::cpu::Cpu;
 use crate::emit;
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
-use crate::packing::PackedMatrix;
+use crate::packing::{BLOCK_BYTES, PackedMatrix};
 use crate::portable;
 use crate::spec::{KernelArgs, KernelSpec, SpecError, Tile};
 
@@ -80,7 +80,8 @@ impl MicroKernel {
         }
     }
 
-    /// Computes the tile of rows from `panel` on and tokens from `token` on.
+    /// Computes the tiles of rows from `panel` on and tokens from `token` on, as many as `out` is wide. More than one
+    /// must be whole row blocks.
     ///
     /// # Panics
     /// If the operands do not have the spec's layout and epilogue, or do not hold the whole tile.
@@ -96,10 +97,12 @@ impl MicroKernel {
         assert_eq!(weights.layout(), layout, "the weights are packed for another kernel");
         assert_eq!(weights.k(), acts.k(), "weights and activations differ in k");
         assert_eq!(T::EPILOGUE, epilogue, "the kernel stores another type");
-        assert!(panel.is_multiple_of(tile.panels()) && panel + tile.panels() <= weights.panels());
+        let tiles = out.columns() / tile.nr;
+        assert!(tiles == 1 || tiles > 1 && tile.nr == layout.block_rows());
+        assert!(panel.is_multiple_of(tile.panels()) && panel + tiles * tile.panels() <= weights.panels());
         assert!(token + tile.mr <= acts.tokens());
         assert!(acts.stride() >= weights.steps() * layout.packing.step());
-        assert_eq!((out.tokens(), out.columns()), (tile.mr, tile.nr));
+        assert_eq!((out.tokens(), out.columns()), (tile.mr, tiles * tile.nr));
         let mut factors = [0.0; Tile::MAX_MR];
         for (factor, of_token) in factors.iter_mut().zip(&acts.factors()[token..][..tile.mr]) {
             *factor = weights.scale() * of_token;
@@ -109,9 +112,9 @@ impl MicroKernel {
             *zero_point = i32::from(layout.packing.zero_point()) * sum;
         }
         let Code::Machine(memory) = &self.code else {
-            return portable::run(weights, panel, tile.panels(), acts, token, &factors, &mut out);
+            return portable::run(weights, panel, tiles * tile.panels(), acts, token, &factors, &mut out);
         };
-        let args = KernelArgs {
+        let mut args = KernelArgs {
             weights: weights.block(panel, 0).0.as_ptr(),
             acts: acts.row(token).as_ptr(),
             act_stride: acts.stride(),
@@ -120,12 +123,14 @@ impl MicroKernel {
             factors: factors.as_ptr(),
             out: out.as_mut_ptr().cast(),
             out_stride: out.stride_bytes(),
+            tiles,
+            tile_stride: weights.steps() * layout.interleave * BLOCK_BYTES,
         };
         // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
-        // spec's view of the operands: the tile's panels lie in one row block, whose `steps` × `interleave` blocks
-        // follow `weights`; `mr` rows of at least `steps` whole steps follow the token's; there are `mr` zero points
-        // and factors; and `out` is an exclusively borrowed region of mr × nr elements. Prefetches past the end do not fault.
-        unsafe { call(memory, &args) }
+        // spec's view of the operands: a tile's panels lie in one row block, whose `steps` × `interleave` blocks
+        // follow `weights`, and several tiles are whole row blocks, one after another; `mr` rows of at least `steps` whole steps follow the token's; there are `mr` zero points
+        // and factors; and `out` is an exclusively borrowed region of mr × tiles · nr elements. Prefetches past the end do not fault.
+        unsafe { call(memory, &mut args) }
     }
 }
 
@@ -134,8 +139,8 @@ impl MicroKernel {
 /// # Safety
 /// `memory` must hold code of a [`KernelSpec`] that this CPU can run, and `args` must satisfy it.
 #[cfg(target_arch = "x86_64")]
-unsafe fn call(memory: &ExecutableMemory, args: &KernelArgs) {
-    type Entry = unsafe extern "sysv64" fn(*const KernelArgs);
+unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
+    type Entry = unsafe extern "sysv64" fn(*mut KernelArgs);
     // SAFETY: an emitted kernel is such a function.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.code().as_ptr()) };
     // SAFETY: the caller's promise.
@@ -147,6 +152,6 @@ unsafe fn call(memory: &ExecutableMemory, args: &KernelArgs) {
 /// # Safety
 /// Never called.
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn call(_: &ExecutableMemory, _: &KernelArgs) {
+unsafe fn call(_: &ExecutableMemory, _: &mut KernelArgs) {
     unreachable!("no machine code is published on this architecture")
 }

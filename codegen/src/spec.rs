@@ -313,9 +313,10 @@ impl FromStr for KernelSpec {
     }
 }
 
-/// The one argument of every micro-kernel, `extern "sysv64" fn(*const KernelArgs)`.
+/// The one argument of every micro-kernel, `extern "sysv64" fn(*mut KernelArgs)`, which the kernel uses up.
 ///
-/// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`; strides are in bytes.
+/// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`, tile after tile of
+/// rows; strides are in bytes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct KernelArgs {
@@ -335,4 +336,8 @@ pub(crate) struct KernelArgs {
     pub(crate) out: *mut u8,
     /// From one token's outputs to the next.
     pub(crate) out_stride: usize,
+    /// Tiles of nr rows, at least one; out moves on by nr elements with each.
+    pub(crate) tiles: usize,
+    /// From one tile's weights to the next.
+    pub(crate) tile_stride: usize,
 }

@@ -41,12 +41,15 @@ impl Dialect for Avx2 {
     fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self {
         let (product, ones) = (registers.take(), registers.take());
         asm.constant(ones, 0x0001_0001);
-        asm.zero(product);
-        for index in 0..Self::frame_bytes(spec) / Width::Ymm.bytes() {
-            asm.store(spilled(index), product);
-        }
         let gathers = Self::frame_bytes(spec) > 0;
         Avx2 { gathers, product, ones, thresholds: Thresholds::prepare(spec, asm, registers) }
+    }
+
+    fn begin_tile(&self, spec: &KernelSpec, asm: &mut Asm) {
+        asm.zero(self.product);
+        for index in 0..Self::frame_bytes(spec) / Width::Ymm.bytes() {
+            asm.store(spilled(index), self.product);
+        }
     }
 
     fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V) {

@@ -41,7 +41,7 @@ pub fn family(isa: Isa) -> &'static Family {
 /// Machine code that has not been published yet.
 #[derive(Clone, Debug)]
 pub struct Emitted {
-    /// Position-independent code of `extern "sysv64" fn(*const KernelArgs)`.
+    /// Position-independent code of `extern "sysv64" fn(*mut KernelArgs)`.
     pub code: Vec<u8>,
     /// Offsets and what the code from there on does.
     pub marks: Vec<(usize, String)>,

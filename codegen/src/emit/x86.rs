@@ -8,7 +8,7 @@ use std::mem::offset_of;
 use std::ops::Range;
 
 use super::Emitted;
-use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
+use super::asm::{Asm, Gpr, Label, Mem, Registers, V, Width};
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
@@ -21,6 +21,9 @@ pub(super) trait Dialect {
 
     /// Takes those registers and fills them.
     fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self;
+
+    /// Empties the sums that `fold` keeps.
+    fn begin_tile(&self, _spec: &KernelSpec, _asm: &mut Asm) {}
 
     /// Adds the four-element dot products of `codes` (unsigned) and `acts` (signed) to `acc`.
     fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V);
@@ -65,19 +68,32 @@ fn holds_acts(spec: &KernelSpec, width: Width) -> bool {
     spec.schedule.unpack == Unpack::Telescope || spec.tile.mr <= vectors(spec, width)
 }
 
-/// Registers of the operands: (weights, activations, running bytes).
-fn operands(spec: &KernelSpec, width: Width) -> (usize, usize, usize) {
-    let vectors = vectors(spec, width);
-    let (weights, acts) = if holds_acts(spec, width) { (1, spec.tile.mr) } else { (vectors, 1) };
-    let running = if spec.layout.packing.groups() == 5 { vectors } else { 0 };
-    (weights, acts, running)
+/// Registers of the operands: weights, activations, and packed bytes that serve a whole step.
+fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
+    let vectors = vectors(spec, D::WIDTH);
+    let [weights, acts] = if holds_acts(spec, D::WIDTH) { [1, spec.tile.mr] } else { [vectors, 1] };
+    let unpack = spec.schedule.unpack;
+    let bytes = match unpack {
+        Unpack::Telescope | Unpack::Extract => vectors,
+        // Loading them anew for each group takes load slots, but no registers.
+        Unpack::Planes | Unpack::Shift => {
+            let others =
+                accumulators(spec, D::WIDTH) + weights + acts + masks(unpack).len() + D::constants(spec);
+            if others + vectors <= D::WIDTH.registers() { vectors } else { 0 }
+        }
+        Unpack::Turns | Unpack::Direct => 0,
+    };
+    [weights, acts, bytes]
+}
+
+fn accumulators(spec: &KernelSpec, width: Width) -> usize {
+    vectors(spec, width) * spec.tile.mr * spec.schedule.unpack.accumulators()
 }
 
 /// Vector registers that `spec` takes.
 pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
-    let (weights, acts, running) = operands(spec, D::WIDTH);
-    let accumulators = vectors(spec, D::WIDTH) * spec.tile.mr * spec.schedule.unpack.accumulators();
-    accumulators + weights + acts + running + masks(spec.schedule.unpack).len() + D::constants(spec)
+    let operands: usize = operands::<D>(spec).iter().sum();
+    accumulators(spec, D::WIDTH) + operands + masks(spec.schedule.unpack).len() + D::constants(spec)
 }
 
 /// The byte masks that a 2-bit strategy keeps in registers.
@@ -94,10 +110,13 @@ fn masks(unpack: Unpack) -> &'static [u8] {
 /// Emits a validated spec.
 pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let mut asm = Asm::new(D::WIDTH);
-    let mut kernel = Kernel::<D>::begin(spec, &mut asm);
+    let kernel = Kernel::<D>::begin(spec, &mut asm);
+    let tile = asm.new_label();
+    asm.bind(tile);
     let loop_body = kernel.passes(&mut asm);
     kernel.reduce(&mut asm);
     kernel.store(&mut asm);
+    kernel.next_tile(&mut asm, tile);
     let (code, marks) = asm.finish();
     Emitted { code, marks, loop_body }
 }
@@ -109,35 +128,29 @@ struct Kernel<'a, D> {
     accumulators: Vec<V>,
     weights: Vec<V>,
     acts: Vec<V>,
-    running: Vec<V>,
+    /// Packed bytes of a step, a vector each; none where every group loads them anew.
+    bytes: Vec<V>,
     masks: Vec<V>,
 }
 
 impl<'a, D: Dialect> Kernel<'a, D> {
     fn begin(spec: &'a KernelSpec, asm: &mut Asm) -> Self {
-        asm.mark("constants, accumulators");
+        asm.mark("constants");
         let frame = D::frame_bytes(spec);
         if frame > 0 {
             asm.open_frame(frame as i32);
         }
         let mut registers = Registers::new(D::WIDTH);
         let unpack = spec.schedule.unpack;
-        let sets = unpack.accumulators();
-        let accumulators = registers.take_many(vectors(spec, D::WIDTH) * spec.tile.mr * sets);
-        let (weights, acts, running) = operands(spec, D::WIDTH);
-        let weights = registers.take_many(weights);
-        let acts = registers.take_many(acts);
-        let running = registers.take_many(running);
+        let accumulators = registers.take_many(accumulators(spec, D::WIDTH));
+        let [weights, acts, bytes] = operands::<D>(spec).map(|count| registers.take_many(count));
         let masks = registers.take_many(masks(unpack).len());
         let dialect = D::prepare(spec, asm, &mut registers);
         debug_assert_eq!(registers.taken(), registers_needed::<D>(spec));
         for (&register, &byte) in masks.iter().zip(self::masks(unpack)) {
             asm.constant(register, u32::from_ne_bytes([byte; 4]));
         }
-        for &acc in &accumulators {
-            asm.zero(acc);
-        }
-        Kernel { spec, dialect, accumulators, weights, acts, running, masks }
+        Kernel { spec, dialect, accumulators, weights, acts, bytes, masks }
     }
 
     fn vectors(&self) -> usize {
@@ -163,18 +176,24 @@ impl<'a, D: Dialect> Kernel<'a, D> {
 
     /// Goes over k as often as the strategy wants, and returns where the last unrolled loop is.
     fn passes(&self, asm: &mut Asm) -> Range<usize> {
+        asm.mark("accumulators");
+        self.accumulators.iter().for_each(|&acc| asm.zero(acc));
+        self.dialect.begin_tile(self.spec, asm);
         if self.spec.schedule.unpack != Unpack::Turns {
             return self.loop_over_k(asm, 0..self.spec.layout.packing.groups());
         }
         for plane in [3, 2, 1] {
+            self.mask_plane(asm, plane);
             self.loop_over_k(asm, plane..plane + 1);
             asm.mark(format!("from plane {plane} to the next"));
-            for &acc in &self.accumulators {
-                asm.vpsrad(acc, acc, 2);
-            }
-            asm.constant(self.masks[0], u32::from_ne_bytes([3 << (2 * (plane - 1)); 4]));
+            self.accumulators.iter().for_each(|&acc| asm.vpsrad(acc, acc, 2));
         }
+        self.mask_plane(asm, 0);
         self.loop_over_k(asm, 0..1)
+    }
+
+    fn mask_plane(&self, asm: &mut Asm, plane: usize) {
+        asm.constant(self.masks[0], u32::from_ne_bytes([3 << (2 * plane); 4]));
     }
 
     fn loop_over_k(&self, asm: &mut Asm, groups: Range<usize>) -> Range<usize> {
@@ -252,18 +271,17 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         asm.broadcast(register, self.token(token, step * self.spec.layout.packing.step() + 4 * group));
     }
 
-    /// Loads the running bytes of a step of five trits.
-    fn load_running(&self, asm: &mut Asm, step: usize) {
-        for (vector, &running) in self.running.iter().enumerate() {
-            asm.load(running, self.weight(step, vector));
-            self.dialect.bias(asm, running);
+    fn load_bytes(&self, asm: &mut Asm, step: usize) {
+        for (vector, &bytes) in self.bytes.iter().enumerate() {
+            asm.load(bytes, self.weight(step, vector));
+            self.dialect.bias(asm, bytes);
         }
     }
 
     /// One accumulator per code, in one set per plane or in one set for all.
     fn unpacked_step(&self, asm: &mut Asm, step: usize, groups: Range<usize>) {
         let mr = self.spec.tile.mr;
-        self.load_running(asm, step);
+        self.load_bytes(asm, step);
         for group in groups {
             let set = if self.spec.schedule.unpack == Unpack::Planes { group } else { 0 };
             if holds_acts(self.spec, D::WIDTH) {
@@ -303,34 +321,42 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     /// Puts the codes of one group into `codes`.
     fn unpack(&self, asm: &mut Asm, codes: V, step: usize, group: usize, vector: usize) {
         let at = self.weight(step, vector);
-        match self.spec.schedule.unpack {
-            Unpack::Planes => asm.vand_load(codes, self.masks[group], at),
-            Unpack::Turns => asm.vand_load(codes, self.masks[0], at),
-            Unpack::Shift if group == 0 => asm.vand_load(codes, self.masks[0], at),
-            Unpack::Shift => {
+        match (self.spec.schedule.unpack, self.bytes.get(vector).copied()) {
+            (Unpack::Planes, Some(bytes)) => asm.vand(codes, bytes, self.masks[group]),
+            (Unpack::Planes, None) => asm.vand_load(codes, self.masks[group], at),
+            (Unpack::Turns, _) => asm.vand_load(codes, self.masks[0], at),
+            (Unpack::Shift, Some(bytes)) => {
+                if group > 0 {
+                    asm.vpsrld(bytes, bytes, 2);
+                }
+                asm.vand(codes, bytes, self.masks[0]);
+            }
+            (Unpack::Shift, None) if group == 0 => asm.vand_load(codes, self.masks[0], at),
+            (Unpack::Shift, None) => {
                 asm.vpsrld_load(codes, at, 2 * group as u8);
                 asm.vand(codes, codes, self.masks[0]);
             }
-            Unpack::Extract => {
-                let running = self.running[vector];
+            (Unpack::Extract, Some(running)) => {
                 if group > 0 {
                     triple(asm, running, codes);
                 }
                 self.dialect.extract(asm, codes, running);
             }
-            Unpack::Direct => asm.load(codes, at),
-            Unpack::Telescope => unreachable!("telescoping extracts no codes"),
+            (Unpack::Direct, _) => asm.load(codes, at),
+            (Unpack::Extract, None) | (Unpack::Telescope, _) => {
+                unreachable!("extraction keeps the bytes, and telescoping extracts nothing")
+            }
         }
     }
 
     /// A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ, where fᵢ₊₁ = 3·fᵢ mod 256.
     fn telescoped_step(&self, asm: &mut Asm, step: usize) {
-        self.load_running(asm, step);
+        self.load_bytes(asm, step);
         for group in 0..self.spec.layout.packing.groups() {
             for (token, &acts) in self.acts.iter().enumerate() {
                 self.broadcast(asm, acts, step, group, token);
             }
-            for (vector, &running) in self.running.iter().enumerate() {
+            for (vector, &running) in self.bytes.iter().enumerate() {
                 for (token, &acts) in self.acts.iter().enumerate() {
                     self.dialect.dot(asm, self.acc(0, vector, token), running, acts);
                 }
@@ -343,7 +369,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     }
 
     /// Leaves Σ code·a in accumulator set 0.
-    fn reduce(&mut self, asm: &mut Asm) {
+    fn reduce(&self, asm: &mut Asm) {
         asm.mark("accumulators to sums");
         self.dialect.unfold(asm, &self.accumulators);
         for vector in 0..self.vectors() {
@@ -396,6 +422,17 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 asm.store(self.token(token, vector * D::WIDTH.bytes()), sum);
             }
         }
+    }
+
+    /// Moves on to the next tile of rows, or returns.
+    fn next_tile(&self, asm: &mut Asm, tile: Label) {
+        asm.mark("next tile");
+        let (weights_stride, row_bytes) = (WEIGHTS, self.spec.tile.nr * size_of::<f32>());
+        asm.mov_load(weights_stride, Mem::at(ARGS, offset_of!(KernelArgs, tile_stride) as i32));
+        asm.add_to(Mem::at(ARGS, offset_of!(KernelArgs, weights) as i32), weights_stride);
+        asm.add_imm_to(Mem::at(ARGS, offset_of!(KernelArgs, out) as i32), row_bytes as i32);
+        asm.sub_imm_from(Mem::at(ARGS, offset_of!(KernelArgs, tiles) as i32), 1);
+        asm.jnz(tile);
         if D::frame_bytes(self.spec) > 0 {
             asm.close_frame();
         }

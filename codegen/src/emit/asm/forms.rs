@@ -179,6 +179,21 @@ impl Asm {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
     }
 
+    /// Adds to the 64 bits at `m`.
+    pub(in crate::emit) fn add_to(&mut self, m: Mem, value: Gpr) {
+        self.encode(Instruction::with2(Code::Add_rm64_r64, memory(m), gpr(value)));
+    }
+
+    /// Adds to the 64 bits at `m`.
+    pub(in crate::emit) fn add_imm_to(&mut self, m: Mem, value: i32) {
+        self.encode(Instruction::with2(Code::Add_rm64_imm32, memory(m), value));
+    }
+
+    /// Subtracts from the 64 bits at `m`.
+    pub(in crate::emit) fn sub_imm_from(&mut self, m: Mem, value: i32) {
+        self.encode(Instruction::with2(Code::Sub_rm64_imm32, memory(m), value));
+    }
+
     /// Prefetches the line at `m` into every cache level.
     pub(in crate::emit) fn prefetcht0(&mut self, m: Mem) {
         self.encode(Instruction::with1(Code::Prefetcht0_m8, memory(m)));

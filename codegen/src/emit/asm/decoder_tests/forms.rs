@@ -174,9 +174,13 @@ fn scalar_memory_forms() {
         for (to, name, _) in GPRS {
             for (m, address) in addresses() {
                 sheet.one(format!("mov {name},QWORD PTR {address}"), |asm| asm.mov_load(to, m));
+                sheet.one(format!("add QWORD PTR {address},{name}"), |asm| asm.add_to(m, to));
             }
         }
-        for (m, address) in addresses() {
+        for ((m, address), value) in addresses().into_iter().zip(IMMEDIATES.into_iter().cycle()) {
+            let wide = i64::from(value);
+            sheet.one(format!("add QWORD PTR {address},{wide:#x}"), |asm| asm.add_imm_to(m, value));
+            sheet.one(format!("sub QWORD PTR {address},{wide:#x}"), |asm| asm.sub_imm_from(m, value));
             sheet.one(format!("prefetcht0 BYTE PTR {address}"), |asm| asm.prefetcht0(m));
         }
     });
