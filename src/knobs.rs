@@ -22,6 +22,7 @@ const ISA: &str = "TERCET_ISA";
 const THREADS: &str = "TERCET_THREADS";
 const PACKING: &str = "TERCET_PACKING";
 const HEAD: &str = "TERCET_HEAD";
+const CACHE_TYPE: &str = "TERCET_CACHE_TYPE";
 const NO_JIT: &str = "TERCET_NO_JIT";
 const PERF_MAP: &str = "TERCET_PERF_MAP";
 const JITDUMP: &str = "TERCET_JITDUMP";
@@ -29,12 +30,13 @@ const CACHE_DIR: &str = "TERCET_CACHE_DIR";
 const NO_TUNE: &str = "TERCET_NO_TUNE";
 
 /// Every variable; a command-line flag of the same meaning wins over it.
-pub const KNOBS: [Knob; 10] = [
+pub const KNOBS: [Knob; 11] = [
     Knob { name: MODEL, help: "directory of the model to run (--model)" },
     Knob { name: ISA, help: "best instruction set to use: avx512-vnni, avx-vnni, avx2, portable (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
     Knob { name: PACKING, help: "packing of the weights: 2bit, 1.6bit (--packing)" },
     Knob { name: HEAD, help: "output head: exact, bf16 (--head)" },
+    Knob { name: CACHE_TYPE, help: "keys and values: f16, f32 (--cache-type)" },
     Knob { name: NO_JIT, help: "1: never make memory executable, run the portable kernels" },
     Knob { name: PERF_MAP, help: "1: write /tmp/perf-PID.map, so that perf can name the kernels" },
     Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
@@ -65,6 +67,7 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         threads: parse(THREADS, "use a number")?,
         packing: parse(PACKING, "use 2bit or 1.6bit")?,
         head: parse(HEAD, "use exact or bf16")?.unwrap_or_default(),
+        cache_type: parse(CACHE_TYPE, "use f16 or f32")?.unwrap_or_default(),
         no_jit: switch(NO_JIT)?,
         perf_map: switch(PERF_MAP)?,
         jitdump: set(JITDUMP).map(PathBuf::from),

@@ -29,7 +29,7 @@ pub use model::{
     Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule,
     ScaleRule, State,
 };
-pub use runtime::{HeadMode, Runtime, RuntimeOptions};
+pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions};
 pub use stop::{Progress, StopMatcher};
 pub use tercet_autotune as autotune;

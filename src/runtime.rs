@@ -41,6 +41,37 @@ impl FromStr for HeadMode {
     }
 }
 
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheType {
+    /// Half precision, as most engines do. Attention over a long context reads half the bytes.
+    #[default]
+    F16,
+    /// As they are computed, for comparisons with implementations that keep them so.
+    F32,
+}
+
+impl CacheType {
+    /// Both.
+    pub const ALL: [CacheType; 2] = [CacheType::F16, CacheType::F32];
+
+    /// Name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CacheType::F16 => "f16",
+            CacheType::F32 => "f32",
+        }
+    }
+}
+
+impl FromStr for CacheType {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        CacheType::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
+    }
+}
+
 /// How a [`Runtime`] is set up. The default takes the best of everything; see [`crate::knobs`] for the environment's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuntimeOptions {
@@ -52,6 +83,8 @@ pub struct RuntimeOptions {
     pub packing: Option<Packing>,
     /// How the output head is computed.
     pub head: HeadMode,
+    /// How keys and values are kept.
+    pub cache_type: CacheType,
     /// Never make memory executable: only the portable kernels run.
     pub no_jit: bool,
     /// Write `/tmp/perf-PID.map`.
@@ -70,6 +103,7 @@ pub struct Runtime {
     threads: usize,
     packing: Packing,
     head: HeadMode,
+    cache_type: CacheType,
     warnings: Vec<String>,
     kernels: KernelCache,
     store: Option<Store>,
@@ -96,6 +130,7 @@ impl Runtime {
             threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
             packing: options.packing.unwrap_or(Packing::Bits2),
             head: options.head,
+            cache_type: options.cache_type,
             warnings,
             kernels: KernelCache::new(profiler),
             store,
@@ -121,6 +156,11 @@ impl Runtime {
     /// How the output head is computed.
     pub fn head(&self) -> HeadMode {
         self.head
+    }
+
+    /// How keys and values are kept.
+    pub fn cache_type(&self) -> CacheType {
+        self.cache_type
     }
 
     /// How weights are packed.

@@ -43,6 +43,17 @@ impl Activations {
         rows.map(move |((row, sum), factor)| RowMut { values: &mut row[..k], sum, factor })
     }
 
+    /// Forgets all tokens but the last `tokens`.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn keep_last(&mut self, tokens: usize) {
+        let forgotten = self.tokens() - tokens;
+        self.values.drain(..forgotten * self.stride);
+        self.sums.drain(..forgotten);
+        self.factors.drain(..forgotten);
+    }
+
     /// Number of tokens, m.
     pub fn tokens(&self) -> usize {
         self.sums.len()

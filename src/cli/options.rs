@@ -13,7 +13,7 @@ use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
 use crate::model::{Config, GenerationDefaults, Model};
-use crate::runtime::{HeadMode, Runtime, RuntimeOptions};
+use crate::runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
 use crate::tokenizer::Tokenizer;
 
 /// The largest context that is reserved without being asked for: models allow far more than most machines hold.
@@ -37,6 +37,9 @@ pub(super) struct Options {
     /// Output head: exact leaves out rows that a bound proves irrelevant, bf16 computes all; same text
     #[arg(long, global = true, value_name = "HEAD", value_parser = head())]
     pub(super) head: Option<HeadMode>,
+    /// Keys and values: f16 is the default, f32 keeps them as they are computed
+    #[arg(long, global = true, value_name = "TYPE", value_parser = cache_type())]
+    pub(super) cache_type: Option<CacheType>,
     /// Tokens that the context holds; by default what the model allows, up to 4096
     #[arg(long, global = true, value_name = "N")]
     pub(super) context: Option<usize>,
@@ -75,6 +78,7 @@ impl Options {
             threads: self.threads.or(environment.threads),
             packing: self.packing.or(environment.packing),
             head: self.head.unwrap_or(environment.head),
+            cache_type: self.cache_type.unwrap_or(environment.cache_type),
             cache_dir: environment.cache_dir.or_else(user_cache),
             ..environment
         })
@@ -118,6 +122,11 @@ fn isa() -> impl TypedValueParser<Value = Isa> {
 
 fn head() -> impl TypedValueParser<Value = HeadMode> {
     PossibleValuesParser::new(HeadMode::ALL.map(HeadMode::name)).map(|name| name.parse().unwrap_or_default())
+}
+
+fn cache_type() -> impl TypedValueParser<Value = CacheType> {
+    PossibleValuesParser::new(CacheType::ALL.map(CacheType::name))
+        .map(|name| name.parse().unwrap_or_default())
 }
 
 fn packing() -> impl TypedValueParser<Value = Packing> {

@@ -4,10 +4,11 @@ use tercet_codegen::Activations;
 use tercet_pool::Pool;
 
 use super::Model;
-use super::dot::{add_rows, dot_rows, dot_stored};
+use super::attention::{Gathered, Query, SEGMENT};
+use super::dot::dot_stored;
 use super::head::{Candidates, Rows};
 use super::ops;
-use super::state::{BATCH, Buffers, State};
+use super::state::{BATCH, Buffers, Rotary, State};
 use super::weights::Layer;
 use crate::error::{Error, Result};
 
@@ -37,18 +38,19 @@ impl Model {
     ) -> Result<&'s mut [f32]> {
         self.check(state, tokens)?;
         state.logits.clear();
-        for batch in tokens.chunks(BATCH) {
-            self.run_layers(state, batch);
+        let (batches, last) = (tokens.chunks(BATCH), tokens.len().div_ceil(BATCH) - 1);
+        for (i, batch) in batches.enumerate() {
+            let kept = match wanted {
+                Logits::All => batch.len(),
+                _ => usize::from(i == last),
+            };
+            self.run_layers(state, batch, kept);
             state.position += batch.len();
-            if wanted == Logits::All {
-                (0..batch.len()).for_each(|token| self.append_logits(state, token, None));
-            }
-        }
-        let last = (tokens.len() - 1) % BATCH;
-        match wanted {
-            Logits::All => {}
-            Logits::Last => self.append_logits(state, last, None),
-            Logits::Candidates(candidates) => self.append_logits(state, last, Some(candidates)),
+            let candidates = match wanted {
+                Logits::Candidates(candidates) => Some(candidates),
+                _ => None,
+            };
+            (0..kept).for_each(|token| self.append_logits(state, token, candidates));
         }
         Ok(&mut state.logits)
     }
@@ -69,40 +71,46 @@ impl Model {
         Ok(())
     }
 
-    fn run_layers(&self, state: &mut State, tokens: &[u32]) {
+    /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in the cache.
+    fn run_layers(&self, state: &mut State, tokens: &[u32], kept: usize) {
         let residual = state.buffers.residual.chunks_mut(self.config.hidden_size);
         tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
+        let last = self.weights.layers.len() - 1;
         for (i, layer) in self.weights.layers.iter().enumerate() {
-            self.attention_block(layer, i, state, tokens.len());
-            self.feed_forward_block(layer, state, tokens.len());
+            let kept = if i == last { kept } else { tokens.len() };
+            self.attention_block(layer, i, state, tokens.len(), kept);
+            self.feed_forward_block(layer, state, kept);
         }
     }
 
-    /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual.
-    fn attention_block(&self, layer: &Layer, index: usize, state: &mut State, tokens: usize) {
-        let (pool, eps) = (&self.pool, self.config.rms_norm_eps);
+    /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual; for the last `kept` tokens,
+    /// which then are the only ones.
+    fn attention_block(&self, layer: &Layer, index: usize, state: &mut State, tokens: usize, kept: usize) {
+        let (pool, eps, position) = (&self.pool, self.config.rms_norm_eps, state.position);
         let b = &mut state.buffers;
         norm_and_quantize(pool, &b.residual, &layer.attention_norm, eps, tokens, &mut b.normed, &mut b.acts);
-        layer.q.apply(pool, &b.acts, &mut b.q);
         layer.k.apply(pool, &b.acts, &mut b.k);
         layer.v.apply(pool, &b.acts, &mut b.v);
-        self.rotate(state, tokens);
-        let b = &state.buffers;
         let kv = tokens * layer.k.n();
-        state.cache.store(index, state.position, &b.k[..kv], &b.v[..kv]);
-        self.attend(index, state, tokens);
+        self.rotate(&state.rotary, position, &mut b.k[..kv], layer.k.n());
+        state.cache.store(pool, index, position, &b.k[..kv], &b.v[..kv]);
+        if kept == 0 {
+            return;
+        }
+        let (first, hidden) = (tokens - kept, self.config.hidden_size);
+        b.acts.keep_last(kept);
+        b.residual.copy_within(first * hidden..tokens * hidden, 0);
+        layer.q.apply(pool, &b.acts, &mut b.q);
+        self.rotate(&state.rotary, position + first, &mut b.q[..kept * layer.q.n()], layer.q.n());
+        match kept {
+            1 => self.attend_one(index, state, position + first),
+            _ => self.attend(index, state, position + first, kept),
+        }
         let b = &mut state.buffers;
-        norm_and_quantize(
-            pool,
-            &b.attended,
-            &layer.attention_sub_norm,
-            eps,
-            tokens,
-            &mut b.normed,
-            &mut b.acts,
-        );
+        let norm = &layer.attention_sub_norm;
+        norm_and_quantize(pool, &b.attended, norm, eps, kept, &mut b.normed, &mut b.acts);
         layer.o.apply(pool, &b.acts, &mut b.product);
-        ops::add(&mut b.residual, &b.product, tokens * layer.o.n());
+        ops::add(&mut b.residual, &b.product, kept * hidden);
     }
 
     /// residual += down · sub_norm(relu²(gate) · up), with gate and up of the normed residual.
@@ -121,33 +129,69 @@ impl Model {
         ops::add(residual, product, tokens * layer.down.n());
     }
 
-    /// Turns the batch's queries and keys by their positions.
-    fn rotate(&self, state: &mut State, tokens: usize) {
-        let dim = self.config.head_dim;
-        let Buffers { q, k, .. } = &mut state.buffers;
-        for (heads, count) in [(q, self.config.heads), (k, self.config.kv_heads)] {
-            for (token, heads) in heads.chunks_mut(count * dim).take(tokens).enumerate() {
-                let (cos, sin) = state.rotary.at(state.position + token);
-                heads.chunks_mut(dim).for_each(|head| ops::rotate(head, cos, sin));
-            }
+    /// Turns the heads of consecutive tokens, each `width` wide, by their positions, the first of which is `position`.
+    fn rotate(&self, rotary: &Rotary, position: usize, tokens: &mut [f32], width: usize) {
+        self.pool.chunks(tokens, width, |token, heads| {
+            let (cos, sin) = rotary.at(position + token);
+            heads.chunks_mut(self.config.head_dim).for_each(|head| ops::rotate(head, cos, sin));
+        });
+    }
+
+    /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, a task per kv head and segment.
+    fn attend_one(&self, layer: usize, state: &mut State, position: usize) {
+        let State { cache, buffers: Buffers { q, attended, segments, .. }, .. } = state;
+        let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
+        let (width, visible) = (group * dim, position + 1);
+        let used = visible.div_ceil(SEGMENT);
+        let segments = &mut segments[..self.config.kv_heads * used];
+        self.pool.chunks(segments, 1, |task, gathered| {
+            let (head, segment) = (task / used, task % used);
+            let queries = q[head * width..][..width].chunks_exact(dim);
+            gathered[0].gather(
+                queries.map(|elements| Query { elements, visible }),
+                cache.head(layer, head),
+                segment,
+                self.score_scale(),
+            );
+        });
+        for (segments, out) in segments.chunks_mut(used).zip(attended.chunks_mut(width)) {
+            let (first, later) = segments.split_at_mut(1);
+            later.iter().for_each(|later| first[0].merge(later));
+            first[0].write_means(out.chunks_exact_mut(dim));
         }
     }
 
-    /// Causal grouped-query attention of the batch over everything cached (Ainslie et al. 2023).
-    fn attend(&self, layer: usize, state: &mut State, tokens: usize) {
-        let (heads, dim) = (self.config.heads, self.config.head_dim);
-        let group = heads / self.config.kv_heads;
-        let scale = 1.0 / (dim as f32).sqrt();
-        let State { position, cache, buffers: Buffers { q, attended, .. }, .. } = state;
-        self.pool.chunks(&mut attended[..tokens * heads * dim], dim, |i, out| {
-            let (token, head) = (i / heads, i % heads);
-            let (keys, values) = cache.read(layer, head / group, *position + token + 1);
-            let query = &q[i * dim..][..dim];
-            let mut scores = vec![0.0; keys.len() / dim];
-            dot_rows(query, keys, scale, &mut scores);
-            ops::softmax(&mut scores);
-            add_rows(out, values, &scores);
+    /// The same of `tokens` tokens from `position` on, a task per few tokens.
+    fn attend(&self, layer: usize, state: &mut State, position: usize, tokens: usize) {
+        /// Enough queries to share every key that is read, and few enough for many tasks.
+        const TOKENS: usize = 8;
+        let State { cache, buffers: Buffers { q, attended, .. }, .. } = state;
+        let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
+        let (group, width) = (heads / kv_heads, heads * dim);
+        self.pool.chunks(&mut attended[..tokens * width], TOKENS * width, |task, out| {
+            let (first, count) = (task * TOKENS, out.len() / width);
+            let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
+            for head in 0..kv_heads {
+                let of_head = head * group * dim..(head + 1) * group * dim;
+                let queries = (first..first + count).flat_map(|token| {
+                    let visible = position + token + 1;
+                    let elements = q[token * width..][of_head.clone()].chunks_exact(dim);
+                    elements.map(move |elements| Query { elements, visible })
+                });
+                let cached = cache.head(layer, head);
+                all.gather(queries.clone(), cached, 0, self.score_scale());
+                for later in 1..(position + first + count).div_ceil(SEGMENT) {
+                    segment.gather(queries.clone(), cached, later, self.score_scale());
+                    all.merge(&segment);
+                }
+                let rows = out.chunks_exact_mut(width);
+                all.write_means(rows.flat_map(|row| row[of_head.clone()].chunks_exact_mut(dim)));
+            }
         });
+    }
+
+    fn score_scale(&self) -> f32 {
+        1.0 / (self.config.head_dim as f32).sqrt()
     }
 
     /// The logits of one token of the batch, or of the candidates if the head can tell which rows do not matter.
@@ -183,6 +227,11 @@ fn norm_and_quantize(
 ) {
     let width = gain.len();
     acts.reset(tokens, width);
+    if tokens == 1 {
+        let normed = &mut normed[..width];
+        ops::rms_norm(normed, &x[..width], gain, eps);
+        return acts.rows_mut().for_each(|mut row| row.set(|out| ops::quantize(out, normed)));
+    }
     let mut rows: Vec<_> = acts.rows_mut().zip(normed.chunks_mut(width)).collect();
     pool.chunks(&mut rows, 1, |token, row| {
         let (row, normed) = &mut row[0];

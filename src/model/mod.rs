@@ -1,5 +1,7 @@
 //! BitNet b1.58: from a model's files to the logits of a token.
 
+mod attention;
+mod cache;
 mod config;
 mod dot;
 mod forward;
@@ -8,6 +10,7 @@ mod linear;
 mod ops;
 mod state;
 mod synthetic;
+mod vector;
 mod weights;
 
 use std::time::{Duration, Instant};
@@ -18,8 +21,9 @@ use tercet_codegen::Packing;
 use crate::error::{Error, Result};
 use crate::formats::ModelFiles;
 use crate::pool;
-use crate::runtime::{HeadMode, Runtime};
+use crate::runtime::{CacheType, HeadMode, Runtime};
 
+use cache::KvCache;
 pub use config::{Config, GenerationDefaults, ScaleRule};
 pub use forward::Logits;
 use head::Screen;
@@ -40,6 +44,7 @@ pub struct Model {
     /// None where every row of the head is computed.
     screen: Option<Screen>,
     kernels: Kernels,
+    cache_type: CacheType,
     pool: tercet_pool::Pool,
     load_time: Duration,
 }
@@ -112,6 +117,7 @@ impl Model {
             weights,
             screen,
             kernels,
+            cache_type: runtime.cache_type(),
             pool,
             load_time: start.elapsed(),
         })
@@ -139,9 +145,8 @@ impl Model {
 
     /// What the model keeps in memory.
     pub fn memory_use(&self) -> MemoryUse {
-        let Config { layers, kv_heads, head_dim, .. } = self.config;
         let (embedding, head) = self.weights.float_bytes();
-        let cache_per_token = 2 * layers * kv_heads * head_dim * size_of::<f32>();
+        let cache_per_token = KvCache::bytes_per_position(&self.config, self.cache_type);
         let screen = self.screen.as_ref().map_or(0, Screen::bytes);
         MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
     }
@@ -156,6 +161,6 @@ impl Model {
             let problem = format!("{context} is out of range");
             return Err(Error::bad_argument("the context", problem, format!("use 1 to {most} tokens")));
         }
-        Ok(State::new(&self.config, context))
+        Ok(State::new(&self.config, self.cache_type, context))
     }
 }

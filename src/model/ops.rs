@@ -7,6 +7,9 @@ use multiversion::multiversion;
 
 use super::dot::dot;
 
+/// 1.5 · 2²³: adding it leaves no fraction bits, rounding half to even.
+const ROUND: f32 = 12_582_912.0;
+
 /// out += x, for the first `len` elements.
 pub(crate) fn add(out: &mut [f32], x: &[f32], len: usize) {
     for (out, x) in out[..len].iter_mut().zip(&x[..len]) {
@@ -32,7 +35,6 @@ fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
 /// s = 127 / max(|x|, 1e-5) and q = round(x · s), half to even, within -128 and 127 (transformers' `ActQuant`).
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves no fraction bits, rounding half to even
     // The bits of magnitudes order like the magnitudes, and the largest integer is found in vectors. NaN is the largest.
     let bits = x.iter().fold(1e-5f32.to_bits(), |largest, x| largest.max(x.abs().to_bits()));
     let largest = f32::from_bits(bits);
@@ -52,16 +54,21 @@ pub(crate) fn relu2_gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// Turns scores into weights that sum to one.
-pub(crate) fn softmax(scores: &mut [f32]) {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for score in &mut *scores {
-        *score = libm::expf(*score - largest);
-    }
-    let total: f32 = scores.iter().sum();
-    for score in scores {
-        *score /= total;
-    }
+/// eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87. The polynomial is that of Cephes' `expf`.
+///
+/// Without branches and tables, so that loops over it become vectors.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const POLYNOMIAL: [f32; 6] =
+        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let rest = x - n * LN_2[0] - n * LN_2[1];
+    let tail = POLYNOMIAL.iter().fold(0.0, |sum, coefficient| sum * rest + coefficient);
+    // The integer's bits are the lowest of `shifted`.
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()));
+    if x < -87.0 { 0.0 } else { (tail * (rest * rest) + rest + 1.0) * power }
 }
 
 /// Rotary embedding of one head: pairs (i, i + d/2), turned by their angle (Su et al. 2021; transformers' `rotate_half`).
@@ -94,6 +101,18 @@ mod tests {
             assert_eq!(out, expected);
             assert_eq!(back.to_bits(), (1.0 / s).to_bits());
         }
+    }
+
+    #[test]
+    fn exponentials_are_exact_to_two_units_in_the_last_place() {
+        for i in 0..=8_700 {
+            let x = -0.01 * i as f32;
+            let (found, expected) = (exp(x), f64::from(x).exp());
+            let unit = f64::from(f32::from_bits((expected as f32).to_bits() + 1) - expected as f32);
+            assert!((f64::from(found) - expected).abs() <= 2.0 * unit, "{x}: {found} {expected}");
+        }
+        assert_eq!([exp(0.0), exp(-87.1), exp(-1e30), exp(f32::NEG_INFINITY)], [1.0, 0.0, 0.0, 0.0]);
+        assert!(exp(f32::NAN).is_nan());
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use tercet_codegen::Activations;
 
+use super::attention::{Gathered, SEGMENT};
+use super::cache::KvCache;
 use super::config::Config;
 use super::head::Scratch;
+use crate::runtime::CacheType;
 
 /// The most tokens that go through the layers at once.
 pub(super) const BATCH: usize = 256;
@@ -23,12 +26,12 @@ pub struct State {
 
 impl State {
     /// A state for sequences of up to `context` tokens.
-    pub(super) fn new(config: &Config, context: usize) -> Self {
+    pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Self {
         State {
             position: 0,
-            cache: KvCache::new(config, context),
+            cache: KvCache::new(config, cache, context),
             rotary: Rotary::new(config.rope_theta, config.head_dim, context),
-            buffers: Buffers::new(config, BATCH.min(context)),
+            buffers: Buffers::new(config, BATCH.min(context), context),
             head: Scratch::default(),
             logits: Vec::new(),
         }
@@ -41,13 +44,12 @@ impl State {
 
     /// Tokens that the sequence may have.
     pub fn context(&self) -> usize {
-        self.cache.context
+        self.cache.context()
     }
 
     /// Size of the key and value caches.
     pub fn cache_bytes(&self) -> usize {
-        let caches = self.cache.keys.iter().chain(&self.cache.values);
-        caches.map(|cache| size_of_val(&cache[..])).sum()
+        self.cache.bytes()
     }
 
     /// Forgets the tokens from `position` on.
@@ -57,41 +59,6 @@ impl State {
     pub fn truncate(&mut self, position: usize) {
         assert!(position <= self.position, "cannot truncate forwards");
         self.position = position;
-    }
-}
-
-/// Keys and values of every layer, kv head × position × head_dim.
-#[derive(Debug)]
-pub(super) struct KvCache {
-    context: usize,
-    head_dim: usize,
-    keys: Vec<Vec<f32>>,
-    values: Vec<Vec<f32>>,
-}
-
-impl KvCache {
-    fn new(config: &Config, context: usize) -> Self {
-        let Config { layers, kv_heads, head_dim, .. } = *config;
-        let cache = || (0..layers).map(|_| vec![0.0; kv_heads * context * head_dim]).collect();
-        KvCache { context, head_dim, keys: cache(), values: cache() }
-    }
-
-    /// Copies `keys` and `values` of consecutive tokens, each kv heads × head_dim, to the positions from `position` on.
-    pub(super) fn store(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
-        let (dim, heads) = (self.head_dim, self.keys[layer].len() / (self.context * self.head_dim));
-        for (cache, heads_of_tokens) in [(&mut self.keys[layer], keys), (&mut self.values[layer], values)] {
-            for (i, from) in heads_of_tokens.chunks(dim).enumerate() {
-                let (token, head) = (i / heads, i % heads);
-                cache[(head * self.context + position + token) * dim..][..dim].copy_from_slice(from);
-            }
-        }
-    }
-
-    /// Keys and values of the first `len` positions of a kv head.
-    pub(super) fn read(&self, layer: usize, head: usize, len: usize) -> (&[f32], &[f32]) {
-        let start = head * self.context * self.head_dim;
-        let range = start..start + len * self.head_dim;
-        (&self.keys[layer][range.clone()], &self.values[layer][range])
     }
 }
 
@@ -129,6 +96,8 @@ pub(super) struct Buffers {
     pub(super) q: Vec<f32>,
     pub(super) k: Vec<f32>,
     pub(super) v: Vec<f32>,
+    /// What one token's queries have gathered, kv head × segment.
+    pub(super) segments: Vec<Gathered>,
     pub(super) attended: Vec<f32>,
     pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
@@ -136,10 +105,12 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    fn new(config: &Config, tokens: usize) -> Self {
+    /// For up to `tokens` tokens at once in a sequence of `context`.
+    fn new(config: &Config, tokens: usize, context: usize) -> Self {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let widest = hidden.max(ffn).max(q);
+        let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * context.div_ceil(SEGMENT));
         let floats = |width: usize| vec![0.0; tokens * width];
         Buffers {
             residual: floats(hidden),
@@ -148,6 +119,7 @@ impl Buffers {
             q: floats(q),
             k: floats(kv),
             v: floats(kv),
+            segments: vec![Gathered::new(group, config.head_dim); segments],
             attended: floats(q),
             gate: floats(ffn),
             up: floats(ffn),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use tercet::codegen::{Cpu, Isa, Packing};
-use tercet::{Generator, Logits, Model, ModelFiles, Request, Runtime, RuntimeOptions, Tokenizer};
+use tercet::{CacheType, Generator, Logits, Model, ModelFiles, Request, Runtime, RuntimeOptions, Tokenizer};
 
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -28,6 +28,11 @@ pub fn runtime(isa: Isa, packing: Packing, threads: usize) -> Runtime {
 
 pub fn best_runtime() -> Runtime {
     runtime(Cpu::host().best(), Packing::Bits2, 2)
+}
+
+/// The best kernels with keys and values as they are computed, which is how the reference outputs were made.
+pub fn full_precision_runtime() -> Runtime {
+    Runtime::new(&RuntimeOptions { cache_type: CacheType::F32, threads: Some(2), ..Default::default() })
 }
 
 pub fn load(model: &str, runtime: &Runtime) -> Model {
