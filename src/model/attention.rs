@@ -209,16 +209,18 @@ unsafe fn scores<V: Vector, E: Element, const Q: usize>(
     keys: &[E],
 ) -> [[f32; BLOCK]; Q] {
     const { assert!(BLOCK.is_multiple_of(2 * V::LANES)) };
+    assert!(queries.iter().all(|query| query.len() == keys.len() / BLOCK));
     let mut scores = [[0.0; BLOCK]; Q];
     for lane in (0..BLOCK).step_by(2 * V::LANES) {
-        // SAFETY: both vectors of lanes lie within the block of each element, and within the scores of each query.
+        // SAFETY: both vectors of lanes lie within the block of each element, and within the scores of each query; every
+        // query has as many elements as the keys have blocks (the assertion).
         unsafe {
             let mut sums = [[V::splat(0.0); 2]; Q];
             for (element, keys) in keys.chunks_exact(BLOCK).enumerate() {
                 let keys = keys.as_ptr().add(lane);
                 let keys = [E::load::<V>(keys), E::load::<V>(keys.add(V::LANES))];
                 for q in 0..Q {
-                    let query = V::splat(queries[q][element]);
+                    let query = V::splat(*queries[q].get_unchecked(element));
                     sums[q] =
                         [sums[q][0].add_product(query, keys[0]), sums[q][1].add_product(query, keys[1])];
                 }
@@ -271,10 +273,11 @@ unsafe fn add_values<V: Vector, E: Element, const Q: usize>(
     values: &[E],
     dim: usize,
 ) {
-    assert_eq!(sums.len(), Q * dim);
+    assert!(sums.len() == Q * dim && values.len() <= BLOCK * dim);
     let whole = dim - dim % (2 * V::LANES);
     for column in (0..whole).step_by(2 * V::LANES) {
-        // SAFETY: both vectors of columns lie within each row of `sums` and `values`, which are dim long.
+        // SAFETY: both vectors of columns lie within each row of `sums` and `values`, which are dim long, and there is a weight
+        // for each row of `values` (the assertion).
         unsafe {
             let at = |q: usize, half: usize| q * dim + column + half * V::LANES;
             let mut rows: [[V; 2]; Q] =
@@ -283,7 +286,7 @@ unsafe fn add_values<V: Vector, E: Element, const Q: usize>(
                 let values = values.as_ptr().add(column);
                 let values = [E::load::<V>(values), E::load::<V>(values.add(V::LANES))];
                 for q in 0..Q {
-                    let weight = V::splat(weights[q][position]);
+                    let weight = V::splat(*weights[q].get_unchecked(position));
                     rows[q] = [
                         rows[q][0].add_product(weight, values[0]),
                         rows[q][1].add_product(weight, values[1]),

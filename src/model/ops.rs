@@ -40,7 +40,11 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     let largest = f32::from_bits(bits);
     let s = 127.0 / largest;
     for (out, x) in out.iter_mut().zip(x) {
-        *out = ((x * s + ROUND) - ROUND).clamp(-128.0, 127.0) as i8;
+        // The integer's bits are the lowest of the sum. Written out, for `clamp` keeps loops from becoming vectors.
+        let scaled = x * s;
+        let scaled = if scaled < -128.0 { -128.0 } else { scaled };
+        let scaled = if scaled > 127.0 { 127.0 } else { scaled };
+        *out = (scaled + ROUND).to_bits() as i8;
     }
     1.0 / s
 }
