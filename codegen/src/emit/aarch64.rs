@@ -80,6 +80,11 @@ fn vectors<D: Dialect>(spec: &KernelSpec) -> usize {
     if D::registers_needed(spec, vectors) <= V::COUNT { vectors } else { vectors / 2 }
 }
 
+/// Rows in one pass.
+pub(super) fn rows_at_once<D: Dialect>(spec: &KernelSpec) -> usize {
+    vectors::<D>(spec) * ROWS
+}
+
 /// Vector registers that `spec` takes.
 pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     D::registers_needed(spec, vectors::<D>(spec))

@@ -49,6 +49,16 @@ pub fn family(isa: Isa) -> &'static Family {
     &FAMILIES[isa as usize]
 }
 
+/// Rows of the tile of a valid spec that one turn of the loop computes: all, unless they take several passes.
+pub(crate) fn rows_at_once(spec: &KernelSpec) -> usize {
+    match spec.isa {
+        Isa::Neon => aarch64::rows_at_once::<neon::Neon>(spec),
+        Isa::NeonDot => aarch64::rows_at_once::<neon_dot::NeonDot>(spec),
+        Isa::NeonI8mm => aarch64::rows_at_once::<neon_i8mm::NeonI8mm>(spec),
+        _ => spec.tile.nr,
+    }
+}
+
 /// Machine code that has not been published yet.
 #[derive(Clone, Debug)]
 pub struct Emitted {

@@ -29,7 +29,7 @@ struct Sums {
     rows: V,
 }
 
-struct Neon {
+pub(super) struct Neon {
     spec: KernelSpec,
     weights: Weights,
     acts: Acts,

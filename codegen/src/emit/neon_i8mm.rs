@@ -17,7 +17,7 @@ pub(super) const FAMILY: Family = Family {
     emit: Some(aarch64::emit::<NeonI8mm>),
 };
 
-enum NeonI8mm {
+pub(super) enum NeonI8mm {
     Dot(NeonDot),
     Matrix(Matrix),
 }
@@ -77,7 +77,7 @@ const OPERAND_GROUPS: usize = 2;
 const NONUPLE: u8 = 9;
 
 /// Tiles of two tokens and more.
-struct Matrix {
+pub(super) struct Matrix {
     spec: KernelSpec,
     weights: Weights,
     /// `[pair of tokens][part]`: a part is eight k of both tokens.
