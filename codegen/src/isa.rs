@@ -33,6 +33,26 @@ pub enum Architecture {
     Aarch64,
 }
 
+impl Architecture {
+    /// What this program was compiled for; none if no machine code is emitted for it.
+    pub const HOST: Option<Architecture> = if cfg!(target_arch = "x86_64") {
+        Some(Architecture::X86_64)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(Architecture::Aarch64)
+    } else {
+        None
+    };
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Architecture::X86_64 => "x86-64",
+            Architecture::Aarch64 => "AArch64",
+        })
+    }
+}
+
 impl Isa {
     /// Every level; of each architecture the slowest first.
     pub const ALL: [Isa; 7] =

@@ -18,8 +18,8 @@ use std::mem::offset_of;
 use std::ops::Range;
 
 pub(super) use acts::Acts;
-use asm::Label;
 pub(super) use asm::Asm;
+use asm::Label;
 pub(super) use registers::{Registers, V, X};
 pub(super) use weights::{Weights, carry};
 
