@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tercet_codegen::Isa;
+
 use crate::error::{Error, Result};
 use crate::runtime::RuntimeOptions;
 
@@ -32,7 +34,7 @@ const NO_TUNE: &str = "TERCET_NO_TUNE";
 /// Every variable; a command-line flag of the same meaning wins over it.
 pub const KNOBS: [Knob; 11] = [
     Knob { name: MODEL, help: "directory of the model to run (--model)" },
-    Knob { name: ISA, help: "best instruction set to use: avx512-vnni, avx-vnni, avx2, portable (--isa)" },
+    Knob { name: ISA, help: "best instruction set to use, as `tercet dump --list` names them (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
     Knob { name: PACKING, help: "packing of the weights: 2bit, 1.6bit (--packing)" },
     Knob { name: HEAD, help: "output head: exact, bf16 (--head)" },
@@ -63,7 +65,7 @@ pub fn no_tune() -> Result<bool> {
 /// Fails if a variable's value cannot be read.
 pub fn runtime_options() -> Result<RuntimeOptions> {
     Ok(RuntimeOptions {
-        isa_cap: parse(ISA, "use avx512-vnni, avx-vnni, avx2 or portable")?,
+        isa_cap: parse(ISA, &format!("use one of {}", Isa::ALL.map(Isa::name).join(", ")))?,
         threads: parse(THREADS, "use a number")?,
         packing: parse(PACKING, "use 2bit or 1.6bit")?,
         head: parse(HEAD, "use exact or bf16")?.unwrap_or_default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tercet_autotune::{Planner, Records, Store, StoreError};
 use tercet_codegen::cpu::Limits;
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
-use tercet_codegen::{Cpu, Isa, KernelCache, Packing, exec};
+use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, exec};
 
 /// How the output head is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,7 +204,12 @@ fn choose_isa(cpu: &Cpu, options: &RuntimeOptions, warnings: &mut Vec<String>) -
         return (Isa::Portable, "machine code is switched off".to_owned());
     }
     let best = cpu.best();
-    let within = |cap: &Isa| cpu.isas().into_iter().find(|isa| isa <= cap).unwrap_or(Isa::Portable);
+    let within = |cap: &Isa| cpu.isas().into_iter().find(|isa| isa.is_within(*cap)).unwrap_or(Isa::Portable);
+    if let Some((cap, architecture)) = options.isa_cap.and_then(|cap| Some((cap, cap.architecture()?)))
+        && Some(architecture) != Architecture::HOST
+    {
+        warnings.push(format!("{cap} is for {architecture} CPUs: running the portable kernels"));
+    }
     let (isa, reason) = match options.isa_cap {
         None => (best, "the best that CPU and operating system support".to_owned()),
         Some(cap) if cap == within(&cap) => (cap, "as asked for".to_owned()),

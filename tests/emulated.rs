@@ -5,6 +5,7 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
+use std::{env, fs};
 
 use serde_json::Value;
 
@@ -60,7 +61,7 @@ fn emulator(cpu: &str) -> Option<Command> {
     Some(command)
 }
 
-fn emulated_equals_native(cpu: &str, isa: &str) {
+fn emulated_equals_native(cpu: &str, isa: &str, emulator: impl Fn(&str) -> Option<Command>) {
     for (kind, flags) in [("greedy", GREEDY), ("seeded", SEEDED)] {
         let Some(emulator) = emulator(cpu) else { return };
         let native = generate(&format!("native-{cpu}-{kind}"), Command::new(TERCET), flags);
@@ -72,12 +73,12 @@ fn emulated_equals_native(cpu: &str, isa: &str) {
 
 #[test]
 fn a_haswell_runs_avx2() {
-    emulated_equals_native("Haswell", "avx2");
+    emulated_equals_native("Haswell", "avx2", emulator);
 }
 
 #[test]
 fn a_nehalem_runs_portable_kernels() {
-    emulated_equals_native("Nehalem", "portable");
+    emulated_equals_native("Nehalem", "portable", emulator);
 }
 
 #[test]
@@ -88,6 +89,97 @@ fn an_isa_beyond_the_cpu_is_only_a_cap() {
         let Some(emulator) = emulator(cpu) else { return };
         let found = generate(&format!("{cpu}-{asked}"), emulator, &["--isa", asked]);
         assert_eq!(found.isa, isa, "{asked} on {cpu}");
+    }
+}
+
+/// The program for AArch64 as `cpu`, which `cargo xtask test-aarch64` builds and names.
+fn aarch64(cpu: &str) -> Command {
+    let variable = |name: &str| env::var_os(name).unwrap_or_else(|| panic!("{name} is not set"));
+    let mut command = Command::new("qemu-aarch64");
+    command.args(["-cpu", cpu, "-L"]).arg(variable("TERCET_AARCH64_LIBRARIES"));
+    command.arg(variable("TERCET_AARCH64"));
+    command
+}
+
+const AARCH64_CPUS: [(&str, &str); 3] =
+    [("max", "neon-i8mm"), ("neoverse-n1", "neon-dot"), ("cortex-a72", "neon")];
+
+#[test]
+#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
+fn aarch64_equals_native() {
+    for (cpu, isa) in AARCH64_CPUS {
+        emulated_equals_native(cpu, isa, |cpu| Some(aarch64(cpu)));
+    }
+}
+
+#[test]
+#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
+fn aarch64_isas_beyond_the_cpu_are_only_caps() {
+    for (cpu, asked, isa) in [
+        ("cortex-a72", "neon-i8mm", "neon"),
+        ("cortex-a72", "neon-dot", "neon"),
+        ("neoverse-n1", "neon-i8mm", "neon-dot"),
+        ("max", "neon-dot", "neon-dot"),
+        ("max", "neon", "neon"),
+        ("max", "avx512-vnni", "portable"),
+    ] {
+        let found = generate(&format!("{cpu}-{asked}"), aarch64(cpu), &["--isa", asked]);
+        assert_eq!(found.isa, isa, "{asked} on {cpu}");
+        assert_eq!(found.stderr.contains("for x86-64 CPUs"), asked == "avx512-vnni", "{}", found.stderr);
+    }
+}
+
+/// What `tercet info --json` tells with the tuning records of `cache`.
+fn info(cpu: &str, cache: &Path) -> Value {
+    let mut program = aarch64(cpu);
+    for knob in &tercet::knobs::KNOBS {
+        program.env_remove(knob.name);
+    }
+    program.env("TERCET_CACHE_DIR", cache).args(["info", "--json", "--no-tune", "--model"]);
+    let output = program.arg(common::path(common::TINY)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Kernels of every plan, for one token (`decode`) or many (`prefill`).
+fn kernels<'a>(info: &'a Value, tokens: &str) -> Vec<&'a str> {
+    let plans = info["plans"].as_array().unwrap().iter();
+    plans.map(|plan| plan[tokens]["kernel"].as_str().unwrap()).collect()
+}
+
+/// Records of the very CPU that name kernels which it cannot run are not followed; others in the same file are.
+#[test]
+#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
+fn aarch64_records_choose_no_kernel_that_the_cpu_lacks() {
+    for (cpu, isa, lacking) in [
+        ("cortex-a72", "neon", ["neon-dot", "neon-i8mm"].as_slice()),
+        ("neoverse-n1", "neon-dot", &["neon-i8mm"]),
+    ] {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("records-{cpu}"));
+        let file = cache.join("tuning.json");
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(&file, r#"{"format": 1, "records": []}"#).unwrap();
+        let honest = info(cpu, &cache);
+        let spec = |isa: &str| format!("{isa}/2bit/x1/m1n16u4/shift/p0/f32");
+        let mut records = Vec::new();
+        for plan in honest["plans"].as_array().unwrap() {
+            let possible = (1, isa.to_owned());
+            let impossible =
+                (0..8).flat_map(|power| lacking.iter().map(move |isa| (1 << power, isa.to_string())));
+            for (m, isa) in impossible.chain([possible]) {
+                records.push(serde_json::json!({
+                    "codegen": tercet::autotune::codegen_fingerprint(), "cpu": honest["cpu"]["fingerprint"],
+                    "n": plan["n"], "k": plan["k"], "m": m, "threads": honest["threads"],
+                    "spec": spec(&isa), "time_ns": 1, "runner_up": null, "date": 1,
+                }));
+            }
+        }
+        fs::write(&file, serde_json::json!({ "format": 1, "records": records }).to_string()).unwrap();
+        let deceived = info(cpu, &cache);
+        assert_eq!(deceived["isa"], isa);
+        assert!(kernels(&deceived, "decode").iter().all(|kernel| *kernel == spec(isa)), "{deceived}");
+        assert_eq!(kernels(&deceived, "prefill"), kernels(&honest, "prefill"));
+        assert!(kernels(&deceived, "prefill").iter().all(|kernel| kernel.starts_with(&format!("{isa}/"))));
     }
 }
 

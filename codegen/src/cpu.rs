@@ -1,12 +1,16 @@
 //! Facts about this machine, probed once.
 //!
-//! A [`Cpu`] is built from a table of CPUID answers, live or recorded, so detection is tested on any host.
+//! On x86-64 a [`Cpu`] is built from a table of CPUID answers, live or recorded, so detection is tested on any host. On
+//! AArch64 the standard library detects features, and the operating system tells the rest.
 
+pub mod aarch64;
 mod cache;
 pub mod dump;
 #[cfg(test)]
 mod fake_root;
 pub mod limits;
+#[cfg(target_os = "macos")]
+mod macos;
 pub mod topology;
 mod x86;
 
@@ -27,15 +31,15 @@ use dump::Leaves;
 /// another machine.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    /// CPUID's vendor string such as `GenuineIntel`; empty on other architectures.
+    /// CPUID's vendor string such as `GenuineIntel`, or the implementer of an AArch64 core; empty if neither is known.
     pub vendor: String,
     /// The marketing name, runs of spaces collapsed; empty where the CPU has none.
     pub brand: String,
-    /// Family, extended family added.
+    /// Family, extended family added; of an AArch64 core the implementer's code.
     pub family: u32,
-    /// Model, extended model in the high nibble.
+    /// Model, extended model in the high nibble; of an AArch64 core the part number.
     pub model: u32,
-    /// Stepping.
+    /// Stepping; of an AArch64 core the revision.
     pub stepping: u32,
     /// Names, as Linux spells them, of the known features that CPU and operating system both enable.
     pub features: Vec<&'static str>,
@@ -57,9 +61,19 @@ impl Cpu {
         HOST.get_or_init(Cpu::probe)
     }
 
-    /// Probes this machine: CPUID and XCR0 on x86-64, and what sysfs tells on Linux.
+    /// Probes this machine: CPUID and XCR0 on x86-64, HWCAP and its like on AArch64, and what sysfs tells on Linux and
+    /// sysctl on macOS.
     pub fn probe() -> Cpu {
         let mut cpu = Cpu::from_leaves(&Leaves::live());
+        #[cfg(target_arch = "aarch64")]
+        {
+            cpu.features = aarch64::features();
+            cpu.isas = usable_isas(&cpu.features);
+        }
+        #[cfg(target_os = "macos")]
+        {
+            cpu.brand = macos::brand();
+        }
         cpu.logical = available_parallelism().map_or(1, usize::from);
         cpu.with_topology(Topology::host())
     }
@@ -81,6 +95,10 @@ impl Cpu {
             self.caches.clone_from(&topology.caches);
         }
         self.class = topology.class().or(self.class);
+        if let Some(id) = topology.main_id {
+            (self.family, self.model, self.stepping) = (id.implementer(), id.part(), id.revision());
+            (self.vendor, self.brand) = (id.vendor().to_owned(), id.core().to_owned());
+        }
         self.topology = topology;
         self
     }
@@ -88,8 +106,7 @@ impl Cpu {
     fn from_leaves(leaves: &Leaves) -> Cpu {
         let (family, model, stepping) = x86::signature(leaves);
         let features = x86::features(leaves);
-        let usable = |isa: &Isa| required_features(*isa).iter().all(|name| features.contains(name));
-        let isas = Isa::ALL.into_iter().rev().filter(usable).collect();
+        let isas = usable_isas(&features);
         Cpu {
             vendor: x86::vendor(leaves),
             brand: x86::brand(leaves),
@@ -151,6 +168,12 @@ impl Cpu {
     }
 }
 
+/// The levels whose features are all there, best first.
+fn usable_isas(features: &[&str]) -> Vec<Isa> {
+    let usable = |isa: &Isa| required_features(*isa).iter().all(|name| features.contains(name));
+    Isa::ALL.into_iter().rev().filter(usable).collect()
+}
+
 /// What the emitted kernels of one level use, in the names of [`Cpu::features`].
 fn required_features(isa: Isa) -> &'static [&'static str] {
     match isa {
@@ -158,5 +181,8 @@ fn required_features(isa: Isa) -> &'static [&'static str] {
         Isa::Avx2 => &["avx", "avx2"],
         Isa::AvxVnni => &["avx", "avx2", "avx_vnni"],
         Isa::Avx512Vnni => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni"],
+        Isa::Neon => &["asimd"],
+        Isa::NeonDot => &["asimd", "asimddp"],
+        Isa::NeonI8mm => &["asimd", "asimddp", "i8mm"],
     }
 }

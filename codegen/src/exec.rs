@@ -2,6 +2,7 @@
 
 use std::io;
 
+use dynasmrt::cache_control;
 use memmap2::{Mmap, MmapMut};
 
 /// Published machine code.
@@ -16,7 +17,12 @@ impl ExecutableMemory {
     pub(crate) fn publish(code: &[u8]) -> io::Result<Self> {
         let mut pages = MmapMut::map_anon(code.len())?;
         pages[..code.len()].copy_from_slice(code);
-        pages.make_exec().map(ExecutableMemory)
+        // AArch64 fetches instructions past the data cache. Other threads need no more: nothing was at these addresses
+        // before, and they learn of the code by way of a lock.
+        cache_control::synchronize_icache(&pages);
+        let pages = pages.make_exec()?;
+        cache_control::prepare_for_execution(&pages);
+        Ok(ExecutableMemory(pages))
     }
 
     /// The code, where it is executed.
@@ -30,6 +36,6 @@ impl ExecutableMemory {
 /// # Errors
 /// The system's refusal.
 pub fn probe() -> io::Result<()> {
-    const RET: u8 = 0xC3;
-    ExecutableMemory::publish(&[RET]).map(drop)
+    const NEVER_RUN: [u8; 4] = [0; 4];
+    ExecutableMemory::publish(&NEVER_RUN).map(drop)
 }

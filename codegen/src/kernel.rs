@@ -134,13 +134,18 @@ impl MicroKernel {
     }
 }
 
-/// Calls published code with the kernels' calling convention.
+/// The kernels' calling convention, the same on every operating system.
+#[cfg(target_arch = "x86_64")]
+type Entry = unsafe extern "sysv64" fn(*mut KernelArgs);
+#[cfg(target_arch = "aarch64")]
+type Entry = unsafe extern "C" fn(*mut KernelArgs);
+
+/// Calls published code.
 ///
 /// # Safety
 /// `memory` must hold code of a [`KernelSpec`] that this CPU can run, and `args` must satisfy it.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
-    type Entry = unsafe extern "sysv64" fn(*mut KernelArgs);
     // SAFETY: an emitted kernel is such a function.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.code().as_ptr()) };
     // SAFETY: the caller's promise.
@@ -151,7 +156,7 @@ unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
 ///
 /// # Safety
 /// Never called.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 unsafe fn call(_: &ExecutableMemory, _: &mut KernelArgs) {
     unreachable!("no machine code is published on this architecture")
 }

@@ -28,7 +28,7 @@ pub use columns::{ColumnsMut, Element};
 pub use cpu::Cpu;
 pub use emit::{FAMILIES, Family};
 pub use gemm::Gemm;
-pub use isa::Isa;
+pub use isa::{Architecture, Isa};
 pub use kernel::{KernelError, MicroKernel};
 pub use listing::Listing;
 pub use packing::{Layout, PackedMatrix, Packing};

@@ -1,22 +1,23 @@
 //! What a kernel's machine code is: annotated disassembly, instruction mix and static bound, on any host.
 
+mod aarch64;
 mod bound;
+mod instruction;
 mod mix;
+mod x86;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
-
-use iced_x86::{
-    Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult,
-};
 
 pub use bound::{Bound, Core, Limit, VectorUnit};
 pub use mix::Mix;
 
+use instruction::Instruction;
+
 use crate::emit::{self, Emitted};
-use crate::isa::Isa;
-use crate::packing::BLOCK_BYTES;
+use crate::isa::{Architecture, Isa};
+use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
 use crate::spec::{KernelSpec, SpecError};
 
 /// A kernel for reading: its [`Display`](fmt::Display) is the annotated listing.
@@ -24,7 +25,7 @@ use crate::spec::{KernelSpec, SpecError};
 pub struct Listing {
     /// What the kernel is.
     pub spec: KernelSpec,
-    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step, shared out over the strategy's passes.
+    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step, shared out over the passes.
     pub multiply_adds_per_turn: usize,
     /// Bytes of packed weights that one turn of the loop consumes.
     pub weight_bytes_per_turn: usize,
@@ -56,7 +57,7 @@ pub struct Line {
     pub offset: usize,
     /// Encoding.
     pub bytes: Vec<u8>,
-    /// Intel syntax.
+    /// Intel syntax, or Arm's.
     pub text: String,
     /// Name of this position, if a jump goes here.
     pub label: Option<String>,
@@ -72,13 +73,14 @@ impl Listing {
     /// # Errors
     /// Fails if the spec is not valid.
     pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
-        let tile = spec.tile;
+        spec.validate()?;
+        let (tile, rows) = (spec.tile, emit::rows_at_once(spec));
         let multiply_adds =
-            tile.mr * tile.nr * tile.ku * spec.layout.packing.step() / spec.schedule.unpack.passes();
+            tile.mr * rows * tile.ku * spec.layout.packing.step() / spec.schedule.unpack.passes();
         Ok(Listing {
             spec: *spec,
             multiply_adds_per_turn: multiply_adds,
-            weight_bytes_per_turn: tile.panels() * BLOCK_BYTES * tile.ku,
+            weight_bytes_per_turn: rows * BLOCK_BYTES / PANEL_ROWS * tile.ku,
             machine_code: emit::emit(spec)?.map(|emitted| MachineCode::new(spec.isa, multiply_adds, emitted)),
         })
     }
@@ -87,10 +89,12 @@ impl Listing {
 impl MachineCode {
     fn new(isa: Isa, multiply_adds_per_turn: usize, emitted: Emitted) -> Self {
         let Emitted { code, marks, loop_body } = emitted;
-        let instructions: Vec<Instruction> =
-            Decoder::with_ip(64, &code, 0, DecoderOptions::NONE).iter().collect();
-        let body: Vec<Instruction> =
-            instructions.iter().filter(|i| loop_body.contains(&(i.ip() as usize))).copied().collect();
+        let instructions = match isa.architecture() {
+            Some(Architecture::Aarch64) => aarch64::decode(&code),
+            _ => x86::decode(&code),
+        };
+        let in_loop = |instruction: &&Instruction| loop_body.contains(&instruction.offset);
+        let body: Vec<Instruction> = instructions.iter().filter(in_loop).cloned().collect();
         MachineCode {
             lines: lines(&code, &instructions, &marks, &loop_body),
             mix: Mix::of(&instructions),
@@ -108,61 +112,26 @@ fn lines(
     marks: &[(usize, String)],
     loop_body: &Range<usize>,
 ) -> Vec<Line> {
-    let labels = Labels::of(instructions);
-    let mut formatter = IntelFormatter::with_options(Some(Box::new(labels.clone())), None);
-    let options = formatter.options_mut();
-    options.set_hex_prefix("0x");
-    options.set_hex_suffix("");
-    options.set_uppercase_hex(false);
-    options.set_small_hex_numbers_in_decimal(false);
-    options.set_space_after_operand_separator(true);
-    options.set_show_branch_size(false);
-    let mut line = |instruction: &Instruction| {
-        let offset = instruction.ip() as usize;
-        let mut text = String::new();
-        formatter.format(instruction, &mut text);
+    let labels = labels(instructions);
+    let line = |instruction: &Instruction| {
+        let &Instruction { offset, bytes, ref text, target, .. } = instruction;
+        let target = target.and_then(|target| labels.get(&target));
         Line {
             offset,
-            bytes: code[offset..offset + instruction.len()].to_vec(),
-            text,
-            label: labels.0.get(&instruction.ip()).cloned(),
+            bytes: code[offset..offset + bytes].to_vec(),
+            text: target.map_or_else(|| text.clone(), |target| format!("{text} {target}")),
+            label: labels.get(&offset).cloned(),
             marks: marks.iter().filter(|(at, _)| *at == offset).map(|(_, mark)| mark.clone()).collect(),
             in_loop: loop_body.contains(&offset),
         }
     };
-    instructions.iter().map(&mut line).collect()
+    instructions.iter().map(line).collect()
 }
 
-/// The targets of jumps, named in the order of their addresses.
-#[derive(Clone)]
-struct Labels(BTreeMap<u64, String>);
-
-impl Labels {
-    fn of(instructions: &[Instruction]) -> Self {
-        let targets =
-            instructions.iter().filter(|i| i.is_jcc_short_or_near()).map(Instruction::near_branch_target);
-        let mut labels: BTreeMap<u64, String> = targets.map(|target| (target, String::new())).collect();
-        for (number, name) in labels.values_mut().enumerate() {
-            *name = format!("L{}", number + 1);
-        }
-        Labels(labels)
-    }
-}
-
-impl SymbolResolver for Labels {
-    fn symbol(
-        &mut self,
-        instruction: &Instruction,
-        _operand: u32,
-        _instruction_operand: Option<u32>,
-        address: u64,
-        _address_size: u32,
-    ) -> Option<SymbolResult<'_>> {
-        if !instruction.is_jcc_short_or_near() {
-            return None;
-        }
-        self.0.get(&address).map(|name| SymbolResult::with_str(address, name))
-    }
+/// The targets of branches, named in the order of their addresses.
+fn labels(instructions: &[Instruction]) -> BTreeMap<usize, String> {
+    let targets: BTreeSet<usize> = instructions.iter().filter_map(|instruction| instruction.target).collect();
+    targets.into_iter().enumerate().map(|(number, target)| (target, format!("L{}", number + 1))).collect()
 }
 
 impl fmt::Display for Listing {

@@ -99,13 +99,18 @@ fn publish(isa: Isa, probe: Option<Loop>) -> Result<Option<Published>, KernelErr
     published.transpose()
 }
 
-/// Calls published code with the probes' calling convention.
+/// The probes' calling convention, the same on every operating system.
+#[cfg(target_arch = "x86_64")]
+type Entry = unsafe extern "sysv64" fn(*const u8, usize);
+#[cfg(target_arch = "aarch64")]
+type Entry = unsafe extern "C" fn(*const u8, usize);
+
+/// Calls published code.
 ///
 /// # Safety
 /// `code` must be that of a [`Loop`] which this CPU can run, `turns` at least 1, and what it reads from `start` on readable.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn call(code: &ExecutableMemory, start: *const u8, turns: usize) {
-    type Entry = unsafe extern "sysv64" fn(*const u8, usize);
     // SAFETY: an emitted loop is such a function.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(code.code().as_ptr()) };
     // SAFETY: the caller's promise.
@@ -116,7 +121,7 @@ unsafe fn call(code: &ExecutableMemory, start: *const u8, turns: usize) {
 ///
 /// # Safety
 /// Never called.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 unsafe fn call(_: &ExecutableMemory, _: *const u8, _: usize) {
     unreachable!("no machine code is published on this architecture")
 }

@@ -313,7 +313,8 @@ impl FromStr for KernelSpec {
     }
 }
 
-/// The one argument of every micro-kernel, `extern "sysv64" fn(*mut KernelArgs)`, which the kernel uses up.
+/// The one argument of every micro-kernel, `extern "sysv64" fn(*mut KernelArgs)`, or `extern "C"` on AArch64, which the
+/// kernel uses up.
 ///
 /// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`, tile after tile of
 /// rows; strides are in bytes.

@@ -67,31 +67,50 @@ impl Expected {
 
     /// Multiplies the first `m` tokens with `gemm` and says where the result differs, if it does.
     pub fn judge(&self, gemm: &Gemm, packed: &PackedMatrix, m: usize) -> Option<Mismatch> {
-        let Self { n, k, .. } = *self;
-        let mut acts = Activations::with_capacity(m, k);
-        let factor = |token: usize| 0.37 + token as f32;
-        for (token, (mut row, values)) in acts.rows_mut().zip(self.acts.chunks(k)).enumerate() {
+        let (acts, spec) = (self.activations(m), *gemm.spec());
+        let found: Vec<u32> = match spec.epilogue {
+            Epilogue::I32 => {
+                let mut out = vec![i32::MIN; m * self.n];
+                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, self.n));
+                out.into_iter().map(|sum| sum as u32).collect()
+            }
+            Epilogue::F32 => {
+                let mut out = vec![f32::NAN; m * self.n];
+                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, self.n));
+                out.into_iter().map(f32::to_bits).collect()
+            }
+        };
+        self.compare(&spec, m, &found)
+    }
+
+    /// The first `m` tokens, each with a factor of its own.
+    pub(crate) fn activations(&self, m: usize) -> Activations {
+        let mut acts = Activations::with_capacity(m, self.k);
+        for (token, (mut row, values)) in acts.rows_mut().zip(self.acts.chunks(self.k)).enumerate() {
             row.set(|to| {
                 to.copy_from_slice(values);
                 factor(token)
             });
         }
-        let spec = *gemm.spec();
-        let at = match spec.epilogue {
-            Epilogue::I32 => {
-                let mut out = vec![i32::MIN; m * n];
-                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, n));
-                out.iter().zip(&self.sums).position(|(found, expected)| found != expected)
-            }
-            Epilogue::F32 => {
-                let mut out = vec![f32::NAN; m * n];
-                gemm.compute(packed, &acts, ColumnsMut::new(&mut out, m, n));
-                let scaled = |i: usize| self.sums[i] as f32 * (SCALE * factor(i / n));
-                (0..m * n).find(|&i| out[i].to_bits() != scaled(i).to_bits())
-            }
-        };
-        at.map(|i| Mismatch { spec, n, k, m, token: i / n, row: i % n })
+        acts
     }
+
+    /// Says where `found`, the bits of the m × n outputs of the kernels of `spec`, are wrong, if they are.
+    pub(crate) fn compare(&self, spec: &KernelSpec, m: usize, found: &[u32]) -> Option<Mismatch> {
+        let Self { n, k, .. } = *self;
+        assert_eq!(found.len(), m * n);
+        let expected = |i: usize| match spec.epilogue {
+            Epilogue::I32 => self.sums[i] as u32,
+            Epilogue::F32 => (self.sums[i] as f32 * (SCALE * factor(i / n))).to_bits(),
+        };
+        let at = (0..found.len()).find(|&i| found[i] != expected(i));
+        at.map(|i| Mismatch { spec: *spec, n, k, m, token: i / n, row: i % n })
+    }
+}
+
+/// What a token's sums are multiplied with, beside the matrix's scale.
+fn factor(token: usize) -> f32 {
+    0.37 + token as f32
 }
 
 /// Where a kernel was wrong.

@@ -76,7 +76,8 @@ struct LayerSummary {
 impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let (runtime, files) = (options.runtime()?, options.files()?);
-        let isas: Vec<Isa> = Cpu::host().isas().into_iter().filter(|isa| *isa <= runtime.isa()).collect();
+        let isas: Vec<Isa> =
+            Cpu::host().isas().into_iter().filter(|isa| isa.is_within(runtime.isa())).collect();
         let pool = Pool::new(runtime.threads())?;
         let kernels = self.kernels(&pool, runtime.kernels(), &isas)?;
         let spinner = progress::spinner("one layer of the model");

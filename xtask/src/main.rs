@@ -1,6 +1,10 @@
-//! Tercet's own commands: `cargo xtask test` and `cargo xtask fuzz`.
+//! Tercet's own commands: `cargo xtask test`, `test-aarch64`, `check-targets` and `fuzz`.
+
+#[cfg(unix)]
+mod aarch64;
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -10,7 +14,14 @@ const USAGE: &str = "\
 Usage:
   cargo xtask test             format, lints, docs, all tests, every interleaving of the thread pool, and every
                                kernel on every awkward size
+  cargo xtask test-aarch64     the program for AArch64, built here and emulated as a CPU with I8MM, one with SDOT and
+                               one with neither
+  cargo xtask check-targets    that everything compiles for macOS and Windows
   cargo xtask fuzz [SECONDS]   every fuzz target for so long, by default 60 (needs nightly Rust and cargo-fuzz)";
+
+/// Systems that the program is meant for and cannot be run on here.
+const TARGETS: [&str; 4] =
+    ["aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"];
 
 const FUZZ_TARGETS: [&str; 3] = ["safetensors", "config", "kernel_spec"];
 
@@ -18,6 +29,9 @@ fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test(),
+        #[cfg(unix)]
+        ["test-aarch64"] => aarch64::test(),
+        ["check-targets"] => check_targets(),
         ["fuzz"] => fuzz(60),
         ["fuzz", seconds] => fuzz(seconds.parse().context("SECONDS is a whole number")?),
         _ => bail!("unknown command\n{USAGE}"),
@@ -39,6 +53,20 @@ fn test() -> Result<()> {
     run("every interleaving of the thread pool", cargo(loom).env("RUSTFLAGS", "--cfg loom"))?;
     run("every kernel on every size", &mut cargo("run --release -- verify --full"))?;
     eprintln!("== everything passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Checks every target whose standard library rustup can add.
+fn check_targets() -> Result<()> {
+    for target in TARGETS {
+        let added = command("rustup", &format!("target add {target}")).output();
+        if !added.is_ok_and(|output| output.status.success()) {
+            eprintln!("== {target}: skipped, rustup cannot add it");
+            continue;
+        }
+        let check = format!("check --workspace --exclude xtask --target {target}");
+        run(target, cargo(&check).env("RUSTFLAGS", "-D warnings"))?;
+    }
     Ok(())
 }
 
@@ -66,8 +94,12 @@ fn cargo(arguments: &str) -> Command {
 /// `program` with space-separated `arguments`, in the repository's root.
 fn command(program: &str, arguments: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments.split(' ')).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command.args(arguments.split(' ')).current_dir(root());
     command
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Runs one step, announced and timed.

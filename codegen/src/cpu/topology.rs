@@ -1,18 +1,19 @@
-//! Logical CPUs, the physical cores behind them, and their classes, as Linux's sysfs tells.
+//! Logical CPUs, the physical cores behind them, and their classes, as the operating system tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::aarch64::MainId;
 use super::cache::Cache;
 
 /// Which kind of core a hybrid CPU's core is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoreClass {
-    /// Fast (Intel's Core; leaf 0x1A type 0x40).
+    /// Fast (Intel's Core; leaf 0x1A type 0x40; at least half the capacity of the fastest on Arm).
     Performance,
-    /// Small (Intel's Atom; leaf 0x1A type 0x20).
+    /// Small (Intel's Atom; leaf 0x1A type 0x20; less than half the capacity of the fastest on Arm).
     Efficiency,
 }
 
@@ -43,11 +44,16 @@ pub struct Topology {
     pub cpus: Vec<LogicalCpu>,
     /// Caches of the first CPU of the best class; empty where the system does not tell.
     pub caches: Vec<Cache>,
+    /// The main ID register of that CPU; `None` on other architectures than AArch64 and where the system does not tell.
+    pub main_id: Option<MainId>,
 }
 
 impl Topology {
-    /// This machine's; empty where there is no sysfs.
+    /// This machine's; empty where there is neither sysfs nor sysctl.
     pub fn host() -> Topology {
+        #[cfg(target_os = "macos")]
+        return super::macos::topology();
+        #[cfg(not(target_os = "macos"))]
         Topology::read(Path::new("/sys/devices"))
     }
 
@@ -56,14 +62,15 @@ impl Topology {
         let list = |path: &Path| parse_cpu_list(&fs::read_to_string(path).ok()?);
         let performance = list(&devices.join("cpu_core/cpus")).unwrap_or_default();
         let efficiency = list(&devices.join("cpu_atom/cpus")).unwrap_or_default();
+        let system = devices.join("system/cpu");
+        let online = list(&system.join("online")).unwrap_or_default();
+        let capacities = Capacities::read(&system, &online);
         let class = |id| match (performance.contains(&id), efficiency.contains(&id)) {
             (true, false) => Some(CoreClass::Performance),
             (false, true) => Some(CoreClass::Efficiency),
-            _ => None,
+            _ => capacities.class(id),
         };
 
-        let system = devices.join("system/cpu");
-        let online = list(&system.join("online")).unwrap_or_default();
         let siblings = |id| list(&system.join(format!("cpu{id}/topology/thread_siblings_list")));
         let core = |id| siblings(id).and_then(|ids| ids.into_iter().min()).unwrap_or(id);
         let cpus: Vec<_> =
@@ -71,7 +78,8 @@ impl Topology {
 
         let best = cpus.iter().find(|cpu| cpu.class == Some(CoreClass::Performance)).or(cpus.first());
         let caches = best.map(|cpu| Cache::read_all(&system.join(format!("cpu{}/cache", cpu.id))));
-        Topology { caches: caches.unwrap_or_default(), cpus }
+        let main_id = best.and_then(|cpu| MainId::read(&system.join(format!("cpu{}", cpu.id))));
+        Topology { caches: caches.unwrap_or_default(), main_id, cpus }
     }
 
     /// The class of the core whose caches are listed.
@@ -90,6 +98,29 @@ impl Topology {
         let classed = cpus.iter().any(|cpu| cpu.class == Some(CoreClass::Performance));
         let preferred = cpus.iter().filter(|cpu| !classed || cpu.class == Some(CoreClass::Performance));
         preferred.map(|cpu| cpu.core).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// How capable each CPU is, on systems with several sorts of Arm cores (Linux's `cpu_capacity`).
+struct Capacities(BTreeMap<usize, u32>);
+
+impl Capacities {
+    fn read(system: &Path, online: &[usize]) -> Self {
+        let capacity = |id: usize| {
+            let text = fs::read_to_string(system.join(format!("cpu{id}/cpu_capacity"))).ok()?;
+            Some((id, text.trim().parse().ok()?))
+        };
+        Capacities(online.iter().filter_map(|&id| capacity(id)).collect())
+    }
+
+    /// None where all are alike.
+    fn class(&self, id: usize) -> Option<CoreClass> {
+        let (least, most) = (self.0.values().min()?, self.0.values().max()?);
+        let class = match self.0.get(&id)? {
+            capacity if *capacity >= most.div_ceil(2) => CoreClass::Performance,
+            _ => CoreClass::Efficiency,
+        };
+        (least < most).then_some(class)
     }
 }
 

@@ -1,9 +1,13 @@
 //! From a validated spec to machine code. One file per micro-kernel family, and one line in [`FAMILIES`].
 
+mod aarch64;
 mod asm;
 mod avx2;
 mod avx512_vnni;
 mod avx_vnni;
+mod neon;
+mod neon_dot;
+mod neon_i8mm;
 pub(crate) mod probe;
 mod x86;
 
@@ -30,18 +34,35 @@ pub struct Family {
 }
 
 /// Every family, in the order of [`Isa::ALL`].
-pub static FAMILIES: [Family; 4] =
-    [crate::portable::FAMILY, avx2::FAMILY, avx_vnni::FAMILY, avx512_vnni::FAMILY];
+pub static FAMILIES: [Family; 7] = [
+    crate::portable::FAMILY,
+    avx2::FAMILY,
+    avx_vnni::FAMILY,
+    avx512_vnni::FAMILY,
+    neon::FAMILY,
+    neon_dot::FAMILY,
+    neon_i8mm::FAMILY,
+];
 
 /// The family of `isa`.
 pub fn family(isa: Isa) -> &'static Family {
     &FAMILIES[isa as usize]
 }
 
+/// Rows of the tile of a valid spec that one turn of the loop computes: all, unless they take several passes.
+pub(crate) fn rows_at_once(spec: &KernelSpec) -> usize {
+    match spec.isa {
+        Isa::Neon => aarch64::rows_at_once::<neon::Neon>(spec),
+        Isa::NeonDot => aarch64::rows_at_once::<neon_dot::NeonDot>(spec),
+        Isa::NeonI8mm => aarch64::rows_at_once::<neon_i8mm::NeonI8mm>(spec),
+        _ => spec.tile.nr,
+    }
+}
+
 /// Machine code that has not been published yet.
 #[derive(Clone, Debug)]
 pub struct Emitted {
-    /// Position-independent code of `extern "sysv64" fn(*mut KernelArgs)`.
+    /// Position-independent code of `extern "sysv64" fn(*mut KernelArgs)`, or of `extern "C"` on AArch64.
     pub code: Vec<u8>,
     /// Offsets and what the code from there on does.
     pub marks: Vec<(usize, String)>,

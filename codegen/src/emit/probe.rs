@@ -1,10 +1,11 @@
 //! Loops that do one thing only, as fast as the CPU can: what kernels are measured against.
 
-use super::Emitted;
 use super::asm::{Asm, Gpr, Mem, Registers, Width};
-use crate::isa::Isa;
+use super::{Emitted, aarch64};
+use crate::isa::{Architecture, Isa};
 
-/// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)` that takes at least one turn.
+/// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)`, on AArch64 `extern "C"`, that takes at least one
+/// turn.
 pub(crate) struct Loop {
     pub(crate) emitted: Emitted,
     /// Bytes or multiply-adds of a turn.
@@ -19,6 +20,9 @@ pub(crate) fn read(isa: Isa) -> Option<Loop> {
     const BYTES: usize = 512;
     const LINE: usize = 64;
     const PREFETCH: usize = 8192;
+    if isa.architecture() == Some(Architecture::Aarch64) {
+        return Some(aarch64::probe::read());
+    }
     let width = width(isa)?;
     let loads = Registers::new(width).take_many(BYTES / width.bytes());
     let emitted = repeat(Asm::new(width), |asm| {
@@ -38,6 +42,9 @@ pub(crate) fn dot(isa: Isa) -> Option<Loop> {
     /// More than the latency of a dot product times their number in a cycle, on any core.
     const SUMS: usize = 12;
     const DOTS: usize = 4 * SUMS;
+    if isa.architecture() == Some(Architecture::Aarch64) {
+        return Some(aarch64::probe::dot(isa));
+    }
     let width = width(isa)?;
     let (mut asm, mut registers) = (Asm::new(width), Registers::new(width));
     let [codes, acts, product] = std::array::from_fn(|_| registers.take());
@@ -60,7 +67,7 @@ pub(crate) fn dot(isa: Isa) -> Option<Loop> {
 
 fn width(isa: Isa) -> Option<Width> {
     match isa {
-        Isa::Portable => None,
+        Isa::Portable | Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => None,
         Isa::Avx2 | Isa::AvxVnni => Some(Width::Ymm),
         Isa::Avx512Vnni => Some(Width::Zmm),
     }

@@ -4,17 +4,15 @@
 //! products into one accumulator wait for each other; the longest of these is the bound. The model leaves out
 //! caches, decoders, partial port sets and stack traffic, all of which can only make real code slower.
 
-use iced_x86::{Instruction, Mnemonic, Register};
-
-use super::mix::{Kind, reads_memory};
+use super::instruction::{Instruction, Kind};
 use crate::isa::Isa;
 
 /// Throughputs of one core at one vector width.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VectorUnit {
-    /// Bytes in a vector.
-    pub bytes: usize,
-    /// Multiplications per cycle: `vpdpbusd`, `vpmaddubsw`, `vpmaddwd`.
+    /// Multiply-adds of one dot product.
+    pub multiply_adds: usize,
+    /// Multiplications per cycle: `vpdpbusd`, `vpmaddubsw`, `vpmaddwd`; `sdot`, `usmmla`, `smlal`.
     pub dots_per_cycle: f64,
     /// Vector operations of any kind per cycle, loads and stores apart.
     pub ops_per_cycle: f64,
@@ -31,15 +29,15 @@ pub struct Core {
     pub name: &'static str,
     /// Instructions that enter the back end per cycle; a subtraction and the jump after it count as one.
     pub instructions_per_cycle: f64,
-    /// Cycles from accumulator to accumulator of `vpdpbusd`.
+    /// Cycles from accumulator to accumulator of a dot product.
     pub dot_latency: f64,
     /// ISAs that the core runs, and what it executes them with.
     pub units: &'static [(Isa, VectorUnit)],
 }
 
-const fn unit(bytes: usize, [dots, ops, loads, stores]: [f64; 4]) -> VectorUnit {
+const fn unit(multiply_adds: usize, [dots, ops, loads, stores]: [f64; 4]) -> VectorUnit {
     VectorUnit {
-        bytes,
+        multiply_adds,
         dots_per_cycle: dots,
         ops_per_cycle: ops,
         loads_per_cycle: loads,
@@ -51,6 +49,11 @@ const fn ymm(per_cycle: [f64; 4]) -> VectorUnit {
     unit(32, per_cycle)
 }
 
+/// `smlal` and `smull` multiply eight bytes, `sdot` sixteen, and `usmmla` each of sixteen with two others.
+const SMLAL: usize = 8;
+const SDOT: usize = 16;
+const USMMLA: usize = 32;
+
 const fn zmm(per_cycle: [f64; 4]) -> VectorUnit {
     unit(64, per_cycle)
 }
@@ -61,8 +64,10 @@ impl Core {
     /// Sources: for AMD, the Software Optimization Guides for Zen 4 (publication 57647) and Zen 5 (58455), sections on
     /// dispatch, floating-point and load-store units; for Intel, the 64 and IA-32 Architectures Optimization Reference
     /// Manual (248966), chapters on Haswell, Sunny Cove and Golden Cove; for throughputs and latencies of single
-    /// instructions, the tables of uops.info and of Agner Fog.
-    pub const ALL: [Core; 6] = [
+    /// instructions, the tables of uops.info and of Agner Fog; for Arm, the Software Optimization Guides of Neoverse V2
+    /// (109898), N2 (109914) and N1 (PJDOC-466751330-9707), Cortex-A76 (PJDOC-466751330-7215) and Cortex-A72
+    /// (UAN 0016), sections on ASIMD integer and load instructions; for Apple, Dougall Johnson's measurements of Firestorm.
+    pub const ALL: [Core; 12] = [
         // 512-bit datapath: VNNI on two of four pipes, two 512-bit loads, one 512-bit or two 256-bit stores.
         Core {
             name: "Zen 5 server",
@@ -111,6 +116,63 @@ impl Core {
             instructions_per_cycle: 4.0,
             dot_latency: 5.0,
             units: &[(Isa::Avx2, ymm([1.0, 3.0, 2.0, 1.0]))],
+        },
+        // Four vector pipes; long multiplications on two of them.
+        Core {
+            name: "Neoverse V2",
+            instructions_per_cycle: 8.0,
+            dot_latency: 1.0,
+            units: &[
+                (Isa::Neon, unit(SMLAL, [2.0, 4.0, 3.0, 2.0])),
+                (Isa::NeonDot, unit(SDOT, [4.0, 4.0, 3.0, 2.0])),
+                (Isa::NeonI8mm, unit(USMMLA, [4.0, 4.0, 3.0, 2.0])),
+            ],
+        },
+        // Two vector pipes; long multiplications on one of them.
+        Core {
+            name: "Neoverse N2",
+            instructions_per_cycle: 5.0,
+            dot_latency: 1.0,
+            units: &[
+                (Isa::Neon, unit(SMLAL, [1.0, 2.0, 3.0, 2.0])),
+                (Isa::NeonDot, unit(SDOT, [2.0, 2.0, 3.0, 2.0])),
+                (Isa::NeonI8mm, unit(USMMLA, [2.0, 2.0, 3.0, 2.0])),
+            ],
+        },
+        Core {
+            name: "Neoverse N1",
+            instructions_per_cycle: 4.0,
+            dot_latency: 1.0,
+            units: &[
+                (Isa::Neon, unit(SMLAL, [1.0, 2.0, 2.0, 1.0])),
+                (Isa::NeonDot, unit(SDOT, [2.0, 2.0, 2.0, 1.0])),
+            ],
+        },
+        // The client sibling of Neoverse N1.
+        Core {
+            name: "Cortex-A76",
+            instructions_per_cycle: 4.0,
+            dot_latency: 1.0,
+            units: &[
+                (Isa::Neon, unit(SMLAL, [1.0, 2.0, 2.0, 1.0])),
+                (Isa::NeonDot, unit(SDOT, [2.0, 2.0, 2.0, 1.0])),
+            ],
+        },
+        Core {
+            name: "Cortex-A72",
+            instructions_per_cycle: 3.0,
+            dot_latency: 1.0,
+            units: &[(Isa::Neon, unit(SMLAL, [1.0, 2.0, 1.0, 1.0]))],
+        },
+        // No guide is published; sums are not forwarded.
+        Core {
+            name: "Apple M1 P",
+            instructions_per_cycle: 8.0,
+            dot_latency: 3.0,
+            units: &[
+                (Isa::Neon, unit(SMLAL, [4.0, 4.0, 3.0, 2.0])),
+                (Isa::NeonDot, unit(SDOT, [4.0, 4.0, 3.0, 2.0])),
+            ],
         },
     ];
 
@@ -169,6 +231,11 @@ pub struct Bound {
 /// Bounds of a loop `body` that does so many multiply-adds, on every core that has the ISA.
 pub(super) fn bounds(isa: Isa, multiply_adds: usize, body: &[Instruction]) -> Vec<Bound> {
     let demand = Demand::of(body);
+    // Kernels of the I8MM family that have no use for its matrix product.
+    let isa = match isa {
+        Isa::NeonI8mm if !body.iter().any(|i| i.is_matrix_product) => Isa::NeonDot,
+        isa => isa,
+    };
     let on = |core: &Core| {
         let unit = core.unit(isa)?;
         let (limit, cycles) = demand.longest(core, unit);
@@ -178,7 +245,7 @@ pub(super) fn bounds(isa: Isa, multiply_adds: usize, body: &[Instruction]) -> Ve
             cycles_per_turn: cycles,
             limit,
             multiply_adds_per_cycle: per_cycle,
-            percent_of_peak: 100.0 * per_cycle / (unit.dots_per_cycle * unit.bytes as f64),
+            percent_of_peak: 100.0 * per_cycle / (unit.dots_per_cycle * unit.multiply_adds as f64),
         })
     };
     Core::ALL.iter().filter_map(on).collect()
@@ -191,23 +258,27 @@ struct Demand {
     loads: usize,
     stores: usize,
     instructions: usize,
-    /// The most `vpdpbusd` into one accumulator.
+    /// The most dot products into one accumulator.
     chain: usize,
 }
 
 impl Demand {
     fn of(body: &[Instruction]) -> Self {
         let count = |what: &dyn Fn(&Instruction) -> bool| body.iter().filter(|i| what(i)).count();
-        let kind = Kind::of;
-        let arithmetic = |i: &Instruction| matches!(kind(i), Kind::Dot | Kind::Vector);
-        let accumulates = |i: &Instruction, to| i.mnemonic() == Mnemonic::Vpdpbusd && i.op0_register() == to;
+        let arithmetic = |i: &Instruction| matches!(i.kind, Kind::Dot | Kind::Vector);
+        let chain = |accumulator| count(&|i| accumulator == i.accumulator);
         Demand {
-            dots: count(&|i| kind(i) == Kind::Dot || i.mnemonic() == Mnemonic::Vpmaddwd),
-            vector_ops: count(&|i| arithmetic(i) && !zeroes(i)),
-            loads: count(&|i| kind(i) == Kind::Prefetch || reads_memory(i)),
-            stores: count(&|i| kind(i) == Kind::Store),
-            instructions: count(&|i| !i.is_jcc_short_or_near()),
-            chain: body.iter().map(|i| count(&|j| accumulates(j, i.op0_register()))).max().unwrap_or(0),
+            dots: count(&|i| i.multiplies),
+            vector_ops: count(&|i| arithmetic(i) && !i.is_free),
+            loads: body.iter().map(|i| i.loads).sum(),
+            stores: count(&|i| i.kind == Kind::Store),
+            instructions: count(&|i| !i.is_fused),
+            chain: body
+                .iter()
+                .filter(|i| i.accumulator.is_some())
+                .map(|i| chain(i.accumulator))
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -226,11 +297,4 @@ impl Demand {
             .reduce(|longest, need| if need.1 > longest.1 { need } else { longest })
             .expect("six needs")
     }
-}
-
-/// Whether the register renamer does it, without a pipe.
-fn zeroes(instruction: &Instruction) -> bool {
-    matches!(instruction.mnemonic(), Mnemonic::Vpxor | Mnemonic::Vpxord)
-        && instruction.op1_register() != Register::None
-        && instruction.op1_register() == instruction.op2_register()
 }

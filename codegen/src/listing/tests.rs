@@ -31,6 +31,41 @@ fn a_gemv_kernel_is_counted_and_bounded_as_by_hand() {
     assert!(!code.bounds.iter().any(|b| b.core == "Haswell" || b.core == "Alder Lake P"));
 }
 
+/// Four vectors of rows, four planes: an AND or a shift and a dot product each; the activations of a step in one load.
+#[test]
+fn an_sdot_kernel_is_counted_and_bounded_as_by_hand() {
+    let listing = listing("neon-dot/2bit/x1/m1n16u2/planes/p4096/f32");
+    assert_eq!((listing.multiply_adds_per_turn, listing.weight_bytes_per_turn), (16 * 2 * 16, 128));
+    let code = listing.machine_code.unwrap();
+    let expected =
+        Mix { dots: 32, vector: 32, loads: 6, stores: 0, prefetches: 2, scalar: 2, memory_operands: 0 };
+    assert_eq!(code.loop_mix, expected);
+    let n1 = bound(&code, "Neoverse N1");
+    assert_eq!((n1.limit, n1.cycles_per_turn), (Limit::VectorOps, 32.0));
+    assert!((n1.percent_of_peak - 50.0).abs() < 1e-9);
+    assert!(!code.bounds.iter().any(|b| b.core == "Cortex-A72" || b.core == "Zen 4"));
+}
+
+/// Two passes of eight rows: a turn computes half of the tile.
+#[test]
+fn a_matrix_product_kernel_is_counted_as_by_hand() {
+    let listing = listing("neon-i8mm/2bit/x1/m8n16u1/shift/p0/f32");
+    assert_eq!((listing.multiply_adds_per_turn, listing.weight_bytes_per_turn), (8 * 8 * 16, 32));
+    let code = listing.machine_code.unwrap();
+    // Of two vectors nine to unpack and sixteen products each; of eight tokens one to pair each.
+    let expected = Mix {
+        dots: 2 * 16,
+        vector: 2 * 9 + 8,
+        loads: 1 + 8,
+        stores: 0,
+        prefetches: 0,
+        scalar: 3,
+        memory_operands: 0,
+    };
+    assert_eq!(code.loop_mix, expected);
+    assert_eq!(code.loop_mix.dots * 32, listing.multiply_adds_per_turn);
+}
+
 /// One panel and one accumulator: sixteen dot products wait for each other.
 #[test]
 fn a_single_accumulator_is_bound_by_latency() {
@@ -52,12 +87,18 @@ fn listings_hold_together_in_every_family() {
             assert_eq!(code.mix.instructions(), code.lines.len());
             assert_eq!(code.loop_mix.instructions(), code.lines.iter().filter(|line| line.in_loop).count());
             let dots = if *unpack == crate::Unpack::Telescope { 2 } else { 1 };
-            let vector_bytes = if family.isa == Isa::Avx512Vnni { 64 } else { 32 };
-            assert_eq!(code.loop_mix.dots * vector_bytes, dots * listing.multiply_adds_per_turn, "{text}");
+            let per_dot = match family.isa {
+                Isa::Avx512Vnni => 64,
+                Isa::NeonDot | Isa::NeonI8mm => 16,
+                Isa::Neon => 8,
+                _ => 32,
+            };
+            assert_eq!(code.loop_mix.dots * per_dot, dots * listing.multiply_adds_per_turn, "{text}");
             assert!(code.bounds.iter().all(|bound| bound.percent_of_peak <= 100.0 + 1e-9), "{text}");
 
             let shown = listing.to_string();
-            let jumps: Vec<&str> = code.lines.iter().filter_map(|line| line.text.strip_prefix('j')).collect();
+            let is_jump = |text: &&str| text.starts_with('j') || text.starts_with("b.");
+            let jumps: Vec<&str> = code.lines.iter().map(|line| line.text.as_str()).filter(is_jump).collect();
             // Four to a loop over k, and one to the next tile.
             assert_eq!(jumps.len(), 4 * unpack.passes() + 1, "{shown}");
             for jump in jumps {

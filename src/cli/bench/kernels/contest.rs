@@ -135,7 +135,7 @@ impl<'a> Contest<'a> {
 
 /// The planners of every instruction set up to the runtime's; only its own has records.
 fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
-    let isas = Cpu::host().isas().into_iter().filter(|&isa| isa <= runtime.isa());
+    let isas = Cpu::host().isas().into_iter().filter(|isa| isa.is_within(runtime.isa()));
     isas.map(|isa| match isa == runtime.isa() {
         true => (isa, runtime.planner()),
         false => (isa, Planner::new(isa, runtime.packing())),

@@ -2,7 +2,7 @@
 
 use super::objdump;
 use crate::emit::{FAMILIES, Family};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::listing::{Line, Listing};
 use crate::packing::Layout;
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
@@ -67,7 +67,8 @@ fn assert_same(spec: &KernelSpec, base: usize, decoded: &objdump::Decoded, line:
 
 #[test]
 fn decoders_agree_and_isas_are_kept_to() {
-    for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
+    let families = FAMILIES.iter().filter(|family| family.isa.architecture() == Some(Architecture::X86_64));
+    for family in families {
         let specs = specs(family);
         assert!(specs.len() > 20, "{}", family.isa);
         let kernels: Vec<_> =

@@ -31,7 +31,7 @@ impl HandWritten {
         trits: &[i8],
         budget: usize,
     ) -> Vec<Self> {
-        let levels = Level::available().into_iter().filter(|&level| isa(level) <= cap);
+        let levels = Level::available().into_iter().filter(|&level| isa(level).is_within(cap));
         let all = levels.map(|level| {
             let weights = Copies::new(pool, budget, Packed::size_bytes, || Packed::new(level, trits, n, k));
             HandWritten { isa: isa(level), weights, n }

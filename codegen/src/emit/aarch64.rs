@@ -1,0 +1,248 @@
+//! The frame that the AArch64 families share: addresses, passes over the rows, the loop over k, and the epilogue.
+//!
+//! Each token has an address register of its own, and loads move it on. A tile whose sums do not fit the registers is
+//! computed in two passes over k, each for one half of every step's rows.
+
+mod acts;
+mod asm;
+mod i8mm;
+pub(super) mod probe;
+mod registers;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use std::marker::PhantomData;
+use std::mem::offset_of;
+use std::ops::Range;
+
+pub(super) use acts::Acts;
+pub(super) use asm::Asm;
+use asm::Label;
+pub(super) use registers::{Registers, V, X};
+pub(super) use weights::{Weights, carry};
+
+use super::Emitted;
+use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
+
+/// Rows in a vector.
+const ROWS: usize = 4;
+/// Bytes in a vector.
+const BYTES: usize = 16;
+
+const ARGS: X = X::new(0);
+const WEIGHTS: X = X::new(1);
+const STEPS: X = X::new(2);
+/// Addresses of the tokens' rows: more than sums fit the registers.
+pub(super) const TOKENS: [X; 13] = {
+    let mut tokens = [X::new(3); 13];
+    let mut token = 0;
+    while token < tokens.len() {
+        tokens[token] = X::new(3 + token as u8);
+        token += 1;
+    }
+    tokens
+};
+const STRIDE: X = X::new(16);
+const PREFETCH: X = X::new(17);
+
+/// How an AArch64 family computes the sums of one pass.
+pub(super) trait Dialect: Sized {
+    /// Vector registers for a pass over `vectors` vectors of rows.
+    fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize;
+
+    /// Takes those registers and fills the constants.
+    fn begin(spec: &KernelSpec, vectors: usize, asm: &mut Asm, registers: &mut Registers) -> Self;
+
+    /// Clears the sums.
+    fn clear(&self, asm: &mut Asm);
+
+    /// Adds `count` consecutive steps.
+    fn steps(&self, asm: &mut Asm, count: usize);
+
+    /// Where the sums of four rows of one token are, `[vector][token]`: Σ code·a, or Σ w·a of a
+    /// [signed](is_signed) strategy.
+    fn sums(&self, asm: &mut Asm) -> Vec<V>;
+
+    /// A register that holds neither sums nor constants.
+    fn spare(&self) -> V;
+}
+
+/// Whether the strategy's bytes are signed, so that its sums are without zero point.
+pub(super) fn is_signed(unpack: Unpack) -> bool {
+    unpack == Unpack::Telescope
+}
+
+/// Vectors of rows in one pass.
+fn vectors<D: Dialect>(spec: &KernelSpec) -> usize {
+    let vectors = spec.tile.nr / ROWS;
+    if D::registers_needed(spec, vectors) <= V::COUNT { vectors } else { vectors / 2 }
+}
+
+/// Rows in one pass.
+pub(super) fn rows_at_once<D: Dialect>(spec: &KernelSpec) -> usize {
+    vectors::<D>(spec) * ROWS
+}
+
+/// Vector registers that `spec` takes.
+pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
+    D::registers_needed(spec, vectors::<D>(spec))
+}
+
+/// Emits a validated spec.
+pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
+    let mut asm = Asm::new();
+    let loop_body = Kernel::<D>::new(spec).emit(&mut asm);
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}
+
+struct Kernel<'a, D> {
+    spec: &'a KernelSpec,
+    vectors: usize,
+    dialect: PhantomData<D>,
+}
+
+impl<'a, D: Dialect> Kernel<'a, D> {
+    fn new(spec: &'a KernelSpec) -> Self {
+        assert!(spec.tile.mr <= TOKENS.len(), "no register file holds the sums of so many tokens");
+        Kernel { spec, vectors: vectors::<D>(spec), dialect: PhantomData }
+    }
+
+    /// Gives the unrolled loop of the last pass.
+    fn emit(&self, asm: &mut Asm) -> Range<usize> {
+        asm.mark("constants");
+        let mut registers = Registers::default();
+        let needed = D::registers_needed(self.spec, self.vectors);
+        let saves = needed > V::VOLATILE;
+        if saves {
+            asm.save_callers_vectors();
+        }
+        let dialect = D::begin(self.spec, self.vectors, asm, &mut registers);
+        debug_assert_eq!(registers.taken(), needed, "{}", self.spec);
+        if self.spec.schedule.prefetch > 0 {
+            asm.mov_imm(PREFETCH, self.spec.schedule.prefetch as u32);
+        }
+        let tile = asm.new_label();
+        asm.bind(tile);
+        let passes = self.spec.tile.nr / ROWS / self.vectors;
+        let mut body = 0..0;
+        for pass in 0..passes {
+            if passes > 1 {
+                let rows = pass * self.vectors * ROWS;
+                asm.mark(format!("rows {rows} to {}", rows + self.vectors * ROWS - 1));
+            }
+            dialect.clear(asm);
+            body = self.loop_over_k(asm, &dialect, pass);
+            asm.mark("accumulators to sums");
+            let sums = dialect.sums(asm);
+            self.store(asm, &sums, dialect.spare(), pass);
+        }
+        self.next_tile(asm, tile);
+        if saves {
+            asm.restore_callers_vectors();
+        }
+        asm.ret();
+        body
+    }
+
+    /// Points at each token's row, the first being loaded from the arguments.
+    fn point_at_tokens(&self, asm: &mut Asm, first: usize, stride: usize) {
+        asm.ldr_x(TOKENS[0], ARGS, first as u32);
+        if self.spec.tile.mr > 1 {
+            asm.ldr_x(STRIDE, ARGS, stride as u32);
+        }
+        for pair in TOKENS[..self.spec.tile.mr].windows(2) {
+            asm.add(pair[1], pair[0], STRIDE);
+        }
+    }
+
+    fn loop_over_k(&self, asm: &mut Asm, dialect: &D, pass: usize) -> Range<usize> {
+        asm.mark("addresses");
+        asm.ldr_x(WEIGHTS, ARGS, offset_of!(KernelArgs, weights) as u32);
+        if pass > 0 {
+            asm.add_imm(WEIGHTS, (pass * self.vectors * BYTES) as u32);
+        }
+        self.point_at_tokens(asm, offset_of!(KernelArgs, acts), offset_of!(KernelArgs, act_stride));
+        asm.ldr_x(STEPS, ARGS, offset_of!(KernelArgs, steps) as u32);
+
+        let (ku, step) = (self.spec.tile.ku, self.spec.layout.packing.step());
+        let (unrolled, rest, single, done) =
+            (asm.new_label(), asm.new_label(), asm.new_label(), asm.new_label());
+        if ku > 1 {
+            asm.subs_imm(STEPS, ku as u32);
+            asm.b_lo(rest);
+        }
+        asm.bind(unrolled);
+        asm.mark(format!("loop: {ku} step(s) of {step} k"));
+        let start = asm.offset();
+        dialect.steps(asm, ku);
+        asm.subs_imm(STEPS, ku as u32);
+        if ku == 1 {
+            asm.b_ne(unrolled);
+            return start..asm.offset();
+        }
+        asm.b_hs(unrolled);
+        let body = start..asm.offset();
+        asm.mark("remaining steps");
+        asm.bind(rest);
+        asm.adds_imm(STEPS, ku as u32);
+        asm.b_eq(done);
+        asm.bind(single);
+        dialect.steps(asm, 1);
+        asm.subs_imm(STEPS, 1);
+        asm.b_ne(single);
+        asm.bind(done);
+        body
+    }
+
+    /// Takes the zero point · Σ a off, scales if asked to, and stores.
+    fn store(&self, asm: &mut Asm, sums: &[V], spare: V, pass: usize) {
+        let (zero_points, factors) = (WEIGHTS, STEPS);
+        let (signed, scaled) = (is_signed(self.spec.schedule.unpack), self.spec.epilogue == Epilogue::F32);
+        asm.mark(match (signed, scaled) {
+            (false, false) => "zero-point, store",
+            (false, true) => "zero-point, convert, scale, store",
+            (true, false) => "store",
+            (true, true) => "convert, scale, store",
+        });
+        asm.ldr_x(zero_points, ARGS, offset_of!(KernelArgs, zero_points) as u32);
+        asm.ldr_x(factors, ARGS, offset_of!(KernelArgs, factors) as u32);
+        self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
+        for token in 0..self.spec.tile.mr {
+            let sums = sums.iter().skip(token).step_by(self.spec.tile.mr);
+            if !signed {
+                asm.ld1r_next(spare, zero_points);
+                sums.clone().for_each(|&sum| asm.sub_s(sum, sum, spare));
+            }
+            if scaled {
+                asm.ld1r_next(spare, factors);
+            }
+            for (vector, &sum) in sums.enumerate() {
+                if scaled {
+                    asm.scvtf_s(sum, sum);
+                    asm.fmul_s(sum, sum, spare);
+                }
+                asm.str_q(sum, TOKENS[token], ((pass * self.vectors + vector) * BYTES) as u32);
+            }
+        }
+    }
+
+    /// Moves weights and outputs on to the next tile, and goes there unless this was the last.
+    fn next_tile(&self, asm: &mut Asm, tile: Label) {
+        let (position, distance) = (WEIGHTS, STRIDE);
+        let advance = |asm: &mut Asm, field: usize, by: &dyn Fn(&mut Asm)| {
+            asm.ldr_x(position, ARGS, field as u32);
+            by(asm);
+            asm.str_x(position, ARGS, field as u32);
+        };
+        asm.mark("next tile");
+        asm.ldr_x(distance, ARGS, offset_of!(KernelArgs, tile_stride) as u32);
+        advance(asm, offset_of!(KernelArgs, weights), &|asm| asm.add(position, position, distance));
+        let bytes = self.spec.tile.nr * size_of::<f32>();
+        advance(asm, offset_of!(KernelArgs, out), &|asm| asm.add_imm(position, bytes as u32));
+        advance(asm, offset_of!(KernelArgs, tiles), &|asm| asm.subs_imm(position, 1));
+        asm.b_ne(tile);
+    }
+}

@@ -1,0 +1,70 @@
+//! The AArch64 form of [`crate::emit::probe`]'s loops.
+
+use super::{Asm, BYTES, Registers, X};
+use crate::emit::Emitted;
+use crate::emit::probe::Loop;
+use crate::isa::Isa;
+
+const START: X = X::new(0);
+const TURNS: X = X::new(1);
+const PREFETCH: X = X::new(2);
+
+/// Loads the `turns` · `per_turn` bytes from `start` on.
+pub(in crate::emit) fn read() -> Loop {
+    const BYTES_PER_TURN: usize = 512;
+    const LINE: usize = 64;
+    const DISTANCE: u32 = 4096;
+    let loads = Registers::default().take_many(LINE / BYTES);
+    let mut asm = Asm::new();
+    asm.mov_imm(PREFETCH, DISTANCE);
+    let emitted = repeat(asm, |asm| {
+        for _ in 0..BYTES_PER_TURN / LINE {
+            asm.prfm(START, PREFETCH);
+            loads.chunks_exact(2).for_each(|pair| asm.ldp_next(pair[0], pair[1], START));
+        }
+    });
+    Loop { emitted, per_turn: BYTES_PER_TURN }
+}
+
+/// Adds products of bytes, as the kernels of `isa` do, to sums that do not wait for each other.
+pub(in crate::emit) fn dot(isa: Isa) -> Loop {
+    /// At least the latency of a dot product times their number in a cycle, on any core.
+    const SUMS: usize = 16;
+    const DOTS: usize = 3 * SUMS;
+    let (mut asm, mut registers) = (Asm::new(), Registers::default());
+    let [codes, acts] = std::array::from_fn(|_| registers.take());
+    let sums = registers.take_many(SUMS);
+    asm.byte_constant(codes, 2);
+    asm.byte_constant(acts, 0x81);
+    sums.iter().for_each(|&sum| asm.zero(sum));
+    let emitted = repeat(asm, |asm| {
+        for &sum in sums.iter().cycle().take(DOTS) {
+            match isa {
+                Isa::NeonI8mm => asm.usmmla(sum, codes, acts),
+                Isa::NeonDot => asm.sdot_lane(sum, codes, acts, 0),
+                _ => asm.smlal(sum, codes, acts),
+            }
+        }
+    });
+    let multiply_adds = match isa {
+        Isa::NeonI8mm => 32,
+        Isa::NeonDot => 16,
+        _ => 8,
+    };
+    Loop { emitted, per_turn: DOTS * multiply_adds }
+}
+
+/// `asm`'s code, then `turns` times what `body` emits.
+fn repeat(mut asm: Asm, body: impl Fn(&mut Asm)) -> Emitted {
+    let turn = asm.new_label();
+    asm.bind(turn);
+    asm.mark("turn");
+    let start = asm.offset();
+    body(&mut asm);
+    asm.subs_imm(TURNS, 1);
+    asm.b_ne(turn);
+    let loop_body = start..asm.offset();
+    asm.ret();
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}

@@ -1,0 +1,128 @@
+//! Plain NEON: byte products in 16-bit sums of pairs of k, folded into 32-bit sums of rows.
+
+use super::Family;
+use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
+use crate::isa::Isa;
+use crate::spec::{KernelSpec, Unpack};
+
+pub(super) const FAMILY: Family = Family {
+    isa: Isa::Neon,
+    registers: V::COUNT,
+    unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
+    interleave: 1,
+    registers_needed: aarch64::registers_needed::<Neon>,
+    emit: Some(aarch64::emit::<Neon>),
+};
+
+/// Products of ternary codes in a lane before two lanes are added in 16 bits: 2 · 64 · (2 · -128) = -32 768.
+const TERNARY_PRODUCTS: usize = 64;
+/// Products of codes of seven bits: 2 · (127 · -128) = -32 512.
+const BYTE_PRODUCTS: usize = 1;
+
+/// The sums of four rows of one token.
+#[derive(Clone, Copy)]
+struct Sums {
+    /// In 16 bits: two rows of four lanes each.
+    lower: V,
+    upper: V,
+    /// In 32 bits: a row in a lane.
+    rows: V,
+}
+
+pub(super) struct Neon {
+    spec: KernelSpec,
+    weights: Weights,
+    acts: Acts,
+    /// One token's group in every lane.
+    groups: Vec<V>,
+    /// `[vector][token]`, flattened.
+    sums: Vec<Sums>,
+    temporary: V,
+}
+
+impl Neon {
+    /// Products in a lane after which the sums must be folded.
+    fn fold_after(&self) -> usize {
+        if self.spec.schedule.unpack == Unpack::Direct { BYTE_PRODUCTS } else { TERNARY_PRODUCTS }
+    }
+
+    /// Adds the products of one group, as the first since the last fold or to what is there.
+    fn multiply(&self, asm: &mut Asm, group: usize, is_first: bool) {
+        for (vector, sums) in self.sums.chunks_exact(self.spec.tile.mr).enumerate() {
+            let codes = self.weights.codes(asm, self.temporary, group, vector);
+            for (&Sums { lower, upper, .. }, &acts) in sums.iter().zip(&self.groups) {
+                if is_first {
+                    asm.smull(lower, codes, acts);
+                    asm.smull2(upper, codes, acts);
+                } else {
+                    asm.smlal(lower, codes, acts);
+                    asm.smlal2(upper, codes, acts);
+                }
+            }
+        }
+    }
+
+    fn fold(&self, asm: &mut Asm) {
+        for &Sums { lower, upper, rows } in &self.sums {
+            asm.addp_h(lower, lower, upper);
+            asm.sadalp_h(rows, lower);
+        }
+    }
+}
+
+impl Dialect for Neon {
+    fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize {
+        const SUMS: usize = 3;
+        let mr = spec.tile.mr;
+        SUMS * vectors * mr + Weights::registers(spec, vectors) + 2 * mr + 1
+    }
+
+    fn begin(spec: &KernelSpec, vectors: usize, asm: &mut Asm, registers: &mut Registers) -> Self {
+        let mr = spec.tile.mr;
+        Neon {
+            spec: *spec,
+            weights: Weights::begin(spec, vectors, asm, registers),
+            acts: Acts::take(mr, registers),
+            groups: registers.take_many(mr),
+            sums: (0..vectors * mr)
+                .map(|_| Sums { lower: registers.take(), upper: registers.take(), rows: registers.take() })
+                .collect(),
+            temporary: registers.take(),
+        }
+    }
+
+    fn clear(&self, asm: &mut Asm) {
+        self.sums.iter().for_each(|sums| asm.zero(sums.rows));
+    }
+
+    fn steps(&self, asm: &mut Asm, count: usize) {
+        let groups = self.spec.layout.packing.groups();
+        let mut products = 0;
+        for step in 0..count {
+            self.weights.load_step(asm);
+            for group in 0..groups {
+                let lane = self.acts.advance(asm, step * groups + group, count * groups);
+                for (&group, &acts) in self.groups.iter().zip(self.acts.vectors()) {
+                    asm.dup_s(group, acts, lane);
+                }
+                self.multiply(asm, group, products == 0);
+                products += 1;
+                if products == self.fold_after() {
+                    self.fold(asm);
+                    products = 0;
+                }
+            }
+        }
+        if products > 0 {
+            self.fold(asm);
+        }
+    }
+
+    fn sums(&self, _: &mut Asm) -> Vec<V> {
+        self.sums.iter().map(|sums| sums.rows).collect()
+    }
+
+    fn spare(&self) -> V {
+        self.temporary
+    }
+}

@@ -1,0 +1,65 @@
+//! x86-64 instructions, as iced-x86 reads them.
+
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic, OpKind, Register};
+
+use super::instruction::{Instruction, Kind};
+
+/// Takes `code` apart.
+pub(super) fn decode(code: &[u8]) -> Vec<Instruction> {
+    let mut formatter = IntelFormatter::new();
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_small_hex_numbers_in_decimal(false);
+    options.set_space_after_operand_separator(true);
+    let mut instruction = |decoded: iced_x86::Instruction| {
+        let jumps = decoded.is_jcc_short_or_near();
+        let mut text = String::new();
+        match jumps {
+            true => formatter.format_mnemonic(&decoded, &mut text),
+            false => formatter.format(&decoded, &mut text),
+        }
+        let kind = kind(&decoded);
+        let mnemonic = decoded.mnemonic();
+        Instruction {
+            offset: decoded.ip() as usize,
+            bytes: decoded.len(),
+            text,
+            target: jumps.then(|| decoded.near_branch_target() as usize),
+            kind,
+            loads: usize::from(kind == Kind::Prefetch || reads_memory(&decoded)),
+            multiplies: kind == Kind::Dot || mnemonic == Mnemonic::Vpmaddwd,
+            is_free: zeroes(&decoded),
+            is_fused: jumps,
+            accumulator: (mnemonic == Mnemonic::Vpdpbusd).then(|| decoded.op0_register() as u32),
+            is_matrix_product: false,
+        }
+    };
+    Decoder::with_ip(64, code, 0, DecoderOptions::NONE).iter().map(&mut instruction).collect()
+}
+
+fn kind(instruction: &iced_x86::Instruction) -> Kind {
+    let register = instruction.op0_register();
+    match instruction.mnemonic() {
+        Mnemonic::Vpdpbusd | Mnemonic::Vpmaddubsw => Kind::Dot,
+        Mnemonic::Prefetcht0 => Kind::Prefetch,
+        Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 if instruction.op0_kind() == OpKind::Memory => Kind::Store,
+        Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 | Mnemonic::Vpbroadcastd if reads_memory(instruction) => {
+            Kind::Load
+        }
+        _ if register.is_vector_register() || register.is_k() => Kind::Vector,
+        _ => Kind::Scalar,
+    }
+}
+
+/// Whether a source operand lies in memory.
+fn reads_memory(instruction: &iced_x86::Instruction) -> bool {
+    (1..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory)
+}
+
+fn zeroes(instruction: &iced_x86::Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Vpxor | Mnemonic::Vpxord)
+        && instruction.op1_register() != Register::None
+        && instruction.op1_register() == instruction.op2_register()
+}
