@@ -210,7 +210,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         asm.ldr_x(zero_points, ARGS, offset_of!(KernelArgs, zero_points) as u32);
         asm.ldr_x(factors, ARGS, offset_of!(KernelArgs, factors) as u32);
         self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
-        for token in 0..self.spec.tile.mr {
+        for (token, &row) in TOKENS[..self.spec.tile.mr].iter().enumerate() {
             let sums = sums.iter().skip(token).step_by(self.spec.tile.mr);
             if !signed {
                 asm.ld1r_next(spare, zero_points);
@@ -224,7 +224,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                     asm.scvtf_s(sum, sum);
                     asm.fmul_s(sum, sum, spare);
                 }
-                asm.str_q(sum, TOKENS[token], ((pass * self.vectors + vector) * BYTES) as u32);
+                asm.str_q(sum, row, ((pass * self.vectors + vector) * BYTES) as u32);
             }
         }
     }

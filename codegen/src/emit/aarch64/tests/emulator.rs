@@ -1,5 +1,7 @@
 //! Runs calls of kernels under `qemu-aarch64`.
 
+#![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
+
 use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;

@@ -154,11 +154,10 @@ fn scalars_and_frames() {
     let here = sheet.asm.new_label();
     sheet.asm.bind(here);
     let offset = sheet.asm.offset();
-    let branches: [(&str, fn(&mut Asm, _)); 4] =
-        [("cc", Asm::b_lo), ("cs", Asm::b_hs), ("eq", Asm::b_eq), ("ne", Asm::b_ne)];
-    for (condition, emit) in branches {
-        sheet.one(format!("b.{condition} {offset:#x}"), |asm| emit(asm, here));
-    }
+    sheet.one(format!("b.cc {offset:#x}"), |asm| asm.b_lo(here));
+    sheet.one(format!("b.cs {offset:#x}"), |asm| asm.b_hs(here));
+    sheet.one(format!("b.eq {offset:#x}"), |asm| asm.b_eq(here));
+    sheet.one(format!("b.ne {offset:#x}"), |asm| asm.b_ne(here));
     sheet.one("ret", Asm::ret);
     sheet.judge();
 }
