@@ -1,26 +1,40 @@
-//! Tercet's own commands: `cargo xtask test` and `cargo xtask fuzz`.
+//! Tercet's own commands: `cargo xtask test`, `cargo xtask fuzz` and `cargo xtask peers`.
+
+mod peers;
 
 use std::env;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-
-const USAGE: &str = "\
-Usage:
-  cargo xtask test             format, lints, docs, all tests, every interleaving of the thread pool, and every
-                               kernel on every awkward size
-  cargo xtask fuzz [SECONDS]   every fuzz target for so long, by default 60 (needs nightly Rust and cargo-fuzz)";
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
 
 const FUZZ_TARGETS: [&str; 3] = ["safetensors", "config", "kernel_spec"];
 
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Tercet's own build, test and comparison commands
+#[derive(Parser)]
+#[command(name = "cargo xtask", max_term_width = 110)]
+enum Task {
+    /// Format, lints, docs, all tests, every interleaving of the thread pool, and every kernel on every size
+    Test,
+    /// Every fuzz target (needs nightly Rust and cargo-fuzz)
+    Fuzz {
+        /// Seconds for each
+        #[arg(default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Tercet beside other engines on this machine, as one table
+    Peers(peers::Peers),
+}
+
 fn main() -> Result<()> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["test"] => test(),
-        ["fuzz"] => fuzz(60),
-        ["fuzz", seconds] => fuzz(seconds.parse().context("SECONDS is a whole number")?),
-        _ => bail!("unknown command\n{USAGE}"),
+    match Task::parse() {
+        Task::Test => test(),
+        Task::Fuzz { seconds } => fuzz(seconds),
+        Task::Peers(peers) => peers.run(),
     }
 }
 
@@ -66,7 +80,7 @@ fn cargo(arguments: &str) -> Command {
 /// `program` with space-separated `arguments`, in the repository's root.
 fn command(program: &str, arguments: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments.split(' ')).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command.args(arguments.split(' ')).current_dir(ROOT);
     command
 }
 
