@@ -1,5 +1,7 @@
-//! Emitted kernels, as planned by default, against the hand-written ones and the plain reference: one thread, in
-//! multiply-adds per second.
+//! Emitted kernels against the hand-written ones and the plain reference: one thread, in multiply-adds per second.
+//!
+//! The kernels are those of the planner's rule and, where `TERCET_CACHE_DIR` names a directory in which `tercet tune`
+//! has kept others, those too.
 
 use std::hint::black_box;
 use std::iter::repeat_with;
@@ -7,11 +9,14 @@ use std::iter::repeat_with;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use tercet::autotune::{Planner, Problem};
-use tercet::codegen::{Activations, ColumnsMut, Cpu, Gemm, Isa, KernelCache, PackedMatrix, Packing};
+use tercet::codegen::{
+    Activations, ColumnsMut, Cpu, Gemm, Isa, KernelCache, KernelSpec, PackedMatrix, Packing,
+};
+use tercet::{Runtime, RuntimeOptions};
 use tercet_kernels_ref::gemm::gemm as reference;
 
 /// Small enough for plain loops; then the shapes of BitNet b1.58 2B-4T.
-const SHAPES: [(usize, usize); 4] = [(256, 256), (2560, 2560), (6912, 2560), (2560, 6912)];
+const SHAPES: [(usize, usize); 5] = [(256, 256), (2560, 2560), (640, 2560), (6912, 2560), (2560, 6912)];
 /// Decoding and prefill.
 const TOKENS: [usize; 2] = [1, 128];
 /// Decoding reads weights from memory: this much passes before any is read again.
@@ -36,9 +41,14 @@ impl Operands {
         Operands { problem: Problem { n, k, m, threads: 1 }, weights, acts }
     }
 
-    /// Whether plain loops are done with this soon.
+    /// Whether caches hold the weights.
     fn are_small(&self) -> bool {
         self.weights.len() < 1 << 20
+    }
+
+    /// Whether plain loops are done with this soon.
+    fn are_quick(&self) -> bool {
+        self.weights.len() * self.problem.m < 1 << 25
     }
 
     /// As many matrices from `pack`, each of `bytes`, as the weights must be read from.
@@ -48,9 +58,18 @@ impl Operands {
     }
 }
 
-fn emitted(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands, isa: Isa, packing: Packing) {
+/// The kernels of the rule and of the records for a packing, each once.
+fn planned(problem: &Problem, isa: Isa, packing: Packing) -> Vec<KernelSpec> {
+    let by_rule = Planner::new(isa, packing).plan(problem).spec;
+    let environment = tercet::knobs::runtime_options().expect("the environment's settings are valid");
+    let options =
+        RuntimeOptions { isa_cap: Some(isa), packing: Some(packing), threads: Some(1), ..environment };
+    let by_record = Runtime::new(&options).planner().plan(problem).spec;
+    if by_record == by_rule { vec![by_rule] } else { vec![by_rule, by_record] }
+}
+
+fn emitted(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands, spec: KernelSpec) {
     let Problem { n, k, m, .. } = operands.problem;
-    let spec = Planner::new(isa, packing).plan(&operands.problem).spec;
     let gemm = Gemm::new(&KernelCache::default(), spec).expect("this CPU runs the ISA");
     let pack = || PackedMatrix::pack(spec.layout, n, k, &operands.weights).expect("the weights are ternary");
     let matrices = operands.matrices(pack().bytes(), pack);
@@ -93,15 +112,17 @@ fn kernels(criterion: &mut Criterion) {
         let operands = Operands::new(n, k, m);
         let mut group = criterion.benchmark_group(format!("{n} x {k}, {m} tokens"));
         group.sample_size(10).throughput(Throughput::Elements((n * k * m) as u64));
-        if operands.are_small() {
+        if operands.are_quick() {
             group.bench_function("reference", |bencher| {
                 bencher.iter(|| reference(&operands.weights, &operands.acts, n, k, m));
             });
         }
         hand_written(&mut group, &operands);
-        for isa in Cpu::host().isas().into_iter().filter(|&isa| isa != Isa::Portable || operands.are_small())
+        for isa in Cpu::host().isas().into_iter().filter(|&isa| isa != Isa::Portable || operands.are_quick())
         {
-            Packing::TERNARY.into_iter().for_each(|packing| emitted(&mut group, &operands, isa, packing));
+            for spec in Packing::TERNARY.into_iter().flat_map(|p| planned(&operands.problem, isa, p)) {
+                emitted(&mut group, &operands, spec);
+            }
         }
         group.finish();
     }

@@ -77,10 +77,21 @@ impl Store {
             fs::create_dir_all(dir)?;
         }
         let lock = self.lock()?;
-        let (mut merged, _) = self.read();
+        let mut merged = self.to_keep()?;
         merged.merge(records);
         self.replace(merged.to_json().as_bytes())?;
         lock.unlock()
+    }
+
+    /// The records that stay when others are added: all that can be used. Damage may be written over, but not what
+    /// only cannot be read at the moment.
+    fn to_keep(&self) -> io::Result<Records> {
+        match self.read() {
+            (_, Some(StoreError::Io { source, .. })) if source.kind() != io::ErrorKind::InvalidInput => {
+                Err(source)
+            }
+            (records, _) => Ok(records),
+        }
     }
 
     /// Deletes every record.
@@ -93,8 +104,11 @@ impl Store {
             Err(e) => Err(e),
             Ok(_) => {
                 let lock = self.lock()?;
-                fs::remove_file(&self.path)?;
-                lock.unlock()
+                match fs::remove_file(&self.path) {
+                    // Another process was as forgetful.
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                    _ => lock.unlock(),
+                }
             }
         };
         forget().map_err(|e| self.error("delete", e))

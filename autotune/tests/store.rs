@@ -1,4 +1,4 @@
-//! The store in bad company: other writers, damaged files, directories that cannot be written to.
+//! The store in bad company: damaged files, other versions, special files. Other processes are in `store_processes.rs`.
 
 mod common;
 
@@ -25,8 +25,8 @@ fn what_was_added_is_read_by_a_later_process() {
 }
 
 #[test]
-fn fifty_writers_at_once_lose_nothing() {
-    const WRITERS: usize = 50;
+fn threads_of_one_process_lose_nothing() {
+    const WRITERS: usize = 16;
     let scratch = Scratch::new();
     let store = Store::in_dir(scratch.path());
     thread::scope(|scope| {
@@ -40,24 +40,28 @@ fn fifty_writers_at_once_lose_nothing() {
         }
     });
     assert_eq!(store.read().0, records(1..=2 * WRITERS));
-    let mut left: Vec<_> =
-        fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    left.sort();
-    assert_eq!(left, ["tuning.json", "tuning.lock"]);
+    assert_eq!(scratch.names(), ["tuning.json", "tuning.lock"]);
 }
 
 #[test]
 fn a_file_damaged_at_any_byte_gives_legal_plans_or_a_warning() {
     let whole = records([16, 32]).to_json().into_bytes();
+    let scratch = Scratch::new();
+    let store = Store::in_dir(scratch.path());
     let mut warnings = 0;
     for at in 0..whole.len() {
-        for damage in [0x00, 0x01, 0x20, 0x80, 0xFF] {
+        let bits = (0..8).map(|bit| whole[at] ^ (1 << bit));
+        for damaged in bits.chain([0x00, 0xFF, b' ', b'"', b'9']).filter(|byte| *byte != whole[at]) {
             let mut json = whole.clone();
-            json[at] ^= damage;
-            let (read, warning) = Records::salvage(&json);
+            json[at] = damaged;
+            fs::write(store.path(), &json).unwrap();
+            let (read, warning) = store.read();
             warnings += usize::from(warning.is_some());
-            assert!(read.len() == 2 || warning.is_some(), "byte {at}, {damage:#x}: a record vanished unsaid");
-            assert_eq!(Records::parse(&json).is_err(), warning.is_some());
+            assert!(
+                read.len() == 2 || warning.is_some(),
+                "byte {at}, {damaged:#x}: a record vanished unsaid"
+            );
+            assert_eq!(read_all(store.path()).is_err(), warning.is_some());
             let planner = planner().with_records(CPU, Arc::new(read));
             for n in [16, 32] {
                 let plan = planner.plan(&problem(n));
@@ -72,10 +76,15 @@ fn a_file_damaged_at_any_byte_gives_legal_plans_or_a_warning() {
 #[test]
 fn a_file_cut_anywhere_is_no_records_and_one_warning() {
     let whole = records([16, 32]).to_json();
+    let scratch = Scratch::new();
+    let store = Store::in_dir(scratch.path());
     // The last byte is a line feed.
     for length in 0..whole.len() - 1 {
-        let (read, warning) = Records::salvage(&whole.as_bytes()[..length]);
-        assert!(read.is_empty() && matches!(warning, Some(RecordsError::Malformed(_))), "{length} bytes");
+        fs::write(store.path(), &whole.as_bytes()[..length]).unwrap();
+        let (read, warning) = store.read();
+        let is_malformed =
+            matches!(warning, Some(StoreError::Records { problem: RecordsError::Malformed(_), .. }));
+        assert!(read.is_empty() && is_malformed, "{length} bytes");
     }
 }
 
@@ -89,6 +98,32 @@ fn a_damaged_file_is_replaced_by_the_next_writer() {
     assert!(read.is_empty() && message.contains("tuning.json") && !message.contains('\n'), "{message}");
     store.add(records([16])).unwrap();
     assert!(matches!(store.read(), (read, None) if read == records([16])));
+}
+
+#[test]
+fn many_may_forget_at_once() {
+    let scratch = Scratch::new();
+    let store = Store::in_dir(scratch.path());
+    for _ in 0..20 {
+        store.add(records([16])).unwrap();
+        thread::scope(|scope| {
+            (0..8).for_each(|_| {
+                scope.spawn(|| store.forget().unwrap());
+            });
+        });
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_not_replaced() {
+    let scratch = Scratch::new();
+    let store = Store::in_dir(scratch.path());
+    // A link to itself stands for whatever the system does not let us read at the moment.
+    std::os::unix::fs::symlink(store.path(), store.path()).unwrap();
+    assert!(matches!(store.read(), (read, Some(StoreError::Io { .. })) if read.is_empty()));
+    assert!(matches!(store.add(records([16])), Err(StoreError::Io { action: "write", .. })));
+    assert!(fs::read_link(store.path()).is_ok());
 }
 
 #[test]
@@ -144,6 +179,25 @@ fn records_of_others_are_kept_but_not_used() {
 }
 
 #[test]
+fn as_many_records_as_are_kept_can_be_read_again() {
+    // The longest fingerprints that are accepted, of letters that take two in JSON.
+    let fingerprint = r"\".repeat(1000);
+    let short = records([16]).to_json();
+    let json = |text: &str| {
+        let json = short.replacen("GenuineIntel", text, 1);
+        json.replacen("\"codegen\": \"", &format!("\"codegen\": \"{text}"), 1)
+    };
+    let accepted = |length: &usize| Records::parse(json(&fingerprint[..*length]).as_bytes()).is_ok();
+    let longest = (2..=fingerprint.len()).rev().step_by(2).find(accepted).unwrap();
+    let one = json(&fingerprint[..longest]);
+    let all = (1..=4096).map(|n| one.replacen("\"n\": 16", &format!("\"n\": {n}"), 1));
+    let mut records = Records::default();
+    all.for_each(|json| records.merge(Records::parse(json.as_bytes()).unwrap()));
+    assert_eq!(records.len(), 4096);
+    assert!(Records::parse(records.to_json().as_bytes()).is_ok_and(|read| read == records));
+}
+
+#[test]
 fn the_store_does_not_grow_without_bound() {
     let mut all = records(1..=4000);
     all.merge(records(4001..=4200));
@@ -165,10 +219,10 @@ fn a_place_that_cannot_be_written_is_an_error_and_no_panic() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn full_disks_and_special_files_are_errors_and_do_not_hang() {
+fn special_files_are_errors_and_do_not_hang() {
     use std::os::unix::fs::symlink;
-    let read_only = Store::in_dir("/proc/self".as_ref());
-    assert!(read_only.add(records([16])).is_err());
+    let no_files = Store::in_dir("/proc/self".as_ref());
+    assert!(no_files.add(records([16])).is_err());
     let scratch = Scratch::new();
     let store = Store::in_dir(scratch.path());
     // A device that reads without end, and a temporary file and a lock that lead elsewhere.

@@ -3,11 +3,13 @@
 mod busy;
 mod kernels;
 mod markdown;
+mod plot;
 mod roofline;
 mod summary;
 mod workload;
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -34,11 +36,15 @@ roofs are measured in the same run, with the same number of threads. A prompt's 
 reading all weights once. A model that caches hold may pass its roofline. The time to the first
 token is that of the first prompt, not warmed up.
 
+--plot draws the results under the roofs of every number of threads and, where there is more than
+one, the speed of each test over the number of threads.
+
 Examples:
   tercet bench
   tercet bench --synthetic bitnet-2b-4t --threads 1,2
   tercet bench -p 0 -n 64 --depth 256
   tercet bench kernels --help               single kernels instead of a model
+  tercet bench --synthetic bitnet-2b-4t --threads 1,2 --plot roofline.svg
   tercet bench --json | jq '.results[] | {test, median_tps}'
 
 JSON: cpu, busy, roofline: [{threads, read_gb_s, vnni_gmac_s}], results: [{test, threads, isa,
@@ -73,6 +79,9 @@ pub(super) struct Bench {
     /// Print the results as comma-separated values
     #[arg(long, conflicts_with = "json", help_heading = "For scripts")]
     csv: bool,
+    /// Draw the results into FILE: roofline and thread scaling, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// What is measured instead of a model.
@@ -93,6 +102,7 @@ impl Bench {
             return kernels.run(options);
         }
         let tests = self.tests()?;
+        self.plot.as_deref().map_or(Ok(()), plot::check)?;
         let default = options.runtime()?.threads();
         let busy = busy::cores_in_use();
         busy::warn(busy);
@@ -106,6 +116,9 @@ impl Bench {
             (true, _) => report::print_json(&summary)?,
             (_, true) => report::print(&summary.csv())?,
             _ => report::print(&summary.markdown())?,
+        }
+        if let Some(path) = &self.plot {
+            plot::write(path, &plot::of_model(&summary))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{TINY, assert_fields, json, output, tercet, usable_isas};
+use crate::harness::{Scratch, TINY, assert_fields, json, output, tercet, usable_isas};
 
 const RESULT: [&str; 10] = [
     "test",
@@ -93,6 +93,43 @@ fn tables_are_markdown_or_csv() {
 }
 
 #[test]
+fn the_results_can_be_drawn() {
+    let scratch = Scratch::new();
+    let file = scratch.file("model.svg");
+    let test = ["bench", "-m", TINY, "-p", "3", "-n", "2", "-r", "1", "-t", "1,2", "--plot"];
+    json(&[&test[..], &[&file]].concat());
+    let picture = std::fs::read_to_string(&file).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    for words in
+        ["bitnet-tiny", "<title>pp3, 1 thread: ", "<title>tg2, 2 threads: ", "Thread scaling", "GB/s"]
+    {
+        assert!(picture.contains(words), "no {words:?}");
+    }
+
+    let file = scratch.file("kernels.svg");
+    let kernels =
+        ["bench", "kernels", "--shape", "96x80", "-m", "1", "-r", "1", "--budget-mb", "1", "--plot"];
+    output(&[&kernels[..], &[&file]].concat());
+    let picture = std::fs::read_to_string(&file).unwrap();
+    for isa in usable_isas() {
+        assert!(picture.contains(&format!("<title>{isa}/")), "no {isa}");
+    }
+    assert!(picture.contains("96 × 80") && picture.contains("pick"));
+    assert_eq!(scratch.files(), 2, "nothing else is left");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_picture_that_cannot_be_written_is_one_error_after_the_results() {
+    let test = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--plot", "/dev/full"];
+    let ran = tercet(&test);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error")).collect();
+    assert!(matches!(errors[..], [error] if error.contains("cannot write /dev/full")), "{ran:?}");
+    assert!(ran.stdout.contains("| tg1"));
+}
+
+#[test]
 fn kernels_stand_side_by_side() {
     let arguments = ["bench", "kernels", "--shape", "96x80", "-m", "1,3", "-r", "1", "--budget-mb", "1"];
     let text = output(&[&arguments[..], &["--json"]].concat());
@@ -146,6 +183,8 @@ fn what_cannot_be_measured_is_refused() {
         &["bench", "--synthetic", "bitnet-2b-4t", "-m", TINY],
         &["bench", "kernels", "--shape", "12"],
         &["bench", "kernels", "-m", "0"],
+        &["bench", "--plot", "no-such-directory/plot.svg"],
+        &["bench", "kernels", "--plot", "."],
     ] {
         let ran = tercet(arguments);
         assert_eq!(ran.status, Some(2), "{arguments:?}: {ran:?}");

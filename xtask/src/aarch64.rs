@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{cargo, command, root, run};
+use crate::{ROOT, cargo, command, run};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// Debian's libraries for the target.
@@ -52,7 +52,7 @@ fn runner(cpu: &str) -> String {
 }
 
 fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from)
 }
 
 /// What compiles for the target.

@@ -1,23 +1,15 @@
-//! Tercet's own commands: `cargo xtask test`, `test-aarch64`, `check-targets` and `fuzz`.
+//! Tercet's own commands: `cargo xtask --help` lists them.
 
 #[cfg(unix)]
 mod aarch64;
+mod peers;
 
 use std::env;
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-
-const USAGE: &str = "\
-Usage:
-  cargo xtask test             format, lints, docs, all tests, every interleaving of the thread pool, and every
-                               kernel on every awkward size
-  cargo xtask test-aarch64     the program for AArch64, built here and emulated as a CPU with I8MM, one with SDOT and
-                               one with neither
-  cargo xtask check-targets    that everything compiles for macOS and Windows
-  cargo xtask fuzz [SECONDS]   every fuzz target for so long, by default 60 (needs nightly Rust and cargo-fuzz)";
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
 
 /// Systems that the program is meant for and cannot be run on here.
 const TARGETS: [&str; 4] =
@@ -25,16 +17,38 @@ const TARGETS: [&str; 4] =
 
 const FUZZ_TARGETS: [&str; 3] = ["safetensors", "config", "kernel_spec"];
 
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Tercet's own build, test and comparison commands
+#[derive(Parser)]
+#[command(name = "cargo xtask", max_term_width = 110)]
+enum Task {
+    /// Format, lints, docs, all tests, every interleaving of the thread pool, and every kernel on every size
+    Test,
+    /// The program for AArch64, built here and emulated as a CPU with I8MM, one with SDOT and one with neither
+    #[cfg(unix)]
+    TestAarch64,
+    /// That everything compiles for macOS and Windows
+    CheckTargets,
+    /// Every fuzz target (needs nightly Rust and cargo-fuzz)
+    Fuzz {
+        /// Seconds for each
+        #[arg(default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Tercet beside other engines on this machine, as one table
+    Peers(peers::Peers),
+}
+
 fn main() -> Result<()> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["test"] => test(),
+    match Task::parse() {
+        Task::Test => test(),
         #[cfg(unix)]
-        ["test-aarch64"] => aarch64::test(),
-        ["check-targets"] => check_targets(),
-        ["fuzz"] => fuzz(60),
-        ["fuzz", seconds] => fuzz(seconds.parse().context("SECONDS is a whole number")?),
-        _ => bail!("unknown command\n{USAGE}"),
+        Task::TestAarch64 => aarch64::test(),
+        Task::CheckTargets => check_targets(),
+        Task::Fuzz { seconds } => fuzz(seconds),
+        Task::Peers(peers) => peers.run(),
     }
 }
 
@@ -94,12 +108,8 @@ fn cargo(arguments: &str) -> Command {
 /// `program` with space-separated `arguments`, in the repository's root.
 fn command(program: &str, arguments: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments.split(' ')).current_dir(root());
+    command.args(arguments.split(' ')).current_dir(ROOT);
     command
-}
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Runs one step, announced and timed.

@@ -11,11 +11,11 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use tercet_codegen::Packing;
 use tercet_codegen::packing::MAX_K;
+use tercet_codegen::{Cpu, Packing};
 
 use super::roofline::Roof;
-use super::{busy, markdown, within};
+use super::{busy, markdown, plot, within};
 use crate::cli::options::Options;
 use crate::cli::{progress, report};
 use crate::error::Error;
@@ -32,6 +32,7 @@ that reads the same packing.
 Examples:
   tercet bench kernels
   tercet bench kernels --shape 6912x2560 -m 1 --assert 1.05
+  tercet bench kernels --plot kernels.svg
   tercet bench kernels --packing 1.6bit --json | jq '.[] | select(.picked)'
 
 JSON: a list of {spec, n, k, m, threads, median_ns, gb_s, gmac_s, roofline_pct, picked}.";
@@ -55,6 +56,9 @@ pub(super) struct Kernels {
     /// Exit with status 1 if a picked kernel takes more than this times the time of the fastest
     #[arg(long, value_name = "RATIO")]
     assert: Option<f64>,
+    /// Draw the kernels under the roofline into FILE, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// Rows and columns of a weight matrix.
@@ -89,25 +93,43 @@ impl FromStr for Shape {
 
 /// A kernel's result: what `--json` prints.
 #[derive(Debug, Serialize)]
-struct Row {
-    spec: String,
-    n: usize,
-    k: usize,
-    m: usize,
-    threads: usize,
-    median_ns: f64,
-    gb_s: f64,
-    gmac_s: f64,
-    roofline_pct: f64,
-    picked: bool,
+pub(super) struct Row {
+    pub(super) spec: String,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) m: usize,
+    pub(super) threads: usize,
+    pub(super) median_ns: f64,
+    pub(super) gb_s: f64,
+    pub(super) gmac_s: f64,
+    pub(super) roofline_pct: f64,
+    pub(super) picked: bool,
     /// Only kernels of the same packing can replace each other.
     #[serde(skip)]
-    packing: &'static str,
+    pub(super) packing: &'static str,
+}
+
+impl Row {
+    /// Multiply-adds for each byte of weights that is read.
+    pub(super) fn intensity(&self) -> f64 {
+        self.gmac_s / self.gb_s
+    }
+
+    pub(super) fn is_reference(&self) -> bool {
+        self.spec.starts_with(reference::PREFIX)
+    }
+
+    /// The instruction set, as the kernel's name has it.
+    pub(super) fn isa(&self) -> &str {
+        let spec = self.spec.strip_prefix(reference::PREFIX).unwrap_or(&self.spec);
+        spec.split_once('/').map_or(spec, |(isa, _)| isa)
+    }
 }
 
 impl Kernels {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let tokens = self.tokens()?;
+        self.plot.as_deref().map_or(Ok(()), plot::check)?;
         let isa = options.runtime()?.isa();
         let runtimes = runtimes(&options.runtime_options()?);
         busy::warn(busy::cores_in_use());
@@ -125,6 +147,9 @@ impl Kernels {
         match options.json {
             true => report::print_json(&rows)?,
             false => report::print(&tables(&rows))?,
+        }
+        if let Some(path) = &self.plot {
+            plot::write(path, &plot::of_kernels(&rows, &roof, &Cpu::host().brand))?;
         }
         Ok(self.judge(&rows))
     }

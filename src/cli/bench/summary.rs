@@ -28,18 +28,18 @@ pub(super) struct Summary {
 /// One test on one number of threads.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
-    test: String,
-    threads: usize,
-    isa: &'static str,
-    packing: &'static str,
-    head: &'static str,
-    median_tps: f64,
-    min_tps: f64,
-    max_tps: f64,
-    bytes_per_token: f64,
-    roofline_pct: f64,
+    pub(super) test: String,
+    pub(super) threads: usize,
+    pub(super) isa: &'static str,
+    pub(super) packing: &'static str,
+    pub(super) head: &'static str,
+    pub(super) median_tps: f64,
+    pub(super) min_tps: f64,
+    pub(super) max_tps: f64,
+    pub(super) bytes_per_token: f64,
+    pub(super) roofline_pct: f64,
     #[serde(skip)]
-    multiply_adds_per_token: f64,
+    pub(super) multiply_adds_per_token: f64,
 }
 
 impl Outcome {
@@ -59,6 +59,16 @@ impl Outcome {
             roofline_pct: roof.percent(rates.median, bytes, multiply_adds),
             multiply_adds_per_token: multiply_adds,
         }
+    }
+
+    /// Multiply-adds for each byte that is read.
+    pub(super) fn intensity(&self) -> f64 {
+        self.multiply_adds_per_token / self.bytes_per_token
+    }
+
+    /// The 10⁹ multiply-adds a second that so many tokens a second take.
+    pub(super) fn gmac_s(&self, tokens_per_second: f64) -> f64 {
+        tokens_per_second * self.multiply_adds_per_token / 1e9
     }
 }
 
@@ -104,11 +114,20 @@ const COLUMNS: [Column; 9] = [
     ("most", |o| format!("{:.2}", o.max_tps)),
     ("per token", |o| size(o.bytes_per_token as usize)),
     ("GB/s", |o| format!("{:.2}", o.median_tps * o.bytes_per_token / 1e9)),
-    ("G mult.-adds/s", |o| format!("{:.1}", o.median_tps * o.multiply_adds_per_token / 1e9)),
+    ("G mult.-adds/s", |o| format!("{:.1}", o.gmac_s(o.median_tps))),
     ("of roofline", |o| format!("{:.1} %", o.roofline_pct)),
 ];
 
 impl Summary {
+    /// What the machine did besides.
+    pub(super) fn machine(&self) -> &'static str {
+        match self.busy {
+            Some(true) => "busy with something else",
+            Some(false) => "otherwise idle",
+            None => "perhaps busy with something else",
+        }
+    }
+
     /// The results below the names of their fields.
     pub(super) fn csv(&self) -> String {
         let names = FIELDS.map(|(name, _)| name.to_owned());
@@ -118,11 +137,7 @@ impl Summary {
 
     /// The results and the roofs as Markdown tables.
     pub(super) fn markdown(&self) -> String {
-        let machine = match self.busy {
-            Some(true) => "busy with something else",
-            Some(false) => "otherwise idle",
-            None => "perhaps busy with something else",
-        };
+        let machine = self.machine();
         let kernels = self.results.first().map(|o| format!("{}, {}, {} head", o.isa, o.packing, o.head));
         let title = format!("{}: {}\n{}, {machine}\n", self.model, kernels.unwrap_or_default(), self.cpu);
         let results = self.results.iter().map(|outcome| COLUMNS.map(|(_, text)| text(outcome)));

@@ -5,6 +5,7 @@ pub(in crate::cli::bench::kernels) use tercet_kernels_ref::intrinsics::Activatio
 use tercet_kernels_ref::intrinsics::{Level, Packed, gemm};
 use tercet_pool::Pool;
 
+use super::PREFIX;
 use crate::cli::bench::kernels::contest::Copies;
 
 /// A level's kernel with its weights.
@@ -40,7 +41,7 @@ impl HandWritten {
     }
 
     pub(in crate::cli::bench::kernels) fn name(&self) -> String {
-        format!("reference/{}", self.isa)
+        format!("{PREFIX}{}", self.isa)
     }
 
     /// Packed weights that a product reads.

@@ -1,0 +1,42 @@
+//! `--plot`: the results as a picture that a browser shows.
+
+mod axis;
+mod chart;
+mod kernels;
+mod labels;
+mod model;
+mod roofs;
+mod svg;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::formats;
+
+pub(super) use kernels::draw as of_kernels;
+pub(super) use model::draw as of_model;
+
+/// Refuses a place where no file can be, before anything is measured for it.
+///
+/// # Errors
+/// Fails if `path` is a directory, or in none.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let refuse = |problem: &str| {
+        let problem = format!("{}: {problem}", path.display());
+        Err(Error::bad_argument("--plot", problem, "name a file in a directory that exists"))
+    };
+    let folder = path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder });
+    match folder {
+        _ if path.is_dir() => refuse("is a directory"),
+        Some(folder) if folder.is_dir() => Ok(()),
+        _ => refuse("no such directory"),
+    }
+}
+
+/// Writes the file, whole or not at all.
+///
+/// # Errors
+/// Fails if the system refuses.
+pub(super) fn write(path: &Path, picture: &str) -> Result<()> {
+    formats::write_atomically(path, |file| file.write_all(picture.as_bytes()))
+}
