@@ -319,6 +319,8 @@ mod tests {
     use crate::model::Preset;
     use crate::runtime::CacheType;
 
+    type Totals = [(f32, f32)];
+
     fn wave(len: usize, phase: f32) -> Vec<f32> {
         (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
     }
@@ -396,7 +398,7 @@ mod tests {
             elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
         let Head::F16(head) = cache.head(0, 0) else { panic!("the cache is of halves") };
         let task = Task { head, segment: 0, scale: 0.2 };
-        let run = |gather: &dyn Fn(&mut [f32], &mut [(f32, f32)])| {
+        let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {
             let (mut sums, mut totals) = (vec![0.0; 8 * dim], vec![(0.0, f32::NEG_INFINITY); 8]);
             gather(&mut sums, &mut totals);
             let totals = totals.into_iter().flat_map(|(total, largest)| [total, largest]);
