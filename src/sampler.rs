@@ -180,12 +180,13 @@ impl Sampler {
         }
     }
 
-    /// The softmax numerators; what rounds to nothing is dropped.
+    /// The softmax numerators, without the tokens that are too unlikely to be drawn.
     fn weigh(&mut self, best_logit: f32) {
         let temperature = self.options.temperature;
         self.candidates.retain_mut(|candidate| {
-            candidate.weight = (libm::expf((candidate.logit - best_logit) / temperature) * UNIT) as u64;
-            candidate.weight > 0
+            let distance = (candidate.logit - best_logit) / temperature;
+            candidate.weight = (libm::expf(distance) * UNIT) as u64;
+            distance >= -LEAST_LIKELY
         });
     }
 

@@ -9,7 +9,7 @@ use tercet_codegen::{Isa, Packing};
 use crate::error::Result;
 use crate::formats::ModelFiles;
 use crate::model::{Config, Logits, Model};
-use crate::runtime::{Runtime, RuntimeOptions};
+use crate::runtime::{CacheType, Runtime, RuntimeOptions};
 
 /// What one ISA and packing makes of the first layer, with the output head behind it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +66,14 @@ fn tokens(config: &Config) -> Vec<u32> {
     (0..config.max_positions.min(9)).map(|i| ((7919 * i + 5) % config.vocab_size) as u32).collect()
 }
 
+/// The engine's logits, with keys and values as the reference keeps them.
 fn engine(files: &ModelFiles, isa: Isa, packing: Packing, tokens: &[u32]) -> Result<Vec<f32>> {
-    let options = RuntimeOptions { isa_cap: Some(isa), packing: Some(packing), ..RuntimeOptions::default() };
+    let options = RuntimeOptions {
+        isa_cap: Some(isa),
+        packing: Some(packing),
+        cache_type: CacheType::F32,
+        ..RuntimeOptions::default()
+    };
     let model = Model::load_layers(files, &Runtime::new(&options), 1)?;
     let mut state = model.new_state(tokens.len())?;
     Ok(model.forward(&mut state, tokens, Logits::All)?.to_vec())

@@ -137,10 +137,10 @@ impl Planner {
         best.expect("every family has a kernel for every packing")
     }
 
-    /// Long enough to hide the loop's own instructions and, on AVX2, the folding of 16-bit sums.
+    /// Long enough to hide the loop's own instructions and, where sums of 16 bits are folded, the folding.
     fn unroll(&self, unpack: Unpack, m: usize) -> usize {
         match (self.family.isa, unpack, m) {
-            (Isa::Avx2, ..) => 8,
+            (Isa::Avx2 | Isa::Neon, ..) => 8,
             (_, Unpack::Turns, _) => 4,
             _ => 1,
         }

@@ -36,7 +36,7 @@ fn info_has_the_documented_shape() {
         &info["memory"],
         &["ternary", "embedding", "head", "screen", "cache_per_token", "cache", "total"],
     );
-    assert_eq!(info["memory"]["cache"].as_u64().unwrap(), 512 * 2 * 6 * 2 * 64 * 4);
+    assert_eq!(info["memory"]["cache"].as_u64().unwrap(), 512 * 2 * 6 * 2 * 64 * 2);
     assert_eq!(info["plans"].as_array().unwrap().len(), 4);
     for plan in info["plans"].as_array().unwrap() {
         assert_fields(plan, &["n", "k", "decode", "prefill"]);
@@ -59,9 +59,13 @@ fn info_tells_why() {
 #[test]
 fn a_recorded_cpu_is_read_back() {
     let dump = output(&["info", "--cpuid"]);
-    assert_eq!(json(&["info", "--cpuid"])["cpuid"].as_str().unwrap().lines().count(), dump.lines().count());
-    if cfg!(target_arch = "x86_64") {
-        assert_eq!(Cpu::from_dump(&dump).unwrap().isas(), Cpu::host().isas());
+    let as_json = json(&["info", "--cpuid"]);
+    // Cores may answer some leaves differently, but not those that matter here.
+    for dump in [dump.as_str(), as_json["cpuid"].as_str().unwrap()] {
+        assert_eq!(dump.is_empty(), !cfg!(target_arch = "x86_64"));
+        if !dump.is_empty() {
+            assert_eq!(Cpu::from_dump(dump).unwrap().isas(), Cpu::host().isas());
+        }
     }
 }
 
