@@ -325,6 +325,15 @@ mod tests {
         (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
     }
 
+    /// A cache of one head that holds `keys` and `values`.
+    fn cache(dim: usize, keys: &[f32], values: &[f32]) -> KvCache {
+        let preset = Preset::find("bitnet-2b-4t").unwrap();
+        let config = Config { layers: 1, kv_heads: 1, head_dim: dim, ..preset.config() };
+        let mut cache = KvCache::new(&config, CacheType::F16, keys.len() / dim);
+        cache.store(&Pool::new(1).unwrap(), 0, 0, keys, values);
+        cache
+    }
+
     /// What queries that see up to so many positions gather, one way or another.
     fn attend(queries: &[Query<'_>], head: Head<'_>) -> Vec<f32> {
         let dim = queries[0].elements.len();
@@ -344,15 +353,8 @@ mod tests {
     fn every_query_sees_the_weighted_mean_of_its_positions_whoever_it_is_with() {
         let positions = SEGMENT + 45;
         for dim in [7, 32, 100, 128] {
-            let config = Config {
-                layers: 1,
-                kv_heads: 1,
-                head_dim: dim,
-                ..Preset::find("bitnet-2b-4t").unwrap().config()
-            };
-            let (mut cache, pool) = (KvCache::new(&config, CacheType::F16, positions), Pool::new(1).unwrap());
             let (keys, values) = (wave(positions * dim, 0.4), wave(positions * dim, 0.9));
-            cache.store(&pool, 0, 0, &keys, &values);
+            let cache = cache(dim, &keys, &values);
             let head = cache.head(0, 0);
             let elements = wave(11 * dim, 0.1);
             let visible = [1, 2, 31, 32, 33, 64, 300, SEGMENT, SEGMENT + 1, SEGMENT + 33, positions];
@@ -385,14 +387,7 @@ mod tests {
     #[test]
     fn vectors_compute_what_plain_rust_does() {
         let (dim, positions) = (100, 77);
-        let config = Config {
-            layers: 1,
-            kv_heads: 1,
-            head_dim: dim,
-            ..Preset::find("bitnet-2b-4t").unwrap().config()
-        };
-        let (mut cache, pool) = (KvCache::new(&config, CacheType::F16, positions), Pool::new(1).unwrap());
-        cache.store(&pool, 0, 0, &wave(positions * dim, 0.4), &wave(positions * dim, 0.9));
+        let cache = cache(dim, &wave(positions * dim, 0.4), &wave(positions * dim, 0.9));
         let elements = wave(8 * dim, 0.1);
         let queries: Vec<Query<'_>> =
             elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
