@@ -26,8 +26,7 @@ pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Generation, Generator, Request, Stop};
 pub use model::{
-    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule,
-    ScaleRule, State,
+    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule, State,
 };
 pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions};

@@ -2,11 +2,14 @@
 
 mod atomic;
 mod bytes;
+mod checkpoint;
 mod files;
 pub(crate) mod json;
 mod safetensors;
+mod transformers;
 
 pub use atomic::write_atomically;
 pub use bytes::Bytes;
+pub use checkpoint::{Checkpoint, Scales, Ternary, open_checkpoint};
 pub use files::{CONFIG, MODEL, ModelFiles};
 pub use safetensors::{Floats, StoredFloats, TensorFile, write_f32};

@@ -45,21 +45,10 @@ pub struct Config {
     pub rope_theta: f32,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
-    /// What `weight_scale` means.
-    pub scale_rule: ScaleRule,
     /// The token that starts a sequence.
     pub bos_token_id: Option<u32>,
     /// The tokens that end one.
     pub eos_token_ids: Vec<u32>,
-}
-
-/// How a linear layer's `weight_scale` turns its integer sums into outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScaleRule {
-    /// transformers' `AutoBitLinear`: sums are multiplied by it.
-    Multiply,
-    /// transformers' `BitLinear`: sums are divided by it.
-    Divide,
 }
 
 impl Config {
@@ -98,7 +87,6 @@ impl Config {
             rms_norm_eps: root.number("rms_norm_eps", "a positive number", |n| n > 0.0)?.unwrap_or(1e-5),
             rope_theta: rope_theta(&root)?,
             tie_word_embeddings: root.flag("tie_word_embeddings")?.unwrap_or(false),
-            scale_rule: scale_rule(&root)?,
             bos_token_id: root.token_ids("bos_token_id", vocab_size)?.and_then(|ids| ids.first().copied()),
             eos_token_ids: root.token_ids("eos_token_id", vocab_size)?.unwrap_or_default(),
         })
@@ -116,6 +104,11 @@ fn require_bitnet(root: &Object<'_>) -> Result<()> {
     }
     if root.flag("attention_bias")?.unwrap_or(false) {
         return Err(root.unsupported("attention_bias", true, "false"));
+    }
+    if let Some(quantization) = root.object("quantization_config", "quantization_config.")?
+        && quantization.flag("use_rms_norm")?.unwrap_or(false)
+    {
+        return Err(quantization.unsupported("use_rms_norm", true, "false"));
     }
     Ok(())
 }
@@ -163,29 +156,4 @@ fn rope_theta(root: &Object<'_>) -> Result<f32> {
         theta = base(&rope)?.or(theta);
     }
     Ok(theta.unwrap_or(DEFAULT))
-}
-
-fn scale_rule(root: &Object<'_>) -> Result<ScaleRule> {
-    const PACKED: &str =
-        "a checkpoint packed by transformers (quant_method bitnet, quantization_mode offline)";
-    let Some(quantization) = root.object("quantization_config", "quantization_config.")? else {
-        return Err(root.unsupported("quantization_config", "absent", PACKED));
-    };
-    let setting = |name, default| -> Result<_> { Ok(quantization.text(name)?.unwrap_or(default)) };
-    for (name, default, supported) in
-        [("quant_method", "", "bitnet"), ("quantization_mode", "offline", "offline")]
-    {
-        let found = setting(name, default)?;
-        if found != supported {
-            return Err(quantization.unsupported(name, format!("{found:?}"), PACKED));
-        }
-    }
-    if quantization.flag("use_rms_norm")?.unwrap_or(false) {
-        return Err(quantization.unsupported("use_rms_norm", true, "false"));
-    }
-    match setting("linear_class", "bitlinear")? {
-        "autobitlinear" => Ok(ScaleRule::Multiply),
-        "bitlinear" => Ok(ScaleRule::Divide),
-        other => Err(quantization.unsupported("linear_class", other, "autobitlinear or bitlinear")),
-    }
 }

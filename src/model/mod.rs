@@ -19,12 +19,12 @@ use tercet_autotune::Planner;
 use tercet_codegen::Packing;
 
 use crate::error::{Error, Result};
-use crate::formats::ModelFiles;
+use crate::formats::{ModelFiles, open_checkpoint};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Runtime};
 
 use cache::KvCache;
-pub use config::{Config, GenerationDefaults, ScaleRule};
+pub use config::{Config, GenerationDefaults};
 pub use forward::Logits;
 use head::Screen;
 pub use head::{Candidates, Rule};
@@ -80,8 +80,10 @@ impl Model {
     pub(crate) fn load_layers(files: &ModelFiles, runtime: &Runtime, layers: usize) -> Result<Self> {
         let mut config = Config::load(files)?;
         config.layers = config.layers.min(layers);
-        let weights = |config: &_, kernels: &_, pool: &_| Weights::load(files, config, kernels, pool);
-        Self::build(files.name(), config, runtime, weights)
+        let checkpoint = open_checkpoint(files)?;
+        Self::build(files.name(), config, runtime, |config, kernels, pool| {
+            Weights::load(&*checkpoint, config, kernels, pool)
+        })
     }
 
     /// Makes a model of a preset's shape with random weights.

@@ -3,7 +3,7 @@
 use half::bf16;
 use tercet_kernels_ref::random::SplitMix;
 
-use super::config::{Config, ScaleRule};
+use super::config::Config;
 use super::linear::{Kernels, Linear};
 use super::weights::{Layer, Weights};
 use crate::error::{Error, Result};
@@ -61,7 +61,6 @@ impl Preset {
             rms_norm_eps: 1e-5,
             rope_theta: 500_000.0,
             tie_word_embeddings: true,
-            scale_rule: ScaleRule::Multiply,
             bos_token_id: Some(0),
             eos_token_ids: Vec::new(),
         }

@@ -1,12 +1,10 @@
 //! A model's tensors, validated against its config and packed for the planned kernels.
 
-use tercet_kernels_ref::ternary;
-
-use super::config::{Config, ScaleRule};
+use super::config::Config;
 use super::head::Rows;
 use super::linear::{Kernels, Linear};
-use crate::error::{Error, Result};
-use crate::formats::{Floats, MODEL, ModelFiles, StoredFloats, TensorFile};
+use crate::error::Result;
+use crate::formats::{Checkpoint, Floats, StoredFloats, Ternary};
 
 /// Everything that the forward pass reads.
 #[derive(Debug)]
@@ -37,25 +35,24 @@ pub(super) struct Layer {
 }
 
 impl Weights {
-    /// Reads `model.safetensors` in the format of `BitNetForCausalLM`.
+    /// Reads and packs the tensors of `BitNetForCausalLM`.
     pub(super) fn load(
-        files: &ModelFiles,
+        checkpoint: &dyn Checkpoint,
         config: &Config,
         kernels: &Kernels,
         pool: &tercet_pool::Pool,
     ) -> Result<Self> {
-        let tensors = TensorFile::load(files, MODEL)?;
-        let matrix = [config.vocab_size, config.hidden_size];
-        let embedding = tensors.stored_floats("model.embed_tokens.weight", &matrix)?;
+        let table = |name| checkpoint.floats(name, config.vocab_size, config.hidden_size);
+        let embedding = table("model.embed_tokens.weight")?;
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(tensors.stored_floats("lm_head.weight", &matrix)?),
+            false => Some(table("lm_head.weight")?),
         };
-        let reader = LayerReader { tensors: &tensors, config, kernels };
+        let reader = LayerReader { checkpoint, config, kernels };
         Ok(Weights {
             embedding,
             layers: pool.map(config.layers, |i| reader.layer(i)).into_iter().collect::<Result<_>>()?,
-            norm: tensors.vector("model.norm.weight", config.hidden_size)?,
+            norm: checkpoint.vector("model.norm.weight", config.hidden_size)?,
             head,
         })
     }
@@ -97,7 +94,7 @@ impl Layer {
 }
 
 struct LayerReader<'a> {
-    tensors: &'a TensorFile,
+    checkpoint: &'a dyn Checkpoint,
     config: &'a Config,
     kernels: &'a Kernels,
 }
@@ -105,8 +102,8 @@ struct LayerReader<'a> {
 impl LayerReader<'_> {
     fn layer(&self, i: usize) -> Result<Layer> {
         let name = |part: &str| format!("model.layers.{i}.{part}");
-        let linear = |part: &str, shape: (usize, usize)| self.linear(&name(part), shape);
-        let gain = |part: &str, len: usize| self.tensors.vector(&name(&format!("{part}.weight")), len);
+        let linear = |part: &str, shape| self.linear(&name(&format!("{part}.weight")), shape);
+        let gain = |part: &str, len| self.checkpoint.vector(&name(&format!("{part}.weight")), len);
         let Config { hidden_size: hidden, intermediate_size: ffn, .. } = *self.config;
         let [q, kv, o, gate, down] = Layer::shapes(self.config);
         Ok(Layer {
@@ -125,21 +122,7 @@ impl LayerReader<'_> {
     }
 
     fn linear(&self, name: &str, (n, k): (usize, usize)) -> Result<Linear> {
-        let weight = format!("{name}.weight");
-        if !n.is_multiple_of(4) {
-            let found = format!("{n} rows");
-            return Err(Error::unsupported(self.tensors.label(), weight, found, "a multiple of 4 rows"));
-        }
-        let packed = self.tensors.u8(&weight, &[n / 4, k])?;
-        let trits = ternary::unpack(packed, n, k).map_err(|e| {
-            let problem = format!("code 3 at row {}, column {} is no ternary weight", e.row, e.column);
-            Error::malformed(self.tensors.label(), weight, problem, "the file is damaged: download it again")
-        })?;
-        let scale = self.tensors.scale(&format!("{name}.weight_scale"))?;
-        let scale = match self.config.scale_rule {
-            ScaleRule::Multiply => scale,
-            ScaleRule::Divide => 1.0 / scale,
-        };
-        self.kernels.linear(n, k, &trits, scale)
+        let Ternary { trits, scales } = self.checkpoint.ternary(name, n, k)?;
+        self.kernels.linear(n, k, &trits, scales.whole(name)?)
     }
 }

@@ -1,14 +1,14 @@
 //! The first layer in plain, sequential steps.
 
-use tercet_kernels_ref::{gemm, ops, quantize, ternary};
+use tercet_kernels_ref::{gemm, ops, quantize};
 
-use crate::error::{Error, Result};
-use crate::formats::{MODEL, ModelFiles, StoredFloats, TensorFile};
-use crate::model::{Config, ScaleRule};
+use crate::error::Result;
+use crate::formats::{Checkpoint, ModelFiles, StoredFloats, Ternary, open_checkpoint};
+use crate::model::Config;
 
 /// Logits of every token after one layer, the last norm and the head: tokens × vocabulary.
 pub(super) fn logits(files: &ModelFiles, config: &Config, tokens: &[u32]) -> Result<Vec<f32>> {
-    let reader = Reader { tensors: TensorFile::load(files, MODEL)?, config };
+    let reader = Reader { checkpoint: open_checkpoint(files)?, config };
     let embedding = reader.matrix("model.embed_tokens.weight")?;
     let head = match config.tie_word_embeddings {
         true => embedding.clone(),
@@ -19,7 +19,7 @@ pub(super) fn logits(files: &ModelFiles, config: &Config, tokens: &[u32]) -> Res
     reader.attention(&mut residual)?;
     reader.feed_forward(&mut residual)?;
 
-    let gain = reader.tensors.vector("model.norm.weight", config.hidden_size)?;
+    let gain = reader.checkpoint.vector("model.norm.weight", config.hidden_size)?;
     let normed: Vec<Vec<f32>> =
         residual.iter().map(|x| ops::rms_norm(x, &gain, config.rms_norm_eps)).collect();
     let mut logits = vec![0.0; tokens.len() * config.vocab_size];
@@ -37,7 +37,7 @@ fn row(matrix: &StoredFloats, index: usize, config: &Config) -> Vec<f32> {
 }
 
 struct Reader<'a> {
-    tensors: TensorFile,
+    checkpoint: Box<dyn Checkpoint>,
     config: &'a Config,
 }
 
@@ -97,29 +97,17 @@ impl Reader<'_> {
     }
 
     fn matrix(&self, name: &str) -> Result<StoredFloats> {
-        self.tensors.stored_floats(name, &[self.config.vocab_size, self.config.hidden_size])
+        self.checkpoint.floats(name, self.config.vocab_size, self.config.hidden_size)
     }
 
     fn gain(&self, part: &str, len: usize) -> Result<Vec<f32>> {
-        self.tensors.vector(&format!("model.layers.0.{part}.weight"), len)
+        self.checkpoint.vector(&format!("model.layers.0.{part}.weight"), len)
     }
 
     fn linear(&self, part: &str, n: usize, k: usize) -> Result<Linear> {
         let name = format!("model.layers.0.{part}.weight");
-        let scale = self.tensors.scale(&format!("{name}_scale"))?;
-        let malformed = |problem: String| {
-            Error::malformed(self.tensors.label(), &name, problem, "download the file again")
-        };
-        if !n.is_multiple_of(4) {
-            return Err(malformed(format!("{n} rows are not whole groups of four")));
-        }
-        let packed = self.tensors.u8(&name, &[n / 4, k])?;
-        let trits = ternary::unpack(packed, n, k).map_err(|e| malformed(e.to_string()))?;
-        let scale = match self.config.scale_rule {
-            ScaleRule::Multiply => scale,
-            ScaleRule::Divide => 1.0 / scale,
-        };
-        Ok(Linear { trits, n, k, scale })
+        let Ternary { trits, scales } = self.checkpoint.ternary(&name, n, k)?;
+        Ok(Linear { trits, n, k, scale: scales.whole(&name)? })
     }
 }
 
