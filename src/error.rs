@@ -62,6 +62,16 @@ pub enum Error {
         /// What to do about it.
         remedy: String,
     },
+    /// A file could not be downloaded, though nothing is wrong with what was asked for.
+    #[error("{what}: {problem}; {remedy}")]
+    Download {
+        /// The repository, and the file if it is known.
+        what: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// More tokens than the model's context can hold.
     #[error(
         "the prompt and its continuation take {tokens} tokens but the context holds {context}; \
@@ -86,7 +96,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Error::Kernel(_) => false,
+            Error::Kernel(_) | Error::Download { .. } => false,
             Error::Missing { .. }
             | Error::Malformed { .. }
             | Error::Unsupported { .. }
@@ -134,6 +144,11 @@ impl Error {
             found: one_line(found),
             expected: one_line(expected),
         }
+    }
+
+    /// An [`Error::Download`].
+    pub fn download(what: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Download { what: one_line(what), problem: one_line(problem), remedy: one_line(remedy) }
     }
 
     /// An [`Error::BadArgument`].

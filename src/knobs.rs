@@ -30,10 +30,16 @@ const PERF_MAP: &str = "TERCET_PERF_MAP";
 const JITDUMP: &str = "TERCET_JITDUMP";
 const CACHE_DIR: &str = "TERCET_CACHE_DIR";
 const NO_TUNE: &str = "TERCET_NO_TUNE";
+const HF_HOME: &str = "HF_HOME";
+const HF_HUB_CACHE: &str = "HF_HUB_CACHE";
+const HF_TOKEN: &str = "HF_TOKEN";
+const HF_TOKEN_PATH: &str = "HF_TOKEN_PATH";
+const HF_ENDPOINT: &str = "HF_ENDPOINT";
+const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 
 /// Every variable; a command-line flag of the same meaning wins over it.
-pub const KNOBS: [Knob; 11] = [
-    Knob { name: MODEL, help: "directory of the model to run (--model)" },
+pub const KNOBS: [Knob; 17] = [
+    Knob { name: MODEL, help: "model to run: directory, file, name or repository (--model)" },
     Knob { name: ISA, help: "best instruction set to use, as `tercet dump --list` names them (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
     Knob { name: PACKING, help: "packing of the weights: 2bit, 1.6bit (--packing)" },
@@ -44,9 +50,26 @@ pub const KNOBS: [Knob; 11] = [
     Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
     Knob { name: CACHE_DIR, help: "directory of the tuning records; by default tercet in the user's cache" },
     Knob { name: NO_TUNE, help: "1: do not tune at the first load of a model (--no-tune)" },
+    Knob {
+        name: HF_HOME,
+        help: "directory of Hugging Face's files; by default huggingface in the user's cache",
+    },
+    Knob { name: HF_HUB_CACHE, help: "directory of downloaded models; by default hub in HF_HOME" },
+    Knob { name: HF_TOKEN, help: "access token for the hub" },
+    Knob { name: HF_TOKEN_PATH, help: "file that holds the token; by default token in HF_HOME" },
+    Knob { name: HF_ENDPOINT, help: "address of the hub; by default https://huggingface.co" },
+    Knob { name: HF_HUB_OFFLINE, help: "1: never download" },
 ];
 
-/// The directory that [`KNOBS`] name as the model.
+impl Knob {
+    /// The variable's value, if it is set; of a secret only that it is.
+    pub fn value(&self) -> Option<String> {
+        let value = env::var_os(self.name)?;
+        Some(if self.name == HF_TOKEN { "***".to_owned() } else { value.to_string_lossy().into_owned() })
+    }
+}
+
+/// What [`KNOBS`] name as the model.
 pub fn model() -> Option<PathBuf> {
     set(MODEL).map(PathBuf::from)
 }
@@ -74,6 +97,31 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         perf_map: switch(PERF_MAP)?,
         jitdump: set(JITDUMP).map(PathBuf::from),
         cache_dir: set(CACHE_DIR).map(PathBuf::from),
+    })
+}
+
+/// How the hub is reached, by the variables of Hugging Face's own libraries.
+///
+/// # Errors
+/// Fails if there is no directory for downloaded files.
+#[cfg(feature = "hub")]
+pub fn hub_options() -> Result<crate::hub::HubOptions> {
+    let in_cache = |cache: PathBuf| cache.join("huggingface");
+    let user_cache =
+        || set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cache")));
+    let home = set(HF_HOME).map(PathBuf::from).or_else(|| user_cache().map(in_cache));
+    let cache = set(HF_HUB_CACHE).map(PathBuf::from).or_else(|| Some(home.as_ref()?.join("hub")));
+    let missing = || Error::bad_argument(HF_HOME, "there is no place for downloaded models", "set it");
+    let token_file = set(HF_TOKEN_PATH).map(PathBuf::from).or_else(|| Some(home.as_ref()?.join("token")));
+    let token = set(HF_TOKEN).map(|token| token.to_string_lossy().into_owned());
+    let token = token.or_else(|| std::fs::read_to_string(token_file?).ok());
+    let text = |name| set(name).map(|value| value.to_string_lossy().into_owned());
+    let yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+    Ok(crate::hub::HubOptions {
+        endpoint: text(HF_ENDPOINT),
+        token: token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
+        cache_dir: cache.ok_or_else(missing)?,
+        offline: text(HF_HUB_OFFLINE).is_some_and(yes),
     })
 }
 

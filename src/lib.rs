@@ -11,6 +11,8 @@ mod embedded;
 mod error;
 pub mod formats;
 mod generate;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod knobs;
 mod model;
 mod pool;

@@ -1,6 +1,5 @@
 //! `tercet info`: the CPU, the kernels chosen for it, the model, and why.
 
-use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,7 +11,7 @@ use tercet_codegen::{Cpu, Isa};
 
 use super::options::{Options, Session};
 use super::report::{self, Report, size};
-use crate::knobs::{KNOBS, Knob};
+use crate::knobs::KNOBS;
 use crate::model::{Config, MemoryUse};
 
 const EXAMPLES: &str = "\
@@ -201,7 +200,7 @@ impl Facts<'_> {
             },
             "plans": plans.collect::<Vec<_>>(),
             "knobs": KNOBS.iter().map(|knob| json!({
-                "name": knob.name, "value": value(knob), "help": knob.help,
+                "name": knob.name, "value": knob.value(), "help": knob.help,
             })).collect::<Vec<_>>(),
         })
     }
@@ -210,13 +209,9 @@ impl Facts<'_> {
 fn report_knobs(report: &mut Report) {
     report.heading("Environment");
     for knob in &KNOBS {
-        let value = value(knob).map_or_else(|| "not set".to_owned(), |value| format!("{value:?}"));
+        let value = knob.value().map_or_else(|| "not set".to_owned(), |value| format!("{value:?}"));
         report.row(knob.name, format_args!("{value:<9} {}", knob.help));
     }
-}
-
-fn value(knob: &Knob) -> Option<String> {
-    env::var_os(knob.name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn names(isas: &[Isa]) -> Vec<&'static str> {

@@ -5,10 +5,12 @@
 
 mod bench;
 mod chat;
+mod download;
 mod dump;
 mod generate;
 mod info;
 mod interrupt;
+mod models;
 mod options;
 mod perplexity;
 mod progress;
@@ -31,7 +33,8 @@ const EXAMPLES: &str = "\
 Examples:
   tercet generate \"Once upon a time\"        let the built-in fairy-tales model tell a story
   tercet generate -m DIR --chat \"Why?\"      ask a model of your own
-  tercet chat -m DIR                        talk with it
+  tercet chat -m bitnet-2b                  talk with a model that is downloaded first
+  tercet models                             models that have names
   tercet info                               this CPU, the kernels chosen for it, and why
   tercet dump                               the machine code of a kernel
   tercet tune                               find this machine's fastest kernels, and keep them
@@ -66,6 +69,8 @@ enum Command {
     Tune(tune::Tune),
     /// Check every kernel that this CPU can run against plain arithmetic
     Verify(verify::Verify),
+    /// List the models that have names
+    Models(models::Models),
     /// Measure speed, and how close it is to what this machine can do at most
     Bench(bench::Bench),
 }
@@ -81,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Perplexity(perplexity) => perplexity.run(&options),
         Command::Tune(tune) => tune.run(&options),
         Command::Verify(verify) => verify.run(&options),
+        Command::Models(models) => models.run(&options),
         Command::Bench(bench) => bench.run(&options),
     };
     match outcome {

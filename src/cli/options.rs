@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
-use super::{progress, report, tune};
+use super::{download, progress, report, tune};
 use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
@@ -22,8 +22,8 @@ const DEFAULT_CONTEXT: usize = 4096;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model and machine")]
 pub(super) struct Options {
-    /// Directory of the model: config.json, model.safetensors and tokenizer.json in the Hugging Face format
-    #[arg(short, long, global = true, value_name = "DIR")]
+    /// Model: a directory in the Hugging Face format, a name that `tercet models` lists, or hf:OWNER/REPO[@REVISION]
+    #[arg(short, long, global = true, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
     /// Best instruction set to use; by default the best that this CPU has
     #[arg(long, global = true, value_name = "ISA", value_parser = isa())]
@@ -65,7 +65,7 @@ impl Options {
     /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
     pub(super) fn files(&self) -> Result<ModelFiles> {
         match self.model.clone().or_else(knobs::model) {
-            Some(dir) => Ok(ModelFiles::open(&dir)?),
+            Some(model) => download::open(&model),
             None => Ok(embedded::fairy_tales()),
         }
     }

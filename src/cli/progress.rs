@@ -28,6 +28,11 @@ pub(super) fn bar(message: &'static str, total: usize) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style).with_message(message)
 }
 
+/// A bar for the bytes of a download.
+pub(super) fn bytes(total: u64) -> ProgressBar {
+    ProgressBar::new(total).with_style(style("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left"))
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

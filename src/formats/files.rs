@@ -57,6 +57,11 @@ impl ModelFiles {
         ModelFiles { name, place: Place::Embedded(files) }
     }
 
+    /// The same files under another name.
+    pub fn named(self, name: &str) -> Self {
+        ModelFiles { name: name.to_owned(), ..self }
+    }
+
     /// The model's name: that of its directory, or the one it was embedded under.
     pub fn name(&self) -> &str {
         &self.name

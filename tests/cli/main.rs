@@ -6,6 +6,8 @@ mod bench;
 mod chat;
 mod generate;
 mod harness;
+mod hub;
+mod hub_server;
 mod kernels;
 mod models;
 mod reports;

@@ -1,0 +1,76 @@
+//! The models that have short names.
+
+use super::repository::Repository;
+use crate::error::Result;
+
+/// A published model that Tercet runs.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedModel {
+    /// What the user calls it.
+    pub name: &'static str,
+    /// `owner/repo`, as [`Repository`] reads it.
+    pub repository: &'static str,
+    /// Licence of the weights.
+    pub license: &'static str,
+    /// Size of the download in MB.
+    pub download_mb: u32,
+    /// Memory in MB to run it with a context of 4096 tokens, or all that it has: weights in 2 bits, embedding, head and its
+    /// quantized copy, keys and values.
+    pub memory_mb: u32,
+}
+
+const FALCON: &str = "Falcon-LLM";
+
+const fn model(
+    name: &'static str,
+    repository: &'static str,
+    license: &'static str,
+    download_mb: u32,
+    memory_mb: u32,
+) -> NamedModel {
+    NamedModel { name, repository, license, download_mb, memory_mb }
+}
+
+/// Every model with a name, by family and size.
+pub const MODELS: [NamedModel; 10] = [
+    model("bitnet-2b", "microsoft/bitnet-b1.58-2B-4T", "MIT", 1190, 1830),
+    model("bitnet-0.7b", "1bitLLM/bitnet_b1_58-large", "MIT", 2920, 720),
+    model("bitnet-3b", "1bitLLM/bitnet_b1_58-3B", "MIT", 13_300, 2000),
+    model("falcon-e-1b", "tiiuae/Falcon-E-1B-Instruct", FALCON, 670, 900),
+    model("falcon-e-3b", "tiiuae/Falcon-E-3B-Instruct", FALCON, 1000, 1300),
+    model("falcon3-1b-1.58", "tiiuae/Falcon3-1B-Instruct-1.58bit", FALCON, 1360, 1930),
+    model("falcon3-3b-1.58", "tiiuae/Falcon3-3B-Instruct-1.58bit", FALCON, 2220, 2990),
+    model("falcon3-7b-1.58", "tiiuae/Falcon3-7B-Instruct-1.58bit", FALCON, 3280, 4150),
+    model("falcon3-10b-1.58", "tiiuae/Falcon3-10B-Instruct-1.58bit", FALCON, 3990, 5070),
+    model("llama3-8b-1.58", "HF1BitLLM/Llama3-8B-1.58-100B-tokens", "Llama 3", 3850, 4910),
+];
+
+impl NamedModel {
+    /// The model called `name`.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Where it is published.
+    ///
+    /// # Errors
+    /// None for the models of the table, which a test holds.
+    pub fn repository(&self) -> Result<Repository> {
+        self.repository.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lead_to_repositories() {
+        for (i, model) in MODELS.iter().enumerate() {
+            assert_eq!(model.repository().unwrap().id(), model.repository);
+            assert!(MODELS[..i].iter().all(|other| other.name != model.name));
+            assert!(NamedModel::find(&model.name.to_uppercase()).is_some());
+            assert!(!model.name.contains(['/', ':', '@']));
+        }
+    }
+}

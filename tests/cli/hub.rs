@@ -1,0 +1,265 @@
+//! Models from a hub: what arrives is right or is not used, and what has arrived is not asked for again.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Ran, Scratch, TINY, command, finish, output, parse};
+use crate::hub_server::{COMMIT, FakeHub, Faults};
+use crate::models::FILES;
+
+const MODEL: &str = "hf:tiny/bitnet";
+const FOLDER: &str = "hub/models--tiny--bitnet";
+
+/// A hub that has the tiny model, and a place for downloads.
+struct Setting {
+    hub: FakeHub,
+    home: Scratch,
+}
+
+impl Setting {
+    fn new() -> Self {
+        Self::with([])
+    }
+
+    fn with<const N: usize>(more: [(&str, &[u8]); N]) -> Self {
+        let files = FILES.map(|name| (name.to_owned(), fs::read(PathBuf::from(TINY).join(name)).unwrap()));
+        let more = more.map(|(name, contents)| (name.to_owned(), contents.to_vec()));
+        Setting { hub: FakeHub::new(files.into_iter().chain(more)), home: Scratch::new() }
+    }
+
+    fn command(&self, model: &str) -> Command {
+        let mut command = command(&["generate", "--greedy", "-n", "4", "-m", model, "Hi"]);
+        command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path());
+        command
+    }
+
+    fn run(&self, model: &str) -> Ran {
+        finish(&mut self.command(model))
+    }
+
+    /// A run that writes the model's text.
+    #[track_caller]
+    fn works(&self, model: &str) {
+        let ran = self.run(model);
+        assert_eq!((ran.status, ran.stdout), (Some(0), expected()), "{}", ran.stderr);
+    }
+
+    /// A run that ends with `status` and one line with all of `words`.
+    #[track_caller]
+    fn fails(&self, model: &str, status: i32, words: &[&str]) {
+        let ran = self.run(model);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(status), ""), "{}", ran.stderr);
+        let line = ran.stderr.lines().last().unwrap();
+        assert!(line.starts_with("error: "), "{}", ran.stderr);
+        words.iter().for_each(|word| assert!(line.contains(word), "no {word:?} in {line}"));
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(FOLDER).join(name)
+    }
+
+    /// Files below `blobs` that end with `.incomplete`, or the others.
+    fn blobs(&self, incomplete: bool) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.file("blobs")) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == "incomplete") == incomplete).collect()
+    }
+}
+
+fn expected() -> String {
+    output(&["generate", "--greedy", "-n", "4", "-m", TINY, "Hi"])
+}
+
+#[test]
+fn a_repository_is_downloaded_once_into_the_standard_cache() {
+    let setting = Setting::with([("README.md", b"not wanted"), ("pytorch_model.bin", b"not wanted")]);
+    fs::write(setting.home.path().join("token"), "secret\n").unwrap();
+    setting.works(MODEL);
+    let seen = setting.hub.seen();
+    assert_eq!(seen.len(), 1 + FILES.len() + 1, "the list, every file, one redirection: {seen:?}");
+    for request in &seen {
+        let shown = request.authorization.as_deref();
+        assert_eq!(shown, (!request.by_cdn).then_some("Bearer secret"), "{request:?}");
+    }
+    assert_eq!(fs::read_to_string(setting.file("refs/main")).unwrap(), COMMIT);
+    for name in FILES {
+        let path = setting.file("snapshots").join(COMMIT).join(name);
+        assert_eq!(fs::read(&path).unwrap(), fs::read(PathBuf::from(TINY).join(name)).unwrap());
+        #[cfg(unix)]
+        assert!(fs::read_link(path).unwrap().starts_with("../../blobs"));
+    }
+    assert!(setting.blobs(true).is_empty());
+
+    setting.works(MODEL);
+    setting.works(&format!("{MODEL}@{COMMIT}"));
+    assert_eq!(setting.hub.seen().len(), 0, "all is here");
+    let ran =
+        finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1").env("HF_ENDPOINT", "http://127.0.0.1:1"));
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("[bitnet |"), "the repository's name, not the commit's: {}", ran.stderr);
+}
+
+#[test]
+fn what_another_program_downloaded_in_part_is_completed() {
+    let setting = Setting::new();
+    let snapshot = setting.file("snapshots").join(COMMIT);
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(setting.file("refs")).unwrap();
+    fs::write(setting.file("refs/main"), COMMIT).unwrap();
+    for name in FILES.iter().filter(|name| **name != "generation_config.json") {
+        fs::copy(PathBuf::from(TINY).join(name), snapshot.join(name)).unwrap();
+    }
+    let offline = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1"));
+    assert_eq!(offline.status, Some(0), "what is needed is there: {offline:?}");
+    setting.works(MODEL);
+    let asked: Vec<String> = setting.hub.seen().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[1].ends_with("generation_config.json"));
+}
+
+#[test]
+fn broken_connections_are_taken_up_where_they_ended() {
+    let setting = Setting::new();
+    let size = fs::metadata(PathBuf::from(TINY).join("model.safetensors")).unwrap().len() as usize;
+    setting.hub.misbehave(Faults { reset_after: Some(size / 4), ..Faults::default() });
+    setting.works(MODEL);
+    let ranges: Vec<_> = setting.hub.seen().into_iter().filter(|r| r.by_cdn).map(|r| r.range).collect();
+    assert!(
+        ranges.len() >= 4 && ranges[0].is_none() && ranges[1..].iter().all(Option::is_some),
+        "{ranges:?}"
+    );
+}
+
+#[test]
+fn a_server_that_ignores_ranges_starts_over() {
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
+    setting.fails(MODEL, 1, &[MODEL, "model.safetensors", "broke off", "run the command again"]);
+    assert_eq!(setting.blobs(true).len(), 1, "what has arrived stays");
+    setting.hub.misbehave(Faults { ignores_range: true, ..Faults::default() });
+    setting.works(MODEL);
+}
+
+#[test]
+fn wrong_bytes_are_never_used() {
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { corrupts: true, ..Faults::default() });
+    setting.fails(MODEL, 1, &[MODEL, "model.safetensors", "checksum"]);
+    setting.fails(MODEL, 1, &["checksum"]);
+    assert!(!setting.file("snapshots").join(COMMIT).join("model.safetensors").exists());
+    setting.hub.misbehave(Faults::default());
+    setting.works(MODEL);
+
+    // The beginning that an earlier run left is wrong: it is given up, not what arrives.
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
+    setting.fails(MODEL, 1, &["broke off"]);
+    let partial = setting.blobs(true).remove(0);
+    fs::write(&partial, vec![7; fs::metadata(&partial).unwrap().len() as usize]).unwrap();
+    setting.hub.misbehave(Faults::default());
+    setting.works(MODEL);
+}
+
+#[test]
+fn what_the_hub_does_not_give_is_one_clear_error() {
+    let setting = Setting::with([("some-Q2_0.gguf", b"GGUF")]);
+    let answer =
+        |status, code| setting.hub.misbehave(Faults { status: Some((status, code)), ..Faults::default() });
+    answer(401, "GatedRepo");
+    setting.fails(MODEL, 2, &[MODEL, "on request", "HF_TOKEN", "accept its terms"]);
+    answer(401, "RepoNotFound");
+    setting.fails(MODEL, 2, &["no such repository that is public", "check the spelling"]);
+    answer(404, "RevisionNotFound");
+    setting.fails("hf:tiny/bitnet@v9", 2, &["hf:tiny/bitnet@v9", "no revision v9"]);
+    answer(404, "");
+    setting.fails(MODEL, 2, &["no such repository"]);
+    answer(503, "");
+    setting.fails(MODEL, 1, &["503", "later"]);
+    setting.hub.misbehave(Faults::default());
+    setting.fails("hf:tiny/bitnet/other.gguf", 2, &["no file other.gguf", "hf:tiny/bitnet/some-Q2_0.gguf"]);
+    setting.fails("hf:tiny", 2, &["hf:tiny", "hf:owner/repo"]);
+    setting.fails("bitnet-9b", 2, &["bitnet-9b", "no such file", "tercet models"]);
+
+    let ran = finish(setting.command(MODEL).env("HF_ENDPOINT", "http://127.0.0.1:1"));
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.stderr.contains("cannot be reached") && ran.stderr.contains("network"), "{}", ran.stderr);
+    let ran = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "true"));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.stderr.contains("HF_HUB_OFFLINE"), "{}", ran.stderr);
+    let ran = finish(setting.command(MODEL).env("HF_ENDPOINT", "ftp://x"));
+    assert!(ran.stderr.contains("HF_ENDPOINT"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_killed_download_goes_on_in_the_next_run() {
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { pause: Some(Duration::from_millis(4)), ..Faults::default() });
+    for round in 0..12 {
+        let mut child = setting.command(MODEL).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(15 + 13 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    setting.hub.misbehave(Faults::default());
+    setting.hub.seen();
+    setting.works(MODEL);
+    let again = setting.hub.seen();
+    assert!(again.iter().all(|request| !request.by_cdn || request.range.is_some()), "{again:?}");
+}
+
+#[test]
+fn two_processes_download_together() {
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { pause: Some(Duration::from_millis(2)), ..Faults::default() });
+    let children: Vec<_> = (0..2)
+        .map(|_| setting.command(MODEL).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected());
+    }
+    let large = setting.hub.seen().into_iter().filter(|request| request.by_cdn).count();
+    assert_eq!(large, 1, "the second waits for the first");
+}
+
+#[test]
+fn short_names_lead_to_repositories() {
+    let setting = Setting::new();
+    setting.works("bitnet-2b");
+    assert!(setting.hub.seen()[0].path.starts_with("/api/models/microsoft/bitnet-b1.58-2B-4T/revision/main"));
+    let models = |arguments: &[&str]| {
+        let ran = finish(command(arguments).env("HF_HOME", setting.home.path()));
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let table = models(&["models"]);
+    let line = |name: &str| table.lines().find(|line| line.contains(name)).unwrap();
+    assert!(line("bitnet-2b").contains("MIT") && line("bitnet-2b").ends_with("on this machine"));
+    assert!(line("falcon-e-1b").contains("tiiuae/") && !line("falcon-e-1b").contains("on this machine"));
+    let listed = parse(&models(&["models", "--json"]));
+    let bitnet = &listed["models"][0];
+    assert_eq!(bitnet["name"], "bitnet-2b");
+    assert!(bitnet["path"].as_str().unwrap().ends_with(COMMIT), "{bitnet}");
+    assert!(bitnet["memory"].as_u64() > Some(1_000_000_000));
+    assert_eq!(listed["models"][1]["path"], json!(null));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    use std::os::unix::fs::symlink;
+    let setting = Setting::new();
+    setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
+    setting.fails(MODEL, 1, &["broke off"]);
+    let partial = setting.blobs(true).remove(0);
+    fs::remove_file(&partial).unwrap();
+    symlink("/dev/full", &partial).unwrap();
+    setting.hub.misbehave(Faults::default());
+    setting.fails(MODEL, 1, &["model.safetensors", "no space is left", "make room"]);
+}

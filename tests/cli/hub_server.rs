@@ -1,0 +1,182 @@
+//! A hub in this process: it lists repositories, sends small files itself and redirects to a second server for large
+//! ones, as the real one does, and misbehaves on demand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// How the servers misbehave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    /// Every answer is this status and this `X-Error-Code`.
+    pub(crate) status: Option<(u16, &'static str)>,
+    /// Large files break off after so many bytes of a response.
+    pub(crate) reset_after: Option<usize>,
+    /// Large files are sent from the beginning whatever is asked for.
+    pub(crate) ignores_range: bool,
+    /// A byte of large files is wrong.
+    pub(crate) corrupts: bool,
+    /// Large files come in pieces with this pause.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) by_cdn: bool,
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) range: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<String, Vec<u8>>,
+    faults: Faults,
+    seen: Vec<Seen>,
+}
+
+/// The two servers of one repository's files; they run until the process ends.
+pub(crate) struct FakeHub {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+const LARGE: usize = 100_000;
+
+impl FakeHub {
+    pub(crate) fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let state = State { files: files.into_iter().collect(), ..State::default() };
+        let state = Arc::new(Mutex::new(state));
+        let cdn = serve(Arc::clone(&state), None);
+        let address = serve(Arc::clone(&state), Some(cdn));
+        FakeHub { address, state }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn misbehave(&self, faults: Faults) {
+        self.state.lock().unwrap().faults = faults;
+    }
+
+    /// The requests since the last call.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.state.lock().unwrap().seen)
+    }
+}
+
+/// Starts a server; the one with a `cdn` is the hub.
+fn serve(state: Arc<Mutex<State>>, cdn: Option<SocketAddr>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let state = Arc::clone(&state);
+            // A client that goes away is part of the tests.
+            thread::spawn(move || answer(stream?, &state, cdn));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream, state: &Mutex<State>, cdn: Option<SocketAddr>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut seen = Seen { by_cdn: cdn.is_none(), path: path.clone(), authorization: None, range: None };
+    for line in lines {
+        let line = line?;
+        match line.split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                seen.authorization = Some(value.to_owned());
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("range") => seen.range = Some(value.to_owned()),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let (files, faults) = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(seen.clone());
+        (state.files.clone(), state.faults.clone())
+    };
+    if let Some((status, code)) = faults.status {
+        return respond(&mut stream, status, &format!("X-Error-Code: {code}\r\n"), b"no");
+    }
+    let name = path.split_once(&format!("/resolve/{COMMIT}/")).map_or("", |(_, name)| name);
+    match (cdn, files.get(name)) {
+        (Some(_), None) if path.starts_with("/api/models/") => {
+            respond(&mut stream, 200, "", listing(&files).as_bytes())
+        }
+        (Some(cdn), Some(file)) if file.len() >= LARGE => {
+            respond(&mut stream, 302, &format!("Location: http://{cdn}{path}\r\n"), b"")
+        }
+        (Some(_), Some(file)) => respond(&mut stream, 200, "", file),
+        (None, Some(file)) => send(&mut stream, file, seen.range.as_deref(), &faults),
+        (_, None) => respond(&mut stream, 404, "X-Error-Code: EntryNotFound\r\n", b"no"),
+    }
+}
+
+fn respond(stream: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> std::io::Result<()> {
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status} S\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n")?;
+    stream.write_all(body)
+}
+
+fn send(stream: &mut TcpStream, file: &[u8], range: Option<&str>, faults: &Faults) -> std::io::Result<()> {
+    let start = range.filter(|_| !faults.ignores_range).map_or(0, |range| {
+        range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse::<usize>().unwrap()
+    });
+    let mut body = file[start..].to_vec();
+    if faults.corrupts {
+        *body.last_mut().unwrap() ^= 1;
+    }
+    let (length, size) = (body.len(), file.len());
+    let mut head =
+        format!("HTTP/1.1 {} S\r\nContent-Length: {length}\r\n", if start > 0 { 206 } else { 200 });
+    if start > 0 {
+        write!(head, "Content-Range: bytes {start}-{}/{size}\r\n", size - 1).unwrap();
+    }
+    stream.write_all((head + "Connection: close\r\n\r\n").as_bytes())?;
+    body.truncate(faults.reset_after.unwrap_or(length));
+    for piece in body.chunks(16 << 10) {
+        stream.write_all(piece)?;
+        if let Some(pause) = faults.pause {
+            thread::sleep(pause);
+        }
+    }
+    Ok(())
+}
+
+/// What the real hub tells of a repository.
+fn listing(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let siblings = files.iter().map(|(name, file)| {
+        let pointer = json!({ "rfilename": name, "size": file.len(), "blobId": git(file) });
+        if file.len() < LARGE {
+            return pointer;
+        }
+        let lfs = json!({ "sha256": hex(&Sha256::digest(file)), "size": file.len(), "pointerSize": 134 });
+        json!({ "rfilename": name, "size": file.len(), "blobId": git(b"a pointer"), "lfs": lfs })
+    });
+    json!({ "id": "tiny/bitnet", "sha": COMMIT, "siblings": siblings.collect::<Vec<_>>() }).to_string()
+}
+
+fn git(file: &[u8]) -> String {
+    hex(&Sha1::digest([format!("blob {}\0", file.len()).as_bytes(), file].concat()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
