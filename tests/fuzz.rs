@@ -86,6 +86,11 @@ fn safetensors_bodies_hold() {
 }
 
 #[test]
+fn gguf_bodies_hold() {
+    mutate(&seeds("gguf"), 5_000, fuzz_bodies::gguf);
+}
+
+#[test]
 fn config_bodies_hold() {
     mutate(&seeds("config"), 60_000, fuzz_bodies::config);
 }

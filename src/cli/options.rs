@@ -22,7 +22,8 @@ const DEFAULT_CONTEXT: usize = 4096;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model and machine")]
 pub(super) struct Options {
-    /// Model: a directory in the Hugging Face format, a name that `tercet models` lists, or hf:OWNER/REPO[@REVISION]
+    /// Model: a directory in the Hugging Face format, a GGUF file, a name that `tercet models` lists, or
+    /// hf:OWNER/REPO[@REVISION]
     #[arg(short, long, global = true, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
     /// Best instruction set to use; by default the best that this CPU has

@@ -69,5 +69,8 @@ impl Scales {
 /// # Errors
 /// Fails if a file is missing, damaged or of an unsupported kind.
 pub fn open_checkpoint(files: &ModelFiles) -> Result<Box<dyn Checkpoint>> {
-    Ok(Box::new(TransformersCheckpoint::open(files)?))
+    match files.gguf() {
+        Some(file) => Ok(Box::new(file.clone())),
+        None => Ok(Box::new(TransformersCheckpoint::open(files)?)),
+    }
 }

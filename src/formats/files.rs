@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Bytes;
+use super::{Bytes, GgufFile};
 use crate::error::{Error, Result};
 
 /// Name of the file that describes the architecture.
@@ -12,7 +12,8 @@ pub const MODEL: &str = "model.safetensors";
 
 const SHARD_INDEX: &str = "model.safetensors.index.json";
 
-/// A named set of files in the layout of a Hugging Face repository: a directory, or part of the program.
+/// A named set of files in the layout of a Hugging Face repository: a directory, part of the program, or a GGUF file,
+/// whose metadata stand for the repository's JSON files.
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
     name: String,
@@ -23,21 +24,18 @@ pub struct ModelFiles {
 enum Place {
     Directory(PathBuf),
     Embedded(&'static [(&'static str, &'static [u8])]),
+    Gguf(Box<GgufFile>),
 }
 
 impl ModelFiles {
-    /// The model in directory `dir`, which must hold `config.json` and `model.safetensors`.
+    /// The model at `dir`: a directory that holds `config.json` and `model.safetensors`, or a GGUF file.
     ///
     /// # Errors
-    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for a single file or a sharded model.
+    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for another file or a sharded model, and those of
+    /// [`GgufFile::open`].
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() {
-            return Err(Error::unsupported(
-                dir.display().to_string(),
-                "the model",
-                "a single file",
-                "the directory that holds config.json and model.safetensors",
-            ));
+            return Self::open_file(dir);
         }
         if !dir.is_dir() {
             return Err(Error::missing(
@@ -52,6 +50,32 @@ impl ModelFiles {
         Ok(files)
     }
 
+    fn open_file(path: &Path) -> Result<Self> {
+        if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("gguf")) {
+            return Err(Error::unsupported(
+                path.display().to_string(),
+                "the model",
+                "a single file",
+                "a GGUF file, or the directory that holds config.json and model.safetensors",
+            ));
+        }
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self::in_gguf(name, GgufFile::open(Bytes::map(path)?, path.display().to_string())?))
+    }
+
+    /// The model in a GGUF file.
+    pub fn in_gguf(name: String, file: GgufFile) -> Self {
+        ModelFiles { name, place: Place::Gguf(Box::new(file)) }
+    }
+
+    /// The GGUF file, if the model is one.
+    pub(super) fn gguf(&self) -> Option<&GgufFile> {
+        match &self.place {
+            Place::Gguf(file) => Some(file),
+            Place::Directory(_) | Place::Embedded(_) => None,
+        }
+    }
+
     /// A model whose files are part of the program, as pairs of file name and contents.
     pub const fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
         ModelFiles { name, place: Place::Embedded(files) }
@@ -62,7 +86,7 @@ impl ModelFiles {
         ModelFiles { name: name.to_owned(), ..self }
     }
 
-    /// The model's name: that of its directory, or the one it was embedded under.
+    /// The model's name: that of its directory or file, or the one it was embedded under.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -72,6 +96,7 @@ impl ModelFiles {
         match &self.place {
             Place::Directory(dir) => dir.join(file).display().to_string(),
             Place::Embedded(_) => format!("{} (embedded)/{file}", self.name),
+            Place::Gguf(gguf) => format!("{} (read as {file})", gguf.label()),
         }
     }
 
@@ -99,6 +124,7 @@ impl ModelFiles {
             Place::Embedded(files) => {
                 Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::from(*bytes)))
             }
+            Place::Gguf(gguf) => Ok(gguf.json(file)?.map(|json| json.to_string().into_bytes().into())),
         }
     }
 

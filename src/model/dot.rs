@@ -1,7 +1,5 @@
 //! Dot products of floats, in one order on every CPU: [`LANES`] interleaved lanes, added pairwise at the end.
 
-use half::f16;
-
 use super::vector::{Vector, from_bf16};
 use crate::formats::Floats;
 
@@ -10,6 +8,9 @@ pub(super) const LANES: usize = 32;
 
 type Lane = [f32; LANES];
 
+/// Stored elements that are converted at a time: whole lanes, whole blocks.
+const PIECE: usize = 256;
+
 /// Σ a·b.
 ///
 /// # Panics
@@ -17,7 +18,7 @@ type Lane = [f32; LANES];
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<LANES>());
-    sum(lanes(a, Rows::F32(b)), a_rest, b_rest, |b| b)
+    sum(lanes([0.0; LANES], a, Rows::F32(b)), a_rest, b_rest, |b| b)
 }
 
 /// Σ a·b, with b as it is stored.
@@ -26,14 +27,21 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// If the lengths differ.
 pub(super) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
     assert_eq!(a.len(), b.len());
-    match b {
-        Floats::Bf16(b) => {
-            let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<2>().0.as_chunks::<LANES>());
-            sum(lanes(a, Rows::Bf16(b)), a_rest, b_rest, from_bf16)
-        }
-        Floats::F16(b) => sum([0.0; LANES], a, b.as_chunks().0, |b| f16::from_le_bytes(b).to_f32()),
-        Floats::F32(b) => sum([0.0; LANES], a, b.as_chunks().0, f32::from_le_bytes),
+    if let Floats::Bf16(b) = b {
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<2>().0.as_chunks::<LANES>());
+        return sum(lanes([0.0; LANES], a, Rows::Bf16(b)), a_rest, b_rest, from_bf16);
     }
+    let (whole, rest) = a.as_chunks::<PIECE>();
+    let mut piece = [0.0; PIECE];
+    let mut partial = [0.0; LANES];
+    for (i, a) in whole.iter().enumerate() {
+        b.read(i * PIECE, &mut piece);
+        partial = lanes(partial, a.as_chunks().0, Rows::F32(piece.as_chunks().0));
+    }
+    let piece = &mut piece[..rest.len()];
+    b.read(whole.len() * PIECE, piece);
+    let ((a, a_rest), (b, b_rest)) = (rest.as_chunks(), piece.as_chunks());
+    sum(lanes(partial, a, Rows::F32(b)), a_rest, b_rest, |b| b)
 }
 
 /// The lanes' sum after the products of `a` and `b` are added to them.
@@ -60,30 +68,32 @@ enum Rows<'a> {
     Bf16(&'a [[[u8; 2]; LANES]]),
 }
 
-/// Σ a·b, lane by lane.
-fn lanes(a: &[Lane], b: Rows<'_>) -> Lane {
+/// `sums` + Σ a·b, lane by lane.
+fn lanes(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: the feature was just detected.
-        return unsafe { x86::with_avx512(a, b) };
+        return unsafe { x86::with_avx512(sums, a, b) };
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
         // SAFETY: the features were just detected.
-        return unsafe { x86::with_avx2(a, b) };
+        return unsafe { x86::with_avx2(sums, a, b) };
     }
     // SAFETY: plain Rust needs no instructions.
-    unsafe { lanes_in::<[f32; 8]>(a, b) }
+    unsafe { lanes_in::<[f32; 8]>(sums, a, b) }
 }
 
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn lanes_in<V: Vector>(a: &[Lane], b: Rows<'_>) -> Lane {
+unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
     const REGISTERS: usize = 4;
     const { assert!(LANES.is_multiple_of(V::LANES) && LANES / V::LANES <= REGISTERS) };
-    let mut lanes = [0.0; LANES];
     // SAFETY: vector i lies within the LANES elements of a lane, of `a`, `b` and `lanes`.
     unsafe {
         let mut sums = [V::splat(0.0); REGISTERS];
+        for (i, sum) in sums.iter_mut().take(LANES / V::LANES).enumerate() {
+            *sum = V::load(lanes.as_ptr().add(i * V::LANES));
+        }
         match b {
             Rows::F32(b) => a.iter().zip(b).for_each(|(a, b)| {
                 add::<V>(&mut sums, a, |i| V::load(b.as_ptr().add(i)));
@@ -119,15 +129,15 @@ mod x86 {
     use super::{Lane, Rows, lanes_in};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn with_avx512(a: &[Lane], b: Rows<'_>) -> Lane {
+    pub(super) fn with_avx512(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
         // SAFETY: the function has the vector's features.
-        unsafe { lanes_in::<__m512>(a, b) }
+        unsafe { lanes_in::<__m512>(sums, a, b) }
     }
 
     #[target_feature(enable = "avx2,f16c")]
-    pub(super) fn with_avx2(a: &[Lane], b: Rows<'_>) -> Lane {
+    pub(super) fn with_avx2(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
         // SAFETY: the function has the vector's features.
-        unsafe { lanes_in::<__m256>(a, b) }
+        unsafe { lanes_in::<__m256>(sums, a, b) }
     }
 }
 
@@ -147,6 +157,8 @@ mod tests {
             let stored: Vec<u8> = b.iter().flat_map(|b| half::bf16::from_f32(*b).to_le_bytes()).collect();
             let expected = sum([0.0; LANES], &a, stored.as_chunks().0, from_bf16);
             assert_eq!(dot_stored(&a, Floats::Bf16(&stored)).to_bits(), expected.to_bits());
+            let stored: Vec<u8> = b.iter().flat_map(|b| b.to_le_bytes()).collect();
+            assert_eq!(dot_stored(&a, Floats::F32(&stored)).to_bits(), dot(&a, &b).to_bits());
         }
     }
 

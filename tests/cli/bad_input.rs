@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::harness::{FAIRY_TALES, Scratch, TINY, command, finish, tercet, with_input};
+use crate::harness::{FAIRY_TALES, GGUF, Scratch, TINY, command, finish, tercet, with_input};
 use crate::models::Broken;
 
 const SCALE: &str = "model.layers.1.mlp.down_proj.weight_scale";
@@ -62,6 +62,29 @@ fn models_that_are_not_there() {
         &["model.safetensors", "no such file", "download"],
     );
     model_refused(&Broken::new().without("tokenizer.json"), &["tokenizer.json", "no such file", "download"]);
+}
+
+#[test]
+fn gguf_files_that_are_damaged() {
+    let whole = fs::read(GGUF).unwrap();
+    let scratch = Scratch::new();
+    let path = scratch.file("model.gguf");
+    let refused_with = |bytes: &[u8], words: &[&str]| {
+        fs::write(&path, bytes).unwrap();
+        refused(&["generate", "-m", &path, "-n", "1", "hi"], &[&[path.as_str()], words].concat());
+    };
+    refused_with(b"", &["magic number", "truncated"]);
+    refused_with(&whole[..whole.len() / 2], &["lies beyond the end of the file", "download it again"]);
+    let renamed = |from: &[u8], to: &[u8]| {
+        let at = whole.windows(from.len()).position(|window| window == from).unwrap();
+        [&whole[..at], to, &whole[at + from.len()..]].concat()
+    };
+    refused_with(
+        &renamed(b"bitnet-b1.58.block", b"bitnet-b1.58.clock"),
+        &["bitnet-b1.58.block_count", "missing"],
+    );
+    refused_with(&renamed(b"blk.0.attn_v", b"blk.0.attn_w"), &["blk.0.attn_v.weight", "missing"]);
+    refused_with(&renamed(b"llama-bpe", b"lama--bpe"), &["tokenizer.ggml.pre", "lama--bpe", "qwen2"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use safetensors::SafeTensors;
 
 use crate::harness::{
-    FAIRY_TALES, Scratch, TINY, assert_fields, command, finish, json, output, tercet, usable_isas, with_input,
+    FAIRY_TALES, GGUF, Scratch, TINY, assert_fields, command, finish, json, output, tercet, usable_isas,
+    with_input,
 };
 
 const PROMPT: &str = "Once upon a time";
@@ -69,6 +70,14 @@ fn the_model_is_embedded_or_named() {
     let overridden =
         finish(command(&["generate", PROMPT, "-n", "8", "-m", FAIRY_TALES]).env("TERCET_MODEL", TINY));
     assert_eq!(overridden.stdout, built_in);
+}
+
+#[test]
+fn a_gguf_file_brings_its_tokenizer() {
+    let object = json(&["generate", "-m", GGUF, "-n", "4", "the king"]);
+    // BOS, then "th", "e", a space and four letters in the file's vocabulary.
+    assert_eq!(object["prompt_ids"], serde_json::json!([60, 63, 5, 0, 11, 9, 14, 7]));
+    assert_eq!(object["model"], "bitnet-i2_s");
 }
 
 #[test]

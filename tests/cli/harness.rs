@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bitnet-tiny");
 pub(crate) const FAIRY_TALES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/fairy-tales");
+pub(crate) const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/bitnet-i2_s.gguf");
 
 /// What a run of the program left behind.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
-use tercet::formats::TensorFile;
-use tercet::{Config, Error, GenerationDefaults};
+use tercet::formats::{Checkpoint, GgufFile, TensorFile};
+use tercet::{ChatTemplate, Config, Error, GenerationDefaults, ModelFiles, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 
@@ -37,6 +37,43 @@ pub fn safetensors(data: &[u8]) {
         assert_readable(
             &file.u8(&name, &[1, 2, 3, 4, 5]).expect_err("no tensor of ours has five dimensions"),
         );
+    }
+}
+
+/// A file that opens has tensors that read as what they are, and metadata that describe a model or are refused.
+pub fn gguf(data: &[u8]) {
+    let file = match GgufFile::open(data.to_vec().into(), "fuzz.gguf") {
+        Ok(file) => file,
+        Err(error) => return assert_readable(&error),
+    };
+    for name in file.names() {
+        match *file.shape(name).expect("the name is the file's") {
+            [n, k] => {
+                if let Ok(floats) = file.floats(name, n, k) {
+                    assert_eq!(floats.get().to_vec().len(), n * k);
+                }
+                if let Ok(matrix) = file.ternary(name, n, k) {
+                    assert_eq!(matrix.trits.len(), n * k);
+                    assert!(matrix.trits.iter().all(|trit| (-1..=1).contains(trit)));
+                }
+            }
+            [len] => {
+                if let Ok(values) = file.vector(name, len) {
+                    assert!(values.len() == len && values.iter().all(|value| value.is_finite()));
+                }
+            }
+            _ => {}
+        }
+    }
+    let files = ModelFiles::in_gguf("fuzz".to_owned(), file);
+    for outcome in [
+        Config::load(&files).map(drop),
+        Tokenizer::load(&files, 1 << 20, None)
+            .and_then(|tokenizer| tokenizer.encode("the king", true))
+            .map(drop),
+        ChatTemplate::load(&files).map(drop),
+    ] {
+        outcome.unwrap_or_else(|error| assert_readable(&error));
     }
 }
 

@@ -15,7 +15,7 @@ use clap::Parser;
 const TARGETS: [&str; 4] =
     ["aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"];
 
-const FUZZ_TARGETS: [&str; 3] = ["safetensors", "config", "kernel_spec"];
+const FUZZ_TARGETS: [&str; 4] = ["safetensors", "gguf", "config", "kernel_spec"];
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -1,9 +1,7 @@
 //! Safetensors: a JSON header of names, types, shapes and offsets, then the tensors' bytes.
 //! Format: <https://huggingface.co/docs/safetensors>.
 
-mod floats;
 mod header;
-mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +9,8 @@ use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::{Bytes, ModelFiles, write_atomically};
+use super::{Bytes, Floats, ModelFiles, StoredFloats, write_atomically};
 use crate::error::{Error, Result};
-
-pub use floats::Floats;
-pub use stored::StoredFloats;
 
 const DAMAGED: &str = "the file is damaged or incomplete: download it again";
 const OTHER_MODEL: &str = "check that the file belongs to the config.json beside it";

@@ -1,6 +1,12 @@
 //! Floating-point tensors as they are stored.
 
+mod blocks;
+mod stored;
+
 use half::{bf16, f16};
+
+pub use blocks::BlockKind;
+pub use stored::StoredFloats;
 
 /// The little-endian bytes of a floating-point tensor, row-major and of any alignment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,6 +17,8 @@ pub enum Floats<'a> {
     F16(&'a [u8]),
     /// Four bytes per element: IEEE 754 binary32.
     F32(&'a [u8]),
+    /// Quantized in blocks.
+    Blocks(BlockKind, &'a [u8]),
 }
 
 impl<'a> Floats<'a> {
@@ -19,6 +27,7 @@ impl<'a> Floats<'a> {
         match self {
             Floats::Bf16(bytes) | Floats::F16(bytes) => bytes.len() / 2,
             Floats::F32(bytes) => bytes.len() / 4,
+            Floats::Blocks(kind, bytes) => bytes.len() / kind.bytes() * kind.elements(),
         }
     }
 
@@ -46,18 +55,24 @@ impl<'a> Floats<'a> {
             Floats::Bf16(bytes) => convert(bytes, start, out, |b| bf16::from_le_bytes(b).to_f32()),
             Floats::F16(bytes) => convert(bytes, start, out, |b| f16::from_le_bytes(b).to_f32()),
             Floats::F32(bytes) => convert(bytes, start, out, f32::from_le_bytes),
+            Floats::Blocks(kind, bytes) => kind.read(bytes, start, out),
         }
     }
 
     /// The `len` elements from `start` on.
     ///
     /// # Panics
-    /// If they are not all inside the tensor.
+    /// If they are not all inside the tensor, or not whole blocks of it.
     pub fn slice(self, start: usize, len: usize) -> Self {
         match self {
             Floats::Bf16(bytes) => Floats::Bf16(&bytes[2 * start..][..2 * len]),
             Floats::F16(bytes) => Floats::F16(&bytes[2 * start..][..2 * len]),
             Floats::F32(bytes) => Floats::F32(&bytes[4 * start..][..4 * len]),
+            Floats::Blocks(kind, bytes) => {
+                assert!(start.is_multiple_of(kind.elements()) && len.is_multiple_of(kind.elements()));
+                let size = |elements: usize| elements / kind.elements() * kind.bytes();
+                Floats::Blocks(kind, &bytes[size(start)..][..size(len)])
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Floats;
+use super::{BlockKind, Floats};
 use crate::formats::Bytes;
 
 /// Shares its file's bytes, so that a large tensor is mapped, not copied.
@@ -15,11 +15,14 @@ pub struct StoredFloats {
 
 impl StoredFloats {
     /// The tensor of `floats`, which lies at `range` of `bytes`.
-    pub(super) fn new(bytes: Bytes, range: Range<usize>, floats: Floats<'_>) -> Self {
+    pub(in crate::formats) fn new(bytes: Bytes, range: Range<usize>, floats: Floats<'_>) -> Self {
         let view: for<'a> fn(&'a [u8]) -> Floats<'a> = match floats {
             Floats::Bf16(_) => |bytes| Floats::Bf16(bytes),
             Floats::F16(_) => |bytes| Floats::F16(bytes),
             Floats::F32(_) => |bytes| Floats::F32(bytes),
+            Floats::Blocks(BlockKind::Q4_0, _) => |bytes| Floats::Blocks(BlockKind::Q4_0, bytes),
+            Floats::Blocks(BlockKind::Q8_0, _) => |bytes| Floats::Blocks(BlockKind::Q8_0, bytes),
+            Floats::Blocks(BlockKind::Q6K, _) => |bytes| Floats::Blocks(BlockKind::Q6K, bytes),
         };
         StoredFloats { bytes, range, view }
     }

@@ -1,0 +1,112 @@
+//! GGUF, versions 2 and 3: metadata and tensors in one file.
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+
+mod config;
+mod cursor;
+mod metadata;
+mod names;
+mod pre;
+mod read;
+mod tensor;
+mod ternary;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+mod vocabulary;
+
+use std::collections::BTreeMap;
+
+use super::Bytes;
+use crate::error::{Error, Result};
+use cursor::Cursor;
+use metadata::Metadata;
+use tensor::Tensor;
+
+pub use tensor::TensorType;
+
+const DAMAGED: &str = "the file is damaged or incomplete: download it again";
+
+const MAGIC: [u8; 4] = *b"GGUF";
+
+/// A GGUF file whose header is consistent with its length: no text, list or tensor lies outside the file, and no tensor
+/// over another.
+#[derive(Clone, Debug)]
+pub struct GgufFile {
+    bytes: Bytes,
+    label: String,
+    metadata: Metadata,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl GgufFile {
+    /// Checks the header of `bytes`, which messages call `label`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the file is truncated or contradicts itself, [`Error::Unsupported`] if it is of another
+    /// version or byte order.
+    pub fn open(bytes: Bytes, label: impl Into<String>) -> Result<Self> {
+        let label = label.into();
+        let mut cursor = Cursor::new(&bytes, &label);
+        if cursor.array("magic number")? != MAGIC {
+            return Err(cursor.malformed("magic number", "is not GGUF"));
+        }
+        check_version(cursor.u32("version")?, &label)?;
+        // A description has at least a name's length, the number of dimensions, a type and an offset.
+        let tensors = cursor.count(8 + 4 + 4 + 8, "the number of tensors")?;
+        // A value has at least a key's length, a type and a byte.
+        let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
+        let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
+        let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
+        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors })
+    }
+
+    /// What messages call the file.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// What a Hugging Face repository of this model would have in the JSON file called `file`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
+    pub(super) fn json(&self, file: &str) -> Result<Option<serde_json::Value>> {
+        match file {
+            super::CONFIG => self.config_json().map(Some),
+            "tokenizer.json" => self.tokenizer_json().map(Some),
+            "tokenizer_config.json" => self.tokenizer_config_json().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// `general.architecture`: what the keys of the model's own metadata begin with.
+    pub(super) fn architecture(&self) -> Result<&str> {
+        const KEY: &str = "general.architecture";
+        self.metadata.text(KEY)?.ok_or_else(|| self.metadata.malformed(KEY, "is missing"))
+    }
+
+    /// The tensors' own names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+}
+
+fn check_version(version: u32, label: &str) -> Result<()> {
+    const SUPPORTED: &str = "version 2 or 3, little-endian";
+    match version {
+        2 | 3 => Ok(()),
+        _ if (1..=3).contains(&version.swap_bytes()) => {
+            Err(Error::unsupported(label, "the byte order", "big-endian", SUPPORTED))
+        }
+        other => Err(Error::unsupported(label, "the version", other.to_string(), SUPPORTED)),
+    }
+}
+
+/// What the offsets of tensors are multiples of.
+fn alignment(metadata: &Metadata) -> Result<usize> {
+    const KEY: &str = "general.alignment";
+    const LARGEST: u64 = 1 << 20;
+    match metadata.unsigned(KEY)?.unwrap_or(32) {
+        alignment if alignment.is_power_of_two() && alignment <= LARGEST => Ok(alignment as usize),
+        other => Err(metadata.malformed(KEY, format!("{other} is no power of two up to {LARGEST}"))),
+    }
+}

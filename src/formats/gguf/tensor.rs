@@ -1,0 +1,192 @@
+//! The tensors of a GGUF file: types, shapes and places.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::cursor::Cursor;
+use crate::error::{Error, Result};
+
+/// How a tensor's elements are stored. Numbers and block sizes are ggml's; [`TensorType::I2S`] is bitnet.cpp's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorType {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of an f32.
+    Bf16,
+    /// Blocks of 32: an f16 scale, 32 codes of 4 bits.
+    Q4_0,
+    /// Blocks of 32: an f16 scale, 32 codes of 8 bits.
+    Q8_0,
+    /// Blocks of 256: codes of 6 bits, 16 scales of 8 bits and an f16 scale.
+    Q6K,
+    /// Ternary blocks of 256 at 1.6875 bits, with an f16 scale.
+    Tq1_0,
+    /// Ternary blocks of 256 at 2.0625 bits, with an f16 scale.
+    Tq2_0,
+    /// Ternary, 2 bits; one f32 scale in the last 32 bytes.
+    I2S,
+}
+
+impl TensorType {
+    /// All of them.
+    pub const ALL: [TensorType; 9] = [
+        TensorType::F32,
+        TensorType::F16,
+        TensorType::Bf16,
+        TensorType::Q4_0,
+        TensorType::Q8_0,
+        TensorType::Q6K,
+        TensorType::Tq1_0,
+        TensorType::Tq2_0,
+        TensorType::I2S,
+    ];
+
+    /// ggml's number.
+    pub(super) fn code(self) -> u32 {
+        match self {
+            TensorType::F32 => 0,
+            TensorType::F16 => 1,
+            TensorType::Q4_0 => 2,
+            TensorType::Q8_0 => 8,
+            TensorType::Q6K => 14,
+            TensorType::Bf16 => 30,
+            TensorType::Tq1_0 => 34,
+            TensorType::Tq2_0 => 35,
+            TensorType::I2S => 36,
+        }
+    }
+
+    /// ggml's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TensorType::F32 => "F32",
+            TensorType::F16 => "F16",
+            TensorType::Q4_0 => "Q4_0",
+            TensorType::Q8_0 => "Q8_0",
+            TensorType::Q6K => "Q6_K",
+            TensorType::Bf16 => "BF16",
+            TensorType::Tq1_0 => "TQ1_0",
+            TensorType::Tq2_0 => "TQ2_0",
+            TensorType::I2S => "I2_S",
+        }
+    }
+
+    /// Elements and bytes of a block.
+    pub(super) fn block(self) -> (usize, usize) {
+        match self {
+            TensorType::F32 => (1, 4),
+            TensorType::F16 | TensorType::Bf16 => (1, 2),
+            TensorType::Q4_0 => (32, 2 + 16),
+            TensorType::Q8_0 => (32, 2 + 32),
+            TensorType::Q6K => (256, 128 + 64 + 16 + 2),
+            TensorType::Tq1_0 => (256, 48 + 4 + 2),
+            TensorType::Tq2_0 => (256, 64 + 2),
+            TensorType::I2S => (128, 32),
+        }
+    }
+
+    /// Whether the elements are -1, 0 and +1 times a scale.
+    pub fn is_ternary(self) -> bool {
+        matches!(self, TensorType::Tq1_0 | TensorType::Tq2_0 | TensorType::I2S)
+    }
+
+    /// Bytes of a tensor of `shape`, whose last dimension varies fastest; none if it cannot have that shape.
+    pub(super) fn bytes(self, shape: &[usize]) -> Option<usize> {
+        let (elements, bytes) = self.block();
+        let total = shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n))?;
+        // I2_S runs over the tensor as a whole, the others over each row.
+        let run = if self == TensorType::I2S { total } else { shape.last().copied().unwrap_or(1) };
+        let tail = if self == TensorType::I2S { 32 } else { 0 };
+        run.is_multiple_of(elements).then_some(())?;
+        (total / elements).checked_mul(bytes)?.checked_add(tail)
+    }
+}
+
+/// One tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Tensor {
+    /// How it is stored; the file's number if that is none that we read.
+    pub(super) kind: Result<TensorType, u32>,
+    /// The last dimension varies fastest, as in safetensors; the file has it the other way round.
+    pub(super) shape: Vec<usize>,
+    /// Place in the file, if the type is known.
+    pub(super) range: Range<usize>,
+}
+
+/// Reads `count` descriptions at the cursor; where the data start depends on what precedes them and `alignment`.
+pub(super) fn read_all(
+    cursor: &mut Cursor<'_>,
+    count: usize,
+    alignment: usize,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    for _ in 0..count {
+        let (name, tensor) = read(cursor)?;
+        if !tensor.range.start.is_multiple_of(alignment) {
+            let problem = format!("offset {} is no multiple of {alignment}", tensor.range.start);
+            return Err(cursor.malformed(name, problem));
+        }
+        if tensors.insert(name.to_owned(), tensor).is_some() {
+            return Err(cursor.malformed(name, "the tensor is described twice"));
+        }
+    }
+    let data = cursor.at().next_multiple_of(alignment);
+    let end = cursor.at() + cursor.left();
+    for (name, tensor) in &mut tensors {
+        let place = tensor.range.start.checked_add(data).zip(tensor.range.end.checked_add(data));
+        match place {
+            Some((start, place_end)) if place_end <= end => tensor.range = start..place_end,
+            _ => return Err(cursor.malformed(name, "lies beyond the end of the file (truncated?)")),
+        }
+    }
+    refuse_overlaps(cursor, &tensors)?;
+    Ok(tensors)
+}
+
+/// One description, with the place relative to where the data start.
+fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Tensor)> {
+    /// ggml has no more.
+    const MOST_DIMENSIONS: u32 = 4;
+    let name = cursor.name("the tensors' names")?;
+    let dimensions = cursor.u32(name)?;
+    if dimensions > MOST_DIMENSIONS {
+        return Err(
+            cursor.malformed(name, format!("{dimensions} dimensions, {MOST_DIMENSIONS} is the limit"))
+        );
+    }
+    let mut shape = Vec::new();
+    for _ in 0..dimensions {
+        let length = cursor.u64(name)?;
+        shape.insert(0, usize::try_from(length).map_err(|_| too_large(cursor, name))?);
+    }
+    let code = cursor.u32(name)?;
+    let kind = TensorType::ALL.into_iter().find(|kind| kind.code() == code).ok_or(code);
+    let start = usize::try_from(cursor.u64(name)?).map_err(|_| too_large(cursor, name))?;
+    let size = match kind {
+        Err(_) => 0,
+        Ok(kind) => kind.bytes(&shape).ok_or_else(|| {
+            cursor.malformed(name, format!("{} cannot have the shape {shape:?}", kind.name()))
+        })?,
+    };
+    let end = start.checked_add(size).ok_or_else(|| too_large(cursor, name))?;
+    Ok((name, Tensor { kind, shape, range: start..end }))
+}
+
+fn too_large(cursor: &Cursor<'_>, name: &str) -> Error {
+    cursor.malformed(name, "is larger than any memory")
+}
+
+fn refuse_overlaps(cursor: &Cursor<'_>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let mut places: Vec<_> = tensors
+        .iter()
+        .filter(|(_, tensor)| !tensor.range.is_empty())
+        .map(|(name, t)| (&t.range, name))
+        .collect();
+    places.sort_by_key(|(range, _)| range.start);
+    match places.windows(2).find(|pair| pair[0].0.end > pair[1].0.start) {
+        None => Ok(()),
+        Some(pair) => Err(cursor.malformed(pair[1].1, format!("its bytes overlap those of {}", pair[0].1))),
+    }
+}

@@ -1,0 +1,72 @@
+//! Ternary tensors: from bytes to trits and scales.
+//!
+//! TQ1_0 and TQ2_0 are ggml's, as the `gguf` package's `quants.py` defines them. I2_S is bitnet.cpp's, as its
+//! `quantize_i2_s` writes it on x86: blocks of 128 over the whole tensor, without regard to rows.
+
+use half::f16;
+
+use super::TensorType;
+
+/// Elements that share a scale in TQ1_0 and TQ2_0.
+pub(super) const GROUP: usize = 256;
+
+/// Where the four planes of 32 codes are in the bytes.
+const I2_S_SHIFTS: [u32; 4] = [6, 4, 2, 0];
+const TQ2_0_SHIFTS: [u32; 4] = [0, 2, 4, 6];
+
+/// Bytes behind the codes of an I2_S tensor: its scale, and padding.
+const I2_S_TAIL: usize = 32;
+
+/// Where TQ1_0's bytes of five, five and four trits are, and how many trits a byte of each holds.
+const TQ1_0_PARTS: [(usize, usize); 3] = [(32, 5), (16, 5), (4, 4)];
+
+/// The `count` trits of a tensor, with 2 where there is a code for no weight, and its scales: one, or one for each [`GROUP`].
+///
+/// # Panics
+/// If `bytes` does not have the size that the type and `count` demand, or the type is not ternary.
+pub(super) fn decode(kind: TensorType, bytes: &[u8], count: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut trits = vec![0; count];
+    if kind == TensorType::I2S {
+        let (codes, tail) = bytes.split_at(bytes.len() - I2_S_TAIL);
+        unpack_pairs(codes, I2_S_SHIFTS, &mut trits);
+        let scale = f32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
+        return (trits, vec![scale]);
+    }
+    let mut scales = Vec::with_capacity(count / GROUP);
+    for (block, trits) in bytes.chunks_exact(kind.block().1).zip(trits.chunks_exact_mut(GROUP)) {
+        let (codes, scale) = block.split_at(block.len() - 2);
+        scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());
+        match kind {
+            TensorType::Tq2_0 => unpack_pairs(codes, TQ2_0_SHIFTS, trits),
+            _ => unpack_fives(codes, trits),
+        }
+    }
+    (trits, scales)
+}
+
+/// Every 32 bytes hold four planes of 32 codes of two bits.
+fn unpack_pairs(bytes: &[u8], shifts: [u32; 4], trits: &mut [i8]) {
+    for (bytes, trits) in bytes.chunks_exact(32).zip(trits.chunks_exact_mut(128)) {
+        for (plane, shift) in trits.chunks_exact_mut(32).zip(shifts) {
+            plane.iter_mut().zip(bytes).for_each(|(trit, byte)| *trit = (byte >> shift & 3) as i8 - 1);
+        }
+    }
+}
+
+/// A byte is ⌈256·v/243⌉ for the number v of five base-3 digits, the first trit's digit leading: multiplying by 3
+/// carries one digit after another out of it.
+fn unpack_fives(bytes: &[u8], trits: &mut [i8]) {
+    let (mut bytes, mut trits) = (bytes, trits);
+    for (length, digits) in TQ1_0_PARTS {
+        let (part, rest) = bytes.split_at(length);
+        let (out, trits_left) = trits.split_at_mut(length * digits);
+        let mut power = 1u8;
+        for plane in out.chunks_exact_mut(length) {
+            plane.iter_mut().zip(part).for_each(|(trit, byte)| {
+                *trit = ((u16::from(byte.wrapping_mul(power)) * 3) >> 8) as i8 - 1;
+            });
+            power = power.wrapping_mul(3);
+        }
+        (bytes, trits) = (rest, trits_left);
+    }
+}

@@ -1,0 +1,199 @@
+//! The tokenizer, as the `tokenizer.json` and `tokenizer_config.json` that transformers would have.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::vocabulary::{Kind, Vocabulary};
+use super::{GgufFile, pre};
+use crate::error::{Error, Result};
+
+/// SentencePiece's space.
+const SPACE: &str = "▁";
+
+impl GgufFile {
+    /// The `tokenizer.json` of this model.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
+    pub(super) fn tokenizer_json(&self) -> Result<Value> {
+        let Some(vocabulary) = Vocabulary::read(self)? else {
+            let expected = "a file with a tokenizer (convert the model again, with its tokenizer)";
+            return Err(Error::unsupported(&self.label, "tokenizer.ggml.model", "none", expected));
+        };
+        let mut tokenizer = match vocabulary.model {
+            "gpt2" => self.byte_level(&vocabulary)?,
+            _ => sentence_piece(&vocabulary)?,
+        };
+        tokenizer["version"] = "1.0".into();
+        tokenizer["added_tokens"] = added(&vocabulary).into();
+        if let Some(bos) = vocabulary.bos()?
+            && let Some(token) = usize::try_from(bos).ok().and_then(|id| vocabulary.tokens.get(id))
+        {
+            tokenizer["post_processor"] = starting_with(token, bos);
+        }
+        Ok(tokenizer)
+    }
+
+    /// The `tokenizer_config.json` of this model: its special tokens and its chat template.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], naming the metadata's key.
+    pub(super) fn tokenizer_config_json(&self) -> Result<Value> {
+        let mut config = Map::new();
+        config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
+        if let Some(vocabulary) = Vocabulary::read(self)? {
+            for (name, key) in [
+                ("bos_token", "bos"),
+                ("eos_token", "eos"),
+                ("unk_token", "unknown"),
+                ("pad_token", "padding"),
+            ] {
+                if let Some(token) = vocabulary.named(key)? {
+                    config.insert(name.into(), token.into());
+                }
+            }
+        }
+        if let Some(template) = self.metadata.text("tokenizer.chat_template")? {
+            config.insert("chat_template".into(), template.into());
+        }
+        Ok(Value::Object(config))
+    }
+
+    fn byte_level(&self, vocabulary: &Vocabulary<'_>) -> Result<Value> {
+        const MERGES: &str = "tokenizer.ggml.merges";
+        let metadata = vocabulary.metadata();
+        let name = vocabulary.pre()?;
+        let pre = pre::find(name)
+            .ok_or_else(|| Error::unsupported(&self.label, "tokenizer.ggml.pre", name, pre::names()))?;
+        let merges = metadata.texts(MERGES)?.unwrap_or_default().into_iter().map(|merge| {
+            let pair = merge.split_once(' ');
+            pair.map(|(a, b)| json!([a, b]))
+                .ok_or_else(|| metadata.malformed(MERGES, format!("{merge:?} is no pair")))
+        });
+        let normalizer = if pre.normalizes { json!({ "type": "NFC" }) } else { Value::Null };
+        let bytes =
+            json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true });
+        Ok(json!({
+            "normalizer": normalizer,
+            "pre_tokenizer": pre.json(),
+            "decoder": bytes,
+            "model": {
+                "type": "BPE",
+                "ignore_merges": pre.ignores_merges,
+                "vocab": ids(vocabulary, |kind| matches!(kind, Kind::Normal | Kind::Unused | Kind::Byte)),
+                "merges": merges.collect::<Result<Vec<_>>>()?,
+            },
+        }))
+    }
+}
+
+/// As transformers converts a SentencePiece model of type BPE: what merges, merges by score.
+fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
+    let metadata = vocabulary.metadata();
+    let unknown = vocabulary.kinds.iter().position(|kind| *kind == Kind::Unknown);
+    let unknown = unknown.map(|id| vocabulary.tokens[id]);
+    let prefixed = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+    let mut normalizers = vec![json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE })];
+    let mut decoders = vec![
+        json!({ "type": "Replace", "pattern": { "String": SPACE }, "content": " " }),
+        json!({ "type": "ByteFallback" }),
+        json!({ "type": "Fuse" }),
+    ];
+    if prefixed {
+        normalizers.insert(0, json!({ "type": "Prepend", "prepend": SPACE }));
+        decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
+    }
+    Ok(json!({
+        "normalizer": { "type": "Sequence", "normalizers": normalizers },
+        "pre_tokenizer": null,
+        "decoder": { "type": "Sequence", "decoders": decoders },
+        "model": {
+            "type": "BPE",
+            "unk_token": unknown,
+            "fuse_unk": true,
+            "byte_fallback": true,
+            "ignore_merges": false,
+            "vocab": ids(vocabulary, |_| true),
+            "merges": merges_by_score(vocabulary)?,
+        },
+    }))
+}
+
+/// Every pair of pieces that makes a piece, the best score first; then the longer first part, the longer second.
+fn merges_by_score<'a>(vocabulary: &Vocabulary<'a>) -> Result<Vec<[&'a str; 2]>> {
+    const SCORES: &str = "tokenizer.ggml.scores";
+    /// SentencePiece's pieces have up to 16 characters; this bounds the work that a hostile file can cause.
+    const LONGEST: usize = 512;
+    let metadata = vocabulary.metadata();
+    let scores = metadata.numbers(SCORES)?.ok_or_else(|| metadata.malformed(SCORES, "is missing"))?;
+    if scores.len() != vocabulary.tokens.len() {
+        let problem = format!("{} scores of {} tokens", scores.len(), vocabulary.tokens.len());
+        return Err(metadata.malformed(SCORES, problem));
+    }
+    let pieces: Vec<(&str, f64)> = (vocabulary.tokens.iter().copied().zip(scores))
+        .zip(&vocabulary.kinds)
+        .filter(|((piece, _), kind)| {
+            matches!(kind, Kind::Normal | Kind::UserDefined) && piece.len() <= LONGEST
+        })
+        .map(|(piece, _)| piece)
+        .collect();
+    let ranks: HashMap<&str, usize> =
+        pieces.iter().enumerate().map(|(rank, (piece, _))| (*piece, rank)).collect();
+    let mut merges = Vec::new();
+    for (piece, score) in pieces {
+        let first = merges.len();
+        for (at, _) in piece.char_indices().skip(1) {
+            let (left, right) = piece.split_at(at);
+            if let (Some(a), Some(b)) = (ranks.get(left), ranks.get(right)) {
+                merges.push((score, [left, right], (*a, *b)));
+            }
+        }
+        merges[first..].sort_by_key(|(_, _, ranks)| *ranks);
+    }
+    let characters = |part: &str| part.chars().count();
+    merges.sort_by(|(score, [left, right], _), (other_score, [other_left, other_right], _)| {
+        let by_score = other_score.total_cmp(score);
+        by_score
+            .then_with(|| characters(other_left).cmp(&characters(left)))
+            .then_with(|| characters(other_right).cmp(&characters(right)))
+    });
+    Ok(merges.into_iter().map(|(_, pair, _)| pair).collect())
+}
+
+/// The ids of the tokens whose kind `belongs`; where two tokens have one text, the first one's.
+fn ids(vocabulary: &Vocabulary<'_>, belongs: impl Fn(Kind) -> bool) -> Map<String, Value> {
+    let mut ids = Map::new();
+    for (id, (token, kind)) in vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate() {
+        if belongs(*kind) {
+            ids.entry(*token).or_insert_with(|| id.into());
+        }
+    }
+    ids
+}
+
+/// Tokens that are found in texts before anything else.
+fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
+    let tokens = vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate();
+    let added =
+        tokens.filter(|(_, (_, kind))| matches!(kind, Kind::Control | Kind::UserDefined | Kind::Unknown));
+    let describe = |(id, (token, kind)): (usize, (&&str, &Kind))| {
+        json!({
+            "id": id, "content": token, "special": *kind != Kind::UserDefined,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    };
+    added.map(describe).collect()
+}
+
+/// What makes transformers begin every text with `token`.
+fn starting_with(token: &str, id: u64) -> Value {
+    let special = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+    let text = |id: &str, kind: u8| json!({ "Sequence": { "id": id, "type_id": kind } });
+    json!({
+        "type": "TemplateProcessing",
+        "single": [special, text("A", 0)],
+        "pair": [special, text("A", 0), text("B", 1)],
+        "special_tokens": { token: { "id": token, "ids": [id], "tokens": [token] } },
+    })
+}

@@ -1,0 +1,359 @@
+"""Writes tests/fixtures/gguf, and the seeds in fuzz/seeds/gguf, with the gguf package: write.py
+
+types.gguf        a tensor of every type that is read, each beside what the package makes of it
+bitnet-*.gguf     one small BitNet in every ternary type, and the same in the Hugging Face format in bitnet/
+llama-i2_s.gguf   a small Llama with ternary matrices, and the same in llama/
+bpe.gguf, spm.gguf  tokenizers without a model, and in tokens.json what the Hugging Face tokenizers make of some texts
+
+The package cannot write I2_S, which is bitnet.cpp's: `i2_s` below follows quantize_i2_s in its ggml-bitnet-mad.cpp.
+"""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+import sentencepiece
+from gguf import GGMLQuantizationType as Type
+from gguf import MODEL_ARCH, GGUFWriter, TensorNameMap, TokenType
+from gguf.quants import dequantize, quantize
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Prepend, Replace, Sequence
+from transformers import LlamaTokenizer
+
+HERE = pathlib.Path(__file__).parent
+OUT = HERE.parent / "fixtures" / "gguf"
+FAIRY_TALES = HERE.parent.parent / "models" / "fairy-tales"
+I2_S = 36
+
+TEXTS = [
+    "",
+    "Once upon a time, there was a king who had 12345 horses.",
+    "  two  spaces,\ttabs\n\n and lines \r\n",
+    "It's HE'LL don't - “quotes” naïve Ünïcödé 魔法の森 🐉👩‍👩‍👧",
+    "<|begin_of_text|>The fox<|eot_id|> and the <s>hen</s>.",
+    "x",
+    " ",
+]
+
+
+def i2_s(trits, scale):
+    """Codes of 128 weights in 32 bytes: the first quarter in the highest bits; then the scale, eight times."""
+    codes = (trits.reshape(-1, 4, 32) + 1).astype(np.uint8)
+    packed = codes[:, 0] << 6 | codes[:, 1] << 4 | codes[:, 2] << 2 | codes[:, 3]
+    return np.concatenate([packed.reshape(-1), np.full(8, scale, np.float32).view(np.uint8)])
+
+
+def add_ternary(writer, name, trits, scale, kind):
+    if kind == "I2_S":
+        # The package takes a size from the type, and knows no I2_S.
+        payload = i2_s(trits, scale)
+        writer.add_tensor_info(name, trits.shape, np.dtype(np.int8), payload.nbytes, raw_dtype=I2_S)
+        writer.tensors[-1][name].tensor = payload
+    else:
+        kind = Type[kind]
+        writer.add_tensor(name, quantize(trits.astype(np.float32) * scale, kind), raw_dtype=kind)
+
+
+def finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def types():
+    random = np.random.default_rng(1)
+    writer = GGUFWriter(OUT / "types.gguf", "test")
+    values = random.normal(size=(2, 256)).astype(np.float32)
+    for kind in [Type.F32, Type.F16, Type.BF16, Type.Q4_0, Type.Q8_0]:
+        stored = quantize(values, kind)
+        writer.add_tensor(kind.name, stored, raw_dtype=kind)
+        writer.add_tensor(f"{kind.name}.values", dequantize(stored, kind))
+    # The package reads Q6_K but does not write it.
+    stored = random.integers(0, 256, (2, 210), dtype=np.uint8)
+    stored[:, -2:] = np.array([[0.01], [-3.0]], np.float16).view(np.uint8)
+    writer.add_tensor("Q6_K", stored, raw_dtype=Type.Q6_K)
+    writer.add_tensor("Q6_K.values", dequantize(stored, Type.Q6_K))
+    trits = random.integers(-1, 2, (2, 768)).astype(np.int8)
+    trits[0, :256] = 0
+    for name, scale in [("same", np.full((2, 3), 0.0625)), ("mixed", np.arange(1, 7).reshape(2, 3) / 8)]:
+        values = trits * np.repeat(scale, 256, axis=1).astype(np.float32)
+        for kind in [Type.TQ1_0, Type.TQ2_0]:
+            stored = quantize(values, kind)
+            writer.add_tensor(f"{name}.{kind.name}", stored, raw_dtype=kind)
+            writer.add_tensor(f"{name}.{kind.name}.values", dequantize(stored, kind))
+    add_ternary(writer, "I2_S", trits, 0.3, "I2_S")
+    writer.add_tensor("I2_S.values", trits * np.float32(0.3))
+    finish(writer)
+
+
+def bf16(values):
+    """The nearest bf16 below in magnitude, as f32."""
+    return (values.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+def bf16_bits(values):
+    return (values.view(np.uint32) >> 16).astype(np.uint16)
+
+
+class Model:
+    """Random weights; scales, norms and embeddings are exact in bf16 and f16."""
+
+    def __init__(self, seed, config):
+        self.config, random = config, np.random.default_rng(seed)
+        hidden, ffn, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+        q, kv = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
+        floats = lambda *shape: bf16(random.normal(size=shape) * 0.5)
+        gains = lambda n: bf16(random.uniform(0.5, 2, n))
+        self.embedding, self.norm = floats(config["vocab_size"], hidden), gains(hidden)
+        self.head = None if config["tie_word_embeddings"] else floats(config["vocab_size"], hidden)
+        shapes = {
+            "self_attn.q_proj": (q, hidden), "self_attn.k_proj": (kv, hidden), "self_attn.v_proj": (kv, hidden),
+            "self_attn.o_proj": (hidden, q), "mlp.gate_proj": (ffn, hidden), "mlp.up_proj": (ffn, hidden),
+            "mlp.down_proj": (hidden, ffn),
+        }
+        self.matrices = {
+            name: (random.integers(-1, 2, shape).astype(np.int8), bf16(random.uniform(0.02, 0.2, 1))[0])
+            for name, shape in shapes.items()
+        }
+        self.norms = {"input_layernorm": gains(hidden), "post_attention_layernorm": gains(hidden)}
+        if config["model_type"] == "bitnet":
+            self.norms |= {"self_attn.attn_sub_norm": gains(q), "mlp.ffn_sub_norm": gains(ffn)}
+
+    def floats(self):
+        yield "model.embed_tokens.weight", self.embedding
+        yield "model.norm.weight", self.norm
+        if self.head is not None:
+            yield "lm_head.weight", self.head
+        for name, gain in self.norms.items():
+            yield f"model.layers.0.{name}.weight", gain
+
+    def write_safetensors(self, folder):
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(self.config, indent=2))
+        tensors = {name: ("BF16", bf16_bits(values)) for name, values in self.floats()}
+        for name, (trits, scale) in self.matrices.items():
+            rows = trits.shape[0] // 4
+            codes = (trits + 1).astype(np.uint8).reshape(4, rows, -1)
+            packed = codes[0] | codes[1] << 2 | codes[2] << 4 | codes[3] << 6
+            tensors[f"model.layers.0.{name}.weight"] = ("U8", packed)
+            tensors[f"model.layers.0.{name}.weight_scale"] = ("BF16", bf16_bits(np.array([scale])))
+        header, data = {}, b""
+        for name, (kind, array) in tensors.items():
+            raw = array.tobytes()
+            span = [len(data), len(data) + len(raw)]
+            header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": span}
+            data += raw
+        header = json.dumps(header).encode()
+        header += b" " * (-len(header) % 8)
+        (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+    def write_gguf(self, name, arch, kind, float_kind, metadata):
+        config, writer = self.config, GGUFWriter(OUT / name, arch)
+        writer.add_block_count(config["num_hidden_layers"])
+        writer.add_context_length(config["max_position_embeddings"])
+        writer.add_embedding_length(config["hidden_size"])
+        writer.add_feed_forward_length(config["intermediate_size"])
+        writer.add_head_count(config["num_attention_heads"])
+        writer.add_head_count_kv(config["num_key_value_heads"])
+        writer.add_rope_dimension_count(config["head_dim"])
+        writer.add_rope_freq_base(config["rope_theta"])
+        writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+        writer.add_vocab_size(config["vocab_size"])
+        metadata(writer)
+        for name, values in self.floats():
+            stored = Type.F32 if values.ndim == 1 else float_kind
+            assert (dequantize(quantize(values, stored), stored) == values).all()
+            writer.add_tensor(gguf_name(name), quantize(values, stored), raw_dtype=stored)
+        for name, (trits, scale) in self.matrices.items():
+            heads = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
+            if arch == "llama" and name in heads:
+                trits = permuted(trits, config[heads[name]])
+            add_ternary(writer, gguf_name(f"model.layers.0.{name}.weight"), trits, scale, kind)
+        finish(writer)
+
+
+def permuted(rows, heads):
+    """convert_hf_to_gguf.py's LlamaModel.permute: halves of a head become pairs."""
+    return rows.reshape(heads, 2, rows.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(rows.shape)
+
+
+def gguf_name(name):
+    # The package knows these two by the names that 1bitLLM's models have.
+    name = name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm")
+    base = name.removesuffix(".weight")
+    for arch in [MODEL_ARCH.BITNET, MODEL_ARCH.LLAMA]:
+        if (found := TensorNameMap(arch, 1).get_name(base)) is not None:
+            return f"{found}.weight"
+    raise KeyError(name)
+
+
+def quantization():
+    return {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}
+
+
+CHARACTERS = "Ġabcdefghijklmnopqrstuvwxyz.,!?'ABCDEFGHIJKLMNOPQRSTUVWXYZ-Ċ"
+SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"]
+TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] + '<|eot_id|>' }}{% endfor %}"
+
+
+def letters(writer):
+    """A vocabulary of 64 tokens: letters, and what ends a text."""
+    assert len(CHARACTERS) + len(SPECIAL) + 1 == 64
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list([*CHARACTERS, *SPECIAL, "th"])
+    writer.add_token_types([TokenType.NORMAL] * 60 + [TokenType.CONTROL] * 3 + [TokenType.NORMAL])
+    writer.add_token_merges(["t h"])
+    writer.add_bos_token_id(60)
+    writer.add_eos_token_id(61)
+    writer.add_chat_template(TEMPLATE)
+
+
+def models():
+    bitnet = Model(2, {
+        "architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "hidden_act": "relu2",
+        "vocab_size": 64, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 64, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5, "rope_theta": 50000.0, "tie_word_embeddings": True,
+        "bos_token_id": 60, "eos_token_id": [61, 62], "quantization_config": quantization(),
+    })
+    bitnet.write_safetensors(OUT / "bitnet")
+    bitnet.write_gguf("bitnet-i2_s.gguf", "bitnet-b1.58", "I2_S", Type.F32, letters)
+
+    def relu2(writer):
+        letters(writer)
+        writer.add_string("bitnet.hidden_activation", "relu2")
+
+    bitnet.write_gguf("bitnet-tq1_0.gguf", "bitnet", "TQ1_0", Type.F16, relu2)
+    bitnet.write_gguf("bitnet-tq2_0.gguf", "bitnet", "TQ2_0", Type.BF16, relu2)
+    llama = Model(3, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+        "vocab_size": 64, "hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": False,
+        "bos_token_id": 60, "eos_token_id": [61, 62], "quantization_config": quantization(),
+    })
+    llama.write_safetensors(OUT / "llama")
+    llama.write_gguf("llama-i2_s.gguf", "llama", "I2_S", Type.F16, letters)
+
+
+def expected(tokenizer):
+    """Ids without what a post-processor adds, and the text of those ids."""
+    ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    return [
+        {"text": text, "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)}
+        for text, ids in zip(TEXTS, ids)
+    ]
+
+
+def bpe():
+    tokenizer = Tokenizer.from_file(str(FAIRY_TALES / "tokenizer.json"))
+    model = json.loads((FAIRY_TALES / "tokenizer.json").read_text())["model"]
+    vocabulary = tokenizer.get_vocab_size()
+    special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    writer = GGUFWriter(OUT / "bpe.gguf", "bitnet-b1.58")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list([tokenizer.id_to_token(id) for id in range(vocabulary)])
+    kinds = [TokenType.CONTROL if id in special else TokenType.NORMAL for id in range(vocabulary)]
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
+    finish(writer)
+    return expected(tokenizer)
+
+
+def spm():
+    """Trains a small SentencePiece model as Llama's: byte-pair by score, bytes for what is unknown."""
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = f"{folder}/tokenizer"
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(FAIRY_TALES / "valid.txt"), model_prefix=prefix, vocab_size=600, model_type="bpe",
+            byte_fallback=True, split_digits=True, normalization_rule_name="identity", minloglevel=2,
+            remove_extra_whitespaces=False, add_dummy_prefix=True,
+        )
+        pieces = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
+        tokenizer = LlamaTokenizer.from_pretrained(folder, legacy=True).backend_tokenizer
+        # As in the tokenizer.json of Llama 2, and as SentencePiece has it: a space before any text.
+        tokenizer.normalizer = Sequence([Prepend("▁"), Replace(" ", "▁")])
+        tokenizer.pre_tokenizer = None
+        for text in TEXTS:
+            if "<s>" not in text:
+                ids = tokenizer.encode(text, add_special_tokens=False).ids
+                assert ids == pieces.encode(text) and tokenizer.decode(ids) == pieces.decode(ids), text
+        writer = GGUFWriter(OUT / "spm.gguf", "llama")
+        writer.add_tokenizer_model("llama")
+        size = pieces.vocab_size()
+        writer.add_token_list([pieces.id_to_piece(id) for id in range(size)])
+        writer.add_token_scores([pieces.get_score(id) for id in range(size)])
+        kinds = []
+        for id in range(size):
+            kind = TokenType.NORMAL
+            for test, found in [
+                (pieces.is_unknown, TokenType.UNKNOWN), (pieces.is_control, TokenType.CONTROL),
+                (pieces.is_unused, TokenType.UNUSED), (pieces.is_byte, TokenType.BYTE),
+            ]:
+                kind = found if test(id) else kind
+            kinds.append(kind)
+        writer.add_token_types(kinds)
+        writer.add_bos_token_id(pieces.bos_id())
+        writer.add_eos_token_id(pieces.eos_id())
+        finish(writer)
+        return expected(tokenizer)
+
+
+def seed(path, arch, vocabulary):
+    """A file with a bit of everything, small enough to mutate many times."""
+    writer = GGUFWriter(path, arch)
+    for add, value in [
+        (writer.add_block_count, 1), (writer.add_context_length, 8), (writer.add_embedding_length, 4),
+        (writer.add_feed_forward_length, 4), (writer.add_head_count, 2), (writer.add_head_count_kv, [1]),
+        (writer.add_key_length, 2), (writer.add_layer_norm_rms_eps, 1e-5), (writer.add_rope_freq_base, 1e4),
+    ]:
+        add(value)
+    vocabulary(writer)
+    ones = np.ones((2, 256), np.float32)
+    writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float16))
+    writer.add_tensor("output_norm.weight", np.ones(4, np.float32))
+    for kind in [Type.TQ1_0, Type.TQ2_0, Type.Q8_0]:
+        writer.add_tensor(kind.name, quantize(ones, kind), raw_dtype=kind)
+    writer.add_tensor("Q6_K", np.ones((1, 210), np.uint8), raw_dtype=Type.Q6_K)
+    add_ternary(writer, "blk.0.attn_q.weight", np.ones((4, 32), np.int8), 0.5, "I2_S")
+    finish(writer)
+
+
+def seeds():
+    def bpe(writer):
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list(["t", "h", "e", "th", "the", "Ġ", "<|im_end|>", "<|x|>"])
+        writer.add_token_types([1, 1, 1, 1, 1, 1, 3, 4])
+        writer.add_token_merges(["t h", "th e"])
+        writer.add_eos_token_id(6)
+        writer.add_chat_template("{{ messages[0]['content'] }}")
+
+    def spm(writer):
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(["<unk>", "<s>", "</s>", "<0x20>", "▁", "t", "h", "th"])
+        writer.add_token_scores([0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -0.5])
+        writer.add_token_types([2, 3, 3, 6, 1, 1, 1, 1])
+
+    folder = HERE.parent.parent / "fuzz" / "seeds" / "gguf"
+    folder.mkdir(exist_ok=True)
+    seed(folder / "bpe.gguf", "qwen3", bpe)
+    seed(folder / "spm.gguf", "llama", spm)
+
+
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    seeds()
+    types()
+    models()
+    tokens = {"bpe": bpe(), "spm": spm()}
+    (OUT / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False, indent=1))
+
+
+main()
