@@ -18,6 +18,6 @@ static FILES: &[(&str, &[u8])] = files![
 ];
 
 /// A small BitNet that was trained on fairy tales; `models/fairy-tales/README.md` is its card.
-pub(crate) fn fairy_tales() -> ModelFiles {
+pub fn fairy_tales() -> ModelFiles {
     ModelFiles::embedded("fairy-tales".to_owned(), FILES)
 }

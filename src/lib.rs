@@ -24,14 +24,16 @@ pub mod tune;
 pub mod verify;
 
 pub use chat::{ChatTemplate, Message};
+#[cfg(feature = "cli")]
+pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use formats::ModelFiles;
-pub use generate::{Generation, Generator, Request, Stop};
+pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
 pub use model::{
     Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule, State,
 };
 pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
-pub use sampler::{Sampler, SamplerOptions};
+pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
 pub use stop::{Progress, StopMatcher};
 pub use tercet_autotune as autotune;
 pub use tercet_codegen as codegen;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tercet::cli::run()
+    tercet::cli::run(std::env::args_os())
 }

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
-use crate::model::{Candidates, Rule};
+use crate::model::{Candidates, GenerationDefaults, Rule};
 
 /// How the next token is chosen. The default is greedy.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,47 @@ impl SamplerOptions {
             repetition_penalty,
             "use a number above 0, 1 for none",
         )
+    }
+}
+
+/// What a caller says about sampling; the rest is left to the model's authors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplingChoices {
+    /// Always take the best token.
+    pub greedy: bool,
+    /// See [`SamplerOptions::temperature`].
+    pub temperature: Option<f32>,
+    /// See [`SamplerOptions::top_k`].
+    pub top_k: Option<usize>,
+    /// See [`SamplerOptions::top_p`].
+    pub top_p: Option<f32>,
+    /// See [`SamplerOptions::min_p`].
+    pub min_p: Option<f32>,
+    /// See [`SamplerOptions::repetition_penalty`].
+    pub repetition_penalty: Option<f32>,
+    /// See [`SamplerOptions::seed`].
+    pub seed: u64,
+}
+
+impl SamplingChoices {
+    /// The choices over the suggestions in `defaults`: chance comes in if either asks for it.
+    pub fn over(&self, defaults: &GenerationDefaults) -> SamplerOptions {
+        let repetition_penalty = self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0);
+        let greedy = SamplerOptions { repetition_penalty, seed: self.seed, ..SamplerOptions::default() };
+        let asked = self.temperature.is_some()
+            || self.top_k.is_some()
+            || self.top_p.is_some()
+            || self.min_p.is_some();
+        if self.greedy || !(asked || defaults.do_sample == Some(true)) {
+            return greedy;
+        }
+        SamplerOptions {
+            temperature: self.temperature.or(defaults.temperature).unwrap_or(1.0),
+            top_k: self.top_k.or(defaults.top_k).unwrap_or(0),
+            top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
+            min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
+            ..greedy
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod stream;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -16,14 +17,14 @@ pub use stream::StreamDecoder;
 const FILE: &str = "tokenizer.json";
 const REPAIR: &str = "download the file again, together with the model's config.json";
 
-/// A model's tokenizer, as its `tokenizer.json` describes it.
-#[derive(Debug)]
+/// A model's tokenizer, as its `tokenizer.json` describes it. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     label: String,
     vocab_size: usize,
     bos: Option<u32>,
-    specials: HashSet<u32>,
+    specials: Arc<HashSet<u32>>,
 }
 
 /// What must be sound JSON before `tokenizers` reads it: it panics on a decoder that is not.
@@ -55,7 +56,13 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(malformed)?.with_padding(None);
         let added = inner.get_added_tokens_decoder();
         let specials = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
-        Ok(Tokenizer { inner, label: label.to_owned(), vocab_size, bos, specials })
+        Ok(Tokenizer {
+            inner: Arc::new(inner),
+            label: label.to_owned(),
+            vocab_size,
+            bos,
+            specials: Arc::new(specials),
+        })
     }
 
     /// The tokens of `text`; special tokens spelled out in it become those tokens. With `add_bos`, the model's BOS comes
@@ -85,8 +92,8 @@ impl Tokenizer {
     }
 
     /// A decoder for tokens that arrive one at a time.
-    pub fn stream(&self, skip_special: bool) -> StreamDecoder<'_> {
-        StreamDecoder::new(self, skip_special)
+    pub fn stream(&self, skip_special: bool) -> StreamDecoder {
+        StreamDecoder::new(self.clone(), skip_special)
     }
 
     /// The token `id` as the vocabulary spells it, which for byte-level vocabularies is not its text.

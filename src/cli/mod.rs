@@ -20,6 +20,7 @@ mod screen;
 mod tune;
 mod verify;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -75,9 +76,12 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Runs the command that this process was started with.
-pub fn run() -> ExitCode {
-    let Cli { command, options } = Cli::parse();
+pub use options::user_cache;
+
+/// Runs the command with `arguments`, of which the first is the program's name. Ends the process itself after usage
+/// errors, `--help` and `--version`.
+pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
+    let Cli { command, options } = Cli::parse_from(arguments);
     let outcome = match command {
         Command::Generate(generate) => generate.run(&options),
         Command::Chat(chat) => chat.run(&options),

@@ -112,8 +112,8 @@ impl Options {
     }
 }
 
-/// Where this user's programs keep what they can do without, if the system tells.
-fn user_cache() -> Option<PathBuf> {
+/// Where this user's tuning records are kept, if the system tells.
+pub fn user_cache() -> Option<PathBuf> {
     etcetera::choose_base_strategy().ok().map(|places| places.cache_dir().join("tercet"))
 }
 

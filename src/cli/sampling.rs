@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::generate::Request;
 use crate::model::GenerationDefaults;
-use crate::sampler::SamplerOptions;
+use crate::sampler::{SamplerOptions, SamplingChoices};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Continuation")]
@@ -55,7 +55,7 @@ impl Continuation {
     pub(super) fn request(&self, defaults: &GenerationDefaults, tokens: usize) -> Request {
         Request {
             max_tokens: self.tokens.unwrap_or(tokens),
-            sampler: self.sampling.options(defaults),
+            sampler: self.sampling.choices().over(defaults),
             eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
             stop: self.stop.clone(),
         }
@@ -63,24 +63,9 @@ impl Continuation {
 }
 
 impl Sampling {
-    /// Chance comes in if the model's authors or any flag ask for it.
-    fn options(&self, defaults: &GenerationDefaults) -> SamplerOptions {
-        let repetition_penalty = self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0);
-        let greedy = SamplerOptions { repetition_penalty, seed: self.seed, ..SamplerOptions::default() };
-        let asked = self.temperature.is_some()
-            || self.top_k.is_some()
-            || self.top_p.is_some()
-            || self.min_p.is_some();
-        if self.greedy || !(asked || defaults.do_sample == Some(true)) {
-            return greedy;
-        }
-        SamplerOptions {
-            temperature: self.temperature.or(defaults.temperature).unwrap_or(1.0),
-            top_k: self.top_k.or(defaults.top_k).unwrap_or(0),
-            top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
-            min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
-            ..greedy
-        }
+    fn choices(&self) -> SamplingChoices {
+        let Sampling { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed } = *self;
+        SamplingChoices { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 /// Which positions' logits are wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Logits<'a> {
+    /// No one's: only keys and values are wanted.
+    None,
     /// Only the last token's.
     Last,
     /// Only the last token's, and of these the candidates'.
@@ -42,6 +44,7 @@ impl Model {
         for (i, batch) in batches.enumerate() {
             let kept = match wanted {
                 Logits::All => batch.len(),
+                Logits::None => 0,
                 _ => usize::from(i == last),
             };
             self.run_layers(state, batch, kept);
@@ -55,7 +58,8 @@ impl Model {
         Ok(&mut state.logits)
     }
 
-    fn check(&self, state: &State, tokens: &[u32]) -> Result<()> {
+    /// Refuses `tokens` that cannot follow what `state` holds.
+    pub(crate) fn check(&self, state: &State, tokens: &[u32]) -> Result<()> {
         if tokens.is_empty() {
             return Err(Error::bad_argument("the prompt", "it has no tokens", "give at least one"));
         }

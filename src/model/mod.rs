@@ -30,6 +30,7 @@ use head::Screen;
 pub use head::{Candidates, Rule};
 pub use linear::Kernels;
 pub(crate) use linear::{PREFILL_TOKENS, multiply};
+pub(crate) use state::BATCH;
 pub use state::State;
 pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
@@ -151,6 +152,11 @@ impl Model {
         let cache_per_token = KvCache::bytes_per_position(&self.config, self.cache_type);
         let screen = self.screen.as_ref().map_or(0, Screen::bytes);
         MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
+    }
+
+    /// The context for a sequence of `tokens` tokens, or for as many as the model was trained for.
+    pub fn context_for(&self, tokens: usize) -> usize {
+        tokens.clamp(1, self.config.max_positions)
     }
 
     /// An empty sequence that may grow to `context` tokens.

@@ -9,7 +9,7 @@ use super::head::Scratch;
 use crate::runtime::CacheType;
 
 /// The most tokens that go through the layers at once.
-pub(super) const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 /// One sequence: its keys and values, and buffers for a batch of them, allocated once.
 #[derive(Debug)]

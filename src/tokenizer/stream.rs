@@ -20,8 +20,8 @@ const OVERFULL: usize = 64;
 /// A window over the latest tokens is decoded anew for each token, and what it adds to the text already given out is
 /// new. The cost of a token does not depend on how many came before.
 #[derive(Clone, Debug)]
-pub struct StreamDecoder<'t> {
-    tokenizer: &'t Tokenizer,
+pub struct StreamDecoder {
+    tokenizer: Tokenizer,
     skip_special: bool,
     window: Vec<u32>,
     /// The text of the window that was given out.
@@ -30,8 +30,8 @@ pub struct StreamDecoder<'t> {
     complete: usize,
 }
 
-impl<'t> StreamDecoder<'t> {
-    pub(super) fn new(tokenizer: &'t Tokenizer, skip_special: bool) -> Self {
+impl StreamDecoder {
+    pub(super) fn new(tokenizer: Tokenizer, skip_special: bool) -> Self {
         StreamDecoder { tokenizer, skip_special, window: Vec::new(), shown: String::new(), complete: 0 }
     }
 

@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod aarch64;
 mod peers;
+#[cfg(unix)]
+mod python;
 
 use std::env;
 use std::process::Command;
@@ -24,7 +26,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 #[derive(Parser)]
 #[command(name = "cargo xtask", max_term_width = 110)]
 enum Task {
-    /// Format, lints, docs, all tests, every interleaving of the thread pool, and every kernel on every size
+    /// Format, lints, docs, all tests, the Python package, every interleaving of the thread pool, and every kernel on every size
     Test,
     /// The program for AArch64, built here and emulated as a CPU with I8MM, one with SDOT and one with neither
     #[cfg(unix)]
@@ -63,6 +65,8 @@ fn test() -> Result<()> {
     )?;
     run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     run("tests", &mut cargo("test --workspace"))?;
+    #[cfg(unix)]
+    python::test()?;
     let loom = "test -p tercet-pool --release --test protocol --target-dir target/loom";
     run("every interleaving of the thread pool", cargo(loom).env("RUSTFLAGS", "--cfg loom"))?;
     run("every kernel on every size", &mut cargo("run --release -- verify --full"))?;
@@ -78,7 +82,7 @@ fn check_targets() -> Result<()> {
             eprintln!("== {target}: skipped, rustup cannot add it");
             continue;
         }
-        let check = format!("check --workspace --exclude xtask --target {target}");
+        let check = format!("check --workspace --exclude xtask --exclude tercet-python --target {target}");
         run(target, cargo(&check).env("RUSTFLAGS", "-D warnings"))?;
     }
     Ok(())

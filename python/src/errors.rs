@@ -1,0 +1,26 @@
+//! The library's errors as Python's, with the same text.
+
+use pyo3::PyErr;
+use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError};
+use tercet::Error;
+
+/// The exception that stands for `error`.
+pub(crate) fn exception(error: Error) -> PyErr {
+    use std::io::ErrorKind;
+    let text = error.to_string();
+    match &error {
+        Error::Missing { .. } => PyFileNotFoundError::new_err(text),
+        Error::Io { source, .. } => match source.kind() {
+            ErrorKind::NotFound => PyFileNotFoundError::new_err(text),
+            ErrorKind::PermissionDenied => PyPermissionError::new_err(text),
+            _ => PyOSError::new_err(text),
+        },
+        error if error.is_bad_input() => PyValueError::new_err(text),
+        _ => PyRuntimeError::new_err(text),
+    }
+}
+
+/// The exception for an argument that is out of range.
+pub(crate) fn bad_argument(what: &str, problem: impl Into<String>, remedy: &str) -> PyErr {
+    exception(Error::bad_argument(what, problem, remedy))
+}

@@ -1,0 +1,32 @@
+//! The native half of the `tercet` Python package: what computes. Arguments are checked and made convenient in Python.
+
+mod errors;
+mod generation;
+mod model;
+mod tokenizer;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use pyo3::prelude::*;
+
+/// Runs the `tercet` command with `arguments`, of which the first is the program's name; its exit status.
+#[pyfunction]
+fn command(py: Python<'_>, arguments: Vec<OsString>) -> Option<u8> {
+    let status = py.detach(|| tercet::cli::run(arguments));
+    (0..=u8::MAX).find(|&code| ExitCode::from(code) == status)
+}
+
+#[pymodule]
+mod _tercet {
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use super::command;
+    #[pymodule_export]
+    use crate::generation::{Generation, Stream};
+    #[pymodule_export]
+    use crate::model::Model;
+    #[pymodule_export]
+    use crate::tokenizer::Tokenizer;
+}

@@ -1,0 +1,181 @@
+//! A loaded model.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use numpy::{PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use tercet::hub::Hub;
+use tercet::{GenerationDefaults, Logits, ModelFiles, Preset, Runtime, RuntimeOptions, knobs};
+
+use crate::errors::{bad_argument, exception};
+use crate::generation::{Generation, Requested, Stream, generate};
+use crate::tokenizer::Tokenizer;
+
+/// A model and all that is needed to run it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) files: ModelFiles,
+    pub(crate) runtime: Runtime,
+    pub(crate) model: tercet::Model,
+    pub(crate) tokenizer: tercet::Tokenizer,
+    pub(crate) defaults: GenerationDefaults,
+}
+
+/// A model that is ready to run. Safe to use from several threads.
+#[pyclass(frozen, module = "tercet._tercet")]
+pub(crate) struct Model(Arc<Loaded>);
+
+/// How a model is to be run; what is none is left to the environment and the machine.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    isa: Option<String>,
+    threads: Option<usize>,
+    packing: Option<String>,
+    head: Option<String>,
+    cache_type: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn runtime(&self) -> PyResult<Runtime> {
+        let environment = knobs::runtime_options().map_err(exception)?;
+        let options = RuntimeOptions {
+            isa_cap: parse("isa", &self.isa)?.or(environment.isa_cap),
+            threads: self.threads.or(environment.threads),
+            packing: parse("packing", &self.packing)?.or(environment.packing),
+            head: parse("head", &self.head)?.unwrap_or(environment.head),
+            cache_type: parse("cache_type", &self.cache_type)?.unwrap_or(environment.cache_type),
+            cache_dir: environment.cache_dir.or_else(tercet::cli::user_cache),
+            ..environment
+        };
+        Ok(Runtime::new(&options))
+    }
+}
+
+/// The value called `name`, if there is one.
+pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> PyResult<Option<T>> {
+    let Some(name) = name else { return Ok(None) };
+    let unknown =
+        || bad_argument(what, format!("{name:?} is not known"), "`tercet --help` names what there is");
+    name.parse().map(Some).map_err(|_| unknown())
+}
+
+/// The files of the model called `name`, as the command's `--model` finds them.
+fn files(name: Option<PathBuf>) -> tercet::Result<ModelFiles> {
+    match name.or_else(knobs::model) {
+        Some(name) if name.as_os_str() != "fairy-tales" => {
+            Hub::new(knobs::hub_options()?)?.open(&name, &mut |_| {})
+        }
+        _ => Ok(tercet::fairy_tales()),
+    }
+}
+
+#[pymethods]
+impl Model {
+    /// Loads the model called `name`.
+    #[staticmethod]
+    fn load(py: Python<'_>, name: Option<PathBuf>, options: Options) -> PyResult<Self> {
+        let runtime = options.runtime()?;
+        let load = || -> tercet::Result<Loaded> {
+            let files = files(name)?;
+            let model = tercet::Model::load(&files, &runtime)?;
+            let defaults = GenerationDefaults::load(&files, model.config())?;
+            let tokenizer =
+                tercet::Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
+            Ok(Loaded { files, runtime, model, tokenizer, defaults })
+        };
+        py.detach(load).map(|loaded| Model(Arc::new(loaded))).map_err(exception)
+    }
+
+    /// A model of a preset's shape with random weights and the tokenizer of the built-in model.
+    #[staticmethod]
+    fn synthetic(py: Python<'_>, preset: &str, options: Options) -> PyResult<Self> {
+        let runtime = options.runtime()?;
+        let load = || -> tercet::Result<Loaded> {
+            let model = tercet::Model::synthetic(&Preset::find(preset)?, &runtime)?;
+            let files = tercet::fairy_tales();
+            let tokenizer = tercet::Tokenizer::load(&files, model.config().vocab_size, Some(0))?;
+            Ok(Loaded { files, runtime, model, tokenizer, defaults: GenerationDefaults::default() })
+        };
+        py.detach(load).map(|loaded| Model(Arc::new(loaded))).map_err(exception)
+    }
+
+    /// The model's tokenizer.
+    #[getter]
+    fn tokenizer(&self) -> Tokenizer {
+        Tokenizer(Arc::clone(&self.0))
+    }
+
+    /// The model's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.model.name()
+    }
+
+    /// The instruction set that it runs on.
+    #[getter]
+    fn isa(&self) -> &str {
+        self.0.runtime.isa().name()
+    }
+
+    /// Threads that share a token's work.
+    #[getter]
+    fn threads(&self) -> usize {
+        self.0.runtime.threads()
+    }
+
+    /// What could not be had as asked.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.0.runtime.warnings().to_vec()
+    }
+
+    /// Rows of the embedding: one more than the largest token.
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.0.model.config().vocab_size
+    }
+
+    /// The most tokens that a sequence may have.
+    #[getter]
+    fn context_length(&self) -> usize {
+        self.0.model.config().max_positions
+    }
+
+    /// Bytes in memory: packed ternary matrices, embedding, output head, its quantized copy, and a position's keys and values.
+    fn memory_use(&self) -> [usize; 5] {
+        let tercet::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
+            self.0.model.memory_use();
+        [ternary, embedding, head, screen, cache_per_token]
+    }
+
+    /// Continues every prompt; `on_token`, if any, is called with the prompt's index, the token (none while prompts are
+    /// read) and the text that it makes certain, and ends that prompt's text by returning false.
+    fn generate(
+        &self,
+        py: Python<'_>,
+        prompts: Vec<Vec<u32>>,
+        request: Requested,
+        on_token: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<Generation>> {
+        generate(py, &self.0, &prompts, request, on_token)
+    }
+
+    /// The texts that continue a prompt, one after another.
+    fn stream(&self, prompt: Vec<u32>, request: Requested) -> PyResult<Stream> {
+        Stream::new(Arc::clone(&self.0), &prompt, request)
+    }
+
+    /// The logits of every position, positions × vocabulary.
+    fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let Loaded { model, .. } = &*self.0;
+        let vocabulary = model.config().vocab_size;
+        let logits = py.detach(|| -> tercet::Result<Vec<f32>> {
+            let mut state = model.new_state(model.context_for(ids.len()))?;
+            Ok(model.forward(&mut state, &ids, Logits::All)?.to_vec())
+        });
+        let logits = logits.map_err(exception)?;
+        numpy::PyArray1::from_vec(py, logits).reshape([ids.len(), vocabulary])
+    }
+}

@@ -1,0 +1,59 @@
+"""A model that is given text and gives text."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional, Union
+
+from .model import Model, load_model
+from .tokenizer import Tokenizer
+
+
+class BitNet:
+    """A model with its tokenizer: text in, text out."""
+
+    def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(cls, name: Union[str, os.PathLike[str], None] = None, **options: Any) -> BitNet:
+        """Loads a model; takes the arguments of :func:`tercet.load_model`."""
+        return cls(*load_model(name, **options))
+
+    def generate(
+        self,
+        prompt: str,
+        max_new_tokens: int = 128,
+        *,
+        chat: bool = False,
+        system: Optional[str] = None,
+        **options: Any,
+    ) -> str:
+        """The text that continues prompt, or with ``chat`` answers it; takes the options of :meth:`Model.generate`."""
+        ids = self._encode(prompt, chat, system)
+        return self.model.complete([ids], max_new_tokens, **options)[0].text
+
+    def stream(
+        self,
+        prompt: str,
+        max_new_tokens: int = 128,
+        *,
+        chat: bool = False,
+        system: Optional[str] = None,
+        **options: Any,
+    ) -> Any:
+        """The same, piece by piece."""
+        return self.model.stream(self._encode(prompt, chat, system), max_new_tokens, **options)
+
+    def _encode(self, prompt: str, chat: bool, system: Optional[str]) -> list[int]:
+        if not chat:
+            return self.tokenizer.encode(prompt)
+        messages = [{"role": "user", "content": prompt}]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        ids: list[int] = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+        return ids
+
+    def __repr__(self) -> str:
+        return f"BitNet({self.model!r})"

@@ -1,0 +1,91 @@
+"""Token ids in every form that callers have them in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+IdArray = npt.NDArray[np.int64]
+#: One sequence or several: a list, a list of lists, or a numpy array or torch tensor of one or two dimensions.
+Ids = Union[Sequence[int], Sequence[Sequence[int]], npt.NDArray[Any], "torch.Tensor"]
+
+
+def is_tensor(value: object) -> bool:
+    """Whether value is a torch tensor; never imports torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], Any]]:
+    """The sequences in ids, and what makes their likes of the same form.
+
+    Sequences of different lengths are filled up with the second argument where the form is rectangular.
+    """
+    if is_tensor(ids):
+        device = ids.device
+        sequences, like = read(ids.detach().cpu().numpy())
+        torch = sys.modules["torch"]
+        return sequences, lambda made, pad: torch.from_numpy(like(made, pad)).to(device)
+    if isinstance(ids, np.ndarray):
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise TypeError(f"token ids must be whole numbers, not {ids.dtype}")
+        if ids.ndim not in (1, 2):
+            raise ValueError(f"token ids must have 1 or 2 dimensions, not {ids.ndim}")
+        sequences = [checked(row) for row in np.atleast_2d(ids).tolist()]
+        if ids.ndim == 1:
+            return sequences, lambda made, pad: np.array(made[0], dtype=np.int64)
+        return sequences, rectangle
+    if isinstance(ids, (str, bytes)):
+        raise TypeError("token ids must be numbers: encode the text first, or use BitNet.generate")
+    ids = list(ids)
+    if ids and not isinstance(ids[0], (int, np.integer)):
+        return [checked(row) for row in ids], lambda made, pad: made
+    return [checked(ids)], lambda made, pad: made[0]
+
+
+def one(ids: Any) -> list[int]:
+    """The single sequence in ids."""
+    sequences, _ = read(ids)
+    if len(sequences) != 1:
+        raise ValueError(f"one sequence is expected, not {len(sequences)}")
+    return sequences[0]
+
+
+def checked(row: Sequence[Any]) -> list[int]:
+    """The ids as plain numbers."""
+    ids = [int(i) for i in row]
+    for i, given in zip(ids, row):
+        if i != given or not 0 <= i < 1 << 32:
+            raise ValueError(f"{given!r} is no token id")
+    return ids
+
+
+def rectangle(sequences: list[list[int]], pad: int) -> IdArray:
+    """The sequences as rows, filled up on the right."""
+    made = np.full((len(sequences), max(map(len, sequences), default=0)), pad, dtype=np.int64)
+    for row, ids in zip(made, sequences):
+        row[: len(ids)] = ids
+    return made
+
+
+def as_tensors(ids: list[int], kind: Optional[str]) -> Any:
+    """The ids as a list, or as one row of a numpy array (``np``) or a torch tensor (``pt``)."""
+    if kind is None:
+        return ids
+    if kind not in ("np", "pt"):
+        raise ValueError(f"return_tensors: {kind!r} is not known; use 'np', 'pt' or None")
+    row = np.array([ids], dtype=np.int64)
+    if kind == "np":
+        return row
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("return_tensors='pt' needs torch: install it, or use 'np'") from error
+    return torch.from_numpy(row)

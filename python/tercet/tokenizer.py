@@ -1,0 +1,101 @@
+"""Text to token ids and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Optional, overload
+
+from . import _tercet
+from .ids import IdArray, Ids, as_tensors, one
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Tokenizer:
+    """A model's tokenizer, with the calls of Hugging Face's."""
+
+    def __init__(self, native: _tercet.Tokenizer) -> None:
+        self._native = native
+
+    @property
+    def bos_token_id(self) -> Optional[int]:
+        """The token that starts a sequence."""
+        return self._native.bos_token_id
+
+    @property
+    def eos_token_id(self) -> Optional[int]:
+        """The first of the tokens that end one."""
+        return next(iter(self._native.eos_token_ids), None)
+
+    @property
+    def eos_token_ids(self) -> list[int]:
+        """The tokens that end a sequence."""
+        return self._native.eos_token_ids
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens that the tokenizer knows."""
+        return self._native.vocab_size
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    @overload
+    def encode(
+        self, text: str, *, return_tensors: None = None, add_special_tokens: bool = True
+    ) -> list[int]: ...
+    @overload
+    def encode(
+        self, text: str, *, return_tensors: Literal["np"], add_special_tokens: bool = True
+    ) -> IdArray: ...
+    @overload
+    def encode(
+        self, text: str, *, return_tensors: Literal["pt"], add_special_tokens: bool = True
+    ) -> torch.Tensor: ...
+    def encode(
+        self, text: str, *, return_tensors: Optional[str] = None, add_special_tokens: bool = True
+    ) -> Any:
+        """The tokens of text, after the model's start token unless add_special_tokens is false.
+
+        A list, or one row of a numpy array (``np``) or of a torch tensor (``pt``).
+        """
+        return as_tensors(self._native.encode(text, add_special_tokens), return_tensors)
+
+    def decode(self, ids: Ids, skip_special_tokens: bool = False) -> str:
+        """The text of one sequence of tokens, or of a single one."""
+        ids = [ids] if isinstance(ids, int) else ids
+        return self._native.decode(one(ids), skip_special_tokens)
+
+    def batch_decode(self, sequences: Any, skip_special_tokens: bool = False) -> list[str]:
+        """The texts of several sequences."""
+        return [self.decode(ids, skip_special_tokens) for ids in sequences]
+
+    def convert_tokens_to_ids(self, token: str) -> Optional[int]:
+        """The id of a token as the vocabulary spells it."""
+        return self._native.id_of(token)
+
+    def convert_ids_to_tokens(self, id: int) -> Optional[str]:
+        """The token as the vocabulary spells it."""
+        return self._native.token(id)
+
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, str]],
+        *,
+        add_generation_prompt: bool = False,
+        tokenize: bool = True,
+        return_tensors: Optional[str] = None,
+    ) -> Any:
+        """The prompt for messages, each a mapping with ``role`` and ``content``, as tokens or, untokenized, as text."""
+        try:
+            messages = [(message["role"], message["content"]) for message in conversation]
+        except (KeyError, TypeError) as error:
+            raise ValueError("a message is a mapping with 'role' and 'content'") from error
+        text = self._native.render(messages, add_generation_prompt)
+        if not tokenize:
+            return text
+        return as_tensors(self._native.encode(text, False), return_tensors)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.vocab_size} tokens)"

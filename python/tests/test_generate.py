@@ -1,0 +1,163 @@
+"""Generation: forms of ids, sampling, streams, stops and faults."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tercet
+from conftest import TINY
+
+PROMPT = "Once upon a time"
+
+
+def test_the_text_is_that_of_the_command(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    arguments = ["generate", "--json", "--seed", "7", "-n", "24", PROMPT]
+    done = subprocess.run([sys.executable, "-m", "tercet", *arguments], capture_output=True, check=True)
+    said = json.loads(done.stdout)
+    [made] = model.complete([PROMPT], 24, seed=7)
+    assert (made.text, made.ids, made.stop) == (said["text"], said["ids"], said["stop"])
+    assert made.prompt_tokens == len(tokenizer.encode(PROMPT))
+
+
+def test_every_form_of_ids_comes_back(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    ids = tokenizer.encode(PROMPT)
+    expected = model.generate(ids, 8)
+    assert isinstance(expected, list) and expected[: len(ids)] == ids
+    assert model.generate([ids], 8) == [expected]
+    assert model.generate(tuple(ids), 8) == expected
+    for dtype in (np.int32, np.int64, np.uint16):
+        flat = model.generate(np.array(ids, dtype), 8)
+        assert flat.dtype == np.int64 and flat.tolist() == expected
+    rows = model.generate(np.array([ids, ids]), 8)
+    assert rows.tolist() == [expected, expected]
+
+
+def test_tensors_come_back(model: tercet.Model, tokenizer: tercet.Tokenizer, torch: Any) -> None:
+    ids = tokenizer.encode(PROMPT, return_tensors="pt")
+    assert ids.dtype == torch.int64
+    assert model.generate(ids, 8)[0].tolist() == model.generate(ids[0].tolist(), 8)
+
+
+def test_torch_stays_out() -> None:
+    code = "import sys, tercet; m, t = tercet.load_model(); m.generate(t.encode('Hi', return_tensors='np'), 2)"
+    subprocess.run([sys.executable, "-c", code + "; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_sampling_is_seeded(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    ids = tokenizer.encode(PROMPT)
+    sampled = {tuple(model.generate(ids, 16, temperature=1.2, seed=seed)) for seed in (1, 2, 3, 1)}
+    assert len(sampled) == 3
+    greedy = model.generate(ids, 16, do_sample=False)
+    assert greedy == model.generate(ids, 16, temperature=0) == model.generate(ids, 16, top_k=1)
+
+
+def test_streams_and_callbacks_say_the_same(model: tercet.Model) -> None:
+    [made] = model.complete([PROMPT], 32)
+    stream = model.stream(PROMPT, 32)
+    pieces = list(stream)
+    assert len(pieces) > 5 and "".join(pieces) == made.text
+    assert (stream.ids, stream.stop) == (made.ids, made.stop)
+    told: list[str] = []
+    model.complete([PROMPT], 32, callback=told.append)
+    assert "".join(told) == made.text
+
+
+def test_a_callback_ends_the_text(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    told: list[str] = []
+
+    def callback(text: str) -> bool:
+        told.append(text)
+        return len(told) < 3
+
+    output = model.generate(tokenizer.encode(PROMPT), 50, callback=callback)
+    assert len(told) == 3 and len(output) < 30
+
+
+def test_a_streamer_is_fed_like_transformers_does(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    class Streamer:
+        def __init__(self) -> None:
+            self.put_ids: list[Any] = []
+            self.ended = False
+
+        def put(self, ids: Any) -> None:
+            self.put_ids.append(ids)
+
+        def end(self) -> None:
+            self.ended = True
+
+    streamer, ids = Streamer(), tokenizer.encode(PROMPT)
+    output = model.generate(ids, 8, streamer=streamer)
+    assert streamer.ended and streamer.put_ids[0].tolist() == [ids]
+    assert [i for put in streamer.put_ids[1:] for i in put.tolist()] == output[len(ids) :]
+
+
+def test_stop_strings_and_end_tokens(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    [whole] = model.complete([PROMPT], 40, do_sample=False)
+    word = whole.text.split()[4]
+    [cut] = model.complete([PROMPT], 40, do_sample=False, stop=word)
+    assert cut.stop == "stop_string" and whole.text.startswith(cut.text) and word not in cut.text
+    [ended] = model.complete([PROMPT], 40, do_sample=False, eos_token_id=whole.ids[6])
+    assert ended.stop == "eos" and ended.ids == whole.ids[: whole.ids.index(whole.ids[6]) + 1]
+
+
+def test_chat_templates(tokenizer: tercet.Tokenizer) -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+    assert "Hi" in text and tokenizer.decode(ids) == text
+    with pytest.raises(ValueError, match="role"):
+        tokenizer.apply_chat_template([{"who": "me"}])
+
+
+def test_decoding(tokenizer: tercet.Tokenizer) -> None:
+    ids = tokenizer.encode("Grüße, 王!")
+    assert ids[0] == tokenizer.bos_token_id
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "Grüße, 王!"
+    assert tokenizer.batch_decode(np.array([ids]), True) == ["Grüße, 王!"]
+    assert tokenizer.encode("a", add_special_tokens=False) == tokenizer.encode("a")[1:]
+    assert len(tokenizer) == tokenizer.vocab_size
+
+
+def test_what_is_wrong_is_said(model: tercet.Model, tokenizer: tercet.Tokenizer, tmp_path: Path) -> None:
+    ids = tokenizer.encode(PROMPT)
+    cases: list[tuple[type[Exception], str, Callable[[], object]]] = [
+        (FileNotFoundError, "nowhere: no such file", lambda: tercet.load_model(tmp_path / "nowhere")),
+        (FileNotFoundError, "config.json", lambda: tercet.load_model(tmp_path)),
+        (ValueError, "isa", lambda: tercet.load_model("fairy-tales", isa="mmx")),
+        (ValueError, "--threads", lambda: tercet.load_model("fairy-tales", threads=0)),
+        (ValueError, "no tokens", lambda: model.generate([], 3)),
+        (ValueError, "outside the vocabulary", lambda: model.generate([10**6], 3)),
+        (ValueError, "no token id", lambda: model.generate([-1], 3)),
+        (ValueError, "no token id", lambda: model.generate([[1, 2.5]], 3)),
+        (TypeError, "whole numbers", lambda: model.generate(np.array([1.0, 2.0]), 3)),
+        (ValueError, "dimensions", lambda: model.generate(np.zeros((1, 1, 1), np.int64), 3)),
+        (TypeError, "encode the text", lambda: model.generate("text", 3)),
+        (ValueError, "context holds", lambda: model.generate(ids * 1000, 3)),
+        (ValueError, "temperature", lambda: model.generate(ids, 3, temperature=-1.0)),
+        (ValueError, "top-p", lambda: model.generate(ids, 3, top_p=0.0)),
+        (ValueError, "max_new_tokens", lambda: model.generate(ids, -1)),
+        (ValueError, "stop string is empty", lambda: model.generate(ids, 3, stop="")),
+        (ValueError, "return_tensors", lambda: tokenizer.encode("a", return_tensors="tf")),  # type: ignore[call-overload]
+        (TypeError, "unexpected keyword", lambda: model.generate(ids, 3, temprature=1.0)),  # type: ignore[call-arg]
+        (ValueError, "single prompt", lambda: model.generate([ids, ids], 3, callback=print)),
+    ]
+    for error, match, call in cases:
+        with pytest.raises(error, match=match):
+            call()
+    with pytest.raises(ZeroDivisionError):
+        model.generate(ids, 3, callback=lambda text: 1 / 0)  # type: ignore[arg-type, return-value]
+
+
+def test_a_directory_is_loaded() -> None:
+    model, tokenizer = tercet.load_model(TINY, threads=1, packing="1.6bit", isa="portable")
+    assert (model.name, model.isa, model.threads) == ("bitnet-tiny", "portable", 1)
+    assert model.vocab_size >= tokenizer.vocab_size and model.memory_use()["ternary"] > 0
+    assert "bitnet-tiny" in repr(model)
