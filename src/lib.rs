@@ -30,7 +30,8 @@ pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
 pub use model::{
-    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PRESETS, Preset, Rule, State,
+    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS,
+    Preset, Rule, State,
 };
 pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};

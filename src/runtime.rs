@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tercet_autotune::{Planner, Records, Store, StoreError};
 use tercet_codegen::cpu::Limits;
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
-use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, exec};
+use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, emit, exec};
 
 /// How the output head is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Runtime {
             isa,
             reason,
             threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
-            packing: options.packing.unwrap_or(Packing::Bits2),
+            packing: options.packing.unwrap_or(emit::family(isa).packing),
             head: options.head,
             cache_type: options.cache_type,
             warnings,

@@ -7,12 +7,9 @@ use tercet_codegen::{Activations, Gemm, KernelCache, KernelSpec, PackedMatrix};
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
-use crate::model::{PREFILL_TOKENS, multiply, random_trits};
+use crate::model::{PLANNED_TOKENS, multiply, random_trits};
 use crate::pool;
 use crate::runtime::Runtime;
-
-/// Numbers of tokens that are tuned for: decoding and prefill.
-pub const TUNED_TOKENS: [usize; 2] = [1, PREFILL_TOKENS];
 
 /// What tuning found for one problem.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +22,7 @@ pub struct Tuned {
     pub measured: Measured,
 }
 
-/// Searches the fastest kernels for the matrix shapes (n, k), with one token and with many, within about `budget`
+/// Searches the fastest kernels for the matrix shapes (n, k), for each of [`PLANNED_TOKENS`], within about `budget`
 /// altogether. `progress` is told of every result.
 ///
 /// # Errors
@@ -45,8 +42,8 @@ pub fn tune(
     let mut found = Vec::new();
     for (i, &shape) in shapes.iter().enumerate() {
         let operands = Operands::new(&tuner, shape)?;
-        for (j, m) in TUNED_TOKENS.into_iter().enumerate() {
-            let searches = (shapes.len() - i) * TUNED_TOKENS.len() - j;
+        for (j, (_, m)) in PLANNED_TOKENS.into_iter().enumerate() {
+            let searches = (shapes.len() - i) * PLANNED_TOKENS.len() - j;
             let left = budget.saturating_sub(start.elapsed());
             let tuned = tuner.search(&operands, m, left / searches as u32)?;
             progress(&tuned);
@@ -61,7 +58,7 @@ pub fn untuned(runtime: &Runtime, shapes: impl IntoIterator<Item = (usize, usize
     let planner = runtime.planner();
     let by_rule =
         |n, k, m| planner.plan(&Problem { n, k, m, threads: runtime.threads() }).origin == Origin::Default;
-    shapes.into_iter().filter(|&(n, k)| TUNED_TOKENS.into_iter().any(|m| by_rule(n, k, m))).collect()
+    shapes.into_iter().filter(|&(n, k)| PLANNED_TOKENS.into_iter().any(|(_, m)| by_rule(n, k, m))).collect()
 }
 
 /// The records of what was found, for [`Runtime::learn`].

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tercet::autotune::{Origin, Problem, Record, Records, Store};
 use tercet::codegen::{Cpu, Isa, KernelSpec, Packing, Tile};
-use tercet::tune::{TUNED_TOKENS, records, tune};
-use tercet::{Config, Kernels, Model, ModelFiles, Runtime, RuntimeOptions};
+use tercet::tune::{records, tune};
+use tercet::{Config, Kernels, Model, ModelFiles, PLANNED_TOKENS, Runtime, RuntimeOptions};
 
 const THREADS: usize = 2;
 
@@ -61,7 +61,7 @@ fn odd_kernels(runtime: &Runtime, problem: &Problem) -> Vec<KernelSpec> {
 fn fill_store(dir: &Path, runtime: &Runtime, model: &str, choice: usize) -> Vec<KernelSpec> {
     let (mut records, mut chosen) = (Records::default(), Vec::new());
     for (i, (n, k)) in shapes(model).into_iter().enumerate() {
-        for (j, m) in TUNED_TOKENS.into_iter().enumerate() {
+        for (j, (_, m)) in PLANNED_TOKENS.into_iter().enumerate() {
             let problem = Problem { n, k, m, threads: THREADS };
             let kernels = odd_kernels(runtime, &problem);
             let spec = kernels[(choice * 31 + i * 13 + j * 7) % kernels.len()];
@@ -92,7 +92,7 @@ fn the_text_is_the_same_with_any_record(name: &str, choices: usize) {
                 let scratch = Scratch::new(&format!("{}-{isa}-{packing}-{choice}", name.replace('/', "-")));
                 let chosen = fill_store(&scratch.0, &runtime(isa, packing, &scratch.0), name, choice);
                 let model = common::load(name, &runtime(isa, packing, &scratch.0));
-                let plans = model.kernels().plans().flat_map(|(_, decode, prefill)| [decode, prefill]);
+                let plans = model.kernels().plans().flat_map(|(_, plans)| plans);
                 for (plan, spec) in plans.zip(&chosen) {
                     assert_eq!((plan.spec, plan.origin), (*spec, Origin::Stored));
                 }
@@ -120,13 +120,16 @@ fn what_tuning_finds_is_used_at_once_and_by_later_runtimes() {
     let shapes = shapes(common::TINY);
     let mut told = 0;
     let found = tune(&first, &shapes, Duration::from_millis(200), |_| told += 1).unwrap();
-    assert_eq!((found.len(), told), (2 * shapes.len(), 2 * shapes.len()));
+    assert_eq!(
+        (found.len(), told),
+        (PLANNED_TOKENS.len() * shapes.len(), PLANNED_TOKENS.len() * shapes.len())
+    );
     let learned = records(&first, &found);
     assert_eq!(learned.len(), found.len());
     first.learn(learned).unwrap();
     let origins = |runtime: &Runtime| {
         let model = common::load(common::TINY, runtime);
-        let plans = model.kernels().plans().flat_map(|(_, decode, prefill)| [*decode, *prefill]);
+        let plans = model.kernels().plans().flat_map(|(_, plans)| plans.map(|plan| *plan));
         plans.map(|plan| (plan.spec, plan.origin)).collect::<Vec<_>>()
     };
     let winners = |origin| found.iter().map(|tuned| (tuned.measured.winner, origin)).collect::<Vec<_>>();

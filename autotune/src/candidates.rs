@@ -1,7 +1,7 @@
 //! The kernels that can be emitted for a problem.
 
 use tercet_codegen::packing::PANEL_ROWS;
-use tercet_codegen::{KernelSpec, Schedule, Tile, Unpack, emit};
+use tercet_codegen::{Isa, KernelSpec, Packing, Schedule, Tile, Unpack, emit};
 
 /// `spec` with every legal tile of up to `m` tokens, in a fixed order.
 pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
@@ -18,28 +18,40 @@ pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
     const TILES: usize = 8;
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
     let prefetches = if m == 1 { &[0, 2048, 4096, 8192, 16_384][..] } else { &[0, 1024] };
-    let unpacks = emit::family(default.isa).unpacks.iter();
     let mut candidates = vec![default];
-    for &unpack in unpacks.filter(|unpack| unpack.packing() == default.layout.packing) {
+    for unpack in emit::family(default.isa).strategies(default.layout.packing) {
         for (ku, &prefetch) in UNROLLS.into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p))) {
             let schedule = Schedule { unpack, prefetch };
             let smallest = KernelSpec { tile: Tile { mr: 1, nr: PANEL_ROWS, ku }, schedule, ..default };
             let mut tiles: Vec<_> = tiles(smallest, m).collect();
-            tiles.sort_by(|a, b| intensity(b).total_cmp(&intensity(a)));
+            tiles.sort_by(|a, b| cost(a, m).total_cmp(&cost(b, m)));
             candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
         }
     }
-    candidates[1..].sort_by(|a, b| intensity(b).total_cmp(&intensity(a)));
+    candidates[1..].sort_by(|a, b| cost(a, m).total_cmp(&cost(b, m)));
     candidates
 }
 
-/// Dot-product instructions per instruction that unpacks weights or broadcasts activations, for one group.
-pub(crate) fn intensity(spec: &KernelSpec) -> f64 {
+/// Vector instructions per dot product of a product with `m` tokens: the dot product's own, and its share of unpacking
+/// weights and broadcasting activations.
+pub(crate) fn cost(spec: &KernelSpec, m: usize) -> f64 {
+    const EXTRACT: f64 = 6.0;
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
-    let unpack = match spec.schedule.unpack {
-        Unpack::Planes | Unpack::Turns | Unpack::Direct => 1.0,
-        Unpack::Shift | Unpack::Telescope => 2.0,
-        Unpack::Extract => 6.0,
+    let (unpack, once) = match spec.schedule.unpack {
+        // A load, which takes no unit for vector arithmetic.
+        Unpack::Direct => (0.5, 0.0),
+        // The codes are stored, too.
+        Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, EXTRACT + 1.0),
+        Unpack::Once => (0.5, 3.0),
+        Unpack::Planes | Unpack::Turns => (1.0, 0.0),
+        Unpack::Shift | Unpack::Telescope => (2.0, 0.0),
+        Unpack::Extract => (EXTRACT, 0.0),
     };
-    rows * tokens / (rows * unpack + tokens)
+    let dot = match (spec.isa, spec.micro_kernel().schedule.unpack) {
+        // Pair sums of bytes do not fit 16 bits for long.
+        (Isa::Avx2, Unpack::Direct) => 3.0,
+        (Isa::Avx2, _) => 2.0,
+        _ => 1.0,
+    };
+    dot + (rows * unpack + tokens) / (rows * tokens) + once / m as f64
 }

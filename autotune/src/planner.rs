@@ -115,8 +115,8 @@ impl Planner {
     }
 
     /// Decoding streams the weights once: the widest tile and the cheapest unpacking; hardware prefetchers follow one
-    /// contiguous stream best when few loads share it. With more tokens arithmetic counts: the tile with the most dot
-    /// products per other vector instruction.
+    /// contiguous stream best when few loads share it. With more tokens arithmetic counts: the tile with the fewest vector
+    /// instructions per dot product.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
@@ -127,13 +127,12 @@ impl Planner {
             epilogue: Epilogue::F32,
         };
         let packing = self.layout.packing;
-        let readers = || self.family.unpacks.iter().copied().filter(|unpack| unpack.packing() == packing);
+        let readers = || self.family.strategies(packing);
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
-        let intensity =
-            |a: &KernelSpec, b: &KernelSpec| candidates::intensity(a).total_cmp(&candidates::intensity(b));
-        let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(intensity);
+        let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m);
+        let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(|a, b| cost(b).total_cmp(&cost(a)));
         best.expect("every family has a kernel for every packing")
     }
 

@@ -20,13 +20,15 @@ impl KernelCache {
         KernelCache { profiler, kernels: Mutex::default() }
     }
 
-    /// The kernel of `spec`, emitted now if it is new.
+    /// The [micro-kernel](KernelSpec::micro_kernel) of `spec`, emitted now if it is new.
     ///
     /// Emission holds no lock; if two threads race, both get the kernel that was kept.
     ///
     /// # Errors
     /// See [`KernelError`].
     pub fn get(&self, spec: &KernelSpec) -> Result<Arc<MicroKernel>, KernelError> {
+        spec.validate()?;
+        let spec = &spec.micro_kernel();
         let lock = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = lock().get(spec) {
             return Ok(Arc::clone(kernel));

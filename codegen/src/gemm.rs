@@ -8,11 +8,14 @@ use crate::cache::KernelCache;
 use crate::columns::{ColumnsMut, Element, TileMut};
 use crate::kernel::{KernelError, MicroKernel};
 use crate::packing::{PANEL_ROWS, PackedMatrix};
-use crate::spec::{KernelSpec, Tile};
+use crate::spec::{KernelSpec, Tile, Unpack};
+use crate::unpacked::with_unpacked;
+use crate::view::View;
 
 /// One tile's micro-kernels for every number of tokens up to its mr.
 #[derive(Clone, Debug)]
 pub struct Gemm {
+    spec: KernelSpec,
     /// At index i, the kernel for i + 1 tokens.
     kernels: Vec<Arc<MicroKernel>>,
 }
@@ -25,12 +28,12 @@ impl Gemm {
     pub fn new(cache: &KernelCache, spec: KernelSpec) -> Result<Self, KernelError> {
         spec.validate()?;
         let kernels = (1..=spec.tile.mr).map(|mr| cache.get(&spec.with_tokens(mr)));
-        Ok(Gemm { kernels: kernels.collect::<Result<_, _>>()? })
+        Ok(Gemm { spec, kernels: kernels.collect::<Result<_, _>>()? })
     }
 
     /// The spec of the full tile.
     pub fn spec(&self) -> &KernelSpec {
-        self.kernels[self.kernels.len() - 1].spec()
+        &self.spec
     }
 
     /// Y = X·Wᵀ for the given columns of Y: out\[t\]\[r\] = Σ acts\[t\]\[k\] · weights\[r\]\[k\], finished by the epilogue.
@@ -51,39 +54,47 @@ impl Gemm {
             columns.start.is_multiple_of(weights.layout().block_rows()),
             "columns must start at a row block"
         );
-        let KernelSpec { tile, layout, .. } = *self.spec();
+        let Tile { nr, .. } = self.spec.tile;
+        let once = self.spec.schedule.unpack == Unpack::Once;
         // With few tokens a call goes over all whole tiles, for the weights to keep streaming; with many, tile after tile,
         // for a tile's weights to stay in a cache while all tokens use them.
-        let few = acts.tokens() <= self.kernels.len() && tile.nr == layout.block_rows();
-        let whole = columns.start..columns.end - columns.len() % tile.nr;
-        let stride = if few { whole.len().max(1) } else { tile.nr };
-        for column in whole.clone().step_by(stride) {
-            for tokens in even_chunks(acts.tokens(), self.kernels.len()) {
-                let kernel = &self.kernels[tokens.len() - 1];
-                let first = tokens.start;
-                let tiles = out.tile(tokens, column..column + stride);
-                kernel.run(weights, column / PANEL_ROWS, acts, first, tiles);
+        let few = acts.tokens() <= self.kernels.len() && nr == weights.layout().block_rows() && !once;
+        let whole = columns.start..columns.end - columns.len() % nr;
+        let stride = if few { whole.len().max(1) } else { nr };
+        let (starts, part) = (whole.clone().step_by(stride), whole.end..columns.end);
+        let ranges =
+            starts.map(|start| start..start + stride).chain([part].into_iter().filter(|p| !p.is_empty()));
+        for columns in ranges {
+            let panel = columns.start / PANEL_ROWS;
+            if once {
+                with_unpacked(weights.into(), panel, nr / PANEL_ROWS, |rows| {
+                    self.multiply(rows, 0, acts, &mut out, columns);
+                });
+            } else {
+                self.multiply(weights.into(), panel, acts, &mut out, columns);
             }
-        }
-        if whole.end < columns.end {
-            self.compute_part(weights, acts, out, whole.end..columns.end);
         }
     }
 
-    /// Computes the columns of a tile that reaches beyond the output.
-    fn compute_part<T: Element>(
+    /// Multiplies the rows from `panel` on, for all tokens: those of whole tiles, or of a tile that reaches beyond the
+    /// output.
+    fn multiply<T: Element>(
         &self,
-        weights: &PackedMatrix,
+        weights: View<'_>,
+        panel: usize,
         acts: &Activations,
-        mut out: ColumnsMut<'_, T>,
+        out: &mut ColumnsMut<'_, T>,
         columns: Range<usize>,
     ) {
-        let nr = self.spec().tile.nr;
+        let nr = self.spec.tile.nr;
         for tokens in even_chunks(acts.tokens(), self.kernels.len()) {
-            let kernel = &self.kernels[tokens.len() - 1];
+            let (kernel, first) = (&self.kernels[tokens.len() - 1], tokens.start);
+            if columns.len().is_multiple_of(nr) {
+                kernel.run(weights, panel, acts, first, out.tile(tokens, columns.clone()));
+                continue;
+            }
             let mut scratch = [T::default(); Tile::MAX_MR * Tile::MAX_NR];
-            let whole = TileMut::of_scratch(&mut scratch, tokens.len(), nr);
-            kernel.run(weights, columns.start / PANEL_ROWS, acts, tokens.start, whole);
+            kernel.run(weights, panel, acts, first, TileMut::of_scratch(&mut scratch, tokens.len(), nr));
             let mut part = out.tile(tokens.clone(), columns.clone());
             for (t, row) in scratch.chunks_exact(nr).take(tokens.len()).enumerate() {
                 part.row_mut(t).copy_from_slice(&row[..columns.len()]);

@@ -8,9 +8,10 @@ use crate::cpu::Cpu;
 use crate::emit;
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
-use crate::packing::{BLOCK_BYTES, PackedMatrix};
+use crate::packing::BLOCK_BYTES;
 use crate::portable;
 use crate::spec::{KernelArgs, KernelSpec, SpecError, Tile};
+use crate::view::View;
 
 /// Why a spec cannot become a micro-kernel here.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +51,13 @@ impl std::fmt::Debug for MicroKernel {
 }
 
 impl MicroKernel {
-    /// Emits and publishes the kernel of `spec`.
+    /// Emits and publishes the machine code of `spec`, that is the kernel of [`KernelSpec::micro_kernel`].
     ///
     /// # Errors
     /// See [`KernelError`].
     pub fn new(spec: KernelSpec) -> Result<Self, KernelError> {
+        spec.validate()?;
+        let spec = spec.micro_kernel();
         let emitted = emit::emit(&spec)?;
         let cpu = Cpu::host();
         if !cpu.supports(spec.isa) {
@@ -87,29 +90,29 @@ impl MicroKernel {
     /// If the operands do not have the spec's layout and epilogue, or do not hold the whole tile.
     pub(crate) fn run<T: Element>(
         &self,
-        weights: &PackedMatrix,
+        weights: View<'_>,
         panel: usize,
         acts: &Activations,
         token: usize,
         mut out: TileMut<'_, T>,
     ) {
         let KernelSpec { layout, tile, epilogue, .. } = self.spec;
-        assert_eq!(weights.layout(), layout, "the weights are packed for another kernel");
-        assert_eq!(weights.k(), acts.k(), "weights and activations differ in k");
+        assert_eq!(weights.layout, layout, "the weights are packed for another kernel");
+        assert_eq!(weights.k, acts.k(), "weights and activations differ in k");
         assert_eq!(T::EPILOGUE, epilogue, "the kernel stores another type");
         let tiles = out.columns() / tile.nr;
         assert!(tiles == 1 || tiles > 1 && tile.nr == layout.block_rows());
         assert!(panel.is_multiple_of(tile.panels()) && panel + tiles * tile.panels() <= weights.panels());
         assert!(token + tile.mr <= acts.tokens());
-        assert!(acts.stride() >= weights.steps() * layout.packing.step());
+        assert!(acts.stride() >= weights.steps * layout.packing.step());
         assert_eq!((out.tokens(), out.columns()), (tile.mr, tiles * tile.nr));
         let mut factors = [0.0; Tile::MAX_MR];
         for (factor, of_token) in factors.iter_mut().zip(&acts.factors()[token..][..tile.mr]) {
-            *factor = weights.scale() * of_token;
+            *factor = weights.scale * of_token;
         }
         let mut zero_points = [0; Tile::MAX_MR];
         for (zero_point, sum) in zero_points.iter_mut().zip(&acts.sums()[token..][..tile.mr]) {
-            *zero_point = i32::from(layout.packing.zero_point()) * sum;
+            *zero_point = i32::from(weights.zero_point) * sum;
         }
         let Code::Machine(memory) = &self.code else {
             return portable::run(weights, panel, tiles * tile.panels(), acts, token, &factors, &mut out);
@@ -118,13 +121,13 @@ impl MicroKernel {
             weights: weights.block(panel, 0).0.as_ptr(),
             acts: acts.row(token).as_ptr(),
             act_stride: acts.stride(),
-            steps: weights.steps(),
+            steps: weights.steps,
             zero_points: zero_points.as_ptr(),
             factors: factors.as_ptr(),
             out: out.as_mut_ptr().cast(),
             out_stride: out.stride_bytes(),
             tiles,
-            tile_stride: weights.steps() * layout.interleave * BLOCK_BYTES,
+            tile_stride: weights.steps * layout.interleave * BLOCK_BYTES,
         };
         // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
         // spec's view of the operands: a tile's panels lie in one row block, whose `steps` × `interleave` blocks

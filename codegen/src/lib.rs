@@ -20,7 +20,9 @@ mod portable;
 pub mod probe;
 pub mod profile;
 pub mod spec;
+mod unpacked;
 pub mod verify;
+mod view;
 
 pub use activations::Activations;
 pub use cache::KernelCache;

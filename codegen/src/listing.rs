@@ -27,7 +27,7 @@ pub struct Listing {
     pub spec: KernelSpec,
     /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step, shared out over the passes.
     pub multiply_adds_per_turn: usize,
-    /// Bytes of packed weights that one turn of the loop consumes.
+    /// Bytes of weights that one turn of the loop consumes: packed, or once unpacked.
     pub weight_bytes_per_turn: usize,
     /// None for the portable family, which is compiled Rust.
     pub machine_code: Option<MachineCode>,
@@ -74,9 +74,10 @@ impl Listing {
     /// Fails if the spec is not valid.
     pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
         spec.validate()?;
-        let (tile, rows) = (spec.tile, emit::rows_at_once(spec));
+        let kernel = spec.micro_kernel();
+        let (tile, rows) = (spec.tile, emit::rows_at_once(&kernel));
         let multiply_adds =
-            tile.mr * rows * tile.ku * spec.layout.packing.step() / spec.schedule.unpack.passes();
+            tile.mr * rows * tile.ku * kernel.layout.packing.step() / kernel.schedule.unpack.passes();
         Ok(Listing {
             spec: *spec,
             multiply_adds_per_turn: multiply_adds,
@@ -137,6 +138,10 @@ fn labels(instructions: &[Instruction]) -> BTreeMap<usize, String> {
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "kernel  {}", self.spec)?;
+        let inner = self.spec.micro_kernel();
+        if inner != self.spec {
+            writeln!(f, "inner   {inner}")?;
+        }
         let Some(machine_code) = &self.machine_code else {
             return writeln!(f, "code    none: {} kernels are compiled Rust", self.spec.isa);
         };

@@ -305,14 +305,14 @@ impl PackedMatrix {
         self.blocks.len() * BLOCK_BYTES
     }
 
-    /// The block of `panel` at `step`.
-    pub(crate) fn block(&self, panel: usize, step: usize) -> &Block {
-        &self.blocks[self.layout.block_index(panel, step, self.steps())]
+    /// Whole row blocks.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
     }
 
-    /// Panels that the padded matrix holds.
-    pub(crate) fn panels(&self) -> usize {
-        self.layout.row_blocks(self.n) * self.layout.interleave
+    /// The block of `panel` at `step`.
+    fn block(&self, panel: usize, step: usize) -> &Block {
+        &self.blocks[self.layout.block_index(panel, step, self.steps())]
     }
 }
 

@@ -4,13 +4,15 @@ use crate::activations::Activations;
 use crate::columns::{Element, TileMut};
 use crate::emit::Family;
 use crate::isa::Isa;
-use crate::packing::{BLOCK_BYTES, PANEL_ROWS, PackedMatrix, Packing};
+use crate::packing::{BLOCK_BYTES, PANEL_ROWS, Packing};
 use crate::spec::{Tile, Unpack};
+use crate::view::View;
 
 pub(crate) const FAMILY: Family = Family {
     isa: Isa::Portable,
     registers: 1,
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
+    packing: Packing::Bits2,
     interleave: 1,
     registers_needed: |_| 1,
     emit: None,
@@ -18,7 +20,7 @@ pub(crate) const FAMILY: Family = Family {
 
 /// Computes `panels` panels from `panel` on for the tokens of `out`, the first of which is `token`.
 pub(crate) fn run<T: Element>(
-    weights: &PackedMatrix,
+    weights: View<'_>,
     panel: usize,
     panels: usize,
     acts: &Activations,
@@ -29,11 +31,11 @@ pub(crate) fn run<T: Element>(
     for p in 0..panels {
         let mut sums = [[0i32; BLOCK_BYTES]; Tile::MAX_MR];
         let sums = &mut sums[..out.tokens()];
-        for step in 0..weights.steps() {
-            add_step(weights.layout().packing, weights, panel + p, acts, token, step, sums);
+        for step in 0..weights.steps {
+            add_step(weights, panel + p, acts, token, step, sums);
         }
         for (t, sums) in sums.iter().enumerate() {
-            let zero_point = i32::from(weights.layout().packing.zero_point()) * acts.sums()[token + t];
+            let zero_point = i32::from(weights.zero_point) * acts.sums()[token + t];
             let rows = &mut out.row_mut(t)[p * PANEL_ROWS..][..PANEL_ROWS];
             for (row, lanes) in rows.iter_mut().zip(sums.chunks_exact(4)) {
                 *row = T::finish(lanes.iter().sum::<i32>() - zero_point, factors[t]);
@@ -44,14 +46,14 @@ pub(crate) fn run<T: Element>(
 
 /// Adds code · activation of one step to the sum of each byte position.
 fn add_step(
-    packing: Packing,
-    weights: &PackedMatrix,
+    weights: View<'_>,
     panel: usize,
     acts: &Activations,
     token: usize,
     step: usize,
     sums: &mut [[i32; BLOCK_BYTES]],
 ) {
+    let packing = weights.layout.packing;
     let mut bytes = weights.block(panel, step).0;
     let mut codes = [[0i16; BLOCK_BYTES]; 5];
     let codes = &mut codes[..packing.groups()];

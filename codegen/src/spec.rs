@@ -66,19 +66,30 @@ pub enum Unpack {
     Extract,
     /// Bytes: they are the codes.
     Direct,
+    /// Ternary, for many tokens: unpack a tile's rows into bytes, in memory that stays in cache, and multiply all tokens
+    /// with these. The micro-kernel is that of [`Unpack::Direct`].
+    Once,
 }
 
 impl Unpack {
     /// Every strategy.
-    pub const ALL: [Unpack; 6] =
-        [Unpack::Planes, Unpack::Shift, Unpack::Turns, Unpack::Telescope, Unpack::Extract, Unpack::Direct];
+    pub const ALL: [Unpack; 7] = [
+        Unpack::Planes,
+        Unpack::Shift,
+        Unpack::Turns,
+        Unpack::Telescope,
+        Unpack::Extract,
+        Unpack::Direct,
+        Unpack::Once,
+    ];
 
-    /// The packing that the strategy reads.
-    pub const fn packing(self) -> Packing {
+    /// The packings that the strategy reads.
+    pub const fn packings(self) -> &'static [Packing] {
         match self {
-            Unpack::Planes | Unpack::Shift | Unpack::Turns => Packing::Bits2,
-            Unpack::Telescope | Unpack::Extract => Packing::Trits5,
-            Unpack::Direct => Packing::Bytes,
+            Unpack::Planes | Unpack::Shift | Unpack::Turns => &[Packing::Bits2],
+            Unpack::Telescope | Unpack::Extract => &[Packing::Trits5],
+            Unpack::Direct => &[Packing::Bytes],
+            Unpack::Once => &Packing::TERNARY,
         }
     }
 
@@ -87,7 +98,7 @@ impl Unpack {
         match self {
             Unpack::Planes => 4,
             Unpack::Telescope => 2,
-            Unpack::Shift | Unpack::Turns | Unpack::Extract | Unpack::Direct => 1,
+            _ => 1,
         }
     }
 
@@ -108,6 +119,7 @@ impl Unpack {
             Unpack::Telescope => "telescope",
             Unpack::Extract => "extract",
             Unpack::Direct => "direct",
+            Unpack::Once => "once",
         }
     }
 }
@@ -250,14 +262,27 @@ impl KernelSpec {
         }
         let family = emit::family(self.isa);
         let (isa, packing, unpack) = (self.isa, self.layout.packing, self.schedule.unpack);
-        if unpack.packing() != packing || !family.unpacks.contains(&unpack) {
+        if !family.strategies(packing).any(|strategy| strategy == unpack) {
             return Err(SpecError::Strategy { isa, packing, unpack });
         }
-        let needed = (family.registers_needed)(self);
+        let needed = (family.registers_needed)(&self.micro_kernel());
         if needed > family.registers {
             return Err(SpecError::Registers { isa, tile: self.tile, needed, available: family.registers });
         }
         Ok(())
+    }
+
+    /// What the machine code is made for: the spec itself, or the kernel that reads what [`Unpack::Once`] unpacked, whose
+    /// row block is the tile.
+    pub fn micro_kernel(&self) -> Self {
+        match self.schedule.unpack {
+            Unpack::Once => KernelSpec {
+                layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
+                schedule: Schedule { unpack: Unpack::Direct, ..self.schedule },
+                ..*self
+            },
+            _ => *self,
+        }
     }
 
     /// The same kernel for `mr` tokens.

@@ -144,7 +144,7 @@ pub fn specs(isa: Isa, packing: Packing) -> Vec<(usize, KernelSpec)> {
         (2, 2 * PANEL_ROWS, 1, 512, Epilogue::I32),
     ];
     let mut specs = Vec::new();
-    for &unpack in family.unpacks.iter().filter(|unpack| unpack.packing() == packing) {
+    for unpack in family.strategies(packing) {
         for (variant, (interleave, nr, ku, prefetch, epilogue)) in variants.into_iter().enumerate() {
             let layout = Layout { packing, interleave };
             let schedule = Schedule { unpack, prefetch };

@@ -10,8 +10,11 @@ use tercet_codegen::{
 /// Specs of every family, strategy and layout, legal or not, with the given unrollings.
 fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
     let layouts = FAMILIES.iter().flat_map(|family| {
-        let unpacks = family.unpacks.iter();
-        unpacks.flat_map(|&unpack| Layout::INTERLEAVES.map(|interleave| (family.isa, unpack, interleave)))
+        let reads = |packing| family.strategies(packing).map(move |unpack| (packing, unpack));
+        let layout = |(packing, unpack), interleave| (family.isa, unpack, Layout { packing, interleave });
+        let strategies = Packing::ALL.into_iter().flat_map(reads);
+        strategies
+            .flat_map(move |strategy| Layout::INTERLEAVES.map(|interleave| layout(strategy, interleave)))
     });
     let tiles = move |unrolls: Vec<usize>| {
         (1..=Tile::MAX_MR).flat_map(move |mr| {
@@ -22,10 +25,10 @@ fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
         })
     };
     let unrolls = unrolls.to_vec();
-    layouts.flat_map(move |(isa, unpack, interleave)| {
+    layouts.flat_map(move |(isa, unpack, layout)| {
         tiles(unrolls.clone()).map(move |tile| KernelSpec {
             isa,
-            layout: Layout { packing: unpack.packing(), interleave },
+            layout,
             tile,
             schedule: Schedule { unpack, prefetch: 64 * tile.mr },
             epilogue: if tile.mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },

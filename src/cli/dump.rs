@@ -122,7 +122,7 @@ impl Dump {
     fn compose(&self, options: &Options) -> Result<KernelSpec> {
         let choices = options.runtime_options()?;
         let isa = choices.isa_cap.unwrap_or_else(|| Cpu::host().best());
-        let packing = options.packing.or(self.unpack.map(Unpack::packing)).or(choices.packing);
+        let packing = options.packing.or(self.unpack.map(|unpack| unpack.packings()[0])).or(choices.packing);
         let planner = Planner::new(isa, packing.unwrap_or(Packing::Bits2));
         let m = self.tokens.or(self.tile.map(|tile| tile.mr)).unwrap_or(1).max(1);
         let problem = Problem { n: 2560, k: 2560, m, threads: 1 };

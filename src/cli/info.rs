@@ -12,7 +12,7 @@ use tercet_codegen::{Cpu, Isa};
 use super::options::{Options, Session};
 use super::report::{self, Report, size};
 use crate::knobs::KNOBS;
-use crate::model::{Config, MemoryUse};
+use crate::model::{Config, MemoryUse, PLANNED_TOKENS};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +21,7 @@ Examples:
   tercet info --cpuid > my-cpu.txt        the CPUID answers of this CPU, for a bug report
 
 JSON: cpu, isa, isa_reason, threads, threads_reason, affinity, quota, packing, model, context,
-memory (bytes), plans: [{n, k, decode: {kernel, origin}, prefill: {kernel, origin}}],
+memory (bytes), plans: [{n, k, decode: {kernel, origin}, few: …, prefill: …}],
 knobs: [{name, value, help}].";
 
 #[derive(Args, Debug)]
@@ -148,8 +148,8 @@ impl Facts<'_> {
 
     fn report_plans(&self, report: &mut Report) {
         report.heading("Plans (n × k: kernel, origin)");
-        for ((n, k), decode, prefill) in self.session.model.kernels().plans() {
-            for (what, plan) in [("decode", decode), ("prefill", prefill)] {
+        for ((n, k), plans) in self.session.model.kernels().plans() {
+            for ((what, _), plan) in PLANNED_TOKENS.into_iter().zip(plans) {
                 let name = format!("{n} × {k}");
                 report.row(name, format_args!("{what:<9}{}  {}", plan.spec, plan.origin.name()));
             }
@@ -169,8 +169,8 @@ impl Facts<'_> {
         let MemoryUse { ternary, embedding, head, screen, cache_per_token } = model.memory_use();
         let (ternary_parameters, float_parameters) = parameters(config);
         let plan = |plan: &Plan| json!({ "kernel": plan.spec.to_string(), "origin": plan.origin.name() });
-        let plans = model.kernels().plans().map(|((n, k), decode, prefill)| {
-            json!({ "n": n, "k": k, "decode": plan(decode), "prefill": plan(prefill) })
+        let plans = model.kernels().plans().map(|((n, k), [decode, few, prefill])| {
+            json!({ "n": n, "k": k, "decode": plan(decode), "few": plan(few), "prefill": plan(prefill) })
         });
         json!({
             "cpu": {

@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// Number of threads; by default one for each performance core that this process may use
     #[arg(long, global = true, value_name = "N")]
     pub(super) threads: Option<usize>,
-    /// Packing of the weights: 2bit is the default, 1.6bit takes less memory and computes the same
+    /// Packing of the weights, 2bit or 1.6bit: the same text; 1.6bit, the default with AVX-512, takes less memory
     #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
     pub(super) packing: Option<Packing>,
     /// Output head: exact leaves out rows that a bound proves irrelevant, bf16 computes all; same text

@@ -15,13 +15,13 @@ use super::progress;
 use super::report::{self, Report};
 use crate::error::Error;
 use crate::formats::{self, ModelFiles};
-use crate::model::{Config, Kernels, Preset};
+use crate::model::{Config, Kernels, PLANNED_TOKENS, Preset};
 use crate::runtime::Runtime;
-use crate::tune::{TUNED_TOKENS, Tuned, records, tune, untuned};
+use crate::tune::{Tuned, records, tune, untuned};
 
 const EXAMPLES: &str = "\
-For every shape of matrix, with one token (decoding) and with 128 (prefill), the kernels that this CPU can run
-race each other. The winners are kept in the user's cache directory (TERCET_CACHE_DIR) and used from
+For every shape of matrix, with one token (decoding), with a few and with 128 (prefill), the kernels that this
+CPU can run race each other. The winners are kept in the user's cache directory (TERCET_CACHE_DIR) and used from
 then on. The text that a model writes does not depend on them.
 
 Examples:
@@ -117,7 +117,7 @@ impl Tune {
 }
 
 fn with_bar(runtime: &Runtime, shapes: &[(usize, usize)], budget: Duration) -> Result<Vec<Tuned>> {
-    let bar = progress::bar("tuning", shapes.len() * TUNED_TOKENS.len());
+    let bar = progress::bar("tuning", shapes.len() * PLANNED_TOKENS.len());
     let found = tune(runtime, shapes, budget, |_| bar.inc(1));
     bar.finish_and_clear();
     Ok(found?)

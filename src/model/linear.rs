@@ -10,15 +10,20 @@ use super::weights::Layer;
 use crate::error::Result;
 use crate::pool;
 
-/// The number of tokens that prefill is planned for.
-pub(crate) const PREFILL_TOKENS: usize = 128;
+/// Numbers of tokens that kernels are planned for, and what computes so many at once.
+pub const PLANNED_TOKENS: [(&str, usize); 3] = [("decode", 1), ("few", 8), ("prefill", 128)];
 
-/// The kernels of one shape, planned for one token and for many.
-#[derive(Clone, Debug)]
-struct Planned {
-    decode: (Plan, Gemm),
-    prefill: (Plan, Gemm),
+/// Which of [`PLANNED_TOKENS`] serves best.
+fn planned_for(tokens: usize) -> usize {
+    match tokens {
+        0..=1 => 0,
+        2..=16 => 1,
+        _ => 2,
+    }
 }
+
+/// The kernels of one shape, for each of [`PLANNED_TOKENS`].
+type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
 
 /// Plans and kernels per shape of matrix.
 #[derive(Debug)]
@@ -43,7 +48,8 @@ impl Kernels {
             Ok((plan, Gemm::new(cache, plan.spec)?))
         };
         let shapes = shapes.into_iter().map(|shape| {
-            Ok((shape, Planned { decode: planned(shape, 1)?, prefill: planned(shape, PREFILL_TOKENS)? }))
+            let [decode, few, prefill] = PLANNED_TOKENS.map(|(_, m)| planned(shape, m));
+            Ok((shape, [decode?, few?, prefill?]))
         });
         let shapes = shapes.collect::<Result<_>>()?;
         Ok(Kernels { planner, shapes })
@@ -54,9 +60,9 @@ impl Kernels {
         Layer::shapes(config).into_iter().collect()
     }
 
-    /// The plans: (n, k), decode, prefill.
-    pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), &Plan, &Plan)> {
-        self.shapes.iter().map(|(&shape, planned)| (shape, &planned.decode.0, &planned.prefill.0))
+    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
+    pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
+        self.shapes.iter().map(|(&shape, planned)| (shape, planned.each_ref().map(|(plan, _)| plan)))
     }
 
     /// Packs row-major ternary `weights` of one of the planned shapes, whose products are multiplied by `scale`.
@@ -65,8 +71,8 @@ impl Kernels {
     /// Those of [`PackedMatrix::pack`].
     pub(super) fn linear(&self, n: usize, k: usize, weights: &[i8], scale: f32) -> Result<Linear> {
         let weights = PackedMatrix::pack(self.planner.layout(), n, k, weights)?.with_scale(scale);
-        let Planned { decode, prefill } = &self.shapes[&(n, k)];
-        Ok(Linear { weights, decode: decode.1.clone(), prefill: prefill.1.clone() })
+        let gemms = self.shapes[&(n, k)].each_ref().map(|(_, gemm)| gemm.clone());
+        Ok(Linear { weights, gemms })
     }
 }
 
@@ -74,8 +80,7 @@ impl Kernels {
 #[derive(Debug)]
 pub(super) struct Linear {
     weights: PackedMatrix,
-    decode: Gemm,
-    prefill: Gemm,
+    gemms: [Gemm; PLANNED_TOKENS.len()],
 }
 
 impl Linear {
@@ -94,7 +99,7 @@ impl Linear {
     /// # Panics
     /// If the activations are not k wide or `out` holds fewer than tokens × n.
     pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &Activations, out: &mut [f32]) {
-        let gemm = if acts.tokens() == 1 { &self.decode } else { &self.prefill };
+        let gemm = &self.gemms[planned_for(acts.tokens())];
         multiply(pool, gemm, &self.weights, acts, out);
     }
 }

@@ -5,12 +5,14 @@ use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
 use super::x86::{self, Dialect};
 use crate::isa::Isa;
 use crate::packing::BLOCK_BYTES;
+use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
 pub(super) const FAMILY: Family = Family {
     isa: Isa::Avx2,
     registers: Width::Ymm.registers(),
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
+    packing: Packing::Bits2,
     interleave: 1,
     registers_needed: x86::registers_needed::<Avx2>,
     emit: Some(x86::emit::<Avx2>),

@@ -4,12 +4,14 @@ use super::Family;
 use super::asm::{Asm, Mask, Registers, V, Width};
 use super::x86::{self, Dialect};
 use crate::isa::Isa;
+use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
 pub(super) const FAMILY: Family = Family {
     isa: Isa::Avx512Vnni,
     registers: Width::Zmm.registers(),
-    unpacks: &Unpack::ALL,
+    unpacks: &x86::VNNI_UNPACKS,
+    packing: Packing::Trits5,
     interleave: 4,
     registers_needed: x86::registers_needed::<Avx512Vnni>,
     emit: Some(x86::emit::<Avx512Vnni>),

@@ -5,12 +5,14 @@ use super::asm::{Asm, Registers, V, Width};
 use super::avx2::Thresholds;
 use super::x86::{self, Dialect};
 use crate::isa::Isa;
-use crate::spec::{KernelSpec, Unpack};
+use crate::packing::Packing;
+use crate::spec::KernelSpec;
 
 pub(super) const FAMILY: Family = Family {
     isa: Isa::AvxVnni,
     registers: Width::Ymm.registers(),
-    unpacks: &Unpack::ALL,
+    unpacks: &x86::VNNI_UNPACKS,
+    packing: Packing::Bits2,
     interleave: 1,
     registers_needed: x86::registers_needed::<AvxVnni>,
     emit: Some(x86::emit::<AvxVnni>),

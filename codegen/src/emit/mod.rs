@@ -14,6 +14,7 @@ mod x86;
 use std::ops::Range;
 
 use crate::isa::Isa;
+use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
 /// What one ISA's micro-kernels are made with.
@@ -23,14 +24,24 @@ pub struct Family {
     pub isa: Isa,
     /// Vector registers.
     pub registers: usize,
-    /// Strategies that the family can emit, over both packings.
+    /// Strategies that the family can emit, over all packings.
     pub unpacks: &'static [Unpack],
+    /// The ternary packing that suits: 1.6-bit where telescoping keeps up with the memory.
+    pub packing: Packing,
     /// Panels in a row block that suit the family's widest GEMV tile.
     pub interleave: usize,
     /// Vector registers that a spec of this family takes.
     pub(crate) registers_needed: fn(&KernelSpec) -> usize,
     /// Emits a validated spec; none for the portable family, which is compiled Rust.
     pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
+}
+
+impl Family {
+    /// The ways to read `packing`: those that the family emits, and unpacking once.
+    pub fn strategies(&self, packing: Packing) -> impl Iterator<Item = Unpack> {
+        let emitted = self.unpacks.iter().copied();
+        emitted.chain([Unpack::Once]).filter(move |unpack| unpack.packings().contains(&packing))
+    }
 }
 
 /// Every family, in the order of [`Isa::ALL`].
@@ -76,5 +87,5 @@ pub struct Emitted {
 /// Fails if the spec is not valid, and gives `None` for the portable family, which has no machine code of its own.
 pub fn emit(spec: &KernelSpec) -> Result<Option<Emitted>, crate::spec::SpecError> {
     spec.validate()?;
-    Ok(family(spec.isa).emit.map(|emit| emit(spec)))
+    Ok(family(spec.isa).emit.map(|emit| emit(&spec.micro_kernel())))
 }

@@ -3,12 +3,14 @@
 use super::Family;
 use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
 use crate::isa::Isa;
+use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
 pub(super) const FAMILY: Family = Family {
     isa: Isa::Neon,
     registers: V::COUNT,
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
+    packing: Packing::Bits2,
     interleave: 1,
     registers_needed: aarch64::registers_needed::<Neon>,
     emit: Some(aarch64::emit::<Neon>),

@@ -12,6 +12,7 @@ pub(super) const FAMILY: Family = Family {
     isa: Isa::NeonI8mm,
     registers: V::COUNT,
     unpacks: &[Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract, Unpack::Direct],
+    packing: Packing::Bits2,
     interleave: 1,
     registers_needed: aarch64::registers_needed::<NeonI8mm>,
     emit: Some(aarch64::emit::<NeonI8mm>),

@@ -51,6 +51,10 @@ pub(super) trait Dialect {
     }
 }
 
+/// What the families with `vpdpbusd` emit.
+pub(super) const VNNI_UNPACKS: [Unpack; 6] =
+    [Unpack::Planes, Unpack::Shift, Unpack::Turns, Unpack::Telescope, Unpack::Extract, Unpack::Direct];
+
 const WEIGHTS: Gpr = Gpr::Rsi;
 const STRIDE: Gpr = Gpr::Rdx;
 const STEPS: Gpr = Gpr::Rcx;
@@ -81,7 +85,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
                 accumulators(spec, D::WIDTH) + weights + acts + masks(unpack).len() + D::constants(spec);
             if others + vectors <= D::WIDTH.registers() { vectors } else { 0 }
         }
-        Unpack::Turns | Unpack::Direct => 0,
+        Unpack::Turns | Unpack::Direct | Unpack::Once => 0,
     };
     [weights, acts, bytes]
 }
@@ -103,7 +107,7 @@ fn masks(unpack: Unpack) -> &'static [u8] {
         Unpack::Shift => &[0x03],
         // Filled anew for every pass.
         Unpack::Turns => &[0xC0],
-        Unpack::Telescope | Unpack::Extract | Unpack::Direct => &[],
+        _ => &[],
     }
 }
 
@@ -343,8 +347,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 self.dialect.extract(asm, codes, running);
             }
             (Unpack::Direct, _) => asm.load(codes, at),
-            (Unpack::Extract, None) | (Unpack::Telescope, _) => {
-                unreachable!("extraction keeps the bytes, and telescoping extracts nothing")
+            (Unpack::Extract, None) | (Unpack::Telescope | Unpack::Once, _) => {
+                unreachable!("extraction keeps the bytes, and the others have no codes here")
             }
         }
     }
@@ -376,7 +380,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             for token in 0..self.spec.tile.mr {
                 let sum = self.acc(0, vector, token);
                 match self.spec.schedule.unpack {
-                    Unpack::Shift | Unpack::Turns | Unpack::Extract | Unpack::Direct => {}
+                    Unpack::Shift | Unpack::Turns | Unpack::Extract | Unpack::Direct | Unpack::Once => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);

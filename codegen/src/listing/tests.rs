@@ -79,7 +79,7 @@ fn a_single_accumulator_is_bound_by_latency() {
 fn listings_hold_together_in_every_family() {
     for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
         for unpack in family.unpacks {
-            let packing = unpack.packing();
+            let packing = unpack.packings()[0];
             let text = format!("{}/{packing}/x1/m1n16u3/{unpack}/p4096/f32", family.isa);
             let listing = listing(&text);
             let code = listing.machine_code.as_ref().unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tercet_autotune::{Planner, Problem, tiles};
 use tercet_codegen::packing::PANEL_ROWS;
-use tercet_codegen::{Cpu, FAMILIES, Family, KernelSpec, Tile, Unpack};
+use tercet_codegen::{Cpu, FAMILIES, Family, KernelSpec, Packing, Tile, Unpack};
 
 use super::PREFILL_TOKENS;
 use crate::cli::report::Report;
@@ -11,6 +11,7 @@ use crate::cli::report::Report;
 /// One family with one strategy.
 struct Entry {
     family: &'static Family,
+    packing: Packing,
     unpack: Unpack,
     /// Rows, and the most tokens of a tile with so many.
     tiles: Vec<(usize, usize)>,
@@ -19,8 +20,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(family: &'static Family, unpack: Unpack) -> Self {
-        let planner = Planner::new(family.isa, unpack.packing());
+    fn new(family: &'static Family, packing: Packing, unpack: Unpack) -> Self {
+        let planner = Planner::new(family.isa, packing);
         let plan = |m| planner.plan(&Problem { n: 2560, k: 2560, m, threads: 1 }).spec;
         let (decode, prefill) = (plan(1), plan(PREFILL_TOKENS));
         let mut any = prefill;
@@ -30,7 +31,7 @@ impl Entry {
             Some((nr, of_rows.map(|spec| spec.tile.mr).max()?))
         };
         let tiles = (1..=family.interleave).filter_map(|panels| most_tokens(panels * PANEL_ROWS)).collect();
-        Entry { family, unpack, tiles, decode, prefill }
+        Entry { family, packing, unpack, tiles, decode, prefill }
     }
 
     fn runs_here(&self) -> bool {
@@ -40,15 +41,18 @@ impl Entry {
 
 /// Best family first.
 fn entries() -> impl Iterator<Item = Entry> {
-    FAMILIES.iter().rev().flat_map(|family| family.unpacks.iter().map(|&unpack| Entry::new(family, unpack)))
+    let packings = FAMILIES.iter().rev().flat_map(|family| Packing::ALL.map(|packing| (family, packing)));
+    packings.flat_map(|(family, packing)| {
+        family.strategies(packing).map(move |unpack| Entry::new(family, packing, unpack))
+    })
 }
 
 pub(super) fn report() -> Report {
     let mut report = Report::new();
     for entry in entries() {
-        let Entry { family, unpack, tiles, decode, prefill } = &entry;
+        let Entry { family, packing, unpack, tiles, decode, prefill } = &entry;
         let here = if entry.runs_here() { "runs here" } else { "not on this CPU" };
-        report.heading(format_args!("{} {} {unpack} ({here})", family.isa, unpack.packing()));
+        report.heading(format_args!("{} {} {unpack} ({here})", family.isa, packing));
         let tiles: Vec<String> = tiles.iter().map(|(rows, tokens)| format!("m1..{tokens} n{rows}")).collect();
         report.row("tiles", tiles.join(", "));
         let planned = [("decode", decode), ("prefill", prefill)];
@@ -65,7 +69,7 @@ pub(super) fn json() -> Value {
             |&(rows, most_tokens): &(usize, usize)| json!({ "rows": rows, "most_tokens": most_tokens });
         json!({
             "isa": entry.family.isa.name(),
-            "packing": entry.unpack.packing().name(),
+            "packing": entry.packing.name(),
             "unpack": entry.unpack.name(),
             "registers": entry.family.registers,
             "runs_here": entry.runs_here(),

@@ -86,8 +86,7 @@ pub(super) fn alternatives(pick: KernelSpec, m: usize) -> Vec<KernelSpec> {
         return specs;
     }
     let prefetches = if m == 1 { &[0, FAR][..] } else { &[0] };
-    let unpacks = emit::family(pick.isa).unpacks.iter();
-    for &unpack in unpacks.filter(|unpack| unpack.packing() == pick.layout.packing) {
+    for unpack in emit::family(pick.isa).strategies(pick.layout.packing) {
         for (ku, &prefetch) in [1, 2, 4, 8].into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p)))
         {
             let (tile, schedule) = (Tile { mr: 1, nr: PANEL_ROWS, ku }, Schedule { unpack, prefetch });

@@ -21,7 +21,7 @@ fn specs(isa: Isa) -> Vec<KernelSpec> {
                 for (prefetch, epilogue) in
                     [(0, Epilogue::I32), (4096, Epilogue::F32), (65_536, Epilogue::I32)]
                 {
-                    let layout = Layout { packing: unpack.packing(), interleave };
+                    let layout = Layout { packing: unpack.packings()[0], interleave };
                     let (tile, schedule) = (Tile { mr, nr, ku }, Schedule { unpack, prefetch });
                     specs.push(KernelSpec { isa, layout, tile, schedule, epilogue });
                 }

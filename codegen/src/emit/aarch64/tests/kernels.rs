@@ -29,7 +29,9 @@ fn families_equal_the_reference_on_a_thinned_grid() {
             shapes.map(|(n, k)| ((n, k), Expected::new(packing, n, k, *TOKENS.last().unwrap()))).collect();
         for (cpu, isas) in MODELS {
             for &isa in isas {
-                let specs = verify::specs(isa, packing);
+                let mut specs = verify::specs(isa, packing);
+                // What unpacks once has no code of its own: it runs that of bytes.
+                specs.retain(|(_, spec)| spec.micro_kernel() == *spec);
                 let mut products = Vec::new();
                 for ((n, k), expected) in &expected {
                     for (i, &(_, spec)) in specs.iter().enumerate() {
@@ -57,7 +59,7 @@ fn all_specs(isa: Isa, unrolls: [usize; 3]) -> Vec<KernelSpec> {
             for (nr, ku) in (16..=Tile::MAX_NR).step_by(16).flat_map(|nr| unrolls.map(|ku| (nr, ku))) {
                 specs.push(KernelSpec {
                     isa,
-                    layout: Layout { packing: unpack.packing(), interleave },
+                    layout: Layout { packing: unpack.packings()[0], interleave },
                     tile: Tile { mr, nr, ku },
                     schedule: Schedule {
                         unpack,

@@ -90,12 +90,7 @@ impl Product<'_> {
 
 /// The matrix as it lies in memory.
 fn bytes(packed: &PackedMatrix) -> Vec<u8> {
-    let mut bytes = vec![0; packed.bytes()];
-    for (panel, step) in (0..packed.panels()).flat_map(|p| (0..packed.steps()).map(move |s| (p, s))) {
-        let at = packed.layout().block_index(panel, step, packed.steps()) * BLOCK_BYTES;
-        bytes[at..at + BLOCK_BYTES].copy_from_slice(&packed.block(panel, step).0);
-    }
-    bytes
+    packed.blocks().iter().flat_map(|block| block.0).collect()
 }
 
 /// Computes `products` on the CPU model `cpu` with code that went through `change`, and gives what is wrong with each.

@@ -27,7 +27,7 @@ fn specs(family: &Family) -> Vec<KernelSpec> {
         for (interleave, nr) in [(1, 16), (2, 16), (2, 32), (4, 64), (8, 128)] {
             for (mr, ku) in TILES {
                 for (prefetch, epilogue) in [(0, Epilogue::I32), (8192, Epilogue::F32)] {
-                    let layout = Layout { packing: unpack.packing(), interleave };
+                    let layout = Layout { packing: unpack.packings()[0], interleave };
                     let (tile, schedule) = (Tile { mr, nr, ku }, Schedule { unpack, prefetch });
                     specs.push(KernelSpec { isa: family.isa, layout, tile, schedule, epilogue });
                 }
