@@ -18,17 +18,21 @@ pub enum HeadMode {
     Exact,
     /// Every row as stored.
     Bf16,
+    /// The quantized copy alone: reads what [`HeadMode::Exact`] reads first, and may choose another token where two are
+    /// nearly as likely.
+    Int8,
 }
 
 impl HeadMode {
-    /// Both.
-    pub const ALL: [HeadMode; 2] = [HeadMode::Exact, HeadMode::Bf16];
+    /// All of them.
+    pub const ALL: [HeadMode; 3] = [HeadMode::Exact, HeadMode::Bf16, HeadMode::Int8];
 
     /// Name on the command line and in reports.
     pub const fn name(self) -> &'static str {
         match self {
             HeadMode::Exact => "exact",
             HeadMode::Bf16 => "bf16",
+            HeadMode::Int8 => "int8",
         }
     }
 }

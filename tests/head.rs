@@ -5,7 +5,9 @@ mod common;
 use std::ops::ControlFlow;
 
 use tercet::codegen::Cpu;
-use tercet::{Generator, HeadMode, Model, ModelFiles, Request, Runtime, RuntimeOptions, SamplerOptions};
+use tercet::{
+    Generator, HeadMode, Logits, Model, ModelFiles, Request, Runtime, RuntimeOptions, SamplerOptions,
+};
 
 fn ids(model: &Model, path: &str, prompt: &[u32], sampler: SamplerOptions) -> Vec<u32> {
     let tokenizer = common::tokenizer(path, model);
@@ -49,5 +51,37 @@ fn both_heads_choose_the_same_tokens() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn the_quantized_head_alone_comes_close_on_every_isa() {
+    for path in [common::TINY, common::FAIRY_TALES] {
+        let files = ModelFiles::open(&common::path(path)).unwrap();
+        let logits = |head, isa| {
+            let options =
+                RuntimeOptions { head, isa_cap: Some(isa), threads: Some(2), ..RuntimeOptions::default() };
+            let model = Model::load(&files, &Runtime::new(&options)).unwrap();
+            let prompt: Vec<u32> = (1..100).collect();
+            let mut state = model.new_state(prompt.len()).unwrap();
+            model.forward(&mut state, &prompt, Logits::All).unwrap().to_vec()
+        };
+        let stored = logits(HeadMode::Bf16, Cpu::host().best());
+        let mut quantized = Vec::new();
+        for isa in Cpu::host().isas() {
+            let found = logits(HeadMode::Int8, isa);
+            assert!(quantized.is_empty() || found == quantized, "{path} {isa}");
+            quantized = found;
+        }
+        assert_ne!(quantized, stored);
+        let vocabulary = stored.len() / 99;
+        let best = |logits: &[f32]| (0..vocabulary).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+        let positions = stored.chunks(vocabulary).zip(quantized.chunks(vocabulary));
+        let agreeing = positions.filter(|(stored, quantized)| best(stored) == best(quantized)).count();
+        println!("{path}: {agreeing} of 99 positions have the same best token");
+        assert!(agreeing >= 90, "{path}: {agreeing}");
+        let scale = stored.iter().fold(0f32, |most, logit| most.max(logit.abs()));
+        let worst = stored.iter().zip(&quantized).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(worst < 0.05 * scale, "{path}: {worst} of {scale}");
     }
 }

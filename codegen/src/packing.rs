@@ -160,6 +160,11 @@ impl Layout {
         n.div_ceil(self.block_rows())
     }
 
+    /// Bytes of a packed n × k matrix.
+    pub const fn bytes(self, n: usize, k: usize) -> usize {
+        self.row_blocks(n) * self.steps(k) * self.interleave * BLOCK_BYTES
+    }
+
     /// Index of the block of `panel` (of the whole matrix) at `step`.
     pub(crate) const fn block_index(self, panel: usize, step: usize, steps: usize) -> usize {
         (panel / self.interleave * steps + step) * self.interleave + panel % self.interleave
@@ -242,7 +247,7 @@ impl PackedMatrix {
         let steps = layout.steps(k);
         let zero = packing.zero_point() as u8;
         let padding = Block([packing.encode([[zero; 4]; 5])[0]; BLOCK_BYTES]);
-        let mut blocks = Blocks::filled(padding, layout.row_blocks(n) * steps * layout.interleave);
+        let mut blocks = Blocks::filled(padding, layout.bytes(n, k) / BLOCK_BYTES);
         let mut codes = vec![zero; steps * packing.step()];
         for (row, weights) in weights.chunks_exact(k).enumerate() {
             for (code, weight) in codes.iter_mut().zip(weights) {

@@ -4,7 +4,6 @@ mod busy;
 mod kernels;
 mod markdown;
 mod plot;
-mod roofline;
 mod summary;
 mod workload;
 
@@ -18,11 +17,11 @@ use clap::{Args, Subcommand};
 use tercet_codegen::Cpu;
 
 use super::options::Options;
+use super::roofline::Roof;
 use super::{progress, report};
 use crate::error::Error;
 use crate::model::{Model, Preset};
 use crate::runtime::{Runtime, RuntimeOptions};
-use roofline::Roof;
 use summary::{Outcome, Summary};
 use workload::{Test, Workload};
 

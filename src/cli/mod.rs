@@ -15,6 +15,7 @@ mod options;
 mod perplexity;
 mod progress;
 mod report;
+mod roofline;
 mod sampling;
 mod screen;
 mod tune;

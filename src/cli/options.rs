@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// Packing of the weights, 2bit or 1.6bit: the same text; 1.6bit, the default with AVX-512, takes less memory
     #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
     pub(super) packing: Option<Packing>,
-    /// Output head: exact leaves out rows that a bound proves irrelevant, bf16 computes all; same text
+    /// Output head: exact leaves out rows that a bound proves irrelevant, with the text of bf16, which computes all; int8 is approximate
     #[arg(long, global = true, value_name = "HEAD", value_parser = head())]
     pub(super) head: Option<HeadMode>,
     /// Keys and values: f16 is the default, f32 keeps them as they are computed

@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
-use tercet_autotune::{Records, Store, StoreError, read_all};
+use tercet_autotune::{Problem, Records, Store, StoreError, read_all};
 use tercet_codegen::Isa;
 
 use super::options::Options;
 use super::progress;
 use super::report::{self, Report};
+use super::roofline::Roof;
 use crate::error::Error;
 use crate::formats::{self, ModelFiles};
 use crate::model::{Config, Kernels, PLANNED_TOKENS, Preset};
@@ -30,7 +31,8 @@ Examples:
   tercet tune --shape 6912x2560 --shape 2560x6912
   tercet tune --export my-machine.json        what was found so far, for other machines of this kind
 
-JSON: isa, packing, threads, store, stored, results: [{n, k, m, default, winner, runner_up, time_ns, gain, timed}];
+JSON: isa, packing, threads, store, stored, roofline, results: [{n, k, m, default, winner, runner_up, time_ns,
+gain, timed, roofline_pct}];
 with --export, --import and --forget: store, records.";
 
 #[derive(Args, Debug)]
@@ -90,11 +92,12 @@ impl Tune {
             store(&runtime)?.forget()?;
             return report_store(options, store(&runtime)?, records.len(), "forgotten");
         }
+        let roof = Roof::measure(runtime.isa(), runtime.threads())?;
         let found = self.tune(options, &runtime)?;
         let stored = keep(&mut runtime, &found);
         match options.json {
-            true => report::print_json(&summary(&runtime, stored, &found))?,
-            false => table(&runtime, stored, &found).print()?,
+            true => report::print_json(&summary(&runtime, &roof, stored, &found))?,
+            false => table(&runtime, &roof, stored, &found).print()?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -174,7 +177,14 @@ fn report_store(options: &Options, store: &Store, records: usize, done: &str) ->
     Ok(ExitCode::SUCCESS)
 }
 
-fn summary(runtime: &Runtime, stored: bool, found: &[Tuned]) -> Value {
+/// How much of what the machine can do the winner does.
+fn percent(roof: &Roof, Tuned { problem, measured, .. }: &Tuned) -> f64 {
+    let Problem { n, k, m, .. } = *problem;
+    let bytes = measured.winner.layout.bytes(n, k);
+    roof.percent(1.0 / measured.time.as_secs_f64(), bytes as f64, (n * k * m) as f64)
+}
+
+fn summary(runtime: &Runtime, roof: &Roof, stored: bool, found: &[Tuned]) -> Value {
     let result = |tuned: &Tuned| {
         let Tuned { problem, default, measured } = tuned;
         json!({
@@ -182,29 +192,34 @@ fn summary(runtime: &Runtime, stored: bool, found: &[Tuned]) -> Value {
             "default": default.to_string(), "winner": measured.winner.to_string(),
             "runner_up": measured.runner_up.map(|spec| spec.to_string()),
             "time_ns": measured.time.as_nanos() as u64, "gain": measured.gain, "timed": measured.timed,
+            "roofline_pct": percent(roof, tuned),
         })
     };
     json!({
         "isa": runtime.isa().name(), "packing": runtime.packing().name(), "threads": runtime.threads(),
-        "store": runtime.store().map(Store::path), "stored": stored,
+        "store": runtime.store().map(Store::path), "stored": stored, "roofline": roof,
         "results": found.iter().map(result).collect::<Vec<_>>(),
     })
 }
 
-fn table(runtime: &Runtime, stored: bool, found: &[Tuned]) -> Report {
+fn table(runtime: &Runtime, roof: &Roof, stored: bool, found: &[Tuned]) -> Report {
     let mut report = Report::new();
     let threads = report::count(runtime.threads(), "thread");
     report.heading(format_args!(
-        "Fastest kernels with {threads} (n × k, tokens: kernel, gain over the default)"
+        "Fastest kernels with {threads} (n × k, tokens: kernel, time, percent of the roofline, gain over the default)"
     ));
-    for Tuned { problem, default, measured } in found {
+    for tuned @ Tuned { problem, default, measured } in found {
+        let roofline = percent(roof, tuned);
         let name = format!("{} × {}, {}", problem.n, problem.k, problem.m);
         let micros = measured.time.as_secs_f64() * 1e6;
         let gain = 100.0 * (measured.gain - 1.0);
         match measured.winner == *default {
-            true => report.row(name, format_args!("{default}, the default, {micros:.1} µs")),
+            true => report.row(name, format_args!("{default}, the default, {micros:.1} µs, {roofline:.0} %")),
             false => {
-                report.row(name, format_args!("{}, {micros:.1} µs, +{gain:.1} %", measured.winner));
+                report.row(
+                    name,
+                    format_args!("{}, {micros:.1} µs, {roofline:.0} %, +{gain:.1} %", measured.winner),
+                );
                 report.row("", format_args!("{default} is the default"));
             }
         }

@@ -11,6 +11,7 @@ use super::ops;
 use super::state::{BATCH, Buffers, Rotary, State};
 use super::weights::Layer;
 use crate::error::{Error, Result};
+use crate::runtime::HeadMode;
 
 /// Which positions' logits are wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,8 +209,14 @@ impl Model {
         let start = logits.len();
         logits.resize(start + self.config.vocab_size, 0.0);
         let logits = &mut logits[start..];
-        if let (Some(screen), Some(candidates)) = (&self.screen, candidates) {
-            return screen.logits(&self.pool, &self.weights, normed, candidates, head, logits);
+        match (&self.screen, candidates) {
+            (Some(screen), _) if self.head == HeadMode::Int8 => {
+                return screen.approximate(&self.pool, normed, head, logits);
+            }
+            (Some(screen), Some(candidates)) => {
+                return screen.logits(&self.pool, &self.weights, normed, candidates, head, logits);
+            }
+            _ => {}
         }
         self.pool.chunks(logits, ROWS, |chunk, logits| {
             for (i, logit) in logits.iter_mut().enumerate() {

@@ -141,6 +141,14 @@ impl Screen {
         }
     }
 
+    /// Writes what the quantized head makes of the input `x` to `logits`: the middle of each row's bounds.
+    pub(super) fn approximate(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
+        self.bound(pool, x, scratch);
+        for (logit, (lower, upper)) in logits.iter_mut().zip(&scratch.bounds) {
+            *logit = lower + 0.5 * (upper - lower);
+        }
+    }
+
     /// Leaves in `scratch` what each logit lies between.
     fn bound(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
         let n = self.quantized.n();

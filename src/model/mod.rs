@@ -43,6 +43,7 @@ pub struct Model {
     config: Config,
     weights: Weights,
     /// None where every row of the head is computed.
+    head: HeadMode,
     screen: Option<Screen>,
     kernels: Kernels,
     cache_type: CacheType,
@@ -108,7 +109,7 @@ impl Model {
         let weights = weights(&config, &kernels, &pool)?;
         let screen = match runtime.head() {
             HeadMode::Bf16 => None,
-            HeadMode::Exact => {
+            HeadMode::Exact | HeadMode::Int8 => {
                 let planner = Planner::new(runtime.isa(), Packing::Bytes);
                 let shape = (config.vocab_size, config.hidden_size);
                 Some(Screen::new(&weights, shape, planner, runtime.kernels(), &pool)?)
@@ -118,6 +119,7 @@ impl Model {
             name: name.to_owned(),
             config,
             weights,
+            head: runtime.head(),
             screen,
             kernels,
             cache_type: runtime.cache_type(),

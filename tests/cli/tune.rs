@@ -30,7 +30,8 @@ fn json(scratch: &Scratch, arguments: &[&str]) -> Value {
 fn origins(scratch: &Scratch) -> Vec<String> {
     let info = json(scratch, &["info", "-m", TINY]);
     let plans = info["plans"].as_array().unwrap().iter();
-    let origins = plans.flat_map(|plan| ["decode", "prefill"].map(|what| plan[what]["origin"].clone()));
+    let origins =
+        plans.flat_map(|plan| ["decode", "few", "prefill"].map(|what| plan[what]["origin"].clone()));
     origins.map(|origin| origin.as_str().unwrap().to_owned()).collect()
 }
 
@@ -39,11 +40,12 @@ fn what_is_tuned_is_kept_carried_and_forgotten() {
     let here = Scratch::new();
     assert!(origins(&here).iter().all(|origin| origin == "default"));
     let tuned = json(&here, &["tune", "-m", TINY, "--budget", "1"]);
-    assert_fields(&tuned, &["isa", "packing", "threads", "store", "stored", "results"]);
+    assert_fields(&tuned, &["isa", "packing", "threads", "store", "stored", "roofline", "results"]);
     assert_eq!(tuned["stored"], true);
     let results = tuned["results"].as_array().unwrap();
     for result in results {
-        let fields = ["n", "k", "m", "default", "winner", "runner_up", "time_ns", "gain", "timed"];
+        let fields =
+            ["n", "k", "m", "default", "winner", "runner_up", "time_ns", "gain", "timed", "roofline_pct"];
         assert_fields(result, &fields);
         assert!(result["winner"].as_str().unwrap().parse::<KernelSpec>().is_ok());
         assert!(result["gain"].as_f64().unwrap() > 0.0);

@@ -14,9 +14,9 @@ use serde::Serialize;
 use tercet_codegen::packing::MAX_K;
 use tercet_codegen::{Cpu, Packing};
 
-use super::roofline::Roof;
 use super::{busy, markdown, plot, within};
 use crate::cli::options::Options;
+use crate::cli::roofline::Roof;
 use crate::cli::{progress, report};
 use crate::error::Error;
 use crate::runtime::{Runtime, RuntimeOptions};

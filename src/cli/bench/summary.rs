@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::markdown;
-use super::roofline::Roof;
 use super::workload::{Rates, Test};
 use crate::cli::info;
 use crate::cli::report::{count, size};
+use crate::cli::roofline::Roof;
 use crate::model::Model;
 use crate::runtime::Runtime;
 

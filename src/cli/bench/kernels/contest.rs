@@ -13,7 +13,7 @@ use tercet_pool::Pool;
 use super::contestant::{Contestant, Kernel, Operands, alternatives};
 use super::reference::HandWritten;
 use super::{Row, Shape};
-use crate::cli::bench::roofline::Roof;
+use crate::cli::roofline::Roof;
 use crate::runtime::Runtime;
 
 /// What a kernel multiplies for before it is the next one's turn.

@@ -5,7 +5,7 @@ use super::labels::{Area, Room, Side};
 use super::roofs;
 use super::svg::{Anchor, Form, Marker, Svg, text_width};
 use crate::cli::bench::kernels::Row;
-use crate::cli::bench::roofline::Roof;
+use crate::cli::roofline::Roof;
 
 const WIDTH: f64 = 1120.0;
 const TOP: f64 = 136.0;

@@ -168,7 +168,7 @@ fn tip(result: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::bench::roofline::Roof;
+    use crate::cli::roofline::Roof;
 
     /// Tests on one, two, four and so on threads, with less gain every time.
     fn summary(doublings: u32) -> Summary {

@@ -4,8 +4,8 @@ use super::axis::number;
 use super::chart::Chart;
 use super::labels::{Area, Room};
 use super::svg::{Anchor, Point, Svg, text_width};
-use crate::cli::bench::roofline::Roof;
 use crate::cli::report::count;
+use crate::cli::roofline::Roof;
 
 pub(super) const INTENSITY: &str = "multiply-adds per byte of weights and cache read";
 pub(super) const RATE: &str = "G multiply-adds/s";
