@@ -184,14 +184,16 @@ impl<E: Element> Task<'_, E> {
         for block in (start..end).step_by(BLOCK) {
             let count = BLOCK.min(end - block);
             // SAFETY: the caller's promise.
-            let mut weights = unsafe { scores::<V, E, Q>(&elements, head.keys(block)) };
+            let mut weights =
+                unsafe { scores::<V, E, Q>(&elements, head.keys(block), head.values(block, count)) };
             for (q, query) in queries.iter().enumerate() {
                 let visible = query.visible.saturating_sub(block).min(BLOCK);
                 let sums = &mut sums[q * head.dim()..][..head.dim()];
                 weigh(&mut weights[q], visible, scale, &mut lanes[q], &mut totals[q].1, sums);
             }
+            let next = if block + BLOCK < end { head.keys(block + BLOCK) } else { &[] };
             // SAFETY: the caller's promise.
-            unsafe { add_values::<V, E, Q>(sums, &weights, head.values(block, count), head.dim()) };
+            unsafe { add_values::<V, E, Q>(sums, &weights, head.values(block, count), head.dim(), next) };
         }
         for ((total, _), lanes) in totals.iter_mut().zip(lanes) {
             *total = lanes.iter().sum();
@@ -199,7 +201,8 @@ impl<E: Element> Task<'_, E> {
     }
 }
 
-/// Σ query · key for the positions of a block, element after element.
+/// Σ query · key for the positions of a block, element after element. What is read `next` is brought near meanwhile: line by
+/// line, for a burst of prefetches would hold up the loads.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
@@ -207,6 +210,7 @@ impl<E: Element> Task<'_, E> {
 unsafe fn scores<V: Vector, E: Element, const Q: usize>(
     queries: &[&[f32]; Q],
     keys: &[E],
+    next: &[E],
 ) -> [[f32; BLOCK]; Q] {
     const { assert!(BLOCK.is_multiple_of(2 * V::LANES)) };
     assert!(queries.iter().all(|query| query.len() == keys.len() / BLOCK));
@@ -217,6 +221,7 @@ unsafe fn scores<V: Vector, E: Element, const Q: usize>(
         unsafe {
             let mut sums = [[V::splat(0.0); 2]; Q];
             for (element, keys) in keys.chunks_exact(BLOCK).enumerate() {
+                V::prefetch(next.as_ptr().wrapping_add(element * BLOCK + lane));
                 let keys = keys.as_ptr().add(lane);
                 let keys = [E::load::<V>(keys), E::load::<V>(keys.add(V::LANES))];
                 for q in 0..Q {
@@ -262,7 +267,7 @@ fn weigh(
     }
 }
 
-/// sums += weight · value for the positions of `values`, one after another.
+/// sums += weight · value for the positions of `values`, one after another, while what is read `next` is brought near.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
@@ -272,6 +277,7 @@ unsafe fn add_values<V: Vector, E: Element, const Q: usize>(
     weights: &[[f32; BLOCK]; Q],
     values: &[E],
     dim: usize,
+    next: &[E],
 ) {
     assert!(sums.len() == Q * dim && values.len() <= BLOCK * dim);
     let whole = dim - dim % (2 * V::LANES);
@@ -283,6 +289,7 @@ unsafe fn add_values<V: Vector, E: Element, const Q: usize>(
             let mut rows: [[V; 2]; Q] =
                 std::array::from_fn(|q| [0, 1].map(|half| V::load(sums.as_ptr().add(at(q, half)))));
             for (position, values) in values.chunks_exact(dim).enumerate() {
+                V::prefetch(next.as_ptr().wrapping_add(column * BLOCK + position * 2 * V::LANES));
                 let values = values.as_ptr().add(column);
                 let values = [E::load::<V>(values), E::load::<V>(values.add(V::LANES))];
                 for q in 0..Q {

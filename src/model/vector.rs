@@ -35,6 +35,9 @@ pub(super) trait Vector: Copy {
     /// # Safety
     /// The CPU has the vector's instructions.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+
+    /// Asks for the cache line at `_address`, which may be any, to be brought near.
+    fn prefetch<T>(_address: *const T) {}
 }
 
 /// The float whose upper half the bytes are.
@@ -130,6 +133,12 @@ mod x86 {
             // SAFETY: the caller's promise.
             unsafe { _mm256_add_ps(self, _mm256_mul_ps(a, b)) }
         }
+
+        #[inline(always)]
+        fn prefetch<T>(address: *const T) {
+            // SAFETY: a prefetch does not fault, and every x86-64 CPU has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
     }
 
     /// AVX-512 F.
@@ -173,6 +182,12 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller's promise.
             unsafe { _mm512_add_ps(self, _mm512_mul_ps(a, b)) }
+        }
+
+        #[inline(always)]
+        fn prefetch<T>(address: *const T) {
+            // SAFETY: a prefetch does not fault, and every x86-64 CPU has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
     }
 }
