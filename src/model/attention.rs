@@ -6,7 +6,7 @@
 
 use super::cache::{BLOCK, Element, Head, HeadOf};
 use super::ops::exp;
-use super::vector::Vector;
+use super::vector::{Baseline, Vector};
 
 /// Positions that are gathered at once, a multiple of [`BLOCK`].
 pub(super) const SEGMENT: usize = 512;
@@ -125,8 +125,8 @@ impl<E: Element> Task<'_, E> {
             // SAFETY: the features were just detected.
             return unsafe { self.with_avx2(queries, sums, totals) };
         }
-        // SAFETY: plain Rust needs no instructions.
-        unsafe { self.run::<[f32; 8]>(queries, sums, totals) };
+        // SAFETY: every CPU has the baseline.
+        unsafe { self.run::<Baseline>(queries, sums, totals) };
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -1,9 +1,9 @@
 //! Dot products of floats, in one order on every CPU: [`LANES`] interleaved lanes, added pairwise at the end.
 
-use super::vector::{Vector, from_bf16};
+use super::vector::{Baseline, Vector, from_bf16};
 use crate::formats::Floats;
 
-/// Lanes of every sum: enough to hide an addition's latency on 256- and 512-bit vectors.
+/// Lanes of every sum: enough to hide an addition's latency on vectors of 128 to 512 bits.
 pub(super) const LANES: usize = 32;
 
 type Lane = [f32; LANES];
@@ -78,15 +78,15 @@ fn lanes(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
         // SAFETY: the features were just detected.
         return unsafe { x86::with_avx2(sums, a, b) };
     }
-    // SAFETY: plain Rust needs no instructions.
-    unsafe { lanes_in::<[f32; 8]>(sums, a, b) }
+    // SAFETY: every CPU has the baseline.
+    unsafe { lanes_in::<Baseline>(sums, a, b) }
 }
 
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
 unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
-    const REGISTERS: usize = 4;
+    const REGISTERS: usize = 8;
     const { assert!(LANES.is_multiple_of(V::LANES) && LANES / V::LANES <= REGISTERS) };
     // SAFETY: vector i lies within the LANES elements of a lane, of `a`, `b` and `lanes`.
     unsafe {
