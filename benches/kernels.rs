@@ -89,7 +89,7 @@ fn emitted(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands, spec: 
     });
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn hand_written(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands) {
     use tercet_kernels_ref::intrinsics::{Activations, Level, Packed, gemm};
     let Problem { n, k, m, .. } = operands.problem;
@@ -104,7 +104,7 @@ fn hand_written(group: &mut BenchmarkGroup<'_, WallTime>, operands: &Operands) {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn hand_written(_: &mut BenchmarkGroup<'_, WallTime>, _: &Operands) {}
 
 fn kernels(criterion: &mut Criterion) {

@@ -4,7 +4,7 @@
 //! [`ternary`] and [`quantize`] turn floats into integers, [`gemm`](mod@gemm) multiplies the integers exactly, and
 //! [`ops`] holds the floating-point steps between the multiplications.
 //!
-//! Apart from the truth stands `intrinsics` (x86-64 only): hand-written SIMD kernels, the baseline that
+//! Apart from the truth stands `intrinsics` (x86-64 and AArch64): hand-written SIMD kernels, the baseline that
 //! generated code has to beat. They are judged by the truth like everything else.
 //!
 //! Matrices are row-major slices. `n` is the number of weight rows (outputs), `k` the length of a row (inputs),
@@ -12,7 +12,7 @@
 #![deny(unsafe_code)]
 
 pub mod gemm;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[allow(unsafe_code)]
 pub mod intrinsics;
 pub mod ops;

@@ -1,5 +1,5 @@
 //! The hand-written kernels against the truth, bit for bit.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 use tercet_kernels_ref::gemm::gemm;
 use tercet_kernels_ref::intrinsics::{self, Activations, Level, Packed};

@@ -1,9 +1,10 @@
 //! Hand-written kernels: the *baseline* that generated code has to beat. Not the truth.
 //!
-//! One straightforward kernel per x86-64 vector level, as a careful engineer writes it with `std::arch`.
+//! One straightforward kernel per vector level of x86-64, and one for AArch64, as a careful engineer writes it with
+//! `std::arch`.
 //!
 //! # Arithmetic
-//! Weights are stored as codes `w + 1`, the unsigned operand of the byte dot products, and
+//! Weights are stored as codes `w + 1`, on x86-64 the unsigned operand of the byte dot products, and
 //! `Σ w·a = Σ (w + 1)·a − Σ a`, with `Σ a` computed once per token.
 //!
 //! # Layout
@@ -14,13 +15,16 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over register tiles index several arrays alike")]
 
+#[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::ops::Range;
-use std::ptr;
 
 /// Inputs that one tile spans; `k` is padded to a multiple of it with zero activations.
 const STEP: usize = 16;
@@ -37,20 +41,34 @@ const MAX_K: usize = 1 << 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// AVX-512 F and VNNI: 512-bit `vpdpbusd`.
+    #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
     /// AVX-VNNI: VEX-encoded 256-bit `vpdpbusd`.
+    #[cfg(target_arch = "x86_64")]
     AvxVnni,
     /// AVX2: `vpmaddubsw` into 16-bit sums.
+    #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// NEON with dotprod: `sdot`.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
 }
 
 impl Level {
+    /// This architecture's levels, fastest first.
+    #[cfg(target_arch = "x86_64")]
+    const ALL: &[Level] = &[Level::Avx512Vnni, Level::AvxVnni, Level::Avx2];
+    /// This architecture's levels, fastest first.
+    #[cfg(target_arch = "aarch64")]
+    const ALL: &[Level] = &[Level::NeonDot];
+
     /// The levels that this CPU and operating system can run, fastest first.
     pub fn available() -> Vec<Level> {
-        [Level::Avx512Vnni, Level::AvxVnni, Level::Avx2].into_iter().filter(|l| l.is_available()).collect()
+        Level::ALL.iter().copied().filter(|level| level.is_available()).collect()
     }
 
     /// Whether this CPU and operating system can run the level.
+    #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         match self {
             Level::Avx512Vnni => {
@@ -61,11 +79,18 @@ impl Level {
         }
     }
 
+    /// Whether this CPU and operating system can run the level.
+    #[cfg(target_arch = "aarch64")]
+    pub fn is_available(self) -> bool {
+        std::arch::is_aarch64_feature_detected!("dotprod")
+    }
+
     /// Tiles side by side in a block of rows.
     fn tiles_abreast(self) -> usize {
         match self {
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni => 4,
-            Level::AvxVnni | Level::Avx2 => 1,
+            _ => 1,
         }
     }
 }
@@ -183,9 +208,14 @@ pub fn gemm(weights: &Packed, acts: &Activations, rows: Range<usize>, out: &mut 
             // SAFETY: `level` is available, so the CPU has every feature that its kernel enables.
             unsafe {
                 match level {
+                    #[cfg(target_arch = "x86_64")]
                     Level::Avx512Vnni => avx512_vnni::block(block, dwords, dots),
+                    #[cfg(target_arch = "x86_64")]
                     Level::AvxVnni => avx_vnni::block(block, dwords, dots),
+                    #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => avx2::block(block, dwords, dots),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::NeonDot => neon_dot::block(block, dwords, dots),
                 }
             }
             for (t, (dots, sum)) in dots.iter().zip(sums).enumerate() {
@@ -202,10 +232,12 @@ fn planes<const T: usize>(dwords: &[i32]) -> &[[[i32; T]; 4]] {
 }
 
 /// Asks for the weights 8 KiB beyond `weights`: about the latency of memory at its full bandwidth.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch_beyond<T>(weights: &T) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for line in 0..size_of::<T>() / 64 {
-        let address = ptr::from_ref(weights).cast::<i8>().wrapping_add(8192 + 64 * line);
+        let address = std::ptr::from_ref(weights).cast::<i8>().wrapping_add(8192 + 64 * line);
         // SAFETY: a prefetch is a hint that never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
     }

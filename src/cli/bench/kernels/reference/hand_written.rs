@@ -57,8 +57,13 @@ impl HandWritten {
 
 fn isa(level: Level) -> Isa {
     match level {
+        #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni => Isa::Avx512Vnni,
+        #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => Isa::AvxVnni,
+        #[cfg(target_arch = "x86_64")]
         Level::Avx2 => Isa::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonDot => Isa::NeonDot,
     }
 }
