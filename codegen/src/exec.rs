@@ -1,28 +1,28 @@
-//! Executable memory: written first, then made executable, never both.
+//! Executable memory: written first, then made executable, never both to the same thread.
+
+#[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+mod apple;
+#[cfg(not(all(target_os = "macos", target_arch = "aarch64")))]
+mod mapped;
 
 use std::io;
 
-use dynasmrt::cache_control;
-use memmap2::{Mmap, MmapMut};
+#[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+use apple::Pages;
+#[cfg(not(all(target_os = "macos", target_arch = "aarch64")))]
+use mapped::Pages;
 
 /// Published machine code.
 #[derive(Debug)]
-pub(crate) struct ExecutableMemory(Mmap);
+pub(crate) struct ExecutableMemory(Pages);
 
 impl ExecutableMemory {
-    /// Copies `code` to fresh pages and makes them executable and read-only.
+    /// Copies `code` to fresh pages, which are executable and read-only from then on.
     ///
     /// # Errors
     /// Fails where the system has no memory left, or refuses executable mappings to this process.
     pub(crate) fn publish(code: &[u8]) -> io::Result<Self> {
-        let mut pages = MmapMut::map_anon(code.len())?;
-        pages[..code.len()].copy_from_slice(code);
-        // AArch64 fetches instructions past the data cache. Other threads need no more: nothing was at these addresses
-        // before, and they learn of the code by way of a lock.
-        cache_control::synchronize_icache(&pages);
-        let pages = pages.make_exec()?;
-        cache_control::prepare_for_execution(&pages);
-        Ok(ExecutableMemory(pages))
+        Pages::publish(code).map(ExecutableMemory)
     }
 
     /// The code, where it is executed.
@@ -38,4 +38,15 @@ impl ExecutableMemory {
 pub fn probe() -> io::Result<()> {
     const NEVER_RUN: [u8; 4] = [0; 4];
     ExecutableMemory::publish(&NEVER_RUN).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_code_is_what_was_given() {
+        let code: Vec<u8> = (0..10_000).map(|i| i as u8).collect();
+        assert_eq!(ExecutableMemory::publish(&code).unwrap().code(), code);
+    }
 }
