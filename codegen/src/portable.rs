@@ -15,6 +15,7 @@ pub(crate) const FAMILY: Family = Family {
     packing: Packing::Bits2,
     interleave: 1,
     registers_needed: |_| 1,
+    rows_at_once: |spec| spec.tile.nr,
     emit: None,
 };
 

@@ -28,6 +28,7 @@ Examples:
   tercet dump                                               the kernel that decodes on this CPU
   tercet dump --isa avx2 --tokens 8                         the one for 8 tokens on an AVX2 machine
   tercet dump --isa avx512-vnni --tile m6n64u1 --unpack shift --core \"Zen 5\"
+  tercet dump --isa neon-dot --tokens 128 --core \"Neoverse N1\"
   tercet dump --kernel avx-vnni/1.6bit/x4/m1n64u2/telescope/p4096/f32 --raw kernel.bin
 
 JSON: kernel, multiply_adds_per_turn, weight_bytes_per_turn, machine_code (null for portable):

@@ -14,6 +14,7 @@ pub(super) const FAMILY: Family = Family {
     packing: Packing::Trits5,
     interleave: 4,
     registers_needed: x86::registers_needed::<Avx512Vnni>,
+    rows_at_once: |spec| spec.tile.nr,
     emit: Some(x86::emit::<Avx512Vnni>),
 };
 

@@ -15,6 +15,7 @@ pub(super) const FAMILY: Family = Family {
     packing: Packing::Bits2,
     interleave: 1,
     registers_needed: x86::registers_needed::<AvxVnni>,
+    rows_at_once: |spec| spec.tile.nr,
     emit: Some(x86::emit::<AvxVnni>),
 };
 

@@ -32,6 +32,8 @@ pub struct Family {
     pub interleave: usize,
     /// Vector registers that a spec of this family takes.
     pub(crate) registers_needed: fn(&KernelSpec) -> usize,
+    /// Rows of a valid spec's tile that one turn of the loop computes: all, unless they take several passes.
+    pub(crate) rows_at_once: fn(&KernelSpec) -> usize,
     /// Emits a validated spec; none for the portable family, which is compiled Rust.
     pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
 }
@@ -58,16 +60,6 @@ pub static FAMILIES: [Family; 7] = [
 /// The family of `isa`.
 pub fn family(isa: Isa) -> &'static Family {
     &FAMILIES[isa as usize]
-}
-
-/// Rows of the tile of a valid spec that one turn of the loop computes: all, unless they take several passes.
-pub(crate) fn rows_at_once(spec: &KernelSpec) -> usize {
-    match spec.isa {
-        Isa::Neon => aarch64::rows_at_once::<neon::Neon>(spec),
-        Isa::NeonDot => aarch64::rows_at_once::<neon_dot::NeonDot>(spec),
-        Isa::NeonI8mm => aarch64::rows_at_once::<neon_i8mm::NeonI8mm>(spec),
-        _ => spec.tile.nr,
-    }
 }
 
 /// Machine code that has not been published yet.

@@ -13,6 +13,7 @@ pub(super) const FAMILY: Family = Family {
     packing: Packing::Bits2,
     interleave: 1,
     registers_needed: aarch64::registers_needed::<Neon>,
+    rows_at_once: aarch64::rows_at_once::<Neon>,
     emit: Some(aarch64::emit::<Neon>),
 };
 

@@ -14,6 +14,7 @@ pub(super) const FAMILY: Family = Family {
     packing: Packing::Bits2,
     interleave: 1,
     registers_needed: aarch64::registers_needed::<NeonDot>,
+    rows_at_once: aarch64::rows_at_once::<NeonDot>,
     emit: Some(aarch64::emit::<NeonDot>),
 };
 

@@ -15,6 +15,7 @@ pub(super) const FAMILY: Family = Family {
     packing: Packing::Bits2,
     interleave: 1,
     registers_needed: aarch64::registers_needed::<NeonI8mm>,
+    rows_at_once: aarch64::rows_at_once::<NeonI8mm>,
     emit: Some(aarch64::emit::<NeonI8mm>),
 };
 

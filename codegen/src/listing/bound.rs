@@ -66,7 +66,8 @@ impl Core {
     /// Manual (248966), chapters on Haswell, Sunny Cove and Golden Cove; for throughputs and latencies of single
     /// instructions, the tables of uops.info and of Agner Fog; for Arm, the Software Optimization Guides of Neoverse V2
     /// (109898), N2 (109914) and N1 (PJDOC-466751330-9707), Cortex-A76 (PJDOC-466751330-7215) and Cortex-A72
-    /// (UAN 0016), sections on ASIMD integer and load instructions; for Apple, Dougall Johnson's measurements of Firestorm.
+    /// (UAN 0016), sections on FP load, FP store and ASIMD integer instructions (a pair of vectors loads like two) and on
+    /// dispatch; for Apple, Dougall Johnson's measurements of Firestorm.
     pub const ALL: [Core; 12] = [
         // 512-bit datapath: VNNI on two of four pipes, two 512-bit loads, one 512-bit or two 256-bit stores.
         Core {

@@ -6,4 +6,5 @@ mod emulator;
 mod forms;
 mod kernels;
 mod objdump;
+mod probes;
 mod product;

@@ -1,0 +1,36 @@
+//! The probes' loops, counted: they do what they claim, and little beside it.
+
+use super::super::probe;
+use super::objdump;
+use crate::emit::probe::Loop;
+use crate::isa::Isa;
+
+/// How many of the loop's instructions are `mnemonic`, and how many there are; none without objdump.
+fn count(probe: &Loop, mnemonic: &str) -> Option<(usize, usize)> {
+    let body = objdump::decode(&probe.emitted.code[probe.emitted.loop_body.clone()])?;
+    let is_named = |text: &&String| text.split(' ').next() == Some(mnemonic);
+    Some((body.iter().filter(is_named).count(), body.len()))
+}
+
+#[test]
+fn a_reading_turn_loads_every_byte_it_counts() {
+    const PAIR: usize = 32;
+    const LINE: usize = 64;
+    let probe = probe::read();
+    let Some((loads, all)) = count(&probe, "ldp") else { return };
+    let Some((prefetches, _)) = count(&probe, "prfm") else { return };
+    assert_eq!((loads * PAIR, prefetches * LINE), (probe.per_turn, probe.per_turn));
+    assert_eq!(all, loads + prefetches + 2, "counter, jump");
+}
+
+#[test]
+fn a_turn_of_dot_products_computes_every_product_it_counts() {
+    for (isa, dot, multiply_adds) in
+        [(Isa::Neon, "smlal", 8), (Isa::NeonDot, "sdot", 16), (Isa::NeonI8mm, "usmmla", 32)]
+    {
+        let probe = probe::dot(isa);
+        let Some((dots, all)) = count(&probe, dot) else { return };
+        assert_eq!(dots * multiply_adds, probe.per_turn, "{isa}");
+        assert_eq!(all, dots + 2, "{isa}: counter, jump");
+    }
+}
