@@ -30,6 +30,7 @@ const PERF_MAP: &str = "TERCET_PERF_MAP";
 const JITDUMP: &str = "TERCET_JITDUMP";
 const CACHE_DIR: &str = "TERCET_CACHE_DIR";
 const NO_TUNE: &str = "TERCET_NO_TUNE";
+const NO_CACHE: &str = "TERCET_NO_CACHE";
 const HF_HOME: &str = "HF_HOME";
 const HF_HUB_CACHE: &str = "HF_HUB_CACHE";
 const HF_TOKEN: &str = "HF_TOKEN";
@@ -38,7 +39,7 @@ const HF_ENDPOINT: &str = "HF_ENDPOINT";
 const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 
 /// Every variable; a command-line flag of the same meaning wins over it.
-pub const KNOBS: [Knob; 17] = [
+pub const KNOBS: [Knob; 18] = [
     Knob { name: MODEL, help: "model to run: directory, file, name or repository (--model)" },
     Knob { name: ISA, help: "best instruction set to use, as `tercet dump --list` names them (--isa)" },
     Knob { name: THREADS, help: "number of threads (--threads)" },
@@ -48,8 +49,12 @@ pub const KNOBS: [Knob; 17] = [
     Knob { name: NO_JIT, help: "1: never make memory executable, run the portable kernels" },
     Knob { name: PERF_MAP, help: "1: write /tmp/perf-PID.map, so that perf can name the kernels" },
     Knob { name: JITDUMP, help: "directory for jit-PID.dump, so that perf inject can annotate the kernels" },
-    Knob { name: CACHE_DIR, help: "directory of the tuning records; by default tercet in the user's cache" },
+    Knob {
+        name: CACHE_DIR,
+        help: "directory of tuning records and packed models; by default tercet in the user's cache",
+    },
     Knob { name: NO_TUNE, help: "1: do not tune at the first load of a model (--no-tune)" },
+    Knob { name: NO_CACHE, help: "1: neither keep nor use packed models (--no-cache)" },
     Knob {
         name: HF_HOME,
         help: "directory of Hugging Face's files; by default huggingface in the user's cache",
@@ -97,6 +102,7 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         perf_map: switch(PERF_MAP)?,
         jitdump: set(JITDUMP).map(PathBuf::from),
         cache_dir: set(CACHE_DIR).map(PathBuf::from),
+        no_cache: switch(NO_CACHE)?,
     })
 }
 

@@ -15,6 +15,7 @@ mod generate;
 pub mod hub;
 pub mod knobs;
 mod model;
+mod packed;
 mod pool;
 mod runtime;
 mod sampler;
@@ -33,6 +34,7 @@ pub use model::{
     Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS,
     Preset, Rule, State,
 };
+pub use packed::{Kept, PackedCache};
 pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
 pub use stop::{Progress, StopMatcher};

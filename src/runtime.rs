@@ -9,6 +9,8 @@ use tercet_codegen::cpu::Limits;
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
 use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, emit, exec};
 
+use crate::packed::PackedCache;
+
 /// How the output head is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeadMode {
@@ -95,8 +97,10 @@ pub struct RuntimeOptions {
     pub perf_map: bool,
     /// Write a jitdump to this directory.
     pub jitdump: Option<PathBuf>,
-    /// Directory of the tuning records; none uses and keeps no records.
+    /// Directory of the tuning records and of packed models; none uses and keeps neither.
     pub cache_dir: Option<PathBuf>,
+    /// Neither keep nor use packed models.
+    pub no_cache: bool,
 }
 
 /// The instruction set, the threads and the kernels of this process.
@@ -111,6 +115,7 @@ pub struct Runtime {
     warnings: Vec<String>,
     kernels: KernelCache,
     store: Option<Store>,
+    packed: Option<PackedCache>,
     records: Arc<Records>,
 }
 
@@ -128,6 +133,7 @@ impl Runtime {
         let store = options.cache_dir.as_deref().map(Store::in_dir);
         let (records, warning) = store.as_ref().map_or_else(Default::default, Store::read);
         warnings.extend(warning.map(|warning| warning.to_string()));
+        let packed = options.cache_dir.as_deref().filter(|_| !options.no_cache).map(PackedCache::in_dir);
         Runtime {
             isa,
             reason,
@@ -138,6 +144,7 @@ impl Runtime {
             warnings,
             kernels: KernelCache::new(profiler),
             store,
+            packed,
             records: Arc::new(records),
         }
     }
@@ -186,6 +193,11 @@ impl Runtime {
     /// Where tuning records are kept, if they are.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// Where packed models are kept, if they are.
+    pub fn packed_cache(&self) -> Option<&PackedCache> {
+        self.packed.as_ref()
     }
 
     /// Plans by `records` from now on, and adds them to the store if there is one.

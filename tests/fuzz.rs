@@ -96,6 +96,11 @@ fn config_bodies_hold() {
 }
 
 #[test]
+fn packed_bodies_hold() {
+    mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
+}
+
+#[test]
 fn kernel_spec_bodies_hold() {
     let families =
         Isa::ALL.into_iter().flat_map(|isa| Packing::ALL.map(|packing| verify::specs(isa, packing)));

@@ -27,11 +27,15 @@ pub(crate) enum Blocks {
 impl Blocks {
     /// `count` copies of `block`.
     pub(crate) fn filled(block: Block, count: usize) -> Self {
-        let share = if count * BLOCK_BYTES < LARGE { None } else { Share::new(count) };
-        let Some(share) = share else { return Blocks::Heap(vec![block; count]) };
-        let mut blocks = Blocks::Region(share);
+        let mut blocks = Self::zeroed(count);
         blocks.fill(block);
         blocks
+    }
+
+    /// `count` blocks of zeros.
+    pub(crate) fn zeroed(count: usize) -> Self {
+        let share = if count * BLOCK_BYTES < LARGE { None } else { Share::new(count) };
+        share.map_or_else(|| Blocks::Heap(vec![Block([0; BLOCK_BYTES]); count]), Blocks::Region)
     }
 }
 
@@ -63,7 +67,8 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// The next `count` blocks of the region that is being filled, or of a new one; none if the system gives no memory.
+    /// The next `count` blocks of the region that is being filled, or of a new one, which are zero; none if the system gives
+    /// no memory.
     ///
     /// A region is given back when its last share is dropped; no block of it is used twice.
     fn new(count: usize) -> Option<Self> {
@@ -129,7 +134,11 @@ mod tests {
     #[test]
     fn shares_are_disjoint_aligned_and_keep_their_contents() {
         let counts = [1, LARGE / BLOCK_BYTES, 3000, REGION_BYTES / BLOCK_BYTES - 5000, 4000, 1 << 20];
-        let filled = |(i, &count): (usize, &usize)| Blocks::filled(Block([i as u8; BLOCK_BYTES]), count);
+        let filled = |(i, &count): (usize, &usize)| {
+            let zeroed = Blocks::zeroed(count);
+            assert!(zeroed.iter().all(|block| block.0 == [0; BLOCK_BYTES]));
+            Blocks::filled(Block([i as u8; BLOCK_BYTES]), count)
+        };
         let mut all: Vec<Blocks> = counts.iter().enumerate().map(filled).collect();
         all.remove(2);
         all[2][0] = Block([77; BLOCK_BYTES]);

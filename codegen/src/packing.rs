@@ -10,6 +10,8 @@
 //!
 //! Rows are padded to whole row blocks and k to whole steps with weight 0.
 
+mod parts;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -87,17 +89,28 @@ impl Packing {
         }
     }
 
-    /// The four bytes of one row and step from its codes, group by group; groups that the packing lacks are ignored.
-    fn encode(self, groups: [[u8; 4]; 5]) -> [u8; 4] {
-        let [a, b, c, d, e] = groups;
-        std::array::from_fn(|j| match self {
-            Packing::Bits2 => a[j] | b[j] << 2 | c[j] << 4 | d[j] << 6,
-            Packing::Trits5 => {
-                let v = [b, c, d, e].iter().fold(u32::from(a[j]), |v, group| 3 * v + u32::from(group[j]));
-                (256 * v).div_ceil(243) as u8
+    /// The four bytes of one row and step, as those of a dword, from its codes, group by group likewise; groups that
+    /// the packing lacks are ignored.
+    #[inline(always)]
+    fn encode(self, [a, b, c, d, e]: [u32; 5]) -> u32 {
+        /// ⌈256·v / 243⌉.
+        const STORED: [u8; 256] = {
+            let (mut table, mut v) = ([0; 256], 0);
+            while v < 243 {
+                table[v] = (256 * v).div_ceil(243) as u8;
+                v += 1;
             }
-            Packing::Bytes => a[j],
-        })
+            table
+        };
+        match self {
+            Packing::Bits2 => a | b << 2 | c << 4 | d << 6,
+            Packing::Trits5 => {
+                // No byte exceeds 242, so none carries into its neighbour.
+                let v = 3 * (3 * (3 * (3 * a + b) + c) + d) + e;
+                u32::from_le_bytes(v.to_le_bytes().map(|v| STORED[usize::from(v)]))
+            }
+            Packing::Bytes => a,
+        }
     }
 
     /// The code of group `group` in `byte`.
@@ -214,6 +227,18 @@ pub enum PackError {
     Interleave(usize),
 }
 
+impl PackError {
+    /// The same error in a matrix that has `rows` more rows above.
+    fn below(self, rows: usize) -> Self {
+        match self {
+            PackError::Weight { packing, row, column, value } => {
+                PackError::Weight { packing, row: rows + row, column, value }
+            }
+            other => other,
+        }
+    }
+}
+
 /// A matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
 #[derive(Debug)]
 pub struct PackedMatrix {
@@ -230,37 +255,17 @@ impl PackedMatrix {
     /// # Errors
     /// See [`PackError`].
     pub fn pack(layout: Layout, n: usize, k: usize, weights: &[i8]) -> Result<Self, PackError> {
-        if !Layout::INTERLEAVES.contains(&layout.interleave) {
-            return Err(PackError::Interleave(layout.interleave));
-        }
-        if n == 0 || k == 0 || k > MAX_K {
-            return Err(PackError::Shape { n, k });
-        }
-        if n.checked_mul(k) != Some(weights.len()) {
-            return Err(PackError::Length { n, k, found: weights.len() });
-        }
-        let packing = layout.packing;
-        let allowed = packing.weights();
-        if let Some(at) = weights.iter().position(|weight| !allowed.contains(weight)) {
-            return Err(PackError::Weight { packing, row: at / k, column: at % k, value: weights[at] });
-        }
-        let steps = layout.steps(k);
-        let zero = packing.zero_point() as u8;
-        let padding = Block([packing.encode([[zero; 4]; 5])[0]; BLOCK_BYTES]);
-        let mut blocks = Blocks::filled(padding, layout.bytes(n, k) / BLOCK_BYTES);
-        let mut codes = vec![zero; steps * packing.step()];
-        for (row, weights) in weights.chunks_exact(k).enumerate() {
-            for (code, weight) in codes.iter_mut().zip(weights) {
-                *code = (weight + packing.zero_point()) as u8;
+        Self::fill(layout, n, k, |blocks| {
+            if n.checked_mul(k) != Some(weights.len()) {
+                return Err(PackError::Length { n, k, found: weights.len() });
             }
-            for (step, codes) in codes.chunks_exact(packing.step()).enumerate() {
-                let mut groups = [[0; 4]; 5];
-                groups.iter_mut().zip(codes.as_chunks().0).for_each(|(group, codes)| *group = *codes);
-                let block = &mut blocks[layout.block_index(row / PANEL_ROWS, step, steps)];
-                block.0[row % PANEL_ROWS * 4..][..4].copy_from_slice(&packing.encode(groups));
-            }
-        }
-        Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
+            let rows = weights.chunks(layout.block_rows() * k);
+            let blocks = blocks.chunks_exact_mut(layout.row_block_len(k));
+            let mut parts = rows.zip(blocks).enumerate();
+            parts.try_for_each(|(i, (rows, blocks))| {
+                layout.pack_rows(k, rows, blocks).map_err(|error| error.below(i * layout.block_rows()))
+            })
+        })
     }
 
     /// The same matrix with its products multiplied by `scale`.
@@ -335,7 +340,8 @@ mod tests {
     fn five_trits_survive_their_byte() {
         for v in 0..243u32 {
             let digits: [u8; 5] = std::array::from_fn(|g| (v / 3u32.pow(4 - g as u32) % 3) as u8);
-            let [byte, ..] = Packing::Trits5.encode(digits.map(|digit| [digit; 4]));
+            let [byte, ..] =
+                Packing::Trits5.encode(digits.map(|digit| u32::from_le_bytes([digit; 4]))).to_le_bytes();
             let back: [u8; 5] = std::array::from_fn(|g| Packing::Trits5.decode(byte, g));
             assert_eq!(back, digits, "v = {v}");
         }

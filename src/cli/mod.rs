@@ -4,6 +4,7 @@
 //! or nothing if it fails. Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 mod bench;
+mod cache;
 mod chat;
 mod download;
 mod dump;
@@ -73,6 +74,8 @@ enum Command {
     Verify(verify::Verify),
     /// List the models that have names
     Models(models::Models),
+    /// Show or delete the packed models that are kept for later loads
+    Cache(cache::Cache),
     /// Measure speed, and how close it is to what this machine can do at most
     Bench(bench::Bench),
 }
@@ -91,6 +94,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Perplexity(perplexity) => perplexity.run(&options),
         Command::Tune(tune) => tune.run(&options),
         Command::Verify(verify) => verify.run(&options),
+        Command::Cache(cache) => cache.run(&options),
         Command::Models(models) => models.run(&options),
         Command::Bench(bench) => bench.run(&options),
     };

@@ -47,6 +47,9 @@ pub(super) struct Options {
     /// Do not spend the first seconds with a model on finding its fastest kernels
     #[arg(long, global = true)]
     pub(super) no_tune: bool,
+    /// Neither keep the packed form of a model for the next time, nor use what was kept
+    #[arg(long, global = true)]
+    pub(super) no_cache: bool,
     /// Print one JSON object on standard output, and nothing else there
     #[arg(long, global = true, help_heading = "For scripts")]
     pub(super) json: bool,
@@ -80,6 +83,7 @@ impl Options {
             packing: self.packing.or(environment.packing),
             head: self.head.unwrap_or(environment.head),
             cache_type: self.cache_type.unwrap_or(environment.cache_type),
+            no_cache: self.no_cache || environment.no_cache,
             cache_dir: environment.cache_dir.or_else(user_cache),
             ..environment
         })
@@ -100,6 +104,7 @@ impl Options {
         }
         let spinner = progress::spinner(format!("loading {}", files.name()));
         let model = Model::load(&files, &runtime)?;
+        model.warnings().iter().for_each(|warning| report::note(format_args!("warning: {warning}")));
         let defaults = GenerationDefaults::load(&files, model.config())?;
         let tokenizer = Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
         spinner.finish_and_clear();

@@ -128,6 +128,32 @@ impl ModelFiles {
         }
     }
 
+    /// The files on disk that decide what the weights are; none if they are part of the program.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read.
+    pub(crate) fn paths(&self) -> Result<Option<Vec<PathBuf>>> {
+        let dir = match &self.place {
+            Place::Directory(dir) => dir,
+            Place::Embedded(_) => return Ok(None),
+            Place::Gguf(gguf) => {
+                let path = PathBuf::from(gguf.label());
+                return Ok(path.is_file().then(|| vec![path]));
+            }
+        };
+        let failed = |e| Error::io("read", dir, e);
+        let mut paths = Vec::new();
+        for entry in dir.read_dir().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let text = name.to_string_lossy();
+            if text == CONFIG || text.ends_with(".safetensors") || text.ends_with(".safetensors.index.json") {
+                paths.push(dir.join(&name));
+            }
+        }
+        paths.sort();
+        Ok(Some(paths))
+    }
+
     fn missing(&self, file: &str) -> Error {
         Error::missing(self.label(file), "download all files of the model's repository into one directory")
     }

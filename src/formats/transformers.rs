@@ -1,6 +1,6 @@
 //! Checkpoints as Hugging Face transformers packs them: four trits to a byte, and a scale beside each matrix.
 
-use tercet_kernels_ref::ternary;
+use tercet_kernels_ref::ternary::{self, InvalidCode};
 
 use super::checkpoint::{Checkpoint, Scales, Ternary};
 use super::json::{self, Object};
@@ -45,7 +45,7 @@ impl Checkpoint for TransformersCheckpoint {
             let found = format!("{n} rows");
             return Err(Error::unsupported(tensors.label(), name, found, "a multiple of 4 rows"));
         }
-        let trits = ternary::unpack(tensors.u8(name, &[n / 4, k])?, n, k).map_err(|e| {
+        let trits = unpack(tensors.u8(name, &[n / 4, k])?, n, k).map_err(|e| {
             let problem = format!("code 3 at row {}, column {} is no ternary weight", e.row, e.column);
             Error::malformed(tensors.label(), name, problem, "the file is damaged: download it again")
         })?;
@@ -56,6 +56,19 @@ impl Checkpoint for TransformersCheckpoint {
         };
         Ok(Ternary { trits, scales: Scales::Tensor(scale) })
     }
+}
+
+/// [`ternary::unpack`], in vectors.
+fn unpack(packed: &[u8], n: usize, k: usize) -> Result<Vec<i8>, InvalidCode> {
+    let threes = packed.iter().fold(0, |threes, byte| threes | byte & byte >> 1 & 0x55);
+    if threes != 0 || packed.is_empty() {
+        return ternary::unpack(packed, n, k);
+    }
+    let mut trits = vec![0; n * k];
+    for (quarter, shift) in trits.chunks_exact_mut(packed.len()).zip([0, 2, 4, 6]) {
+        quarter.iter_mut().zip(packed).for_each(|(trit, byte)| *trit = (byte >> shift & 3) as i8 - 1);
+    }
+    Ok(trits)
 }
 
 impl ScaleRule {
@@ -90,6 +103,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn unpacking_in_vectors_is_unpacking() {
+        for (n, k) in [(4, 1), (8, 33), (12, 64)] {
+            let mut packed: Vec<u8> =
+                (0..n / 4 * k).map(|i| [0x00, 0x19, 0x86, 0xA9, 0x61][i * i % 5]).collect();
+            assert_eq!(unpack(&packed, n, k).unwrap(), ternary::unpack(&packed, n, k).unwrap());
+            for code in [0x03, 0x0C, 0x30, 0xC0] {
+                packed[k / 2] = code;
+                assert_eq!(unpack(&packed, n, k), ternary::unpack(&packed, n, k));
+                assert!(unpack(&packed, n, k).is_err());
+            }
+        }
+    }
 
     fn rule(quantization: Value) -> Result<ScaleRule> {
         ScaleRule::parse(json!({ "quantization_config": quantization }).to_string().as_bytes(), "config.json")

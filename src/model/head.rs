@@ -20,6 +20,7 @@ use super::dot::{LANES, dot_stored};
 use super::ops;
 use crate::error::Result;
 use crate::formats::Floats;
+use crate::packed::{PackedFile, Part, PartKind};
 use crate::pool;
 
 /// Which logits a caller will look at.
@@ -67,6 +68,24 @@ struct RowBound {
     error: f32,
 }
 
+impl RowBound {
+    const BYTES: usize = 12;
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let [a, b, c] = [self.scale, self.norm, self.error].map(f32::to_le_bytes);
+        std::array::from_fn(|i| [a, b, c][i / 4][i % 4])
+    }
+
+    fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let float = |i: usize| f32::from_le_bytes(std::array::from_fn(|j| bytes[4 * i + j]));
+        RowBound { scale: float(0), norm: float(1), error: float(2) }
+    }
+}
+
+/// Names of the parts that are kept.
+const QUANTIZED: &str = "head";
+const BOUNDS: &str = "head.bounds";
+
 /// Buffers, allocated once.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -100,17 +119,64 @@ impl Screen {
         cache: &KernelCache,
         pool: &Pool,
     ) -> Result<Self> {
+        let layout = planner.layout();
+        let mut bounds = vec![RowBound::default(); n];
+        let quantized = PackedMatrix::fill(layout, n, k, |blocks| {
+            let (rows_each, blocks_each) = (layout.block_rows(), layout.row_block_len(k));
+            let parts = bounds.chunks_mut(rows_each).zip(blocks.chunks_exact_mut(blocks_each));
+            let mut parts: Vec<_> = parts.map(|(bounds, blocks)| (bounds, blocks, Ok(()))).collect();
+            pool.chunks(&mut parts, 1, |i, part| {
+                let (bounds, blocks, outcome) = &mut part[0];
+                let (mut weights, mut row) = (vec![0i8; bounds.len() * k], vec![0.0; k]);
+                for ((j, bound), q) in bounds.iter_mut().enumerate().zip(weights.chunks_exact_mut(k)) {
+                    rows.row(i * rows_each + j).read(0, &mut row);
+                    quantize_row(&row, q);
+                    *bound = RowBound::new(&row, q);
+                }
+                *outcome = layout.pack_rows(k, &weights, blocks);
+            });
+            parts.into_iter().try_for_each(|(.., outcome)| outcome)
+        })?;
+        Self::of(quantized, bounds, planner, cache, pool)
+    }
+
+    /// Reads what [`Screen::parts`] kept.
+    ///
+    /// # Errors
+    /// Fails if it is damaged or of another shape, or the kernel cannot be made.
+    pub(super) fn read(
+        packed: &PackedFile,
+        (n, k): (usize, usize),
+        planner: Planner,
+        cache: &KernelCache,
+        pool: &Pool,
+    ) -> Result<Self> {
+        let quantized = packed.matrix(QUANTIZED, planner.layout(), (n, k), pool)?;
+        let bounds = packed.bytes(BOUNDS, n * RowBound::BYTES, pool)?;
+        let bounds = bounds.as_chunks().0.iter().map(RowBound::from_bytes).collect();
+        Self::of(quantized, bounds, planner, cache, pool)
+    }
+
+    fn of(
+        quantized: PackedMatrix,
+        rows: Vec<RowBound>,
+        planner: Planner,
+        cache: &KernelCache,
+        pool: &Pool,
+    ) -> Result<Self> {
+        let (n, k) = (quantized.n(), quantized.k());
         let plan = planner.plan(&Problem { n, k, m: 2, threads: pool.threads() });
         let gemm = Gemm::new(cache, KernelSpec { epilogue: Epilogue::I32, ..plan.spec })?;
-        let mut weights = vec![0i8; n * k];
-        pool.chunks(&mut weights, k, |token, q| {
-            quantize_row(&rows.row(token).to_vec(), q);
-        });
-        let mut bounds = vec![RowBound::default(); n];
-        pool.chunks(&mut bounds, 1, |token, bound| {
-            bound[0] = RowBound::new(&rows.row(token).to_vec(), &weights[token * k..][..k]);
-        });
-        Ok(Screen { quantized: PackedMatrix::pack(planner.layout(), n, k, &weights)?, gemm, rows: bounds })
+        Ok(Screen { quantized, gemm, rows })
+    }
+
+    /// What it is made of, to be kept.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        let bounds = self.rows.iter().flat_map(|bound| bound.to_bytes()).collect();
+        vec![
+            Part { name: QUANTIZED.to_owned(), kind: PartKind::Matrix(&self.quantized) },
+            Part { name: BOUNDS.to_owned(), kind: PartKind::Bytes(bounds) },
+        ]
     }
 
     /// Bytes that are read for every token.
@@ -172,12 +238,7 @@ impl Screen {
 impl RowBound {
     fn new(w: &[f32], q: &[i8]) -> Self {
         let scale = scale(w);
-        let (mut product, mut error) = (0f64, 0f64);
-        for (&w, &q) in w.iter().zip(q) {
-            let approximate = f64::from(scale) * f64::from(q);
-            product += approximate * approximate;
-            error += (f64::from(w) - approximate) * (f64::from(w) - approximate);
-        }
+        let (product, error) = ops::quantized_norms(q, w, scale);
         let (product, error) = (product.sqrt(), error.sqrt());
         RowBound { scale, norm: ((product + error) * SLACK) as f32, error: (error * SLACK) as f32 }
     }
@@ -185,13 +246,13 @@ impl RowBound {
 
 /// What one step of the quantized weights stands for.
 fn scale(w: &[f32]) -> f32 {
-    w.iter().fold(0f32, |largest, w| largest.max(w.abs())) / f32::from(*Packing::Bytes.weights().end())
+    ops::largest(w) / f32::from(*Packing::Bytes.weights().end())
 }
 
 fn quantize_row(w: &[f32], q: &mut [i8]) {
     let scale = scale(w);
     if scale > 0.0 {
-        q.iter_mut().zip(w).for_each(|(q, w)| *q = (w / scale).round_ties_even() as i8);
+        ops::quantize_weights(q, w, scale);
     }
 }
 

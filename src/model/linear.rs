@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_autotune::{Plan, Planner, Problem};
-use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, PackedMatrix};
+use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, Layout, PackedMatrix};
 
 use super::config::Config;
 use super::weights::Layer;
@@ -70,9 +70,18 @@ impl Kernels {
     /// # Errors
     /// Those of [`PackedMatrix::pack`].
     pub(super) fn linear(&self, n: usize, k: usize, weights: &[i8], scale: f32) -> Result<Linear> {
-        let weights = PackedMatrix::pack(self.planner.layout(), n, k, weights)?.with_scale(scale);
-        let gemms = self.shapes[&(n, k)].each_ref().map(|(_, gemm)| gemm.clone());
-        Ok(Linear { weights, gemms })
+        Ok(self.packed(PackedMatrix::pack(self.layout(), n, k, weights)?.with_scale(scale)))
+    }
+
+    /// The layer with these weights, of one of the planned shapes and in the planned layout.
+    pub(super) fn packed(&self, weights: PackedMatrix) -> Linear {
+        let gemms = self.shapes[&(weights.n(), weights.k())].each_ref().map(|(_, gemm)| gemm.clone());
+        Linear { weights, gemms }
+    }
+
+    /// How matrices are packed for the planned kernels.
+    pub(super) fn layout(&self) -> Layout {
+        self.planner.layout()
     }
 }
 
@@ -87,6 +96,10 @@ impl Linear {
     /// Output features.
     pub(super) fn n(&self) -> usize {
         self.weights.n()
+    }
+
+    pub(super) fn weights(&self) -> &PackedMatrix {
+        &self.weights
     }
 
     /// Size of the packed weights.

@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use tercet_autotune::Planner;
 use tercet_codegen::Packing;
+use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
 use crate::formats::{ModelFiles, open_checkpoint};
+use crate::packed::{PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Runtime};
 
@@ -47,8 +49,9 @@ pub struct Model {
     screen: Option<Screen>,
     kernels: Kernels,
     cache_type: CacheType,
-    pool: tercet_pool::Pool,
+    pool: Pool,
     load_time: Duration,
+    warnings: Vec<String>,
 }
 
 /// What a model keeps in memory, in bytes.
@@ -67,12 +70,12 @@ pub struct MemoryUse {
 }
 
 impl Model {
-    /// Reads, validates and packs a model.
+    /// Reads, validates and packs a model, or reads its packed form where `runtime` keeps these.
     ///
     /// # Errors
     /// Fails if a file is missing, malformed or unsupported, or a kernel cannot be made.
     pub fn load(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
-        Self::load_layers(files, runtime, usize::MAX)
+        Self::read(files, runtime, usize::MAX, runtime.packed_cache())
     }
 
     /// The model cut to at most its first `layers` layers, for comparisons.
@@ -80,11 +83,21 @@ impl Model {
     /// # Errors
     /// Those of [`Model::load`].
     pub(crate) fn load_layers(files: &ModelFiles, runtime: &Runtime, layers: usize) -> Result<Self> {
+        Self::read(files, runtime, layers, None)
+    }
+
+    fn read(
+        files: &ModelFiles,
+        runtime: &Runtime,
+        layers: usize,
+        cache: Option<&PackedCache>,
+    ) -> Result<Self> {
         let mut config = Config::load(files)?;
         config.layers = config.layers.min(layers);
         let checkpoint = open_checkpoint(files)?;
-        Self::build(files.name(), config, runtime, |config, kernels, pool| {
-            Weights::load(&*checkpoint, config, kernels, pool)
+        let kept = |pool: &_| cache.map_or_else(PackedModel::default, |cache| cache.model(files, pool));
+        Self::build(files.name(), config, runtime, kept, |config, kernels, pool, packed| {
+            Weights::load(&*checkpoint, config, kernels, pool, packed)
         })
     }
 
@@ -93,26 +106,36 @@ impl Model {
     /// # Errors
     /// Fails if a kernel cannot be made.
     pub fn synthetic(preset: &Preset, runtime: &Runtime) -> Result<Self> {
-        Self::build(preset.name, preset.config(), runtime, Weights::synthetic)
+        let kept = |_: &_| PackedModel::default();
+        Self::build(preset.name, preset.config(), runtime, kept, |config, kernels, pool, _| {
+            Weights::synthetic(config, kernels, pool)
+        })
     }
 
     fn build(
         name: &str,
         config: Config,
         runtime: &Runtime,
-        weights: impl FnOnce(&Config, &Kernels, &tercet_pool::Pool) -> Result<Weights>,
+        kept: impl FnOnce(&Pool) -> PackedModel,
+        weights: impl Fn(&Config, &Kernels, &Pool, Option<&PackedFile>) -> Result<Weights>,
     ) -> Result<Self> {
         let start = Instant::now();
         let pool = pool::start(runtime.threads())?;
         let planner = runtime.planner();
         let kernels = Kernels::new(planner, runtime.kernels(), runtime.threads(), Layer::shapes(&config))?;
-        let weights = weights(&config, &kernels, &pool)?;
+        let mut kept = kept(&pool);
+        let weights = |packed: Option<&_>| weights(&config, &kernels, &pool, packed);
+        let weights = kept.load(kernels.layout(), &pool, weights, Weights::parts)?;
         let screen = match runtime.head() {
             HeadMode::Bf16 => None,
             HeadMode::Exact | HeadMode::Int8 => {
-                let planner = Planner::new(runtime.isa(), Packing::Bytes);
+                let planner = || Planner::new(runtime.isa(), Packing::Bytes);
                 let shape = (config.vocab_size, config.hidden_size);
-                Some(Screen::new(&weights, shape, planner, runtime.kernels(), &pool)?)
+                let screen = |packed: Option<&_>| match packed {
+                    Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
+                    None => Screen::new(&weights, shape, planner(), runtime.kernels(), &pool),
+                };
+                Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
             }
         };
         Ok(Model {
@@ -125,7 +148,13 @@ impl Model {
             cache_type: runtime.cache_type(),
             pool,
             load_time: start.elapsed(),
+            warnings: kept.warnings(),
         })
+    }
+
+    /// What loading could not do as it should, a line each; the model is none the worse for it.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The model's name.

@@ -49,6 +49,47 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     1.0 / s
 }
 
+/// The largest magnitude; NaN is larger than all.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn largest(x: &[f32]) -> f32 {
+    f32::from_bits(x.iter().fold(0, |largest, x| largest.max(x.abs().to_bits())))
+}
+
+/// q = round(w / scale), half to even, within -64 and 63; 0 for what is no number.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn quantize_weights(q: &mut [i8], w: &[f32], scale: f32) {
+    for (q, w) in q.iter_mut().zip(w) {
+        let scaled = w / scale;
+        let scaled = if scaled.is_nan() { 0.0 } else { scaled };
+        let scaled = if scaled < -64.0 { -64.0 } else { scaled };
+        let scaled = if scaled > 63.0 { 63.0 } else { scaled };
+        *q = (scaled + ROUND).to_bits() as i8;
+    }
+}
+
+/// Σ (scale·q)² and Σ (w - scale·q)².
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn quantized_norms(q: &[i8], w: &[f32], scale: f32) -> (f64, f64) {
+    const LANES: usize = 8;
+    let squares = |q: i8, w: f32| {
+        let approximate = f64::from(scale) * f64::from(q);
+        let error = f64::from(w) - approximate;
+        (approximate * approximate, error * error)
+    };
+    let ((qs, q), (ws, w)) = (q.as_chunks::<LANES>(), w.as_chunks::<LANES>());
+    let (mut products, mut errors) = ([0f64; LANES], [0f64; LANES]);
+    for (q, w) in qs.iter().zip(ws) {
+        for lane in 0..LANES {
+            let (product, error) = squares(q[lane], w[lane]);
+            products[lane] += product;
+            errors[lane] += error;
+        }
+    }
+    let rest = q.iter().zip(w).map(|(&q, &w)| squares(q, w));
+    let sums = (products.iter().sum(), errors.iter().sum());
+    rest.fold(sums, |sums: (f64, f64), squares| (sums.0 + squares.0, sums.1 + squares.1))
+}
+
 /// gate = max(gate, 0)² · up.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn relu2_gate(gate: &mut [f32], up: &[f32]) {

@@ -5,6 +5,7 @@ use super::head::Rows;
 use super::linear::{Kernels, Linear};
 use crate::error::Result;
 use crate::formats::{Checkpoint, Floats, StoredFloats, Ternary};
+use crate::packed::{PackedFile, Part, PartKind};
 
 /// Everything that the forward pass reads.
 #[derive(Debug)]
@@ -35,12 +36,13 @@ pub(super) struct Layer {
 }
 
 impl Weights {
-    /// Reads and packs the tensors of `BitNetForCausalLM`.
+    /// Reads the tensors of `BitNetForCausalLM`, and packs the ternary ones unless they are in `packed`.
     pub(super) fn load(
         checkpoint: &dyn Checkpoint,
         config: &Config,
         kernels: &Kernels,
         pool: &tercet_pool::Pool,
+        packed: Option<&PackedFile>,
     ) -> Result<Self> {
         let table = |name| checkpoint.floats(name, config.vocab_size, config.hidden_size);
         let embedding = table("model.embed_tokens.weight")?;
@@ -48,7 +50,7 @@ impl Weights {
             true => None,
             false => Some(table("lm_head.weight")?),
         };
-        let reader = LayerReader { checkpoint, config, kernels };
+        let reader = LayerReader { checkpoint, config, kernels, pool, packed };
         Ok(Weights {
             embedding,
             layers: pool.map(config.layers, |i| reader.layer(i)).into_iter().collect::<Result<_>>()?,
@@ -62,9 +64,21 @@ impl Weights {
         self.embedding.get().read(token as usize * out.len(), out);
     }
 
+    /// The packed matrices, to be kept.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        let layers = self.layers.iter().enumerate();
+        let linears = layers.flat_map(|(i, layer)| {
+            layer.linears().map(|(part, linear)| Part {
+                name: tensor(i, part),
+                kind: PartKind::Matrix(linear.weights()),
+            })
+        });
+        linears.collect()
+    }
+
     /// Bytes of the packed matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
-        self.layers.iter().flat_map(Layer::linears).map(Linear::bytes).sum()
+        self.layers.iter().flat_map(Layer::linears).map(|(_, linear)| linear.bytes()).sum()
     }
 
     /// Bytes of the embedding and of a head of its own.
@@ -81,8 +95,17 @@ impl Rows for Weights {
 }
 
 impl Layer {
-    fn linears(&self) -> [&Linear; 7] {
-        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    /// Its matrices and what their tensors are called.
+    fn linears(&self) -> [(&'static str, &Linear); 7] {
+        [
+            ("self_attn.q_proj", &self.q),
+            ("self_attn.k_proj", &self.k),
+            ("self_attn.v_proj", &self.v),
+            ("self_attn.o_proj", &self.o),
+            ("mlp.gate_proj", &self.gate),
+            ("mlp.up_proj", &self.up),
+            ("mlp.down_proj", &self.down),
+        ]
     }
 
     /// Shapes (n, k) of a layer's matrices: q and o, k and v, gate and up, down.
@@ -93,17 +116,23 @@ impl Layer {
     }
 }
 
+/// The name of a layer's tensor.
+fn tensor(layer: usize, part: &str) -> String {
+    format!("model.layers.{layer}.{part}.weight")
+}
+
 struct LayerReader<'a> {
     checkpoint: &'a dyn Checkpoint,
     config: &'a Config,
     kernels: &'a Kernels,
+    pool: &'a tercet_pool::Pool,
+    packed: Option<&'a PackedFile>,
 }
 
 impl LayerReader<'_> {
     fn layer(&self, i: usize) -> Result<Layer> {
-        let name = |part: &str| format!("model.layers.{i}.{part}");
-        let linear = |part: &str, shape| self.linear(&name(&format!("{part}.weight")), shape);
-        let gain = |part: &str, len| self.checkpoint.vector(&name(&format!("{part}.weight")), len);
+        let linear = |part: &str, shape| self.linear(&tensor(i, part), shape);
+        let gain = |part: &str, len| self.checkpoint.vector(&tensor(i, part), len);
         let Config { hidden_size: hidden, intermediate_size: ffn, .. } = *self.config;
         let [q, kv, o, gate, down] = Layer::shapes(self.config);
         Ok(Layer {
@@ -122,6 +151,9 @@ impl LayerReader<'_> {
     }
 
     fn linear(&self, name: &str, (n, k): (usize, usize)) -> Result<Linear> {
+        if let Some(packed) = self.packed {
+            return Ok(self.kernels.packed(packed.matrix(name, self.kernels.layout(), (n, k), self.pool)?));
+        }
         let Ternary { trits, scales } = self.checkpoint.ternary(name, n, k)?;
         self.kernels.linear(n, k, &trits, scales.whole(name)?)
     }

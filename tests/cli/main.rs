@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bench;
+mod cache;
 mod chat;
 mod generate;
 mod harness;

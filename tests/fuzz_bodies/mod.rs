@@ -4,7 +4,7 @@
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
 use tercet::formats::{Checkpoint, GgufFile, TensorFile};
-use tercet::{ChatTemplate, Config, Error, GenerationDefaults, ModelFiles, Tokenizer};
+use tercet::{ChatTemplate, Config, Error, GenerationDefaults, ModelFiles, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 
@@ -109,6 +109,20 @@ pub fn config(data: &[u8]) {
             assert!(defaults.top_p.is_none_or(|p| p > 0.0 && p <= 1.0));
             assert!(defaults.temperature.is_none_or(|t| t >= 0.0 && t.is_finite()));
         }
+    }
+}
+
+/// The parts of a packed model that is accepted lie within its file.
+pub fn packed(data: &[u8]) {
+    const POSITION: u64 = 100_000;
+    if let Err(error) = PackedCache::check(data, POSITION) {
+        return assert_readable(&error);
+    }
+    let header: serde_json::Value = serde_json::from_slice(data).expect("what is accepted is JSON");
+    for part in header["parts"].as_object().expect("parts have names").values() {
+        let [offset, len] = ["offset", "len"].map(|field| part[field].as_u64().expect("a number"));
+        assert!(offset >= 32 && offset.checked_add(len).is_some_and(|end| end <= POSITION));
+        assert!(part["checksums"].as_array().is_some_and(|all| all.is_empty() == (len == 0)));
     }
 }
 

@@ -1,0 +1,118 @@
+//! Packed matrices in parts: row blocks that are packed apart from each other, and blocks as they are stored in files.
+
+use super::{BLOCK_BYTES, Block, Layout, MAX_K, PANEL_ROWS, PackError, PackedMatrix, Packing};
+use crate::blocks::Blocks;
+
+impl Layout {
+    /// Blocks of a row block that is `k` wide. Those of row block i follow those of row block i - 1.
+    pub const fn row_block_len(self, k: usize) -> usize {
+        self.steps(k) * self.interleave
+    }
+
+    /// Packs the rows of one row block, or fewer, of `k` [weights](Packing::weights) each; rows that are missing are zero.
+    ///
+    /// # Errors
+    /// [`PackError::Weight`], whose row counts from the first one given.
+    ///
+    /// # Panics
+    /// If `out` is not [`Layout::row_block_len`] long, or `weights` are no whole rows or too many.
+    pub fn pack_rows(self, k: usize, weights: &[i8], out: &mut [Block]) -> Result<(), PackError> {
+        assert_eq!(out.len(), self.row_block_len(k), "the blocks of one row block");
+        assert!(
+            weights.len().is_multiple_of(k) && weights.len() <= k * self.block_rows(),
+            "rows of k weights"
+        );
+        let (packing, allowed) = (self.packing, self.packing.weights());
+        if weights.iter().fold(false, |bad, weight| bad | !allowed.contains(weight)) {
+            let at = weights.iter().position(|weight| !allowed.contains(weight)).unwrap_or_default();
+            return Err(PackError::Weight { packing, row: at / k, column: at % k, value: weights[at] });
+        }
+        let width = self.steps(k) * packing.step();
+        let zero = packing.zero_point();
+        let mut codes = vec![zero as u8; PANEL_ROWS * width];
+        for panel in 0..self.interleave {
+            let rows = weights.chunks_exact(k).skip(panel * PANEL_ROWS);
+            for (i, codes) in codes.chunks_exact_mut(width).enumerate() {
+                match rows.clone().nth(i) {
+                    Some(row) => {
+                        codes.iter_mut().zip(row).for_each(|(code, weight)| *code = (weight + zero) as u8);
+                    }
+                    None => codes.fill(zero as u8),
+                }
+            }
+            let blocks = out.iter_mut().skip(panel).step_by(self.interleave);
+            match packing {
+                Packing::Bits2 => pack_panel::<4>(Packing::Bits2, &codes, width, blocks),
+                Packing::Trits5 => pack_panel::<5>(Packing::Trits5, &codes, width, blocks),
+                Packing::Bytes => pack_panel::<1>(Packing::Bytes, &codes, width, blocks),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Packs the codes of a panel's rows, `width` each, into its blocks, one for each step.
+#[inline(always)]
+fn pack_panel<'a, const GROUPS: usize>(
+    packing: Packing,
+    codes: &[u8],
+    width: usize,
+    blocks: impl Iterator<Item = &'a mut Block>,
+) {
+    for (step, block) in blocks.enumerate() {
+        let dwords = block.0.as_chunks_mut::<4>().0;
+        for (dword, row) in dwords.iter_mut().zip(codes.chunks_exact(width)) {
+            let step = row[step * 4 * GROUPS..][..4 * GROUPS].as_chunks::<4>().0;
+            let mut groups = [0; 5];
+            groups.iter_mut().zip(step).for_each(|(group, codes)| *group = u32::from_le_bytes(*codes));
+            *dword = packing.encode(groups).to_le_bytes();
+        }
+    }
+}
+
+impl PackedMatrix {
+    /// A matrix whose blocks, row block after row block, `fill` writes, with scale 1. They are zero before.
+    ///
+    /// Blocks that are no packed weights make products that mean nothing, and do no other harm.
+    ///
+    /// # Errors
+    /// [`PackError::Interleave`], [`PackError::Shape`], and those of `fill`.
+    pub fn fill<E: From<PackError>>(
+        layout: Layout,
+        n: usize,
+        k: usize,
+        fill: impl FnOnce(&mut [Block]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        if !Layout::INTERLEAVES.contains(&layout.interleave) {
+            return Err(PackError::Interleave(layout.interleave).into());
+        }
+        let count = layout.row_blocks(n).checked_mul(layout.row_block_len(k));
+        let bytes = count.and_then(|count| count.checked_mul(BLOCK_BYTES));
+        let (Some(count), true) = (count, n > 0 && k > 0 && k <= MAX_K && bytes.is_some()) else {
+            return Err(PackError::Shape { n, k }.into());
+        };
+        let mut blocks = Blocks::zeroed(count);
+        fill(&mut blocks)?;
+        Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
+    }
+
+    /// The blocks as bytes, for storing.
+    pub fn as_bytes(&self) -> &[u8] {
+        Block::bytes(&self.blocks)
+    }
+}
+
+impl Block {
+    /// The bytes of consecutive blocks.
+    pub fn bytes(blocks: &[Block]) -> &[u8] {
+        // SAFETY: a block is 64 bytes without padding (`repr(C)`), so the slice is as many initialised bytes, which may be
+        // read at any alignment and stay borrowed as long as the blocks.
+        unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
+    }
+
+    /// The bytes of consecutive blocks.
+    pub fn bytes_mut(blocks: &mut [Block]) -> &mut [u8] {
+        // SAFETY: as in `bytes`; any bytes are valid blocks, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), size_of_val(blocks)) }
+    }
+}

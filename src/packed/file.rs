@@ -1,0 +1,142 @@
+//! One packed file: its parts, read and written by all threads.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tercet_codegen::packing::Block;
+use tercet_codegen::{Layout, PackedMatrix};
+use tercet_pool::Pool;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::header::{ALIGNMENT, CHUNK, Entry, Header, Shape, damage};
+use super::position::{read_at, write_at};
+use crate::error::{Error, Result};
+
+/// A packed file that was opened for reading.
+#[derive(Debug)]
+pub(crate) struct PackedFile {
+    file: File,
+    path: PathBuf,
+    parts: BTreeMap<String, Entry>,
+}
+
+/// Something to write.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    /// What it is found by.
+    pub(crate) name: String,
+    pub(crate) kind: PartKind<'a>,
+}
+
+#[derive(Debug)]
+pub(crate) enum PartKind<'a> {
+    Matrix(&'a PackedMatrix),
+    Bytes(Vec<u8>),
+}
+
+impl PackedFile {
+    /// The packed file in `file`, which is at `path`; none if it belongs to something else than `key`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is damaged.
+    pub(super) fn open(file: File, path: &Path, key: &str) -> Result<Option<Self>> {
+        let header = Header::read(&file).map_err(|e| damaged(path, "header", &e))?;
+        let found = PackedFile { file, path: path.to_owned(), parts: header.parts };
+        Ok(Some(found).filter(|_| header.key == key))
+    }
+
+    /// The matrix `name`, n × k in `layout`, whose bytes are read by the threads of `pool`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is missing, of another shape or damaged.
+    pub(crate) fn matrix(
+        &self,
+        name: &str,
+        layout: Layout,
+        (n, k): (usize, usize),
+        pool: &Pool,
+    ) -> Result<PackedMatrix> {
+        let entry = self.entry(name)?;
+        let shape = entry.matrix.filter(|shape| (shape.n, shape.k) == (n, k));
+        let shape = shape.ok_or_else(|| damaged(&self.path, name, &damage("it has another shape")))?;
+        let matrix = PackedMatrix::fill(layout, n, k, |blocks: &mut [Block]| {
+            self.read(name, entry, Block::bytes_mut(blocks), pool)
+        })?;
+        Ok(matrix.with_scale(f32::from_bits(shape.scale)))
+    }
+
+    /// The `len` bytes of part `name`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is missing, of another length or damaged.
+    pub(crate) fn bytes(&self, name: &str, len: usize, pool: &Pool) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.read(name, self.entry(name)?, &mut bytes, pool)?;
+        Ok(bytes)
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.parts.get(name).ok_or_else(|| damaged(&self.path, name, &damage("it is missing")))
+    }
+
+    fn read(&self, name: &str, entry: &Entry, out: &mut [u8], pool: &Pool) -> Result<()> {
+        let failed = |e: &io::Error| damaged(&self.path, name, e);
+        if entry.len != out.len() as u64 {
+            return Err(failed(&damage("it has another length")));
+        }
+        let mut chunks: Vec<(&mut [u8], io::Result<()>)> =
+            out.chunks_mut(CHUNK).map(|chunk| (chunk, Ok(()))).collect();
+        pool.chunks(&mut chunks, 1, |i, chunk| {
+            let (bytes, outcome) = &mut chunk[0];
+            *outcome = read_at(&self.file, bytes, entry.offset + (i * CHUNK) as u64).and_then(|()| {
+                let right = entry.checksums.get(i) == Some(&xxh3_64(bytes));
+                right.then_some(()).ok_or_else(|| damage("its checksum is wrong"))
+            });
+        });
+        chunks.into_iter().try_for_each(|(_, outcome)| outcome.map_err(|e| failed(&e)))
+    }
+}
+
+fn damaged(path: &Path, part: &str, problem: &io::Error) -> Error {
+    Error::malformed(path.display().to_string(), part, problem.to_string(), "it is made again")
+}
+
+/// Writes a packed file: the threads of `pool` take the chunks of all parts.
+pub(super) fn write(
+    file: &File,
+    key: String,
+    model: &str,
+    parts: &[Part<'_>],
+    pool: &Pool,
+) -> io::Result<()> {
+    let mut offset = ALIGNMENT;
+    let mut chunks = Vec::new();
+    let mut entries = BTreeMap::new();
+    for part in parts {
+        let (bytes, matrix) = match &part.kind {
+            PartKind::Bytes(bytes) => (&bytes[..], None),
+            PartKind::Matrix(matrix) => {
+                let shape = Shape { n: matrix.n(), k: matrix.k(), scale: matrix.scale().to_bits() };
+                (matrix.as_bytes(), Some(shape))
+            }
+        };
+        for (i, chunk) in bytes.chunks(CHUNK).enumerate() {
+            chunks.push((&part.name, offset + (i * CHUNK) as u64, chunk));
+        }
+        let len = bytes.len() as u64;
+        entries.insert(part.name.clone(), Entry { offset, len, checksums: Vec::new(), matrix });
+        offset = (offset + len).next_multiple_of(ALIGNMENT);
+    }
+    let written = pool.map(chunks.len(), |i| {
+        let (_, offset, bytes) = chunks[i];
+        write_at(file, bytes, offset).map(|()| xxh3_64(bytes))
+    });
+    for ((name, ..), checksum) in chunks.iter().zip(written) {
+        if let Some(entry) = entries.get_mut(*name) {
+            entry.checksums.push(checksum?);
+        }
+    }
+    Header { key, model: model.to_owned(), parts: entries }.write(file, offset)
+}

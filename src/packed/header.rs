@@ -1,0 +1,103 @@
+//! What a packed file holds: a preamble at its start, and a description in JSON at its end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::position::{read_at, write_at};
+
+/// First bytes of every packed file.
+const MAGIC: [u8; 8] = *b"TERCETPK";
+/// Magic, then in little-endian u64: position, length and checksum of the description.
+const PREAMBLE: usize = 32;
+/// Where parts begin, and their alignment: pages of the disk's cache are copied whole.
+pub(super) const ALIGNMENT: u64 = 4096;
+/// Bytes with a checksum of their own: as much as one thread reads at a time.
+pub(super) const CHUNK: usize = 4 << 20;
+/// The longest description that is read.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The description.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    /// What the file belongs to: contents of the model's files, layout, version.
+    pub(super) key: String,
+    /// The model's name, for people.
+    pub(super) model: String,
+    pub(super) parts: BTreeMap<String, Entry>,
+}
+
+/// One part.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    /// Of every [`CHUNK`], the last of which may be shorter.
+    pub(super) checksums: Vec<u64>,
+    pub(super) matrix: Option<Shape>,
+}
+
+/// What the bytes of a matrix mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shape {
+    pub(super) n: usize,
+    pub(super) k: usize,
+    /// The bits of the scale's f32.
+    pub(super) scale: u32,
+}
+
+impl Header {
+    /// Reads and checks the description of `file`: every part lies between preamble and description, and has as many
+    /// checksums as chunks.
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let mut preamble = [0; PREAMBLE];
+        read_at(file, &mut preamble, 0)?;
+        let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| preamble[8 * i + j]));
+        let [position, len, checksum] = [1, 2, 3].map(word);
+        if preamble[..8] != MAGIC {
+            return Err(damage("it does not start like one"));
+        }
+        if len > MOST_BYTES || position < PREAMBLE as u64 || position.checked_add(len) != Some(size) {
+            return Err(damage("it does not end with its description"));
+        }
+        let mut json = vec![0; len as usize];
+        read_at(file, &mut json, position)?;
+        if xxh3_64(&json) != checksum {
+            return Err(damage("the checksum of its description is wrong"));
+        }
+        Self::parse(&json, position)
+    }
+
+    /// Reads the description in `json`, which stands at `position` of the file.
+    pub(super) fn parse(json: &[u8], position: u64) -> io::Result<Self> {
+        let header: Header = serde_json::from_slice(json)?;
+        let fits = |entry: &Entry| {
+            entry.offset >= PREAMBLE as u64
+                && entry.offset.checked_add(entry.len).is_some_and(|end| end <= position)
+                && entry.checksums.len() as u64 == entry.len.div_ceil(CHUNK as u64)
+        };
+        match header.parts.iter().find(|(_, entry)| !fits(entry)) {
+            Some((name, _)) => Err(damage(&format!("{name} lies outside"))),
+            None => Ok(header),
+        }
+    }
+
+    /// Writes the description at `position`, and the preamble.
+    pub(super) fn write(&self, file: &File, position: u64) -> io::Result<()> {
+        let json = serde_json::to_vec(self)?;
+        write_at(file, &json, position)?;
+        let words = [position, json.len() as u64, xxh3_64(&json)].map(u64::to_le_bytes);
+        write_at(file, &[&MAGIC[..], words.as_flattened()].concat(), 0)
+    }
+}
+
+pub(super) fn damage(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}

@@ -1,0 +1,39 @@
+//! Reading and writing at positions of a file, by several threads at once.
+
+use std::fs::File;
+use std::io;
+
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, buffer, offset)
+}
+
+#[cfg(not(unix))]
+mod cursor {
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+    use std::sync::{Mutex, PoisonError};
+
+    /// Held by whoever uses a file's one cursor.
+    static CURSOR: Mutex<()> = Mutex::new(());
+
+    pub(crate) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let _held = CURSOR.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)
+    }
+
+    pub(crate) fn write_at(mut file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+        let _held = CURSOR.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(buffer)
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) use cursor::{read_at, write_at};
