@@ -45,30 +45,30 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Missing`] if the model has none, [`Error::Malformed`] if it does not compile.
     pub fn load(files: &ModelFiles) -> Result<Self> {
-        let read = |file| match files.try_get(file)? {
-            Some(bytes) => json::parse(&bytes, &files.label(file)),
-            None => Ok(Default::default()),
-        };
-        let (config, tokens) = (read(CONFIG_FILE)?, read(TOKENS_FILE)?);
+        let (config, tokens) = (object(files, CONFIG_FILE)?, object(files, TOKENS_FILE)?);
         let special_tokens = SPECIAL_TOKENS
             .into_iter()
             .filter_map(|name| Some((name, special_token([&config, &tokens], name)?)));
         let special_tokens = special_tokens.collect();
-
-        if let Some(bytes) = files.try_get(TEMPLATE_FILE)? {
-            let label = files.label(TEMPLATE_FILE);
-            let source = String::from_utf8(bytes.to_vec())
-                .map_err(|e| Error::malformed(&label, "the whole file", e.to_string(), "save it as UTF-8"))?;
-            return Self::compile(source, label, special_tokens);
-        }
-        let label = files.label(CONFIG_FILE);
-        let source = template_in(&Object::new(&label, &config))?;
-        let source = source.ok_or_else(|| {
+        let (source, label) = Self::source(files)?.ok_or_else(|| {
             let remedy =
                 "the model has no chat template; use `tercet generate`, or add the template as this file";
             Error::missing(files.label(TEMPLATE_FILE), remedy)
         })?;
-        Self::compile(source.to_owned(), label, special_tokens)
+        Self::compile(source, label, special_tokens)
+    }
+
+    /// The source of a model's template, if it has one, and what messages call it.
+    pub(crate) fn source(files: &ModelFiles) -> Result<Option<(String, String)>> {
+        if let Some(bytes) = files.try_get(TEMPLATE_FILE)? {
+            let label = files.label(TEMPLATE_FILE);
+            let source = String::from_utf8(bytes.to_vec())
+                .map_err(|e| Error::malformed(&label, "the whole file", e.to_string(), "save it as UTF-8"))?;
+            return Ok(Some((source, label)));
+        }
+        let (label, config) = (files.label(CONFIG_FILE), object(files, CONFIG_FILE)?);
+        let source = template_in(&Object::new(&label, &config))?.map(str::to_owned);
+        Ok(source.map(|source| (source, label)))
     }
 
     /// Compiles `source`, which messages call `label`, with the special tokens it may refer to by name
@@ -104,6 +104,14 @@ impl ChatTemplate {
         };
         let template = self.environment.get_template(TEMPLATE).map_err(|e| failed(&self.label, &e))?;
         template.render(arguments).map_err(|e| failed(&self.label, &e))
+    }
+}
+
+/// The JSON object in `file`, or an empty one if there is no such file.
+fn object(files: &ModelFiles, file: &str) -> Result<serde_json::Map<String, Json>> {
+    match files.try_get(file)? {
+        Some(bytes) => json::parse(&bytes, &files.label(file)),
+        None => Ok(Default::default()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod chat;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod convert;
 #[cfg(feature = "cli")]
 mod embedded;
 mod error;
@@ -25,6 +26,7 @@ pub mod tune;
 pub mod verify;
 
 pub use chat::{ChatTemplate, Message};
+pub use convert::{Converted, Format, convert};
 #[cfg(feature = "cli")]
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};

@@ -1,4 +1,5 @@
-//! The fuzz targets' bodies for a moment, on seeded mutations of valid inputs.
+//! The fuzz targets' bodies for a moment, on seeded mutations of valid inputs; or, with `FUZZ_SECONDS`, for so long on
+//! other mutations each time. An input that fails is kept in the temporary directory.
 
 mod common;
 mod fuzz_bodies;
@@ -7,15 +8,26 @@ use tercet::codegen::{Isa, Packing, verify};
 
 /// Runs `body` on the seeds and on `times` mutations of them.
 fn mutate(seeds: &[Vec<u8>], times: usize, body: fn(&[u8])) {
-    let mut random = Random(0x7e2c_e700);
+    let start = std::time::Instant::now();
+    let seconds = std::env::var("FUZZ_SECONDS").ok().map(|seconds| seconds.parse::<u64>().unwrap());
+    let seed = seconds.map_or(0x7e2c_e700, |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    let mut random = Random(seed);
     seeds.iter().for_each(|seed| body(seed));
-    for _ in 0..times {
+    let mut runs = 0;
+    while seconds.map_or(runs < times, |seconds| start.elapsed().as_secs() < seconds) {
+        runs += 1;
         let mut input = random.pick(seeds).clone();
         for _ in 0..=random.below(3) {
             mutation(&mut input, &mut random);
         }
-        body(&input);
+        let outcome = std::panic::catch_unwind(|| body(&input));
+        if outcome.is_err() {
+            let path = std::env::temp_dir().join(format!("tercet-fuzz-{seed}-{runs}"));
+            std::fs::write(&path, &input).unwrap();
+            panic!("{} fails", path.display());
+        }
     }
+    println!("{runs} inputs in {:.0} s", start.elapsed().as_secs_f64());
 }
 
 /// Changes a bit, a byte or a number, cuts a piece out or doubles it.

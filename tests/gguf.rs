@@ -63,6 +63,8 @@ fn the_template_and_its_tokens_come_from_the_metadata() {
     let template = ChatTemplate::load(&files("bitnet-i2_s.gguf")).unwrap();
     let prompt = template.render(&[Message::new("user", "hi")], true).unwrap();
     assert_eq!(prompt, "<|begin_of_text|>hi<|eot_id|>");
+    let tokenizer = Tokenizer::load(&files("bitnet-i2_s.gguf"), 64, Some(60)).unwrap();
+    assert_eq!(tokenizer.encode(&prompt, false).unwrap(), [60, 8, 9, 62]);
     let message = ChatTemplate::load(&files("bpe.gguf")).unwrap_err().to_string();
     assert!(message.contains("bpe.gguf") && message.contains("no chat template"), "{message}");
 }

@@ -6,6 +6,7 @@
 mod bench;
 mod cache;
 mod chat;
+mod convert;
 mod download;
 mod dump;
 mod generate;
@@ -38,6 +39,7 @@ Examples:
   tercet generate -m DIR --chat \"Why?\"      ask a model of your own
   tercet chat -m bitnet-2b                  talk with a model that is downloaded first
   tercet models                             models that have names
+  tercet convert -o tales.gguf              the model in another format
   tercet info                               this CPU, the kernels chosen for it, and why
   tercet dump                               the machine code of a kernel
   tercet tune                               find this machine's fastest kernels, and keep them
@@ -64,6 +66,8 @@ enum Command {
     Chat(chat::Chat),
     /// Show CPU, kernels, model and memory, and why they were chosen
     Info(info::Info),
+    /// Write the model in another format
+    Convert(convert::Convert),
     /// Show any kernel's machine code, on any host
     Dump(dump::Dump),
     /// Measure how well the model predicts a text
@@ -90,6 +94,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Generate(generate) => generate.run(&options),
         Command::Chat(chat) => chat.run(&options),
         Command::Info(info) => info.run(&options),
+        Command::Convert(convert) => convert.run(&options),
         Command::Dump(dump) => dump.run(&options),
         Command::Perplexity(perplexity) => perplexity.run(&options),
         Command::Tune(tune) => tune.run(&options),

@@ -15,5 +15,6 @@ pub use bytes::Bytes;
 pub use checkpoint::{Checkpoint, Scales, Ternary, open_checkpoint};
 pub use files::{CONFIG, MODEL, ModelFiles};
 pub use floats::{BlockKind, Floats, StoredFloats};
-pub use gguf::{GgufFile, TensorType};
+pub use gguf::{GgufFile, GgufHeader, TensorType};
+pub(crate) use gguf::{encode_ternary, recognize_pre};
 pub use safetensors::{TensorFile, write_f32};

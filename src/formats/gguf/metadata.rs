@@ -155,20 +155,20 @@ fn shifted(range: Range<usize>, by: usize) -> Range<usize> {
 }
 
 /// Numbers of the value types, as the format's specification assigns them.
-mod kind {
-    pub(super) const U8: u32 = 0;
-    pub(super) const I8: u32 = 1;
-    pub(super) const U16: u32 = 2;
-    pub(super) const I16: u32 = 3;
-    pub(super) const U32: u32 = 4;
-    pub(super) const I32: u32 = 5;
-    pub(super) const F32: u32 = 6;
-    pub(super) const FLAG: u32 = 7;
-    pub(super) const TEXT: u32 = 8;
-    pub(super) const LIST: u32 = 9;
-    pub(super) const U64: u32 = 10;
-    pub(super) const I64: u32 = 11;
-    pub(super) const F64: u32 = 12;
+pub(super) mod kind {
+    pub(in super::super) const U8: u32 = 0;
+    pub(in super::super) const I8: u32 = 1;
+    pub(in super::super) const U16: u32 = 2;
+    pub(in super::super) const I16: u32 = 3;
+    pub(in super::super) const U32: u32 = 4;
+    pub(in super::super) const I32: u32 = 5;
+    pub(in super::super) const F32: u32 = 6;
+    pub(in super::super) const FLAG: u32 = 7;
+    pub(in super::super) const TEXT: u32 = 8;
+    pub(in super::super) const LIST: u32 = 9;
+    pub(in super::super) const U64: u32 = 10;
+    pub(in super::super) const I64: u32 = 11;
+    pub(in super::super) const F64: u32 = 12;
 }
 
 /// Reads the value of type `kind` at the cursor, `depth` lists deep.

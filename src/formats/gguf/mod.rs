@@ -3,6 +3,7 @@
 
 mod config;
 mod cursor;
+mod interleave;
 mod metadata;
 mod names;
 mod pre;
@@ -13,6 +14,7 @@ mod ternary;
 mod tests;
 mod tokenizer;
 mod vocabulary;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,9 @@ use cursor::Cursor;
 use metadata::Metadata;
 use tensor::Tensor;
 
+pub(crate) use pre::recognize_pre;
 pub use tensor::TensorType;
+pub use write::GgufHeader;
 
 const DAMAGED: &str = "the file is damaged or incomplete: download it again";
 
@@ -88,6 +92,25 @@ impl GgufFile {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
+}
+
+/// The bytes of a ternary matrix of `n` rows as the type `kind` stores them, with its rows interleaved in so many `heads`
+/// if the architecture wants that. There is one scale for I2_S, and one for each 256 weights for the others.
+///
+/// # Panics
+/// If `trits` is not a whole number of blocks, scales are missing, or the type is not ternary.
+pub(crate) fn encode_ternary(
+    kind: TensorType,
+    trits: &[i8],
+    n: usize,
+    scales: &[f32],
+    heads: Option<usize>,
+) -> Vec<u8> {
+    let ordered = heads.and_then(|heads| interleave::apply(trits, n, heads));
+    let scales_ordered =
+        heads.filter(|_| scales.len() > 1).and_then(|heads| interleave::apply(scales, n, heads));
+    let scales = scales_ordered.as_deref().unwrap_or(scales);
+    ternary::encode(kind, ordered.as_deref().unwrap_or(trits), |group| scales[group])
 }
 
 fn check_version(version: u32, label: &str) -> Result<()> {

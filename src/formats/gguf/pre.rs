@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A way to cut texts.
 pub(super) struct Pre {
-    /// Its names.
+    /// Its names; the first is the one that is written.
     pub(super) names: &'static [&'static str],
     /// Patterns that are applied one after another.
     patterns: &'static [&'static str],
@@ -62,6 +62,23 @@ pub(super) fn find(name: &str) -> Option<&'static Pre> {
 /// All names.
 pub(super) fn names() -> String {
     ALL.iter().flat_map(|pre| pre.names).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// The name of the way that a `tokenizer.json` describes by its `pre_tokenizer`.
+pub(crate) fn recognize_pre(pre_tokenizer: &Value) -> Option<&'static str> {
+    let steps = pre_tokenizer.get("pretokenizers").and_then(Value::as_array);
+    let steps = steps.map_or(std::slice::from_ref(pre_tokenizer), Vec::as_slice);
+    let (bytes, splits) = steps.split_last()?;
+    let is = |step: &Value, kind: &str| step.get("type").and_then(Value::as_str) == Some(kind);
+    let pattern = |step: &Value| step.pointer("/pattern/Regex").and_then(Value::as_str).map(str::to_owned);
+    if !is(bytes, "ByteLevel") || bytes.get("add_prefix_space") == Some(&Value::Bool(true)) {
+        return None;
+    }
+    let mut patterns = splits.iter().map(pattern).collect::<Option<Vec<_>>>()?;
+    if bytes.get("use_regex").and_then(Value::as_bool).unwrap_or(true) {
+        patterns.push(GPT2.to_owned());
+    }
+    ALL.iter().find(|pre| patterns.iter().eq(pre.patterns)).map(|pre| pre.names[0])
 }
 
 impl Pre {

@@ -1,7 +1,7 @@
 //! Tensors by the names that transformers gives them, in the order of rows that it gives them.
 
 use super::tensor::Tensor;
-use super::{DAMAGED, GgufFile, TensorType, names, ternary};
+use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
 use crate::error::{Error, Result};
 use crate::formats::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Ternary};
 
@@ -32,9 +32,9 @@ impl Checkpoint for GgufFile {
         }
         self.check_scales(&own, &mut trits, &mut scales)?;
         if let Some(heads) = self.interleaved_heads(name)? {
-            trits = uninterleaved(&trits, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
+            trits = interleave::undo(&trits, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
             if scales.len() > 1 {
-                scales = uninterleaved(&scales, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
+                scales = interleave::undo(&scales, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
             }
         }
         Ok(Ternary { trits, scales: shared(scales) })
@@ -147,17 +147,4 @@ fn shared(scales: Vec<f32>) -> Scales {
         }
         first => Scales::Tensor(first.copied().unwrap_or(1.0)),
     }
-}
-
-/// The `n` rows in transformers' order, where the rows i and i + width/2 of a head are not neighbours; none if heads have
-/// no halves.
-fn uninterleaved<T: Copy>(elements: &[T], n: usize, heads: usize) -> Option<Vec<T>> {
-    let half = n.checked_div(2 * heads).filter(|half| 2 * half * heads == n)?;
-    let width = elements.len().checked_div(n)?;
-    let row = |row: usize| {
-        let (head, within) = (row / (2 * half), row % (2 * half));
-        let stored = 2 * half * head + 2 * (within % half) + within / half;
-        &elements[stored * width..][..width]
-    };
-    Some((0..n).flat_map(row).copied().collect())
 }

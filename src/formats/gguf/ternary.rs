@@ -1,4 +1,4 @@
-//! Ternary tensors: from bytes to trits and scales.
+//! Ternary tensors: from bytes to trits and scales, and back.
 //!
 //! TQ1_0 and TQ2_0 are ggml's, as the `gguf` package's `quants.py` defines them. I2_S is bitnet.cpp's, as its
 //! `quantize_i2_s` writes it on x86: blocks of 128 over the whole tensor, without regard to rows.
@@ -44,12 +44,43 @@ pub(super) fn decode(kind: TensorType, bytes: &[u8], count: usize) -> (Vec<i8>, 
     (trits, scales)
 }
 
+/// The bytes of a tensor of `trits`; `scale` gives the scale of the group of 256 with that number, or of the tensor if
+/// it is I2_S.
+///
+/// # Panics
+/// If `trits` is not a whole number of blocks, or the type is not ternary.
+pub(super) fn encode(kind: TensorType, trits: &[i8], scale: impl Fn(usize) -> f32) -> Vec<u8> {
+    let (elements, _) = kind.block();
+    assert!(kind.is_ternary() && trits.len().is_multiple_of(elements));
+    let mut bytes = Vec::new();
+    if kind == TensorType::I2S {
+        pack_pairs(trits, I2_S_SHIFTS, &mut bytes);
+        bytes.extend(scale(0).to_le_bytes().into_iter().cycle().take(I2_S_TAIL));
+        return bytes;
+    }
+    for (group, trits) in trits.chunks_exact(GROUP).enumerate() {
+        match kind {
+            TensorType::Tq2_0 => pack_pairs(trits, TQ2_0_SHIFTS, &mut bytes),
+            _ => pack_fives(trits, &mut bytes),
+        }
+        bytes.extend(f16::from_f32(scale(group)).to_le_bytes());
+    }
+    bytes
+}
+
 /// Every 32 bytes hold four planes of 32 codes of two bits.
 fn unpack_pairs(bytes: &[u8], shifts: [u32; 4], trits: &mut [i8]) {
     for (bytes, trits) in bytes.chunks_exact(32).zip(trits.chunks_exact_mut(128)) {
         for (plane, shift) in trits.chunks_exact_mut(32).zip(shifts) {
             plane.iter_mut().zip(bytes).for_each(|(trit, byte)| *trit = (byte >> shift & 3) as i8 - 1);
         }
+    }
+}
+
+fn pack_pairs(trits: &[i8], shifts: [u32; 4], bytes: &mut Vec<u8>) {
+    for trits in trits.chunks_exact(128) {
+        let code = |i: usize, plane: usize| (trits[32 * plane + i] + 1) as u8;
+        bytes.extend((0..32).map(|i| (0..4).fold(0, |byte, plane| byte | code(i, plane) << shifts[plane])));
     }
 }
 
@@ -68,5 +99,18 @@ fn unpack_fives(bytes: &[u8], trits: &mut [i8]) {
             power = power.wrapping_mul(3);
         }
         (bytes, trits) = (rest, trits_left);
+    }
+}
+
+fn pack_fives(trits: &[i8], bytes: &mut Vec<u8>) {
+    let mut trits = trits;
+    for (length, digits) in TQ1_0_PARTS {
+        let (part, rest) = trits.split_at(length * digits);
+        bytes.extend((0..length).map(|i| {
+            let digit = |plane: usize| if plane < digits { (part[length * plane + i] + 1) as u32 } else { 0 };
+            let number = (0..5).fold(0, |number, plane| 3 * number + digit(plane));
+            (256 * number).div_ceil(243) as u8
+        }));
+        trits = rest;
     }
 }

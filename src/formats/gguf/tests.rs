@@ -45,6 +45,17 @@ fn trits_are_what_the_package_makes_of_them() {
     }
 }
 
+#[test]
+fn trits_are_encoded_as_they_were() {
+    let file = open("types.gguf");
+    for name in ["same.TQ1_0", "mixed.TQ1_0", "mixed.TQ2_0", "I2_S"] {
+        let tensor = &file.tensors[name];
+        let bytes = &file.bytes[tensor.range.clone()];
+        let (trits, scales) = ternary::decode(tensor.kind.unwrap(), bytes, 2 * 768);
+        assert_eq!(ternary::encode(tensor.kind.unwrap(), &trits, |group| scales[group]), bytes, "{name}");
+    }
+}
+
 /// Everything in `gguf` is what the safetensors file of the same model has.
 fn assert_same_model(gguf: &str, folder: &str, [q, kv, hidden, ffn]: [usize; 4], norms: &[(&str, usize)]) {
     let (file, files) = (open(gguf), ModelFiles::open(&fixture(folder)).unwrap());

@@ -81,7 +81,7 @@ impl GgufFile {
             "model": {
                 "type": "BPE",
                 "ignore_merges": pre.ignores_merges,
-                "vocab": ids(vocabulary, |kind| matches!(kind, Kind::Normal | Kind::Unused | Kind::Byte)),
+                "vocab": ids(vocabulary),
                 "merges": merges.collect::<Result<Vec<_>>>()?,
             },
         }))
@@ -114,7 +114,7 @@ fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
             "fuse_unk": true,
             "byte_fallback": true,
             "ignore_merges": false,
-            "vocab": ids(vocabulary, |_| true),
+            "vocab": ids(vocabulary),
             "merges": merges_by_score(vocabulary)?,
         },
     }))
@@ -161,13 +161,12 @@ fn merges_by_score<'a>(vocabulary: &Vocabulary<'a>) -> Result<Vec<[&'a str; 2]>>
     Ok(merges.into_iter().map(|(_, pair, _)| pair).collect())
 }
 
-/// The ids of the tokens whose kind `belongs`; where two tokens have one text, the first one's.
-fn ids(vocabulary: &Vocabulary<'_>, belongs: impl Fn(Kind) -> bool) -> Map<String, Value> {
+/// The ids of all tokens, also of those that are added: `tokenizers` gives others ids of its own. Where two tokens have one
+/// text, it is the first one's.
+fn ids(vocabulary: &Vocabulary<'_>) -> Map<String, Value> {
     let mut ids = Map::new();
-    for (id, (token, kind)) in vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate() {
-        if belongs(*kind) {
-            ids.entry(*token).or_insert_with(|| id.into());
-        }
+    for (id, token) in vocabulary.tokens.iter().enumerate() {
+        ids.entry(*token).or_insert_with(|| id.into());
     }
     ids
 }

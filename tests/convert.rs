@@ -1,0 +1,105 @@
+//! Models that are written in another format are the same models.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tercet::formats::TensorType;
+use tercet::{ChatTemplate, Config, Format, Logits, Message, Model, ModelFiles, Tokenizer, convert};
+
+/// A directory of its own that goes with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("tercet-convert-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(path: &Path) -> ModelFiles {
+    ModelFiles::open(path).unwrap()
+}
+
+fn logits(files: &ModelFiles) -> Vec<f32> {
+    let model = Model::load(files, &common::best_runtime()).unwrap();
+    let prompt: Vec<u32> = (0..24).map(|i| i * 11 % model.config().vocab_size as u32).collect();
+    let mut state = model.new_state(prompt.len()).unwrap();
+    model.forward(&mut state, &prompt, Logits::All).unwrap().to_vec()
+}
+
+fn text(files: &ModelFiles) -> (Vec<u32>, String) {
+    let config = Config::load(files).unwrap();
+    let tokenizer = Tokenizer::load(files, config.vocab_size, config.bos_token_id).unwrap();
+    let template = ChatTemplate::load(files).unwrap();
+    let prompt =
+        template.render(&[Message::new("user", "It's 1234 “quoted” <|eot_id|> words")], true).unwrap();
+    (tokenizer.encode(&prompt, false).unwrap(), prompt)
+}
+
+/// Writes `model` in `format` and reads it again: everything is what it was.
+fn assert_same(model: &ModelFiles, scratch: &Path, name: &str, format: Format) -> ModelFiles {
+    let path = scratch.join(name);
+    assert_eq!(convert(model, &path, format, false).unwrap().rounding, 0.0, "{name}");
+    let converted = open(&path);
+    assert_eq!(logits(&converted), logits(model), "{name}");
+    assert_eq!(text(&converted), text(model), "{name}");
+    let [config, original] = [&converted, model].map(|files| Config::load(files).unwrap());
+    assert_eq!(
+        Config { eos_token_ids: Vec::new(), ..config },
+        Config { eos_token_ids: Vec::new(), ..original }
+    );
+    converted
+}
+
+#[test]
+fn every_format_keeps_the_model() {
+    let scratch = Scratch::new("formats");
+    let tiny = open(&common::path(common::TINY));
+    for kind in [TensorType::I2S, TensorType::Tq1_0, TensorType::Tq2_0] {
+        let name = format!("{}.gguf", kind.name());
+        let gguf = assert_same(&tiny, &scratch.0, &name, Format::Gguf(kind));
+        assert_same(&gguf, &scratch.0, &format!("from {name}"), Format::Safetensors);
+    }
+    assert_same(&tiny, &scratch.0, "packed", Format::Safetensors);
+}
+
+#[test]
+fn the_trained_model_and_its_tokenizer_survive() {
+    let scratch = Scratch::new("trained");
+    let fairy_tales = open(&common::path(common::FAIRY_TALES));
+    let gguf = assert_same(&fairy_tales, &scratch.0, "i2_s.gguf", Format::Gguf(TensorType::I2S));
+    // Its feed-forward block is no multiple of 256 wide.
+    let out = scratch.0.join("tq2_0.gguf");
+    let error = convert(&fairy_tales, &out, Format::Gguf(TensorType::Tq2_0), false).unwrap_err().to_string();
+    assert!(error.contains("mlp.down_proj") && error.contains("--type i2_s"), "{error}");
+    drop(gguf);
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "nothing half-written stays");
+}
+
+#[test]
+fn what_is_there_is_kept_unless_it_may_be_replaced() {
+    let scratch = Scratch::new("replace");
+    let tiny = open(&common::path(common::TINY));
+    let (file, dir) = (scratch.0.join("m.gguf"), scratch.0.join("m"));
+    fs::write(&file, "mine").unwrap();
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("notes"), "mine").unwrap();
+    for (path, format) in [(&file, Format::Gguf(TensorType::I2S)), (&dir, Format::Safetensors)] {
+        let error = convert(&tiny, path, format, false).unwrap_err().to_string();
+        assert!(error.contains("exists") && error.contains("--force"), "{error}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    convert(&tiny, &file, Format::Gguf(TensorType::I2S), true).unwrap();
+    convert(&tiny, &dir, Format::Safetensors, true).unwrap();
+    assert_eq!(logits(&open(&file)), logits(&open(&dir)));
+    assert_eq!(fs::read(dir.join("notes")).unwrap(), b"mine");
+}

@@ -1,0 +1,75 @@
+"""What `tercet convert` writes, read by transformers and by the gguf package: check.py TERCET
+
+Needs requirements.txt and torch. The package has no I2_S: those files are compared with what write.py would have written.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.bitnet import unpack_weights
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+TINY = ROOT / "tests" / "fixtures" / "bitnet-tiny"
+NAMES = {
+    "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
+    "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
+}
+TEXT = "The king said: it's 12345 “gold” coins."
+
+
+def matrices(folder):
+    """The unpacked weights of a checkpoint, by GGUF's names."""
+    tensors = load_file(folder / "model.safetensors")
+    for name, packed in tensors.items():
+        if packed.dtype == torch.uint8:
+            scale = tensors[f"{name}_scale"].float()
+            layer, part = name.split(".")[2], name.split(".")[4]
+            weights = unpack_weights(packed, torch.float32) * scale
+            yield f"blk.{layer}.{NAMES[part]}.weight", weights.numpy()
+
+
+def logits(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).float()
+    with torch.no_grad():
+        return model(torch.arange(0, 64).reshape(1, 64)).logits
+
+
+def main(tercet):
+    def convert(model, output, *arguments):
+        subprocess.run([tercet, "convert", "-m", model, "-o", output, *arguments], check=True)
+        return output
+
+    expected, tokens = logits(TINY), AutoTokenizer.from_pretrained(TINY)(TEXT).input_ids
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        packed = convert(TINY, folder / "packed")
+        assert torch.equal(logits(packed), expected)
+        print("safetensors: the same logits in transformers")
+        for kind in ["tq1_0", "tq2_0"]:
+            gguf = convert(TINY, folder / f"{kind}.gguf", "--type", kind)
+            tensors = {tensor.name: tensor for tensor in GGUFReader(gguf).tensors}
+            compared = 0
+            for name, weights in matrices(TINY):
+                tensor = tensors[name]
+                assert tensor.tensor_type.name == kind.upper(), tensor.tensor_type
+                assert np.array_equal(dequantize(tensor.data, tensor.tensor_type), weights), name
+                compared += 1
+            assert compared == 14, compared
+            print(f"{kind}: {compared} equal matrices in the gguf package")
+        for kind in ["i2_s", "tq1_0", "tq2_0"]:
+            gguf = convert(TINY, folder / f"again-{kind}.gguf", "--type", kind)
+            again = convert(gguf, folder / f"from-{kind}")
+            assert torch.equal(logits(again), expected), kind
+            assert AutoTokenizer.from_pretrained(again)(TEXT).input_ids == tokens, kind
+            print(f"{kind} and back: the same logits and tokens in transformers")
+
+
+main(*sys.argv[1:])
