@@ -33,8 +33,8 @@ pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
 pub use model::{
-    Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS,
-    Preset, Rule, State,
+    Activation, Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS,
+    PRESETS, Preset, Rope, RopeScaling, Rule, State,
 };
 pub use packed::{Kept, PackedCache};
 pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};

@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Golden, argmax, margin, mean_difference};
+use tercet::codegen::Cpu;
+use tercet::{Candidates, Logits, ModelFiles, Rule};
 
 #[test]
 fn tiny_model_agrees_with_transformers() {
@@ -51,6 +53,62 @@ fn fairy_tales_agree_with_transformers() {
         let certain = gaps.iter().position(|&gap| gap < SAFE_MARGIN).unwrap_or(gaps.len());
         assert_eq!(greedy[..certain], golden.ids(&format!("{i}.greedy"))[..certain], "{prompt}");
         println!("{certain} certain tokens; all 32 equal: {}", greedy == golden.ids(&format!("{i}.greedy")));
+    }
+}
+
+const FAMILIES: [&str; 7] = [
+    "llama-tiny",
+    "falcon3-tiny",
+    "master-tiny",
+    "rms-norm-tiny",
+    "qwen3-tiny",
+    "one-bit-llm-tiny",
+    "bonsai-tiny",
+];
+
+/// Every family's blocks, checkpoint and rotary embedding: see `tests/golden/families.py`.
+#[test]
+fn every_family_agrees_with_transformers() {
+    const SAFE_MARGIN: f32 = 0.02;
+    for family in FAMILIES {
+        let folder = format!("tests/fixtures/{family}");
+        let model = common::load(&folder, &common::full_precision_runtime());
+        let golden = Golden::read(&format!("{folder}/golden.safetensors"));
+        let vocabulary = model.config().vocab_size;
+        let (ids, expected) = (golden.ids("input_ids"), golden.f32("logits"));
+        let tokens = ids.len() / 2;
+        for (ids, expected) in ids.chunks(tokens).zip(expected.chunks(tokens * vocabulary)) {
+            let mut state = model.new_state(tokens).unwrap();
+            let logits = model.forward(&mut state, ids, Logits::All).unwrap();
+            let mean = mean_difference(logits, expected);
+            println!("{family}: mean |difference| {mean:.5}");
+            assert!(mean < 0.02, "{family}: mean |difference| {mean}");
+            for (found, expected) in logits.chunks(vocabulary).zip(expected.chunks(vocabulary)) {
+                assert!(argmax(found) == argmax(expected) || margin(expected) < SAFE_MARGIN, "{family}");
+            }
+        }
+        let (greedy, gaps) = (golden.ids("greedy"), golden.f32("greedy_gap"));
+        let certain = gaps.iter().position(|&gap| gap < SAFE_MARGIN).unwrap_or(gaps.len());
+        let (prompt, expected) = greedy.split_at(greedy.len() - gaps.len());
+        let mut state = model.new_state(greedy.len()).unwrap();
+        let mut next = prompt.to_vec();
+        for (i, &expected) in expected[..certain].iter().enumerate() {
+            let best = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
+            next = vec![argmax(model.forward(&mut state, &next, best).unwrap()) as u32];
+            assert_eq!(next[0], expected, "{family}: token {i} of the continuation");
+        }
+        println!("{family}: {certain} certain tokens of {}", gaps.len());
+    }
+}
+
+/// Every instruction set and packing makes the same of a family's first layer, and what plain arithmetic makes of it.
+#[test]
+fn every_family_is_the_same_on_every_kernel() {
+    for family in FAMILIES {
+        let files = ModelFiles::open(&common::path(&format!("tests/fixtures/{family}"))).unwrap();
+        for report in tercet::verify::first_layer(&files, &Cpu::host().isas()).unwrap() {
+            assert!(report.identical && report.mean_difference < 0.05, "{family}: {report:?}");
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Activations {
     }
 
     /// What each token's integer dot products are multiplied with.
-    pub(crate) fn factors(&self) -> &[f32] {
+    pub fn factors(&self) -> &[f32] {
         &self.factors
     }
 }

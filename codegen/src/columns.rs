@@ -42,6 +42,8 @@ pub struct ColumnsMut<'a, T> {
     matrix: *mut T,
     tokens: usize,
     stride: usize,
+    /// The column that `matrix` starts with.
+    first: usize,
     columns: Range<usize>,
     borrow: PhantomData<&'a mut [T]>,
 }
@@ -58,8 +60,18 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
     /// # Panics
     /// If the slice is not tokens × n.
     pub fn new(matrix: &'a mut [T], tokens: usize, n: usize) -> Self {
-        assert_eq!(tokens.checked_mul(n), Some(matrix.len()), "output is not {tokens} x {n}");
-        ColumnsMut { matrix: matrix.as_mut_ptr(), tokens, stride: n, columns: 0..n, borrow: PhantomData }
+        Self::window(matrix, tokens, 0..n)
+    }
+
+    /// Those `columns` of a matrix of `tokens` rows that `window` holds and nothing else.
+    ///
+    /// # Panics
+    /// If the slice is not tokens × columns.
+    pub fn window(window: &'a mut [T], tokens: usize, columns: Range<usize>) -> Self {
+        let n = columns.len();
+        assert_eq!(tokens.checked_mul(n), Some(window.len()), "output is not {tokens} x {n}");
+        let (matrix, first) = (window.as_mut_ptr(), columns.start);
+        ColumnsMut { matrix, tokens, stride: n, first, columns, borrow: PhantomData }
     }
 
     /// Some of the columns, counted in the whole matrix.
@@ -76,6 +88,7 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
             matrix: self.matrix,
             tokens: self.tokens,
             stride: self.stride,
+            first: self.first,
             columns,
             borrow: PhantomData,
         }
@@ -84,6 +97,17 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
     /// The range of columns.
     pub fn columns(&self) -> Range<usize> {
         self.columns.clone()
+    }
+
+    /// One token's elements.
+    ///
+    /// # Panics
+    /// If there are no columns or no such token.
+    pub fn row_mut(&mut self, token: usize) -> &mut [T] {
+        let mut row = self.tile(token..token + 1, self.columns());
+        let (first, len) = (row.as_mut_ptr(), row.columns());
+        // SAFETY: a tile of one token is `len` elements side by side, borrowed as long as `self`.
+        unsafe { std::slice::from_raw_parts_mut(first, len) }
     }
 
     /// Rows of the matrix.
@@ -102,9 +126,9 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
                 && columns.start < columns.end
                 && columns.end <= self.columns.end
         );
-        let first = tokens.start * self.stride + columns.start;
+        let first = tokens.start * self.stride + columns.start - self.first;
         TileMut {
-            // SAFETY: token and column were just found to be within the matrix.
+            // SAFETY: token and column were just found to be within the matrix, which starts with column `first`.
             first: unsafe { self.matrix.add(first) },
             tokens: tokens.len(),
             columns: columns.len(),

@@ -275,14 +275,18 @@ impl PackedMatrix {
 
     /// The row-major weights, n × k.
     pub fn unpack(&self) -> Vec<i8> {
+        (0..self.n).flat_map(|row| self.row(row)).collect()
+    }
+
+    /// The k weights of a row.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = i8> + use<'_> {
         let (packing, step) = (self.layout.packing, self.layout.packing.step());
-        let at = |row: usize, column: usize| {
+        (0..self.k).map(move |column| {
             let block = self.block(row / PANEL_ROWS, column / step);
             let within = column % step;
             packing.decode(block.0[row % PANEL_ROWS * 4 + within % 4], within / 4) as i8
                 - packing.zero_point()
-        };
-        (0..self.n).flat_map(|row| (0..self.k).map(move |column| at(row, column))).collect()
+        })
     }
 
     /// Layout of the bytes.

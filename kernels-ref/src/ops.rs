@@ -14,22 +14,26 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     x.iter().zip(weight).map(|(x, w)| x * rstd * w).collect()
 }
 
+/// The frequencies of a rotary embedding: `base^(-2i/head_dim)` for pair `i`.
+pub fn rope_frequencies(head_dim: usize, base: f32) -> Vec<f32> {
+    (0..head_dim / 2).map(|i| 1.0 / base.powf((2 * i) as f32 / head_dim as f32)).collect()
+}
+
 /// Rotary position embedding, in place, of every head of one token.
 ///
-/// `heads` is `heads × head_dim`. In the rotate-half convention value `i` of a head turns with value
-/// `i + head_dim/2`, by the angle `position · base^(-2i/head_dim)`.
+/// `heads` is `heads × head_dim`, with half as many `frequencies` as a head is wide. In the rotate-half convention value
+/// `i` of a head turns with value `i + head_dim/2`, by the angle `position · frequencies[i]`, and grows by `factor`.
 ///
 /// # Panics
-/// If `head_dim` is odd or zero, or does not divide `heads.len()`.
-pub fn rope(heads: &mut [f32], head_dim: usize, position: usize, base: f32) {
-    assert!(head_dim > 0 && head_dim.is_multiple_of(2), "values turn in pairs");
-    assert!(heads.len().is_multiple_of(head_dim), "whole heads");
-    for head in heads.chunks_exact_mut(head_dim) {
-        let (first, second) = head.split_at_mut(head_dim / 2);
-        for (i, (a, b)) in first.iter_mut().zip(second).enumerate() {
-            let inv_freq = 1.0 / base.powf((2 * i) as f32 / head_dim as f32);
-            let (sin, cos) = (position as f32 * inv_freq).sin_cos();
-            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+/// If there are no frequencies, or the heads are not whole.
+pub fn rope(heads: &mut [f32], position: usize, frequencies: &[f32], factor: f32) {
+    let half = frequencies.len();
+    assert!(half > 0 && heads.len().is_multiple_of(2 * half), "whole heads");
+    for head in heads.chunks_exact_mut(2 * half) {
+        let (first, second) = head.split_at_mut(half);
+        for ((a, b), frequency) in first.iter_mut().zip(second).zip(frequencies) {
+            let (sin, cos) = (position as f32 * frequency).sin_cos();
+            (*a, *b) = ((*a * cos - *b * sin) * factor, (*b * cos + *a * sin) * factor);
         }
     }
 }
@@ -83,6 +87,15 @@ pub fn relu2_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
     gate.iter().zip(up).map(|(gate, up)| gate.max(0.0).powi(2) * up).collect()
 }
 
+/// The SiLU gate of the feed-forward block: `gate / (1 + e^-gate) · up`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn silu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    assert_eq!(gate.len(), up.len(), "one gate per value");
+    gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
+}
+
 /// Logits of one token through the tied head: `embedding` (`vocabulary × hidden.len()`) times `hidden`.
 ///
 /// # Panics
@@ -122,16 +135,16 @@ mod tests {
     #[test]
     fn rope_turns_halves_of_every_head() {
         let mut heads = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0];
-        rope(&mut heads, 4, 1, 10_000.0);
+        rope(&mut heads, 1, &rope_frequencies(4, 10_000.0), 1.0);
         let turned = [-1.984_110_7, 1.959_900_7, 2.462_378, 4.019_799_7];
         assert_close(&heads, &[turned, turned].concat());
     }
 
     #[test]
-    fn rope_leaves_position_zero_alone() {
+    fn rope_only_scales_position_zero() {
         let mut head = [1.0, 2.0, 3.0, 4.0];
-        rope(&mut head, 4, 0, 500_000.0);
-        assert_eq!(head, [1.0, 2.0, 3.0, 4.0]);
+        rope(&mut head, 0, &rope_frequencies(4, 500_000.0), 2.0);
+        assert_eq!(head, [2.0, 4.0, 6.0, 8.0]);
     }
 
     #[test]
@@ -156,6 +169,11 @@ mod tests {
     #[test]
     fn relu2_gate_closes_below_zero() {
         assert_eq!(relu2_gate(&[3.0, -3.0, 0.5], &[-2.0, 5.0, 4.0]), [-18.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn silu_gate_by_hand() {
+        assert_close(&silu_gate(&[0.0, 1.0, -2.0], &[5.0, 2.0, 1.0]), &[0.0, 1.462_117_2, -0.238_405_84]);
     }
 
     #[test]

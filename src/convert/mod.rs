@@ -73,7 +73,11 @@ impl Source<'_> {
     /// The model's tensors, by transformers' names.
     fn tensors(&self) -> Result<Vec<(String, Role)>> {
         let config = Config::load(self.files)?;
-        let Config { vocab_size, hidden_size: hidden, intermediate_size: ffn, .. } = config;
+        let Config { vocab_size, hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = config;
+        if config.linear_norm_eps.is_some() {
+            let expected = "no norms in front of ternary layers, to be converted";
+            return Err(Error::unsupported(self.files.label(CONFIG), "use_rms_norm", "true", expected));
+        }
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let mut tensors = vec![("model.embed_tokens.weight".to_owned(), Role::Floats(vocab_size, hidden))];
         for layer in 0..config.layers {
@@ -82,14 +86,20 @@ impl Source<'_> {
                 ("self_attn.q_proj", Role::Ternary(q, hidden)),
                 ("self_attn.k_proj", Role::Ternary(kv, hidden)),
                 ("self_attn.v_proj", Role::Ternary(kv, hidden)),
-                ("self_attn.attn_sub_norm", Role::Vector(q)),
                 ("self_attn.o_proj", Role::Ternary(hidden, q)),
                 ("post_attention_layernorm", Role::Vector(hidden)),
                 ("mlp.gate_proj", Role::Ternary(ffn, hidden)),
                 ("mlp.up_proj", Role::Ternary(ffn, hidden)),
-                ("mlp.ffn_sub_norm", Role::Vector(ffn)),
                 ("mlp.down_proj", Role::Ternary(hidden, ffn)),
             ];
+            let sub_norms =
+                [("self_attn.attn_sub_norm", Role::Vector(q)), ("mlp.ffn_sub_norm", Role::Vector(ffn))];
+            let head_norms =
+                ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, Role::Vector(head_dim)));
+            let parts = parts
+                .into_iter()
+                .chain(sub_norms.into_iter().filter(|_| config.sub_norms))
+                .chain(head_norms.into_iter().filter(|_| config.query_key_norms));
             tensors.extend(parts.map(|(part, role)| (format!("model.layers.{layer}.{part}.weight"), role)));
         }
         tensors.push(("model.norm.weight".to_owned(), Role::Vector(hidden)));

@@ -1,10 +1,13 @@
 //! A model's tensors under the names that Hugging Face transformers gives them, whatever file they are in.
 
 use super::transformers::TransformersCheckpoint;
-use super::{ModelFiles, StoredFloats};
+use super::{ModelFiles, StoredFloats, Ternary};
 use crate::error::{Error, Result};
 
 /// Where a model's tensors come from. Every method's errors name the file and the tensor.
+///
+/// Names are those of `LlamaForCausalLM` and, for the norms that other families have besides, of `BitNetForCausalLM`,
+/// `Qwen3ForCausalLM` and `BitLinear`.
 pub trait Checkpoint: Sync {
     /// The vector `name` of `len` finite elements.
     ///
@@ -12,56 +15,37 @@ pub trait Checkpoint: Sync {
     /// Fails if it is missing, of another shape or type, or not finite.
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>>;
 
-    /// The floating-point matrix `name`, n × k, as it is stored.
-    ///
-    /// # Errors
-    /// Fails if it is missing or of another shape or type.
-    fn floats(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats>;
-
     /// The ternary matrix `name`, n × k.
     ///
     /// # Errors
     /// Fails if it is missing, of another shape or type, or holds what is no ternary weight.
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary>;
-}
 
-/// A ternary matrix: every weight is its trit times its scale.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ternary {
-    /// -1, 0 and 1, row-major.
-    pub trits: Vec<i8>,
-    /// What they are multiplied with.
-    pub scales: Scales,
-}
-
-/// The scales of a ternary matrix; finite, and not negative.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Scales {
-    /// One of all weights.
-    Tensor(f32),
-    /// One of each `size` consecutive weights of a row: n × ⌈k / size⌉, row-major.
-    Groups {
-        /// Weights that share a scale.
-        size: usize,
-        /// The scales.
-        values: Vec<f32>,
-    },
-}
-
-impl Scales {
-    /// The scale of the whole matrix `name`.
+    /// The embedding or head `name`, n × k.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if there are several.
-    pub(crate) fn whole(&self, name: &str) -> Result<f32> {
-        match *self {
-            Scales::Tensor(scale) => Ok(scale),
-            Scales::Groups { size, .. } => {
-                let found = format!("scaled in groups of {size}");
-                Err(Error::unsupported("the model", name, found, "one scale for the whole matrix"))
-            }
+    /// Fails if it is missing, of another shape or type, or not what its type says.
+    fn table(&self, name: &str, n: usize, k: usize) -> Result<Table>;
+
+    /// The embedding or head `name`, n × k, as it is stored.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::table`]; [`Error::Unsupported`] if it is ternary.
+    fn floats(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {
+        match self.table(name, n, k)? {
+            Table::Floats(floats) => Ok(floats),
+            Table::Ternary(_) => Err(Error::unsupported("the model", name, "ternary", "floats")),
         }
     }
+}
+
+/// A matrix with a row for every token, which a model may keep in floats or make ternary.
+#[derive(Clone, Debug)]
+pub enum Table {
+    /// Floats as they are stored.
+    Floats(StoredFloats),
+    /// Trits and scales.
+    Ternary(Ternary),
 }
 
 /// Opens the tensors of a model.

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 pub const CONFIG: &str = "config.json";
 /// Name of the file that holds the tensors.
 pub const MODEL: &str = "model.safetensors";
-
-const SHARD_INDEX: &str = "model.safetensors.index.json";
+/// Name of the file that says which of several files holds which tensor.
+pub const SHARD_INDEX: &str = "model.safetensors.index.json";
 
 /// A named set of files in the layout of a Hugging Face repository: a directory, part of the program, or a GGUF file,
 /// whose metadata stand for the repository's JSON files.
@@ -28,10 +28,11 @@ enum Place {
 }
 
 impl ModelFiles {
-    /// The model at `dir`: a directory that holds `config.json` and `model.safetensors`, or a GGUF file.
+    /// The model at `dir`: a directory that holds `config.json` and `model.safetensors`, or its shards and their index; or
+    /// a GGUF file.
     ///
     /// # Errors
-    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for another file or a sharded model, and those of
+    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for another file, and those of
     /// [`GgufFile::open`].
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() {
@@ -45,8 +46,7 @@ impl ModelFiles {
         }
         let files = ModelFiles { name: directory_name(dir), place: Place::Directory(dir.to_owned()) };
         files.require(CONFIG)?;
-        files.refuse_shards()?;
-        files.require(MODEL)?;
+        files.require(SHARD_INDEX).or_else(|_| files.require(MODEL))?;
         Ok(files)
     }
 
@@ -161,20 +161,6 @@ impl ModelFiles {
     fn require(&self, file: &str) -> Result<()> {
         match &self.place {
             Place::Directory(dir) if !dir.join(file).exists() => Err(self.missing(file)),
-            _ => Ok(()),
-        }
-    }
-
-    fn refuse_shards(&self) -> Result<()> {
-        match &self.place {
-            Place::Directory(dir) if !dir.join(MODEL).exists() && dir.join(SHARD_INDEX).exists() => {
-                Err(Error::unsupported(
-                    self.label(SHARD_INDEX),
-                    "the model",
-                    "split into several files",
-                    "one model.safetensors (save it again with a larger max_shard_size)",
-                ))
-            }
             _ => Ok(()),
         }
     }

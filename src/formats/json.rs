@@ -41,6 +41,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Every field and its value.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        self.map.iter()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }

@@ -1,6 +1,8 @@
 //! What a model's `config.json` and `generation_config.json` say, validated.
 
+mod family;
 mod generation;
+mod rope;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +10,9 @@ use crate::error::Result;
 use crate::formats::json::{self, Object};
 use crate::formats::{CONFIG, ModelFiles};
 
+pub(super) use family::{BITNET, Family, LLAMA, ONE_BIT_LLM, QWEN3};
 pub use generation::GenerationDefaults;
+pub use rope::{Rope, RopeScaling};
 
 /// Limits far above any published model: a hostile file cannot make us compute or allocate the absurd.
 mod limit {
@@ -41,14 +45,31 @@ pub struct Config {
     pub max_positions: usize,
     /// Added to the mean square in RMSNorm.
     pub rms_norm_eps: f32,
-    /// Base of the rotary embedding's frequencies.
-    pub rope_theta: f32,
+    /// The rotary embedding.
+    pub rope: Rope,
+    /// What is done to the feed-forward block's gate.
+    pub activation: Activation,
+    /// Whether there is an RMSNorm in front of the output projection of attention and of the feed-forward block.
+    pub sub_norms: bool,
+    /// Whether the heads of queries and keys are normed.
+    pub query_key_norms: bool,
+    /// Added to the mean square in the RMSNorm in front of each ternary layer, if these have one of their own.
+    pub linear_norm_eps: Option<f32>,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
     /// The token that starts a sequence.
     pub bos_token_id: Option<u32>,
     /// The tokens that end one.
     pub eos_token_ids: Vec<u32>,
+}
+
+/// What a gate becomes before it is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(x, 0)².
+    Relu2,
+    /// x / (1 + e⁻ˣ).
+    Silu,
 }
 
 impl Config {
@@ -61,7 +82,7 @@ impl Config {
     }
 
     /// Validates the `config.json` in `bytes`, which messages call `label`. Absent fields take the values that
-    /// transformers' `BitNetConfig` gives them; absent sizes are errors.
+    /// transformers' configuration class gives them; absent sizes are errors.
     ///
     /// # Errors
     /// [`Error::Malformed`](crate::Error::Malformed) for what is missing or contradictory,
@@ -71,10 +92,13 @@ impl Config {
         let root = Object::new(label, &map);
         let required = |name, largest| root.require(name, root.size(name, largest)?);
 
-        require_bitnet(&root)?;
+        let family = Family::of(&root)?;
+        refuse_variants(&root)?;
         let vocab_size = required("vocab_size", limit::VOCAB)?;
         let hidden_size = required("hidden_size", limit::WIDTH)?;
         let heads = required("num_attention_heads", limit::HEADS)?;
+        let max_positions = required("max_position_embeddings", limit::POSITIONS)?;
+        let eps = |object: &Object<'_>| object.number("rms_norm_eps", "a positive number", |n| n > 0.0);
         Ok(Config {
             vocab_size,
             hidden_size,
@@ -82,10 +106,19 @@ impl Config {
             layers: required("num_hidden_layers", limit::LAYERS)?,
             heads,
             kv_heads: kv_heads(&root, heads)?,
-            head_dim: head_dim(&root, hidden_size, heads)?,
-            max_positions: required("max_position_embeddings", limit::POSITIONS)?,
-            rms_norm_eps: root.number("rms_norm_eps", "a positive number", |n| n > 0.0)?.unwrap_or(1e-5),
-            rope_theta: rope_theta(&root)?,
+            head_dim: head_dim(&root, family, hidden_size, heads)?,
+            max_positions,
+            rms_norm_eps: eps(&root)?.unwrap_or(family.rms_norm_eps),
+            rope: Rope::parse(&root, family.rope_theta, max_positions)?,
+            activation: activation(&root, family)?,
+            sub_norms: family.sub_norms,
+            query_key_norms: family.query_key_norms,
+            linear_norm_eps: match root.object("quantization_config", "quantization_config.")? {
+                Some(object) if object.flag("use_rms_norm")?.unwrap_or(false) => {
+                    Some(eps(&object)?.unwrap_or(1e-6))
+                }
+                _ => None,
+            },
             tie_word_embeddings: root.flag("tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: root.token_ids("bos_token_id", vocab_size)?.and_then(|ids| ids.first().copied()),
             eos_token_ids: root.token_ids("eos_token_id", vocab_size)?.unwrap_or_default(),
@@ -93,24 +126,23 @@ impl Config {
     }
 }
 
-fn require_bitnet(root: &Object<'_>) -> Result<()> {
-    let family = root.require("model_type", root.text("model_type")?)?;
-    if family != "bitnet" {
-        return Err(root.unsupported("model_type", family, "bitnet (BitNetForCausalLM)"));
-    }
-    let activation = root.text("hidden_act")?.unwrap_or("relu2");
-    if activation != "relu2" {
-        return Err(root.unsupported("hidden_act", activation, "relu2"));
-    }
-    if root.flag("attention_bias")?.unwrap_or(false) {
-        return Err(root.unsupported("attention_bias", true, "false"));
-    }
-    if let Some(quantization) = root.object("quantization_config", "quantization_config.")?
-        && quantization.flag("use_rms_norm")?.unwrap_or(false)
-    {
-        return Err(quantization.unsupported("use_rms_norm", true, "false"));
+/// What some models of a family have, and none that is ternary.
+fn refuse_variants(root: &Object<'_>) -> Result<()> {
+    for name in ["attention_bias", "mlp_bias", "use_sliding_window"] {
+        if root.flag(name)?.unwrap_or(false) {
+            return Err(root.unsupported(name, true, "false"));
+        }
     }
     Ok(())
+}
+
+fn activation(root: &Object<'_>, family: &Family) -> Result<Activation> {
+    match root.text("hidden_act")? {
+        None => Ok(family.activation),
+        Some("relu2") => Ok(Activation::Relu2),
+        Some("silu") => Ok(Activation::Silu),
+        Some(other) => Err(root.unsupported("hidden_act", other, "relu2 or silu")),
+    }
 }
 
 fn kv_heads(root: &Object<'_>, heads: usize) -> Result<usize> {
@@ -123,8 +155,8 @@ fn kv_heads(root: &Object<'_>, heads: usize) -> Result<usize> {
     }
 }
 
-fn head_dim(root: &Object<'_>, hidden_size: usize, heads: usize) -> Result<usize> {
-    let head_dim = match root.size("head_dim", limit::HEAD_DIM)? {
+fn head_dim(root: &Object<'_>, family: &Family, hidden_size: usize, heads: usize) -> Result<usize> {
+    let head_dim = match root.size("head_dim", limit::HEAD_DIM)?.or(family.head_dim) {
         Some(head_dim) => head_dim,
         None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
         None => {
@@ -138,22 +170,4 @@ fn head_dim(root: &Object<'_>, hidden_size: usize, heads: usize) -> Result<usize
         let problem = format!("{head_dim} is not an even number up to {}", limit::HEAD_DIM);
         Err(root.malformed("head_dim", &problem))
     }
-}
-
-/// The base, at the top level or, as newer versions of transformers write it, in `rope_parameters`.
-fn rope_theta(root: &Object<'_>) -> Result<f32> {
-    const DEFAULT: f32 = 500_000.0;
-    let base = |object: &Object<'_>| object.number("rope_theta", "a positive number", |n| n > 0.0);
-    let mut theta = base(root)?;
-    for (name, path) in [("rope_scaling", "rope_scaling."), ("rope_parameters", "rope_parameters.")] {
-        let Some(rope) = root.object(name, path)? else { continue };
-        for field in ["rope_type", "type"] {
-            match rope.text(field)? {
-                None | Some("default") => {}
-                Some(other) => return Err(rope.unsupported(field, other, "default (unscaled)")),
-            }
-        }
-        theta = base(&rope)?.or(theta);
-    }
-    Ok(theta.unwrap_or(DEFAULT))
 }

@@ -1,15 +1,16 @@
-//! The forward pass of BitNet b1.58 2B-4T (Ma et al. 2025; transformers' `BitNetForCausalLM`).
-
-use tercet_codegen::Activations;
-use tercet_pool::Pool;
+//! The forward pass of a decoder-only transformer with ternary layers: transformers' `BitNetForCausalLM`,
+//! `LlamaForCausalLM` or `Qwen3ForCausalLM`, as the [`Config`](super::Config) says.
 
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
+use super::config::Activation;
 use super::dot::dot_stored;
 use super::head::{Candidates, Rows};
+use super::input::Input;
+use super::norm::Norm;
 use super::ops;
 use super::state::{BATCH, Buffers, Rotary, State};
-use super::weights::Layer;
+use super::weights::{Layer, Table};
 use crate::error::{Error, Result};
 use crate::runtime::HeadMode;
 
@@ -91,54 +92,73 @@ impl Model {
     /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual; for the last `kept` tokens,
     /// which then are the only ones.
     fn attention_block(&self, layer: &Layer, index: usize, state: &mut State, tokens: usize, kept: usize) {
-        let (pool, eps, position) = (&self.pool, self.config.rms_norm_eps, state.position);
-        let b = &mut state.buffers;
-        norm_and_quantize(pool, &b.residual, &layer.attention_norm, eps, tokens, &mut b.normed, &mut b.acts);
-        layer.k.apply(pool, &b.acts, &mut b.k);
-        layer.v.apply(pool, &b.acts, &mut b.v);
-        let kv = tokens * layer.k.n();
-        self.rotate(&state.rotary, position, &mut b.k[..kv], layer.k.n());
-        state.cache.store(pool, index, position, &b.k[..kv], &b.v[..kv]);
+        let (pool, position, hidden) = (&self.pool, state.position, self.config.hidden_size);
+        let Buffers { residual, rounded, q, k, v, .. } = &mut state.buffers;
+        let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
+        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        input.multiply(&layer.k, k);
+        input.multiply(&layer.v, v);
+        let first = tokens - kept;
+        if kept > 0 {
+            input.keep_last(kept);
+            input.multiply(&layer.q, q);
+        }
+        let [q_norm, k_norm] =
+            layer.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
+        let (k, v) = (&mut k[..tokens * layer.k.n()], &v[..tokens * layer.v.n()]);
+        self.turn_heads(k_norm, &state.rotary, position, k, layer.k.n());
+        state.cache.store(pool, index, position, k, v);
         if kept == 0 {
             return;
         }
-        let (first, hidden) = (tokens - kept, self.config.hidden_size);
-        b.acts.keep_last(kept);
-        b.residual.copy_within(first * hidden..tokens * hidden, 0);
-        layer.q.apply(pool, &b.acts, &mut b.q);
-        self.rotate(&state.rotary, position + first, &mut b.q[..kept * layer.q.n()], layer.q.n());
+        self.turn_heads(q_norm, &state.rotary, position + first, &mut q[..kept * layer.q.n()], layer.q.n());
+        residual.copy_within(first * hidden..tokens * hidden, 0);
         match kept {
             1 => self.attend_one(index, state, position + first),
             _ => self.attend(index, state, position + first, kept),
         }
-        let b = &mut state.buffers;
-        let norm = &layer.attention_sub_norm;
-        norm_and_quantize(pool, &b.attended, norm, eps, kept, &mut b.normed, &mut b.acts);
-        layer.o.apply(pool, &b.acts, &mut b.product);
-        ops::add(&mut b.residual, &b.product, kept * hidden);
+        let Buffers { residual, rounded, attended, product, .. } = &mut state.buffers;
+        let (width, norm) = (layer.q.n(), layer.attention_sub_norm.as_ref());
+        Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply(&layer.o, product);
+        ops::add(residual, product, kept * hidden);
     }
 
-    /// residual += down · sub_norm(relu²(gate) · up), with gate and up of the normed residual.
+    /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
     fn feed_forward_block(&self, layer: &Layer, state: &mut State, tokens: usize) {
-        let (pool, eps) = (&self.pool, self.config.rms_norm_eps);
-        let Buffers { residual, normed, acts, gate, up, product, .. } = &mut state.buffers;
-        norm_and_quantize(pool, residual, &layer.ffn_norm, eps, tokens, normed, acts);
-        layer.gate.apply(pool, acts, gate);
-        layer.up.apply(pool, acts, up);
-        let ffn = layer.gate.n();
-        pool.chunks(&mut gate[..tokens * ffn], ffn, |token, gate| {
-            ops::relu2_gate(gate, &up[token * ffn..][..ffn])
+        let (pool, hidden, ffn) = (&self.pool, self.config.hidden_size, layer.gate.n());
+        let Buffers { residual, rounded, gate, up, product, .. } = &mut state.buffers;
+        let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
+        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        input.multiply(&layer.gate, gate);
+        input.multiply(&layer.up, up);
+        let gate = &mut gate[..tokens * ffn];
+        pool.chunks(gate, ffn, |token, gate| {
+            let up = &up[token * ffn..][..ffn];
+            match self.config.activation {
+                Activation::Relu2 => ops::relu2_gate(gate, up),
+                Activation::Silu => ops::silu_gate(gate, up),
+            }
         });
-        norm_and_quantize(pool, gate, &layer.ffn_sub_norm, eps, tokens, normed, acts);
-        layer.down.apply(pool, acts, product);
-        ops::add(residual, product, tokens * layer.down.n());
+        Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply(&layer.down, product);
+        ops::add(residual, product, tokens * hidden);
     }
 
-    /// Turns the heads of consecutive tokens, each `width` wide, by their positions, the first of which is `position`.
-    fn rotate(&self, rotary: &Rotary, position: usize, tokens: &mut [f32], width: usize) {
+    /// Norms the heads of consecutive tokens, each `width` wide, and turns them by their positions, the first of which is
+    /// `position`.
+    fn turn_heads(
+        &self,
+        norm: Option<&Norm>,
+        rotary: &Rotary,
+        position: usize,
+        tokens: &mut [f32],
+        width: usize,
+    ) {
         self.pool.chunks(tokens, width, |token, heads| {
             let (cos, sin) = rotary.at(position + token);
-            heads.chunks_mut(self.config.head_dim).for_each(|head| ops::rotate(head, cos, sin));
+            for head in heads.chunks_mut(self.config.head_dim) {
+                norm.into_iter().for_each(|norm| norm.apply_in_place(head));
+                ops::rotate(head, cos, sin);
+            }
         });
     }
 
@@ -202,51 +222,31 @@ impl Model {
     /// The logits of one token of the batch, or of the candidates if the head can tell which rows do not matter.
     fn append_logits(&self, state: &mut State, token: usize, candidates: Option<Candidates<'_>>) {
         const ROWS: usize = 64;
-        let (hidden, eps) = (self.config.hidden_size, self.config.rms_norm_eps);
-        let State { logits, head, buffers: Buffers { residual, normed, .. }, .. } = state;
-        let normed = &mut normed[..hidden];
-        ops::rms_norm(normed, &residual[token * hidden..][..hidden], &self.weights.norm, eps);
+        let hidden = self.config.hidden_size;
+        let State { logits, head: scratch, buffers: Buffers { residual, normed, rounded, .. }, .. } = state;
+        self.weights.norm.apply(normed, &residual[token * hidden..][..hidden]);
         let start = logits.len();
         logits.resize(start + self.config.vocab_size, 0.0);
         let logits = &mut logits[start..];
+        let rows = match self.weights.head() {
+            Table::Floats(rows) => rows,
+            Table::Ternary(head) => {
+                return Input::new(&self.pool, normed, hidden, None, rounded).multiply(head, logits);
+            }
+        };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(&self.pool, normed, head, logits);
+                return screen.approximate(&self.pool, normed, scratch, logits);
             }
             (Some(screen), Some(candidates)) => {
-                return screen.logits(&self.pool, &self.weights, normed, candidates, head, logits);
+                return screen.logits(&self.pool, rows, normed, candidates, scratch, logits);
             }
             _ => {}
         }
         self.pool.chunks(logits, ROWS, |chunk, logits| {
             for (i, logit) in logits.iter_mut().enumerate() {
-                *logit = dot_stored(normed, self.weights.row(chunk * ROWS + i));
+                *logit = dot_stored(normed, rows.row(chunk * ROWS + i));
             }
         });
     }
-}
-
-/// Leaves int8 activations of the normed first `tokens` tokens of `x` in `acts`.
-fn norm_and_quantize(
-    pool: &Pool,
-    x: &[f32],
-    gain: &[f32],
-    eps: f32,
-    tokens: usize,
-    normed: &mut [f32],
-    acts: &mut Activations,
-) {
-    let width = gain.len();
-    acts.reset(tokens, width);
-    if tokens == 1 {
-        let normed = &mut normed[..width];
-        ops::rms_norm(normed, &x[..width], gain, eps);
-        return acts.rows_mut().for_each(|mut row| row.set(|out| ops::quantize(out, normed)));
-    }
-    let mut rows: Vec<_> = acts.rows_mut().zip(normed.chunks_mut(width)).collect();
-    pool.chunks(&mut rows, 1, |token, row| {
-        let (row, normed) = &mut row[0];
-        ops::rms_norm(normed, &x[token * width..][..width], gain, eps);
-        row.set(|out| ops::quantize(out, normed));
-    });
 }

@@ -1,13 +1,19 @@
 //! Ternary linear layers: packed weights and the micro-kernels planned for their shape.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use tercet_autotune::{Plan, Planner, Problem};
-use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, Layout, PackedMatrix};
+use tercet_codegen::{
+    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
+};
 
 use super::config::Config;
+use super::grouped::GroupedMatrix;
+use super::norm::Norm;
 use super::weights::Layer;
 use crate::error::Result;
+use crate::formats::{Scales, Ternary};
 use crate::pool;
 
 /// Numbers of tokens that kernels are planned for, and what computes so many at once.
@@ -26,94 +32,171 @@ fn planned_for(tokens: usize) -> usize {
 type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
 
 /// Plans and kernels per shape of matrix.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Kernels {
-    planner: Planner,
-    shapes: BTreeMap<(usize, usize), Planned>,
+    /// By n, k and what is stored.
+    planned: BTreeMap<(usize, usize, Epilogue), Planned>,
 }
 
 impl Kernels {
-    /// Plans and emits the kernels of every shape (n, k).
-    ///
-    /// # Errors
-    /// Fails if a planned kernel cannot be made.
-    pub fn new(
-        planner: Planner,
-        cache: &KernelCache,
-        threads: usize,
-        shapes: impl IntoIterator<Item = (usize, usize)>,
-    ) -> Result<Self> {
-        let planned = |(n, k), m| -> Result<(Plan, Gemm)> {
-            let plan = planner.plan(&Problem { n, k, m, threads });
-            Ok((plan, Gemm::new(cache, plan.spec)?))
-        };
-        let shapes = shapes.into_iter().map(|shape| {
-            let [decode, few, prefill] = PLANNED_TOKENS.map(|(_, m)| planned(shape, m));
-            Ok((shape, [decode?, few?, prefill?]))
-        });
-        let shapes = shapes.collect::<Result<_>>()?;
-        Ok(Kernels { planner, shapes })
-    }
-
     /// The shapes (n, k) of a model's ternary matrices.
     pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
         Layer::shapes(config).into_iter().collect()
     }
 
-    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
+    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`]. Where every group of columns has scales of its own,
+    /// k is the group's.
     pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
-        self.shapes.iter().map(|(&shape, planned)| (shape, planned.each_ref().map(|(plan, _)| plan)))
+        let planned = self.planned.iter();
+        planned.map(|(&(n, k, _), planned)| ((n, k), planned.each_ref().map(|(plan, _)| plan)))
+    }
+}
+
+/// Packs matrices, and plans and makes the kernels of each new shape.
+#[derive(Debug)]
+pub(super) struct Packer<'a> {
+    planner: Planner,
+    cache: &'a KernelCache,
+    threads: usize,
+    kernels: Mutex<Kernels>,
+}
+
+impl<'a> Packer<'a> {
+    /// A packer of matrices that `threads` threads will multiply with kernels from `cache`.
+    pub(super) fn new(planner: Planner, cache: &'a KernelCache, threads: usize) -> Self {
+        Packer { planner, cache, threads, kernels: Mutex::default() }
     }
 
-    /// Packs row-major ternary `weights` of one of the planned shapes, whose products are multiplied by `scale`.
+    /// The kernels of every matrix packed.
+    pub(super) fn into_kernels(self) -> Kernels {
+        self.kernels.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packs a matrix of n × k weights; its input is normed by `norm`.
     ///
     /// # Errors
-    /// Those of [`PackedMatrix::pack`].
-    pub(super) fn linear(&self, n: usize, k: usize, weights: &[i8], scale: f32) -> Result<Linear> {
-        Ok(self.packed(PackedMatrix::pack(self.layout(), n, k, weights)?.with_scale(scale)))
+    /// Those of [`PackedMatrix::pack`]; fails too if a planned kernel cannot be made.
+    pub(super) fn linear(
+        &self,
+        (n, k): (usize, usize),
+        Ternary { trits, scales }: &Ternary,
+        norm: Option<Norm>,
+    ) -> Result<Linear> {
+        match scales {
+            Scales::Tensor(scale) => {
+                self.packed(PackedMatrix::pack(self.layout(), n, k, trits)?.with_scale(*scale), norm)
+            }
+            Scales::Groups { size, values } => {
+                let grouped = GroupedMatrix::pack(self.layout(), (n, k), trits, *size, values)?;
+                let gemms = self.planned(n, *size, Epilogue::I32)?.map(|(_, gemm)| gemm);
+                Ok(Linear { norm, weights: Weights::Grouped(grouped), gemms })
+            }
+        }
     }
 
-    /// The layer with these weights, of one of the planned shapes and in the planned layout.
-    pub(super) fn packed(&self, weights: PackedMatrix) -> Linear {
-        let gemms = self.shapes[&(weights.n(), weights.k())].each_ref().map(|(_, gemm)| gemm.clone());
-        Linear { weights, gemms }
+    /// The layer with these weights, which are in the planned [layout](Self::layout).
+    ///
+    /// # Errors
+    /// Fails if a planned kernel cannot be made.
+    pub(super) fn packed(&self, weights: PackedMatrix, norm: Option<Norm>) -> Result<Linear> {
+        let gemms = self.planned(weights.n(), weights.k(), Epilogue::F32)?.map(|(_, gemm)| gemm);
+        Ok(Linear { norm, weights: Weights::Whole(weights), gemms })
     }
 
     /// How matrices are packed for the planned kernels.
     pub(super) fn layout(&self) -> Layout {
         self.planner.layout()
     }
+
+    fn planned(&self, n: usize, k: usize, epilogue: Epilogue) -> Result<Planned> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planned) = kernels.planned.get(&(n, k, epilogue)) {
+            return Ok(planned.clone());
+        }
+        let plan = |m| -> Result<(Plan, Gemm)> {
+            let plan = self.planner.plan(&Problem { n, k, m, threads: self.threads });
+            let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
+            Ok((plan, Gemm::new(self.cache, plan.spec)?))
+        };
+        let [decode, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
+        let planned = [decode?, few?, prefill?];
+        kernels.planned.insert((n, k, epilogue), planned.clone());
+        Ok(planned)
+    }
 }
 
-/// y = scale · W x, for a ternary matrix W.
+/// y = W x, for a ternary matrix W and x rounded to integers.
 #[derive(Debug)]
 pub(super) struct Linear {
-    weights: PackedMatrix,
+    /// What norms the input.
+    pub(super) norm: Option<Norm>,
+    weights: Weights,
     gemms: [Gemm; PLANNED_TOKENS.len()],
+}
+
+#[derive(Debug)]
+enum Weights {
+    /// One scale for all.
+    Whole(PackedMatrix),
+    /// A scale for each group of a row.
+    Grouped(GroupedMatrix),
 }
 
 impl Linear {
     /// Output features.
     pub(super) fn n(&self) -> usize {
-        self.weights.n()
+        match &self.weights {
+            Weights::Whole(weights) => weights.n(),
+            Weights::Grouped(weights) => weights.n(),
+        }
     }
 
-    pub(super) fn weights(&self) -> &PackedMatrix {
-        &self.weights
+    /// The packed weights, if they have one scale.
+    pub(super) fn whole(&self) -> Option<&PackedMatrix> {
+        match &self.weights {
+            Weights::Whole(weights) => Some(weights),
+            Weights::Grouped(_) => None,
+        }
     }
 
     /// Size of the packed weights.
     pub(super) fn bytes(&self) -> usize {
-        self.weights.bytes()
+        match &self.weights {
+            Weights::Whole(weights) => weights.bytes(),
+            Weights::Grouped(weights) => weights.bytes(),
+        }
     }
 
-    /// Multiplies every token of `acts` into the start of `out`, token-major.
+    /// Columns of the input that are rounded with a scale of their own; none if all have one.
+    pub(super) fn group_size(&self) -> Option<usize> {
+        match &self.weights {
+            Weights::Whole(_) => None,
+            Weights::Grouped(weights) => Some(weights.size()),
+        }
+    }
+
+    /// Writes the weights of a row to `out`, k long.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Whole(weights) => {
+                let scale = weights.scale();
+                out.iter_mut().zip(weights.row(row)).for_each(|(out, trit)| *out = scale * f32::from(trit));
+            }
+            Weights::Grouped(weights) => weights.read_row(row, out),
+        }
+    }
+
+    /// Multiplies every token of `acts`, one matrix for each group of columns, into the start of `out`, token-major.
     ///
     /// # Panics
     /// If the activations are not k wide or `out` holds fewer than tokens × n.
-    pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &Activations, out: &mut [f32]) {
-        let gemm = &self.gemms[planned_for(acts.tokens())];
-        multiply(pool, gemm, &self.weights, acts, out);
+    pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &[Activations], out: &mut [f32]) {
+        let tokens = acts[0].tokens();
+        let gemm = &self.gemms[planned_for(tokens)];
+        match &self.weights {
+            Weights::Whole(weights) => multiply(pool, gemm, weights, &acts[0], out),
+            Weights::Grouped(weights) => weights.multiply(pool, gemm, acts, &mut out[..tokens * self.n()]),
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! BitNet b1.58: from a model's files to the logits of a token.
+//! Ternary transformers: from a model's files to the logits of a token.
 
 mod attention;
 mod cache;
 mod config;
 mod dot;
 mod forward;
+mod grouped;
 mod head;
+mod input;
 mod linear;
+mod norm;
 mod ops;
 mod state;
 mod synthetic;
@@ -26,17 +29,18 @@ use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Runtime};
 
 use cache::KvCache;
-pub use config::{Config, GenerationDefaults};
+pub use config::{Activation, Config, GenerationDefaults, Rope, RopeScaling};
 pub use forward::Logits;
 use head::Screen;
 pub use head::{Candidates, Rule};
+use linear::Packer;
 pub(crate) use linear::multiply;
 pub use linear::{Kernels, PLANNED_TOKENS};
 pub(crate) use state::BATCH;
 pub use state::State;
 pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
-use weights::{Layer, Weights};
+use weights::{Table, Weights};
 
 /// A model that is ready to run.
 #[derive(Debug)]
@@ -96,8 +100,8 @@ impl Model {
         config.layers = config.layers.min(layers);
         let checkpoint = open_checkpoint(files)?;
         let kept = |pool: &_| cache.map_or_else(PackedModel::default, |cache| cache.model(files, pool));
-        Self::build(files.name(), config, runtime, kept, |config, kernels, pool, packed| {
-            Weights::load(&*checkpoint, config, kernels, pool, packed)
+        Self::build(files.name(), config, runtime, kept, |config, packer, pool, packed| {
+            Weights::load(&*checkpoint, config, packer, pool, packed)
         })
     }
 
@@ -107,8 +111,8 @@ impl Model {
     /// Fails if a kernel cannot be made.
     pub fn synthetic(preset: &Preset, runtime: &Runtime) -> Result<Self> {
         let kept = |_: &_| PackedModel::default();
-        Self::build(preset.name, preset.config(), runtime, kept, |config, kernels, pool, _| {
-            Weights::synthetic(config, kernels, pool)
+        Self::build(preset.name, preset.config(), runtime, kept, |config, packer, pool, _| {
+            preset.weights(config, packer, pool)
         })
     }
 
@@ -117,26 +121,26 @@ impl Model {
         config: Config,
         runtime: &Runtime,
         kept: impl FnOnce(&Pool) -> PackedModel,
-        weights: impl Fn(&Config, &Kernels, &Pool, Option<&PackedFile>) -> Result<Weights>,
+        weights: impl Fn(&Config, &Packer<'_>, &Pool, Option<&PackedFile>) -> Result<Weights>,
     ) -> Result<Self> {
         let start = Instant::now();
         let pool = pool::start(runtime.threads())?;
-        let planner = runtime.planner();
-        let kernels = Kernels::new(planner, runtime.kernels(), runtime.threads(), Layer::shapes(&config))?;
+        let packer = Packer::new(runtime.planner(), runtime.kernels(), runtime.threads());
         let mut kept = kept(&pool);
-        let weights = |packed: Option<&_>| weights(&config, &kernels, &pool, packed);
-        let weights = kept.load(kernels.layout(), &pool, weights, Weights::parts)?;
-        let screen = match runtime.head() {
-            HeadMode::Bf16 => None,
-            HeadMode::Exact | HeadMode::Int8 => {
+        let weights = |packed: Option<&_>| weights(&config, &packer, &pool, packed);
+        let weights = kept.load(packer.layout(), &pool, weights, Weights::parts)?;
+        let kernels = packer.into_kernels();
+        let screen = match (weights.head(), runtime.head()) {
+            (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
                 let planner = || Planner::new(runtime.isa(), Packing::Bytes);
                 let shape = (config.vocab_size, config.hidden_size);
                 let screen = |packed: Option<&_>| match packed {
                     Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
-                    None => Screen::new(&weights, shape, planner(), runtime.kernels(), &pool),
+                    None => Screen::new(rows, shape, planner(), runtime.kernels(), &pool),
                 };
-                Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
+                Some(kept.load(planner().layout(), &pool, screen, |screen| Some(screen.parts()))?)
             }
+            _ => None,
         };
         Ok(Model {
             name: name.to_owned(),

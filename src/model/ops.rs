@@ -23,6 +23,13 @@ pub(crate) fn rms_norm(out: &mut [f32], x: &[f32], gain: &[f32], eps: f32) {
     scale(out, x, 1.0 / (mean + eps).sqrt(), gain);
 }
 
+/// The same, with x becoming the result.
+pub(crate) fn rms_norm_in_place(x: &mut [f32], gain: &[f32], eps: f32) {
+    let mean = dot(x, x) / x.len() as f32;
+    let factor = 1.0 / (mean + eps).sqrt();
+    x.iter_mut().zip(gain).for_each(|(x, gain)| *x = *x * factor * gain);
+}
+
 /// out = x · factor · gain.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
@@ -99,6 +106,24 @@ pub(crate) fn relu2_gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// gate = gate / (1 + e^-gate) · up.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        let power = exp(-gate.abs());
+        let sigmoid = if *gate > 0.0 { 1.0 } else { power } / (1.0 + power);
+        *gate = *gate * sigmoid * up;
+    }
+}
+
+/// sums · factor of each scale, added to out.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn add_scaled(out: &mut [f32], sums: &[i32], scales: &[f32], factor: f32) {
+    for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scales) {
+        *out += *sum as f32 * (scale * factor);
+    }
+}
+
 /// eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87. The polynomial is that of Cephes' `expf`.
 ///
 /// Without branches and tables, so that loops over it become vectors.
@@ -161,10 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn gates_agree_with_the_reference() {
+        let (gate, up) = (wave(300, 0.2).iter().map(|x| x * 10.0).collect::<Vec<_>>(), wave(300, 0.9));
+        let mut out = gate.clone();
+        silu_gate(&mut out, &up);
+        for (a, b) in out.iter().zip(reference::silu_gate(&gate, &up)) {
+            assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-3), "{a} {b}");
+        }
+        let mut extremes = [f32::MAX, f32::MIN, 0.0];
+        silu_gate(&mut extremes, &[1.0; 3]);
+        assert_eq!(extremes, [f32::MAX, 0.0, 0.0]);
+    }
+
+    #[test]
     fn norm_agrees_with_the_reference() {
         let (x, gain) = (wave(300, 0.2), wave(300, 0.9));
         let mut out = vec![0.0; 300];
         rms_norm(&mut out, &x, &gain, 1e-5);
+        let mut in_place = x.clone();
+        rms_norm_in_place(&mut in_place, &gain, 1e-5);
+        assert_eq!(in_place, out);
         for (a, b) in out.iter().zip(reference::rms_norm(&x, &gain, 1e-5)) {
             assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
         }

@@ -1,11 +1,10 @@
 //! What a sequence leaves behind, and the buffers of its next tokens.
 
-use tercet_codegen::Activations;
-
 use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
-use super::config::Config;
+use super::config::{Config, Rope};
 use super::head::Scratch;
+use super::input::Rounded;
 use crate::runtime::CacheType;
 
 /// The most tokens that go through the layers at once.
@@ -30,7 +29,7 @@ impl State {
         State {
             position: 0,
             cache: KvCache::new(config, cache, context),
-            rotary: Rotary::new(config.rope_theta, config.head_dim, context),
+            rotary: Rotary::new(&config.rope, config.head_dim, context),
             buffers: Buffers::new(config, BATCH.min(context), context),
             head: Scratch::default(),
             logits: Vec::new(),
@@ -62,7 +61,7 @@ impl State {
     }
 }
 
-/// cos and sin of position · base^(-2i/d), in f32 as transformers computes them.
+/// cos and sin of position · frequency, in f32 as transformers computes them.
 #[derive(Debug)]
 pub(super) struct Rotary {
     half: usize,
@@ -71,13 +70,12 @@ pub(super) struct Rotary {
 }
 
 impl Rotary {
-    fn new(base: f32, head_dim: usize, context: usize) -> Self {
-        let half = head_dim / 2;
-        let frequency = |i: usize| 1.0 / libm::powf(base, (2 * i) as f32 / head_dim as f32);
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+    fn new(rope: &Rope, head_dim: usize, context: usize) -> Self {
+        let (frequencies, factor) = (rope.frequencies(head_dim), rope.attention_factor());
         let angles = (0..context).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        let (cos, sin) = angles.map(|angle| (libm::cosf(angle), libm::sinf(angle))).unzip();
-        Rotary { half, cos, sin }
+        let turn = |angle| (libm::cosf(angle) * factor, libm::sinf(angle) * factor);
+        let (cos, sin) = angles.map(turn).unzip();
+        Rotary { half: head_dim / 2, cos, sin }
     }
 
     /// Cosines and sines at `position`, head_dim / 2 each.
@@ -91,8 +89,9 @@ impl Rotary {
 #[derive(Debug)]
 pub(super) struct Buffers {
     pub(super) residual: Vec<f32>,
+    /// The last norm of one token.
     pub(super) normed: Vec<f32>,
-    pub(super) acts: Activations,
+    pub(super) rounded: Rounded,
     pub(super) q: Vec<f32>,
     pub(super) k: Vec<f32>,
     pub(super) v: Vec<f32>,
@@ -114,8 +113,8 @@ impl Buffers {
         let floats = |width: usize| vec![0.0; tokens * width];
         Buffers {
             residual: floats(hidden),
-            normed: floats(widest),
-            acts: Activations::with_capacity(tokens, widest),
+            normed: vec![0.0; hidden],
+            rounded: Rounded::new(tokens, widest),
             q: floats(q),
             k: floats(kv),
             v: floats(kv),

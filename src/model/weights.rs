@@ -1,76 +1,97 @@
 //! A model's tensors, validated against its config and packed for the planned kernels.
 
+use tercet_pool::Pool;
+
 use super::config::Config;
 use super::head::Rows;
-use super::linear::{Kernels, Linear};
+use super::linear::{Linear, Packer};
+use super::norm::Norm;
 use crate::error::Result;
-use crate::formats::{Checkpoint, Floats, StoredFloats, Ternary};
+use crate::formats::{self, Checkpoint, Floats, StoredFloats};
 use crate::packed::{PackedFile, Part, PartKind};
 
 /// Everything that the forward pass reads.
 #[derive(Debug)]
 pub(super) struct Weights {
-    /// vocabulary × hidden.
-    pub(super) embedding: StoredFloats,
+    pub(super) embedding: Table,
     pub(super) layers: Vec<Layer>,
-    /// Gain of the last norm.
-    pub(super) norm: Vec<f32>,
-    /// vocabulary × hidden; none where it is the embedding.
-    pub(super) head: Option<StoredFloats>,
+    pub(super) norm: Norm,
+    /// None where it is the embedding.
+    pub(super) head: Option<Table>,
+}
+
+/// An embedding or output head, vocabulary × hidden.
+#[derive(Debug)]
+pub(super) enum Table {
+    Floats(FloatRows),
+    Ternary(Box<Linear>),
+}
+
+/// Rows of floats as they are stored.
+#[derive(Debug)]
+pub(super) struct FloatRows {
+    pub(super) floats: StoredFloats,
+    pub(super) width: usize,
 }
 
 /// One transformer block.
 #[derive(Debug)]
 pub(super) struct Layer {
-    pub(super) attention_norm: Vec<f32>,
+    pub(super) attention_norm: Norm,
     pub(super) q: Linear,
     pub(super) k: Linear,
     pub(super) v: Linear,
-    pub(super) attention_sub_norm: Vec<f32>,
+    /// Those of the heads of queries and of keys.
+    pub(super) query_key_norms: Option<[Norm; 2]>,
+    pub(super) attention_sub_norm: Option<Norm>,
     pub(super) o: Linear,
-    pub(super) ffn_norm: Vec<f32>,
+    pub(super) ffn_norm: Norm,
     pub(super) gate: Linear,
     pub(super) up: Linear,
-    pub(super) ffn_sub_norm: Vec<f32>,
+    pub(super) ffn_sub_norm: Option<Norm>,
     pub(super) down: Linear,
 }
 
 impl Weights {
-    /// Reads the tensors of `BitNetForCausalLM`, and packs the ternary ones unless they are in `packed`.
+    /// Reads a model, and packs its ternary matrices unless they are in `packed`.
     pub(super) fn load(
         checkpoint: &dyn Checkpoint,
         config: &Config,
-        kernels: &Kernels,
-        pool: &tercet_pool::Pool,
+        packer: &Packer<'_>,
+        pool: &Pool,
         packed: Option<&PackedFile>,
     ) -> Result<Self> {
-        let table = |name| checkpoint.floats(name, config.vocab_size, config.hidden_size);
-        let embedding = table("model.embed_tokens.weight")?;
-        let head = match config.tie_word_embeddings {
-            true => None,
-            false => Some(table("lm_head.weight")?),
-        };
-        let reader = LayerReader { checkpoint, config, kernels, pool, packed };
+        let reader = Reader { checkpoint, config, packer, pool, packed };
         Ok(Weights {
-            embedding,
+            embedding: reader.table("model.embed_tokens.weight")?,
             layers: pool.map(config.layers, |i| reader.layer(i)).into_iter().collect::<Result<_>>()?,
-            norm: checkpoint.vector("model.norm.weight", config.hidden_size)?,
-            head,
+            norm: reader.norm("model.norm", config.hidden_size)?,
+            head: match config.tie_word_embeddings {
+                true => None,
+                false => Some(reader.table("lm_head.weight")?),
+            },
         })
     }
 
     /// Copies a token's embedding to `out`, hidden wide.
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
-        self.embedding.get().read(token as usize * out.len(), out);
+        match &self.embedding {
+            Table::Floats(rows) => rows.floats.get().read(token as usize * out.len(), out),
+            Table::Ternary(rows) => rows.read_row(token as usize, out),
+        }
     }
 
-    /// The packed matrices, to be kept.
-    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+    /// The output head.
+    pub(super) fn head(&self) -> &Table {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// The packed matrices of all layers, to be kept; none if one of them has several scales.
+    pub(super) fn parts(&self) -> Option<Vec<Part<'_>>> {
         let layers = self.layers.iter().enumerate();
         let linears = layers.flat_map(|(i, layer)| {
-            layer.linears().map(|(part, linear)| Part {
-                name: tensor(i, part),
-                kind: PartKind::Matrix(linear.weights()),
+            layer.linears().map(|(part, linear)| {
+                Some(Part { name: name(i, part), kind: PartKind::Matrix(linear.whole()?) })
             })
         });
         linears.collect()
@@ -78,19 +99,28 @@ impl Weights {
 
     /// Bytes of the packed matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
-        self.layers.iter().flat_map(Layer::linears).map(|(_, linear)| linear.bytes()).sum()
+        let tables = [Some(&self.embedding), self.head.as_ref()].into_iter().flatten();
+        let tables = tables.filter_map(|table| match table {
+            Table::Ternary(rows) => Some(&**rows),
+            Table::Floats(_) => None,
+        });
+        let linears = self.layers.iter().flat_map(Layer::linears).map(|(_, linear)| linear);
+        linears.chain(tables).map(Linear::bytes).sum()
     }
 
-    /// Bytes of the embedding and of a head of its own.
+    /// Bytes of the embedding and of a head of its own, where they are floats.
     pub(super) fn float_bytes(&self) -> (usize, usize) {
-        (self.embedding.bytes(), self.head.as_ref().map_or(0, StoredFloats::bytes))
+        let bytes = |table: &Table| match table {
+            Table::Floats(rows) => rows.floats.bytes(),
+            Table::Ternary(_) => 0,
+        };
+        (bytes(&self.embedding), self.head.as_ref().map_or(0, bytes))
     }
 }
 
-impl Rows for Weights {
+impl Rows for FloatRows {
     fn row(&self, token: usize) -> Floats<'_> {
-        let width = self.norm.len();
-        self.head.as_ref().unwrap_or(&self.embedding).get().slice(token * width, width)
+        self.floats.get().slice(token * self.width, self.width)
     }
 }
 
@@ -108,7 +138,7 @@ impl Layer {
         ]
     }
 
-    /// Shapes (n, k) of a layer's matrices: q and o, k and v, gate and up, down.
+    /// Shapes (n, k) of a layer's matrices: q, k and v, o, gate and up, down.
     pub(super) fn shapes(config: &Config) -> [(usize, usize); 5] {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
@@ -116,45 +146,66 @@ impl Layer {
     }
 }
 
-/// The name of a layer's tensor.
-fn tensor(layer: usize, part: &str) -> String {
-    format!("model.layers.{layer}.{part}.weight")
+/// The name of a layer's part.
+fn name(layer: usize, part: &str) -> String {
+    format!("model.layers.{layer}.{part}")
 }
 
-struct LayerReader<'a> {
+struct Reader<'a> {
     checkpoint: &'a dyn Checkpoint,
     config: &'a Config,
-    kernels: &'a Kernels,
-    pool: &'a tercet_pool::Pool,
+    packer: &'a Packer<'a>,
+    pool: &'a Pool,
     packed: Option<&'a PackedFile>,
 }
 
-impl LayerReader<'_> {
+impl Reader<'_> {
     fn layer(&self, i: usize) -> Result<Layer> {
-        let linear = |part: &str, shape| self.linear(&tensor(i, part), shape);
-        let gain = |part: &str, len| self.checkpoint.vector(&tensor(i, part), len);
-        let Config { hidden_size: hidden, intermediate_size: ffn, .. } = *self.config;
+        let linear = |part: &str, shape| self.linear(&name(i, part), shape);
+        let norm = |part: &str, width| self.norm(&name(i, part), width);
+        let sub_norm = |part, width| self.config.sub_norms.then(|| norm(part, width)).transpose();
+        let Config { hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = *self.config;
         let [q, kv, o, gate, down] = Layer::shapes(self.config);
         Ok(Layer {
-            attention_norm: gain("input_layernorm", hidden)?,
+            attention_norm: norm("input_layernorm", hidden)?,
             q: linear("self_attn.q_proj", q)?,
             k: linear("self_attn.k_proj", kv)?,
             v: linear("self_attn.v_proj", kv)?,
-            attention_sub_norm: gain("self_attn.attn_sub_norm", q.0)?,
+            query_key_norms: match self.config.query_key_norms {
+                true => Some([norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?]),
+                false => None,
+            },
+            attention_sub_norm: sub_norm("self_attn.attn_sub_norm", q.0)?,
             o: linear("self_attn.o_proj", o)?,
-            ffn_norm: gain("post_attention_layernorm", hidden)?,
+            ffn_norm: norm("post_attention_layernorm", hidden)?,
             gate: linear("mlp.gate_proj", gate)?,
             up: linear("mlp.up_proj", gate)?,
-            ffn_sub_norm: gain("mlp.ffn_sub_norm", ffn)?,
+            ffn_sub_norm: sub_norm("mlp.ffn_sub_norm", ffn)?,
             down: linear("mlp.down_proj", down)?,
         })
     }
 
     fn linear(&self, name: &str, (n, k): (usize, usize)) -> Result<Linear> {
+        let norm = |eps| Norm::load(self.checkpoint, &format!("{name}.rms_norm"), k, eps);
+        let norm = self.config.linear_norm_eps.map(norm).transpose()?;
         if let Some(packed) = self.packed {
-            return Ok(self.kernels.packed(packed.matrix(name, self.kernels.layout(), (n, k), self.pool)?));
+            let weights = packed.matrix(name, self.packer.layout(), (n, k), self.pool)?;
+            return self.packer.packed(weights, norm);
         }
-        let Ternary { trits, scales } = self.checkpoint.ternary(name, n, k)?;
-        self.kernels.linear(n, k, &trits, scales.whole(name)?)
+        self.packer.linear((n, k), &self.checkpoint.ternary(&format!("{name}.weight"), n, k)?, norm)
+    }
+
+    fn norm(&self, name: &str, width: usize) -> Result<Norm> {
+        Norm::load(self.checkpoint, name, width, self.config.rms_norm_eps)
+    }
+
+    fn table(&self, name: &str) -> Result<Table> {
+        let (n, k) = (self.config.vocab_size, self.config.hidden_size);
+        Ok(match self.checkpoint.table(name, n, k)? {
+            formats::Table::Floats(floats) => Table::Floats(FloatRows { floats, width: k }),
+            formats::Table::Ternary(ternary) => {
+                Table::Ternary(Box::new(self.packer.linear((n, k), &ternary, None)?))
+            }
+        })
     }
 }

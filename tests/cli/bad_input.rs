@@ -91,7 +91,7 @@ fn gguf_files_that_are_damaged() {
 fn configurations_that_make_no_sense() {
     let config = |from, to| Broken::new().edited("config.json", from, to);
     model_refused(&Broken::new().with("config.json", b"{"), &["config.json", "JSON", "download"]);
-    model_refused(&config("\"bitnet\",", "\"llama\","), &["config.json", "model_type", "llama", "bitnet"]);
+    model_refused(&config("\"bitnet\",", "\"gpt2\","), &["config.json", "model_type", "gpt2", "bitnet"]);
     model_refused(
         &config("\"hidden_size\": 256", "\"hidden_size\": 0"),
         &["config.json", "hidden_size", "0"],
@@ -127,6 +127,19 @@ fn tensor_files_that_are_damaged() {
     model_refused(&Broken::new().header(missing), &[file, WEIGHT, "missing"]);
     model_refused(&Broken::new().tensor(SCALE, &[0xc0, 0x7f]), &[file, SCALE, "NaN", "download"]);
     model_refused(&Broken::new().tensor(WEIGHT, &[0xff]), &[file, WEIGHT, "code 3", "download"]);
+}
+
+#[test]
+fn indexes_that_lead_astray() {
+    let index = "model.safetensors.index.json";
+    let sharded = |text: &[u8]| Broken::new().without("model.safetensors").with(index, text);
+    model_refused(&sharded(b"{}"), &[index, "weight_map", "missing"]);
+    model_refused(&sharded(br#"{"weight_map": {}}"#), &[index, "weight_map.model", "missing"]);
+    model_refused(
+        &sharded(br#"{"weight_map": {"a": "../a.safetensors"}}"#),
+        &[index, "weight_map.a", "../a"],
+    );
+    model_refused(&sharded(br#"{"weight_map": {"a": "a.safetensors"}}"#), &["a.safetensors", "no such file"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
-use tercet::formats::{Checkpoint, GgufFile, TensorFile};
+use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile};
 use tercet::{ChatTemplate, Config, Error, GenerationDefaults, ModelFiles, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
@@ -49,7 +49,7 @@ pub fn gguf(data: &[u8]) {
     for name in file.names() {
         match *file.shape(name).expect("the name is the file's") {
             [n, k] => {
-                if let Ok(floats) = file.floats(name, n, k) {
+                if let Ok(Table::Floats(floats)) = file.table(name, n, k) {
                     assert_eq!(floats.get().to_vec().len(), n * k);
                 }
                 if let Ok(matrix) = file.ternary(name, n, k) {
@@ -90,7 +90,7 @@ pub fn config(data: &[u8]) {
                     && config.layers > 0
                     && config.max_positions > 0
             );
-            assert!(config.rope_theta > 0.0 && config.rms_norm_eps > 0.0);
+            assert!(config.rope.theta > 0.0 && config.rms_norm_eps > 0.0);
             assert!(
                 config
                     .eos_token_ids

@@ -2,11 +2,13 @@
 
 #[cfg(unix)]
 mod aarch64;
+mod golden;
 mod peers;
 #[cfg(unix)]
 mod python;
 
 use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -45,6 +47,11 @@ enum Task {
         #[arg(default_value_t = 60)]
         seconds: u64,
     },
+    /// The tests' tiny model of every family, and what transformers computes from it (needs Python and the package index)
+    Golden {
+        /// Only these
+        families: Vec<String>,
+    },
     /// Tercet beside other engines on this machine, as one table
     Peers(peers::Peers),
 }
@@ -56,6 +63,7 @@ fn main() -> Result<()> {
         Task::TestAarch64 => aarch64::test(),
         Task::CheckTargets => check_targets(),
         Task::Fuzz { seconds } => fuzz(seconds),
+        Task::Golden { families } => golden::write(&families),
         Task::Peers(peers) => peers.run(),
     }
 }
@@ -146,6 +154,12 @@ fn command(program: &str, arguments: &str) -> Command {
     let mut command = Command::new(program);
     command.args(arguments.split(' ')).current_dir(ROOT);
     command
+}
+
+/// Cargo's target directory.
+fn target() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    Path::new(ROOT).join(target)
 }
 
 /// Runs one step, announced and timed.

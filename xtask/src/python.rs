@@ -1,12 +1,12 @@
 //! The Python package, in a virtual environment of its own: built, installed, type-checked and tested.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{ROOT, run};
+use crate::{ROOT, run, target};
 
 /// What the tests need besides the package.
 const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"];
@@ -46,10 +46,4 @@ fn tool(venv: &Path, name: &str) -> Command {
     command.current_dir(Path::new(ROOT).join("python")).env("VIRTUAL_ENV", venv);
     command.env("CARGO_TARGET_DIR", target());
     command
-}
-
-/// Cargo's target directory.
-fn target() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Path::new(ROOT).join(target)
 }

@@ -53,7 +53,7 @@ pub(super) fn describe(
         header.unsigned(&key(name), u32::try_from(value).unwrap_or(u32::MAX));
     }
     header.float(&key("attention.layer_norm_rms_epsilon"), config.rms_norm_eps);
-    header.float(&key("rope.freq_base"), config.rope_theta);
+    header.float(&key("rope.freq_base"), config.rope.theta);
     if let Some(activation) = activation {
         header.text(&key("hidden_activation"), activation);
     }

@@ -133,6 +133,9 @@ impl GgufFile {
         let mut scaling = Map::new();
         scaling.insert("rope_type".into(), kind.into());
         scaling.insert("factor".into(), factor.into());
+        if let Some(positions) = self.metadata.unsigned(&key("original_context_length"))? {
+            scaling.insert("original_max_position_embeddings".into(), positions.into());
+        }
         Ok((kind != "none" && factor != 1.0).then_some(Value::Object(scaling)))
     }
 

@@ -3,7 +3,7 @@
 use super::tensor::Tensor;
 use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
 use crate::error::{Error, Result};
-use crate::formats::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Ternary};
+use crate::formats::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Table, Ternary};
 
 const OTHER_MODEL: &str = "the file contradicts its own metadata: convert it again";
 
@@ -16,8 +16,12 @@ impl Checkpoint for GgufFile {
         }
     }
 
-    fn floats(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {
-        self.stored_floats(name, &[n, k])
+    fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
+        let (_, _, kind) = self.tensor(name, &[n, k])?;
+        match kind.is_ternary() {
+            true => self.ternary(name, n, k).map(Table::Ternary),
+            false => self.stored_floats(name, &[n, k]).map(Table::Floats),
+        }
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {

@@ -54,6 +54,11 @@ impl TensorFile {
         self.metadata.info(name).is_some()
     }
 
+    /// The type of the tensor `name`, if there is one.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.metadata.info(name).map(|info| info.dtype)
+    }
+
     /// The bytes of the u8 tensor `name`, row-major.
     ///
     /// # Errors

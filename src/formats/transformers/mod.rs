@@ -1,0 +1,149 @@
+//! Checkpoints as Hugging Face transformers saves them: `config.json` and one or more safetensors files.
+
+mod encoding;
+mod shards;
+
+use ::safetensors::Dtype;
+use tercet_kernels_ref::ternary::{self, InvalidCode};
+
+use super::checkpoint::{Checkpoint, Table};
+use super::{CONFIG, ModelFiles, StoredFloats, Ternary, json};
+use crate::error::{Error, Result};
+
+use encoding::Encoding;
+pub(crate) use encoding::is_one_bit_llm;
+use shards::Shards;
+
+const DAMAGED: &str = "the file is damaged: download it again";
+
+/// The tensors of a model, read as its `config.json` says.
+#[derive(Debug)]
+pub(super) struct TransformersCheckpoint {
+    shards: Shards,
+    encoding: Encoding,
+    one_bit_llm: bool,
+    config: String,
+}
+
+impl TransformersCheckpoint {
+    pub(super) fn open(files: &ModelFiles) -> Result<Self> {
+        let config = files.label(CONFIG);
+        let map = json::parse(&files.get(CONFIG)?, &config)?;
+        let root = json::Object::new(&config, &map);
+        let (encoding, one_bit_llm) = (Encoding::of(&root)?, is_one_bit_llm(&root));
+        Ok(TransformersCheckpoint { shards: Shards::open(files)?, encoding, one_bit_llm, config })
+    }
+
+    /// What the checkpoint calls the tensor `name`.
+    fn stored_name(&self, name: &str) -> String {
+        match self.one_bit_llm {
+            true => name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm"),
+            false => name.to_owned(),
+        }
+    }
+
+    fn stored(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {
+        self.shards.file(name)?.stored_floats(name, &[n, k])
+    }
+
+    /// Four codes to a byte, without the scale.
+    fn codes(&self, name: &str, n: usize, k: usize) -> Result<Vec<i8>> {
+        let file = self.shards.file(name)?;
+        if !n.is_multiple_of(4) {
+            return Err(Error::unsupported(file.label(), name, format!("{n} rows"), "a multiple of 4 rows"));
+        }
+        unpack(file.u8(name, &[n / 4, k])?, n, k).map_err(|e| {
+            let problem = format!("code 3 at row {}, column {} is no ternary weight", e.row, e.column);
+            Error::malformed(file.label(), name, problem, DAMAGED)
+        })
+    }
+
+    /// Master weights, rounded to trits.
+    fn rounded(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
+        let weights = self.stored(name, n, k)?.get().to_vec();
+        match weights.iter().position(|weight| !weight.is_finite()) {
+            None => Ok(Ternary::absmean(&weights)),
+            Some(i) => {
+                let problem = format!("row {}, column {} is {}", i / k, i % k, weights[i]);
+                Err(Error::malformed(self.shards.file(name)?.label(), name, problem, DAMAGED))
+            }
+        }
+    }
+
+    /// Floats that are ternary already.
+    fn exact(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
+        Ternary::exact(self.stored(name, n, k)?.get(), k).ok_or_else(|| {
+            let found = format!("{}, and the weights of {name} are not ternary", self.encoding);
+            Error::unsupported(&self.config, "quantization_config", found, encoding::EXPECTED)
+        })
+    }
+}
+
+impl Checkpoint for TransformersCheckpoint {
+    fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
+        let name = self.stored_name(name);
+        self.shards.file(&name)?.vector(&name, len)
+    }
+
+    fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
+        match self.encoding {
+            Encoding::Quantized(rule) => {
+                let scale = format!("{name}_scale");
+                let factor = rule.factor(self.shards.file(&scale)?.scale(&scale)?);
+                match self.shards.file(name)?.dtype(name) {
+                    Some(Dtype::BF16 | Dtype::F16 | Dtype::F32) => Ok(self.exact(name, n, k)?.scaled(factor)),
+                    _ => Ok(Ternary::of(self.codes(name, n, k)?, factor)),
+                }
+            }
+            Encoding::Master => self.rounded(name, n, k),
+            Encoding::Plain => self.exact(name, n, k),
+        }
+    }
+
+    fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
+        let is_ternary = match self.encoding {
+            Encoding::Quantized(_) => self.shards.file(name)?.dtype(name) == Some(Dtype::U8),
+            Encoding::Master => false,
+            Encoding::Plain => {
+                let floats = self.stored(name, n, k)?;
+                return Ok(Ternary::exact(floats.get(), k).map_or(Table::Floats(floats), Table::Ternary));
+            }
+        };
+        match is_ternary {
+            true => self.ternary(name, n, k).map(Table::Ternary),
+            false => self.stored(name, n, k).map(Table::Floats),
+        }
+    }
+}
+
+/// [`ternary::unpack`], in vectors.
+fn unpack(packed: &[u8], n: usize, k: usize) -> Result<Vec<i8>, InvalidCode> {
+    let threes = packed.iter().fold(0, |threes, byte| threes | byte & byte >> 1 & 0x55);
+    if threes != 0 || packed.is_empty() {
+        return ternary::unpack(packed, n, k);
+    }
+    let mut trits = vec![0; n * k];
+    for (quarter, shift) in trits.chunks_exact_mut(packed.len()).zip([0, 2, 4, 6]) {
+        quarter.iter_mut().zip(packed).for_each(|(trit, byte)| *trit = (byte >> shift & 3) as i8 - 1);
+    }
+    Ok(trits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpacking_in_vectors_is_unpacking() {
+        for (n, k) in [(4, 1), (8, 33), (12, 64)] {
+            let mut packed: Vec<u8> =
+                (0..n / 4 * k).map(|i| [0x00, 0x19, 0x86, 0xA9, 0x61][i * i % 5]).collect();
+            assert_eq!(unpack(&packed, n, k).unwrap(), ternary::unpack(&packed, n, k).unwrap());
+            for code in [0x03, 0x0C, 0x30, 0xC0] {
+                packed[k / 2] = code;
+                assert_eq!(unpack(&packed, n, k), ternary::unpack(&packed, n, k));
+                assert!(unpack(&packed, n, k).is_err());
+            }
+        }
+    }
+}
