@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use half::bf16;
 use serde_json::{Map, Value, json};
 
 use super::{Converted, Role, Source, write_tensors};
@@ -27,15 +28,68 @@ struct Entry {
     bytes: usize,
 }
 
+/// The type of all floats but the scales: transformers wants a quantized model's to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FloatType {
+    Bf16,
+    F32,
+}
+
+impl FloatType {
+    /// The narrowest type that keeps every float of the source.
+    fn of(source: &Source<'_>) -> Result<Self> {
+        let exact = |values: &[f32]| values.iter().all(|value| bf16::from_f32(*value).to_f32() == *value);
+        for (name, role) in source.tensors()? {
+            let narrow = match role {
+                Role::Ternary(..) => true,
+                Role::Vector(len) => exact(&source.checkpoint.vector(&name, len)?),
+                Role::Floats(n, k) => {
+                    let stored = source.checkpoint.floats(&name, n, k)?;
+                    let rows = stored.get();
+                    matches!(rows, Floats::Bf16(_))
+                        || (0..n).all(|row| exact(&rows.slice(row * k, k).to_vec()))
+                }
+            };
+            if !narrow {
+                return Ok(FloatType::F32);
+            }
+        }
+        Ok(FloatType::Bf16)
+    }
+
+    /// transformers' name, the header's, and the bytes of an element.
+    fn names(self) -> (&'static str, &'static str, usize) {
+        match self {
+            FloatType::Bf16 => ("bfloat16", "BF16", 2),
+            FloatType::F32 => ("float32", "F32", 4),
+        }
+    }
+
+    fn bytes(self, floats: Floats<'_>) -> Vec<u8> {
+        match (self, floats) {
+            (FloatType::Bf16, Floats::Bf16(bytes)) | (FloatType::F32, Floats::F32(bytes)) => bytes.to_vec(),
+            (_, floats) => self.encode(&floats.to_vec()),
+        }
+    }
+
+    fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            FloatType::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+            FloatType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+}
+
 pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
-    let entries = entries(source)?;
+    let floats = FloatType::of(source)?;
+    let entries = entries(source, floats)?;
     // A new directory appears whole; in one that exists, every file is replaced whole.
     let building = match out.exists() {
         true => out.to_owned(),
         false => out.with_added_extension(format!("{}.tmp", std::process::id())),
     };
     fs::create_dir_all(&building).map_err(|e| Error::io("write", &building, e))?;
-    let outcome = fill(source, &entries, &building);
+    let outcome = fill(source, &entries, floats, &building);
     if building != out {
         let outcome =
             outcome.and_then(|()| fs::rename(&building, out).map_err(|e| Error::io("write", out, e)));
@@ -50,7 +104,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
     Ok(Converted { tensors: entries.len(), rounding: 0.0 })
 }
 
-fn fill(source: &Source<'_>, entries: &[Entry], dir: &Path) -> Result<()> {
+fn fill(source: &Source<'_>, entries: &[Entry], floats: FloatType, dir: &Path) -> Result<()> {
     let mut scale = 0.0;
     write_tensors(&dir.join(MODEL), &header(entries)?, entries.len(), 1, |i| {
         let Entry { name, role, .. } = &entries[i];
@@ -62,8 +116,8 @@ fn fill(source: &Source<'_>, entries: &[Entry], dir: &Path) -> Result<()> {
             }
             // The scale of the matrix before it.
             Role::Vector(1) if name.ends_with("_scale") => Ok(f32::to_le_bytes(scale).to_vec()),
-            Role::Vector(len) => source.vector(name, len),
-            Role::Floats(n, k) => source.plain_floats(name, n, k),
+            Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
+            Role::Floats(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
         }
     })?;
     for file in COPIED {
@@ -73,6 +127,8 @@ fn fill(source: &Source<'_>, entries: &[Entry], dir: &Path) -> Result<()> {
     }
     let mut config = source.config.clone();
     config.insert("quantization_config".to_owned(), quantization(&config));
+    config.remove("dtype");
+    config.insert("torch_dtype".to_owned(), floats.names().0.into());
     let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
     write_atomically(&dir.join(CONFIG), |writer| writer.write_all(&text))
 }
@@ -88,20 +144,13 @@ fn quantization(config: &Map<String, Value>) -> Value {
     quantization
 }
 
-fn entries(source: &Source<'_>) -> Result<Vec<Entry>> {
+fn entries(source: &Source<'_>, floats: FloatType) -> Result<Vec<Entry>> {
+    let (_, float, width) = floats.names();
     let mut entries = Vec::new();
     for (name, role) in source.tensors()? {
         let (dtype, shape, size) = match role {
-            Role::Vector(len) => ("F32", vec![len], 4 * len),
-            Role::Floats(n, k) => {
-                let stored = source.checkpoint.floats(&name, n, k)?;
-                let (dtype, size) = match stored.get() {
-                    Floats::Bf16(_) => ("BF16", 2),
-                    Floats::F16(_) => ("F16", 2),
-                    Floats::F32(_) | Floats::Blocks(..) => ("F32", 4),
-                };
-                (dtype, vec![n, k], size * n * k)
-            }
+            Role::Vector(len) => (float, vec![len], width * len),
+            Role::Floats(n, k) => (float, vec![n, k], width * n * k),
             Role::Ternary(n, k) if n.is_multiple_of(4) => ("U8", vec![n / 4, k], n / 4 * k),
             Role::Ternary(n, _) => {
                 let found = format!("{n} rows");

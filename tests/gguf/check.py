@@ -37,7 +37,7 @@ def matrices(folder):
 
 
 def logits(folder):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).float()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     with torch.no_grad():
         return model(torch.arange(0, 64).reshape(1, 64)).logits
 
