@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::position::read_at;
 use crate::error::{Error, Result};
-use crate::formats::{ModelFiles, write_atomically};
+use crate::formats::ModelFiles;
 
 /// Models whose files are smaller load fast enough.
 const SMALL: u64 = 4 << 20;
@@ -40,9 +40,9 @@ impl Source {
             return Ok(Some(Source(contents)));
         }
         let contents = digest(&files, pool)?;
-        // Without the note, the next run reads the files again.
+        // Without the note, or with a part of it, the next run reads the files again.
         let _ = fs::create_dir_all(dir);
-        let _ = write_atomically(&note, |file| file.write_all(contents.as_bytes()));
+        let _ = fs::write(&note, &contents);
         Ok(Some(Source(contents)))
     }
 }

@@ -68,7 +68,8 @@ fn what_is_tuned_is_kept_carried_and_forgotten() {
 fn the_first_load_tunes_and_says_so() {
     let scratch = Scratch::new();
     let wide = wide_model(&scratch);
-    let generate = ["generate", "-m", &wide, "--prompt-ids", "1,2,3", "--greedy", "-n", "4", "--json"];
+    let generate =
+        ["generate", "-m", &wide, "--prompt-ids", "1,2,3", "--greedy", "-n", "4", "--json", "--no-cache"];
     let cache = Scratch::new();
     let without = run(&cache, &generate);
     assert!(!without.stderr.contains("tuning") && cache.files() == 0, "{without:?}");
