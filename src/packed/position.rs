@@ -1,16 +1,23 @@
 //! Reading and writing at positions of a file, by several threads at once.
 
-use std::fs::File;
-use std::io;
+#[cfg(not(unix))]
+pub(super) use cursor::{read_at, write_at};
+#[cfg(unix)]
+pub(super) use positioned::{read_at, write_at};
 
 #[cfg(unix)]
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
+mod positioned {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
 
-#[cfg(unix)]
-pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, buffer, offset)
+    pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        file.read_exact_at(buffer, offset)
+    }
+
+    pub(crate) fn write_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(buffer, offset)
+    }
 }
 
 #[cfg(not(unix))]
@@ -34,6 +41,3 @@ mod cursor {
         file.write_all(buffer)
     }
 }
-
-#[cfg(not(unix))]
-pub(super) use cursor::{read_at, write_at};
