@@ -40,9 +40,9 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize) -> f64 {
     let (unpack, once) = match spec.schedule.unpack {
         // A load, which takes no unit for vector arithmetic.
         Unpack::Direct => (0.5, 0.0),
-        // The codes are stored, too.
-        Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, EXTRACT + 1.0),
-        Unpack::Once => (0.5, 3.0),
+        // The codes are stored and loaded again, and meanwhile nothing is multiplied.
+        Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, 2.0 * EXTRACT),
+        Unpack::Once => (0.5, 6.0),
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
         Unpack::Shift | Unpack::Telescope => (2.0, 0.0),
         Unpack::Extract => (EXTRACT, 0.0),

@@ -114,16 +114,16 @@ impl Planner {
         candidates::candidates(self.analytic(problem), problem.m)
     }
 
-    /// Decoding streams the weights once: the widest tile and the cheapest unpacking; hardware prefetchers follow one
-    /// contiguous stream best when few loads share it. With more tokens arithmetic counts: the tile with the fewest vector
-    /// instructions per dot product.
+    /// Decoding streams the weights once: the widest tile and the cheapest unpacking. Hardware prefetchers follow one
+    /// contiguous stream best when few loads share it, and need help only where arithmetic spreads these. With more tokens
+    /// arithmetic counts: the tile with the fewest vector instructions per dot product.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
             isa: self.family.isa,
             layout: self.layout,
             tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack, problem.m) },
-            schedule: Schedule { unpack, prefetch: 0 },
+            schedule: Schedule { unpack, prefetch: if decode { prefetch(unpack) } else { 0 } },
             epilogue: Epilogue::F32,
         };
         let packing = self.layout.packing;
@@ -144,4 +144,9 @@ impl Planner {
             _ => 1,
         }
     }
+}
+
+/// Bytes ahead of the stream of weights at which decoding prefetches.
+fn prefetch(unpack: Unpack) -> usize {
+    if unpack == Unpack::Telescope { 4096 } else { 0 }
 }
