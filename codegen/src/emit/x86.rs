@@ -117,6 +117,7 @@ pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let kernel = Kernel::<D>::begin(spec, &mut asm);
     let tile = asm.new_label();
     asm.bind(tile);
+    kernel.claim_output(&mut asm);
     let loop_body = kernel.passes(&mut asm);
     kernel.reduce(&mut asm);
     kernel.store(&mut asm);
@@ -176,6 +177,20 @@ impl<'a, D: Dialect> Kernel<'a, D> {
 
     fn token(&self, token: usize, disp: usize) -> Mem {
         Mem::strided(TOKEN_BASES[token / 3], STRIDE, token % 3, disp as i32)
+    }
+
+    /// With several tokens, lets the output's lines come near while the sums are computed: stores to lines that are far away
+    /// would hold up the next call.
+    fn claim_output(&self, asm: &mut Asm) {
+        if self.spec.tile.mr == 1 {
+            return;
+        }
+        asm.mark("output lines");
+        self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
+        let row_bytes = self.spec.tile.nr * size_of::<f32>();
+        for token in 0..self.spec.tile.mr {
+            (0..row_bytes).step_by(BLOCK_BYTES).for_each(|disp| asm.prefetchw(self.token(token, disp)));
+        }
     }
 
     /// Goes over k as often as the strategy wants, and returns where the last unrolled loop is.

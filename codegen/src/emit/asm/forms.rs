@@ -199,6 +199,11 @@ impl Asm {
         self.encode(Instruction::with1(Code::Prefetcht0_m8, memory(m)));
     }
 
+    /// Asks for the line at `m` to be brought near for writing; nothing happens on CPUs that do not know it.
+    pub(in crate::emit) fn prefetchw(&mut self, m: Mem) {
+        self.encode(Instruction::with1(Code::Prefetchw_m8, memory(m)));
+    }
+
     fn code(&self, vex: Code, evex: Code) -> Code {
         match self.width {
             Width::Ymm => vex,

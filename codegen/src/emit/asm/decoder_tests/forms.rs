@@ -182,6 +182,7 @@ fn scalar_memory_forms() {
             sheet.one(format!("add QWORD PTR {address},{wide:#x}"), |asm| asm.add_imm_to(m, value));
             sheet.one(format!("sub QWORD PTR {address},{wide:#x}"), |asm| asm.sub_imm_from(m, value));
             sheet.one(format!("prefetcht0 BYTE PTR {address}"), |asm| asm.prefetcht0(m));
+            sheet.one(format!("prefetchw BYTE PTR {address}"), |asm| asm.prefetchw(m));
         }
     });
 }

@@ -8,7 +8,7 @@ use crate::packing::Layout;
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
 /// AVX2, and the scalar instructions of every x86-64 family.
-const AVX2: &str = "add and jae jb je jne lea mov pop prefetcht0 push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
+const AVX2: &str = "add and jae jb je jne lea mov pop prefetcht0 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
     vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
 /// AVX-VNNI beside AVX2.
 const AVX_VNNI: &str = "{vex} vpdpbusd";
