@@ -60,7 +60,7 @@ impl Operands {
 
 /// The kernels of the rule and of the records for a packing, each once.
 fn planned(problem: &Problem, isa: Isa, packing: Packing) -> Vec<KernelSpec> {
-    let by_rule = Planner::new(isa, packing).plan(problem).spec;
+    let by_rule = Planner::new(isa, packing).on(Cpu::host()).plan(problem).spec;
     let environment = tercet::knobs::runtime_options().expect("the environment's settings are valid");
     let options =
         RuntimeOptions { isa_cap: Some(isa), packing: Some(packing), threads: Some(1), ..environment };

@@ -186,7 +186,7 @@ impl Runtime {
 
     /// What plans a model's products here.
     pub fn planner(&self) -> Planner {
-        let planner = Planner::new(self.isa, self.packing);
+        let planner = Planner::new(self.isa, self.packing).on(Cpu::host());
         planner.with_records(Cpu::host().fingerprint(), Arc::clone(&self.records))
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Timer, measure};
-use tercet_codegen::{Activations, Gemm, KernelCache, KernelSpec, PackedMatrix};
+use tercet_codegen::{Activations, Cpu, Gemm, KernelCache, KernelSpec, PackedMatrix};
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
@@ -91,7 +91,7 @@ impl Tuner {
     }
 }
 
-/// Copies of one matrix, together larger than most last-level caches: a decoded token finds no weights in a cache.
+/// Copies of one matrix, together much larger than the last-level cache: a decoded token finds no weights there.
 struct Operands {
     n: usize,
     k: usize,
@@ -100,21 +100,20 @@ struct Operands {
 
 impl Operands {
     fn new(tuner: &Tuner, (n, k): (usize, usize)) -> Result<Self> {
-        const TOGETHER: usize = 64 << 20;
-        const MOST_COPIES: usize = 256;
+        const LEAST: usize = 64 << 20;
+        const MOST: usize = 512 << 20;
+        const MOST_COPIES: usize = 512;
         const MOST_WEIGHTS: usize = 1 << 30;
         if n.checked_mul(k).is_none_or(|weights| weights > MOST_WEIGHTS) {
             let problem = format!("{n} x {k} is too large");
             return Err(Error::bad_argument("the shape", problem, "use up to 2^30 weights"));
         }
-        let trits = random_trits(n * k, 1);
-        let pack = || PackedMatrix::pack(tuner.planner.layout(), n, k, &trits);
-        let first = pack()?;
-        let others = TOGETHER.div_ceil(first.bytes()).min(MOST_COPIES) - 1;
-        let mut copies = vec![first];
-        for copy in tuner.pool.map(others, |_| pack()) {
-            copies.push(copy?);
-        }
+        let first = PackedMatrix::pack(tuner.planner.layout(), n, k, &random_trits(n * k, 1))?;
+        // Caches keep some of what passes through them, even of twice their size.
+        let cached = Cpu::host().caches.iter().map(|cache| cache.size as usize).max().unwrap_or_default();
+        let others = (4 * cached).clamp(LEAST, MOST).div_ceil(first.bytes()).min(MOST_COPIES) - 1;
+        let mut copies = tuner.pool.map(others, |_| first.clone());
+        copies.push(first);
         Ok(Operands { n, k, copies })
     }
 }
@@ -158,7 +157,7 @@ impl Timer for Stopwatch<'_> {
         let start = Instant::now();
         for _ in 0..self.products {
             let weights = &self.operands.copies[self.next];
-            multiply(&self.tuner.pool, &gemm, weights, &self.acts, &mut self.out);
+            multiply(&self.tuner.pool, [(&gemm, weights)], &self.acts, [&mut self.out]);
             self.next = (self.next + 1) % self.operands.copies.len();
         }
         Ok(start.elapsed() / self.products as u32)

@@ -3,6 +3,8 @@
 use tercet_codegen::packing::PANEL_ROWS;
 use tercet_codegen::{Isa, KernelSpec, Packing, Schedule, Tile, Unpack, emit};
 
+use crate::core::Core;
+
 /// `spec` with every legal tile of up to `m` tokens, in a fixed order.
 pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
     let panels = 1..=spec.layout.interleave;
@@ -14,27 +16,33 @@ pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
 
 /// `default` and the kernels that may be faster for `m` tokens, the most promising tiles first: every unpacking strategy
 /// with several tiles, unrollings and prefetch distances. A hundred or two, always in the same order.
-pub(crate) fn candidates(default: KernelSpec, m: usize) -> Vec<KernelSpec> {
+pub(crate) fn candidates(default: KernelSpec, m: usize, core: Core) -> Vec<KernelSpec> {
     const TILES: usize = 8;
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
-    let prefetches = if m == 1 { &[0, 2048, 4096, 8192, 16_384][..] } else { &[0, 1024] };
+    let prefetches: &[usize] = match m {
+        0..=1 => &[0, 2048, 4096, 8192, 16_384],
+        2..=16 => &[0, 1024, 4096],
+        _ => &[0, 1024],
+    };
     let mut candidates = vec![default];
     for unpack in emit::family(default.isa).strategies(default.layout.packing) {
         for (ku, &prefetch) in UNROLLS.into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p))) {
             let schedule = Schedule { unpack, prefetch };
             let smallest = KernelSpec { tile: Tile { mr: 1, nr: PANEL_ROWS, ku }, schedule, ..default };
             let mut tiles: Vec<_> = tiles(smallest, m).collect();
-            tiles.sort_by(|a, b| cost(a, m).total_cmp(&cost(b, m)));
+            tiles.sort_by(|a, b| cost(a, m, core).total_cmp(&cost(b, m, core)));
             candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
         }
     }
-    candidates[1..].sort_by(|a, b| cost(a, m).total_cmp(&cost(b, m)));
+    candidates[1..].sort_by(|a, b| cost(a, m, core).total_cmp(&cost(b, m, core)));
     candidates
 }
 
 /// Vector instructions per dot product of a product with `m` tokens: the dot product's own, and its share of unpacking
-/// weights and broadcasting activations.
-pub(crate) fn cost(spec: &KernelSpec, m: usize) -> f64 {
+/// weights and broadcasting activations as far as the core has no units to spare for them.
+pub(crate) fn cost(spec: &KernelSpec, m: usize, core: Core) -> f64 {
+    /// What an instruction costs that takes a spare unit: nearly nothing.
+    const SPARED: f64 = 1.0 / 64.0;
     const EXTRACT: f64 = 6.0;
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
     let (unpack, once) = match spec.schedule.unpack {
@@ -53,5 +61,6 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize) -> f64 {
         (Isa::Avx2, _) => 2.0,
         _ => 1.0,
     };
-    dot + (rows * unpack + tokens) / (rows * tokens) + once / m as f64
+    let others = (rows * unpack + tokens) / (rows * tokens);
+    dot + (others - core.spare).max(0.0) + others * SPARED + once / m as f64
 }

@@ -4,6 +4,7 @@
 //! [`KernelSpec::validate`](tercet_codegen::KernelSpec::validate) allows, and is handed a [`Timer`].
 
 mod candidates;
+mod core;
 mod measure;
 mod planner;
 mod records;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tercet_codegen::{Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
+use tercet_codegen::{Cpu, Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
 
 use crate::candidates::{self, tiles};
+use crate::core::Core;
 use crate::records::{Key, Records};
 
 /// A product Y = X·Wᵀ in BLAS terms: X is m × k activations, W n × k weights, Y m × n.
@@ -64,6 +65,7 @@ pub struct Plan {
 pub struct Planner {
     family: &'static Family,
     layout: Layout,
+    core: Core,
     cpu: String,
     records: Arc<Records>,
 }
@@ -73,11 +75,15 @@ impl Planner {
     pub fn new(isa: Isa, packing: Packing) -> Self {
         let family = emit::family(isa);
         let layout = Layout { packing, interleave: family.interleave };
-        Planner { family, layout, cpu: String::new(), records: Arc::default() }
+        Planner { family, layout, core: Core::default(), cpu: String::new(), records: Arc::default() }
     }
 
-    /// The same planner, preferring what `records` hold of the CPU with this
-    /// [fingerprint](tercet_codegen::Cpu::fingerprint).
+    /// The same planner, whose rule heeds what is known of this CPU's cores.
+    pub fn on(self, cpu: &Cpu) -> Self {
+        Planner { core: Core::of(cpu), ..self }
+    }
+
+    /// The same planner, preferring what `records` hold of the CPU with this [fingerprint](Cpu::fingerprint).
     pub fn with_records(self, cpu: impl Into<String>, records: Arc<Records>) -> Self {
         Planner { cpu: cpu.into(), records, ..self }
     }
@@ -111,7 +117,7 @@ impl Planner {
 
     /// What may be faster than the analytic kernel, which is the first.
     pub fn candidates(&self, problem: &Problem) -> Vec<KernelSpec> {
-        candidates::candidates(self.analytic(problem), problem.m)
+        candidates::candidates(self.analytic(problem), problem.m, self.core)
     }
 
     /// Decoding streams the weights once: the widest tile and the cheapest unpacking. Hardware prefetchers follow one
@@ -123,7 +129,7 @@ impl Planner {
             isa: self.family.isa,
             layout: self.layout,
             tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack, problem.m) },
-            schedule: Schedule { unpack, prefetch: if decode { prefetch(unpack) } else { 0 } },
+            schedule: Schedule { unpack, prefetch: self.prefetch(unpack, problem.m) },
             epilogue: Epilogue::F32,
         };
         let packing = self.layout.packing;
@@ -131,7 +137,7 @@ impl Planner {
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
-        let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m);
+        let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.core);
         let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(|a, b| cost(b).total_cmp(&cost(a)));
         best.expect("every family has a kernel for every packing")
     }
@@ -144,9 +150,15 @@ impl Planner {
             _ => 1,
         }
     }
-}
 
-/// Bytes ahead of the stream of weights at which decoding prefetches.
-fn prefetch(unpack: Unpack) -> usize {
-    if unpack == Unpack::Telescope { 4096 } else { 0 }
+    /// Bytes ahead of the weights at which they are prefetched.
+    fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
+        match (m, unpack) {
+            (0..=1, Unpack::Telescope) => self.core.telescoping_prefetch,
+            // Two tokens are an input of the output head's screen.
+            (0..=2, _) => self.core.streaming_prefetch,
+            (3..=16, _) => self.core.few_prefetch,
+            _ => 0,
+        }
+    }
 }

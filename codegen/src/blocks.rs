@@ -39,6 +39,14 @@ impl Blocks {
     }
 }
 
+impl Clone for Blocks {
+    fn clone(&self) -> Self {
+        let mut blocks = Self::zeroed(self.len());
+        blocks.copy_from_slice(self);
+        blocks
+    }
+}
+
 impl Deref for Blocks {
     type Target = [Block];
 

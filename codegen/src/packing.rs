@@ -240,7 +240,7 @@ impl PackError {
 }
 
 /// A matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedMatrix {
     layout: Layout,
     n: usize,

@@ -19,7 +19,7 @@ mod weights;
 use std::time::{Duration, Instant};
 
 use tercet_autotune::Planner;
-use tercet_codegen::Packing;
+use tercet_codegen::{Cpu, Packing};
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
@@ -132,7 +132,7 @@ impl Model {
         let kernels = packer.into_kernels();
         let screen = match (weights.head(), runtime.head()) {
             (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
-                let planner = || Planner::new(runtime.isa(), Packing::Bytes);
+                let planner = || Planner::new(runtime.isa(), Packing::Bytes).on(Cpu::host());
                 let shape = (config.vocab_size, config.hidden_size);
                 let screen = |packed: Option<&_>| match packed {
                     Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),

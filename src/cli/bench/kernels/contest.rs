@@ -138,7 +138,7 @@ fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
     let isas = Cpu::host().isas().into_iter().filter(|isa| isa.is_within(runtime.isa()));
     isas.map(|isa| match isa == runtime.isa() {
         true => (isa, runtime.planner()),
-        false => (isa, Planner::new(isa, runtime.packing())),
+        false => (isa, Planner::new(isa, runtime.packing()).on(Cpu::host())),
     })
 }
 
