@@ -25,11 +25,27 @@ pub(crate) fn for_columns<T: Element>(
     grain: usize,
     work: impl Fn(ColumnsMut<'_, T>) + Sync,
 ) {
-    let all = out.columns();
-    pool.run(all.len().div_ceil(grain), |i| {
+    for_columns_of(pool, [out], grain, |_, columns| work(columns));
+}
+
+/// Calls `work` for disjoint ranges of `grain` columns that together are all of each of `outs`, and with that one's number.
+pub(crate) fn for_columns_of<T: Element, const N: usize>(
+    pool: &tercet_pool::Pool,
+    outs: [ColumnsMut<'_, T>; N],
+    grain: usize,
+    work: impl Fn(usize, ColumnsMut<'_, T>) + Sync,
+) {
+    let tasks = outs.each_ref().map(|out| out.columns().len().div_ceil(grain));
+    pool.run(tasks.iter().sum(), |mut i| {
+        let mut which = 0;
+        while i >= tasks[which] {
+            i -= tasks[which];
+            which += 1;
+        }
+        let all = outs[which].columns();
         let start = all.start + i * grain;
-        // SAFETY: tasks have ranges of their own, each task runs once, and `out` is not used otherwise.
-        work(unsafe { out.part(start..(start + grain).min(all.end)) });
+        // SAFETY: tasks have ranges of their own, each task runs once, and the outputs are not used otherwise.
+        work(which, unsafe { outs[which].part(start..(start + grain).min(all.end)) });
     });
 }
 
@@ -41,14 +57,15 @@ mod tests {
     fn every_column_is_worked_on_once_at_any_thread_count() {
         for threads in [1, 2, 3, 8] {
             let pool = start(threads).unwrap();
-            for n in [1, 15, 16, 17, 250] {
-                let mut matrix = vec![0i32; 2 * n];
-                let seen = std::sync::Mutex::new(vec![0; n]);
-                for_columns(&pool, ColumnsMut::new(&mut matrix, 2, n), 16, |part| {
+            for widths in [[1, 15], [16, 17], [250, 3], [5, 0]] {
+                let [mut a, mut b] = widths.map(|n| vec![0i32; 2 * n]);
+                let seen = std::sync::Mutex::new(widths.map(|n| vec![0; n]));
+                let outs = [ColumnsMut::new(&mut a, 2, widths[0]), ColumnsMut::new(&mut b, 2, widths[1])];
+                for_columns_of(&pool, outs, 16, |which, part| {
                     assert!(part.columns().start.is_multiple_of(16));
-                    seen.lock().unwrap()[part.columns()].iter_mut().for_each(|times| *times += 1);
+                    seen.lock().unwrap()[which][part.columns()].iter_mut().for_each(|times| *times += 1);
                 });
-                assert_eq!(seen.into_inner().unwrap(), vec![1; n], "{threads} threads");
+                assert_eq!(seen.into_inner().unwrap(), widths.map(|n| vec![1; n]), "{threads} threads");
             }
         }
     }

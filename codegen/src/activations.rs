@@ -1,5 +1,7 @@
 //! Quantized activations as every kernel reads them.
 
+use multiversion::multiversion;
+
 /// A multiple of every packing's step, to which rows are padded.
 const STEP: usize = 80;
 
@@ -97,6 +99,11 @@ impl RowMut<'_> {
     /// Lets `fill` write the k values and return the factor that turns an integer dot product into the output.
     pub fn set(&mut self, fill: impl FnOnce(&mut [i8]) -> f32) {
         *self.factor = fill(self.values);
-        *self.sum = self.values.iter().map(|&a| i32::from(a)).sum();
+        *self.sum = sum(self.values);
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn sum(values: &[i8]) -> i32 {
+    values.iter().map(|&a| i32::from(a)).sum()
 }

@@ -255,7 +255,7 @@ fn weigh(
     }
     scores.iter_mut().for_each(|score| *score *= scale);
     scores[visible..].fill(f32::NEG_INFINITY);
-    let in_block = scores.iter().fold(f32::NEG_INFINITY, |a, &b| if a > b { a } else { b });
+    let in_block = largest_of(*scores);
     if in_block > *largest {
         let factor = exp(*largest - in_block);
         *largest = in_block;
@@ -265,6 +265,20 @@ fn weigh(
         *score = exp(*score - *largest);
         *total += *score;
     }
+}
+
+/// The largest, found half by half in vectors.
+#[inline(always)]
+fn largest_of(mut values: [f32; BLOCK]) -> f32 {
+    let mut width = BLOCK / 2;
+    while width > 0 {
+        for i in 0..width {
+            let (a, b) = (values[i], values[i + width]);
+            values[i] = if a > b { a } else { b };
+        }
+        width /= 2;
+    }
+    values[0]
 }
 
 /// sums += weight · value for the positions of `values`, one after another, while what is read `next` is brought near.

@@ -1,6 +1,7 @@
 //! Keys and values of a sequence.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
 use super::config::Config;
@@ -12,8 +13,8 @@ pub(super) const BLOCK: usize = 32;
 
 /// How keys and values are stored.
 pub(super) trait Element: Copy + Default + Send + Sync {
-    /// The nearest element.
-    fn round(x: f32) -> Self;
+    /// The elements nearest to `x`, which is as long as `out`.
+    fn round(out: &mut [Self], x: &[f32]);
 
     fn to_f32(self) -> f32;
 
@@ -24,8 +25,13 @@ pub(super) trait Element: Copy + Default + Send + Sync {
 
 impl Element for f16 {
     /// What is too large for a half becomes the largest.
-    fn round(x: f32) -> Self {
-        f16::from_f32(x.clamp(-65_504.0, 65_504.0))
+    fn round(out: &mut [Self], x: &[f32]) {
+        const PIECE: usize = 64;
+        for (out, x) in out.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
+            let mut within = [0.0; PIECE];
+            within.iter_mut().zip(x).for_each(|(within, x)| *within = x.clamp(-65_504.0, 65_504.0));
+            out.convert_from_f32_slice(&within[..x.len()]);
+        }
     }
 
     #[inline(always)]
@@ -41,8 +47,8 @@ impl Element for f16 {
 }
 
 impl Element for f32 {
-    fn round(x: f32) -> Self {
-        x
+    fn round(out: &mut [Self], x: &[f32]) {
+        out.copy_from_slice(x);
     }
 
     #[inline(always)]
@@ -165,19 +171,26 @@ impl<E: Element> Layer<E> {
         keys: &[f32],
         values: &[f32],
     ) {
+        /// Elements of a key that are rounded at a time.
+        const PIECE: usize = 64;
         let (width, of_head) = (kv_heads * dim, self.keys.len() / kv_heads);
         pool.chunks(&mut self.keys, of_head, |head, cache| {
             for (token, position) in keys.chunks_exact(width).zip(position..) {
                 let block = &mut cache[position / BLOCK * BLOCK * dim..][..BLOCK * dim];
-                for (elements, key) in block.chunks_exact_mut(BLOCK).zip(&token[head * dim..]) {
-                    elements[position % BLOCK] = E::round(*key);
+                let key = &token[head * dim..][..dim];
+                let mut rounded = [E::default(); PIECE];
+                for (key, block) in key.chunks(PIECE).zip(block.chunks_mut(PIECE * BLOCK)) {
+                    let rounded = &mut rounded[..key.len()];
+                    E::round(rounded, key);
+                    for (elements, key) in block.chunks_exact_mut(BLOCK).zip(rounded) {
+                        elements[position % BLOCK] = *key;
+                    }
                 }
             }
         });
         pool.chunks(&mut self.values, of_head, |head, cache| {
             for (token, position) in values.chunks_exact(width).zip(position..) {
-                let cached = &mut cache[position * dim..][..dim];
-                cached.iter_mut().zip(&token[head * dim..]).for_each(|(to, value)| *to = E::round(*value));
+                E::round(&mut cache[position * dim..][..dim], &token[head * dim..][..dim]);
             }
         });
     }
@@ -229,7 +242,7 @@ mod tests {
                 let expected = |offset| row(position, offset)[head * 5..][..5].to_vec();
                 match cache.head(1, head) {
                     Head::F16(read) => {
-                        let halves = |offset| expected(offset).into_iter().map(f16::round).collect();
+                        let halves = |offset| rounded(&expected(offset));
                         assert_eq!(read_position(&read, position), (halves(0.0), halves(0.5)));
                     }
                     Head::F32(read) => {
@@ -252,7 +265,13 @@ mod tests {
 
     #[test]
     fn what_no_half_holds_becomes_the_largest() {
-        assert_eq!([1e9, -1e9, 65_519.0].map(f16::round), [f16::MAX, f16::MIN, f16::MAX]);
-        assert!(f16::round(f32::NAN).is_nan());
+        assert_eq!(rounded(&[1e9, -1e9, 65_519.0, 1.0]), [f16::MAX, f16::MIN, f16::MAX, f16::ONE]);
+        assert!(rounded(&[f32::NAN])[0].is_nan());
+    }
+
+    fn rounded(x: &[f32]) -> Vec<f16> {
+        let mut out = vec![f16::ZERO; x.len()];
+        f16::round(&mut out, x);
+        out
     }
 }

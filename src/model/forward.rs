@@ -96,12 +96,15 @@ impl Model {
         let Buffers { residual, rounded, q, k, v, .. } = &mut state.buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
         let mut input = Input::new(pool, x, hidden, norm, rounded);
-        input.multiply(&layer.k, k);
-        input.multiply(&layer.v, v);
         let first = tokens - kept;
-        if kept > 0 {
-            input.keep_last(kept);
-            input.multiply(&layer.q, q);
+        if first == 0 {
+            input.multiply([(&layer.k, k), (&layer.v, v), (&layer.q, q)]);
+        } else {
+            input.multiply([(&layer.k, k), (&layer.v, v)]);
+            if kept > 0 {
+                input.keep_last(kept);
+                input.multiply([(&layer.q, q)]);
+            }
         }
         let [q_norm, k_norm] =
             layer.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
@@ -119,8 +122,8 @@ impl Model {
         }
         let Buffers { residual, rounded, attended, product, .. } = &mut state.buffers;
         let (width, norm) = (layer.q.n(), layer.attention_sub_norm.as_ref());
-        Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply(&layer.o, product);
-        ops::add(residual, product, kept * hidden);
+        Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
+        self.add(residual, product, kept);
     }
 
     /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
@@ -129,8 +132,7 @@ impl Model {
         let Buffers { residual, rounded, gate, up, product, .. } = &mut state.buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(pool, x, hidden, norm, rounded);
-        input.multiply(&layer.gate, gate);
-        input.multiply(&layer.up, up);
+        input.multiply([(&layer.gate, gate), (&layer.up, up)]);
         let gate = &mut gate[..tokens * ffn];
         pool.chunks(gate, ffn, |token, gate| {
             let up = &up[token * ffn..][..ffn];
@@ -139,8 +141,16 @@ impl Model {
                 Activation::Silu => ops::silu_gate(gate, up),
             }
         });
-        Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply(&layer.down, product);
-        ops::add(residual, product, tokens * hidden);
+        Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
+        self.add(residual, product, tokens);
+    }
+
+    /// residual += x, for the first `tokens` tokens.
+    fn add(&self, residual: &mut [f32], x: &[f32], tokens: usize) {
+        let hidden = self.config.hidden_size;
+        self.pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
+            ops::add(residual, &x[token * hidden..][..hidden]);
+        });
     }
 
     /// Norms the heads of consecutive tokens, each `width` wide, and turns them by their positions, the first of which is
@@ -231,7 +241,7 @@ impl Model {
         let rows = match self.weights.head() {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
-                return Input::new(&self.pool, normed, hidden, None, rounded).multiply(head, logits);
+                return Input::new(&self.pool, normed, hidden, None, rounded).multiply([(head, logits)]);
             }
         };
         match (&self.screen, candidates) {

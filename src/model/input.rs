@@ -50,19 +50,24 @@ impl<'a> Input<'a> {
         Input { pool, x, norm, width, rounded, holds: None }
     }
 
-    /// Multiplies every token with the layer's weights into the start of `out`, token-major.
-    pub(super) fn multiply(&mut self, linear: &Linear, out: &mut [f32]) {
-        let form = linear.group_size();
-        if linear.norm.is_some() || self.holds != Some(form) {
+    /// Multiplies every token with each layer's weights into the start of its output, token-major: in one job of the pool if
+    /// the layers share a rounded input.
+    pub(super) fn multiply<const N: usize>(&mut self, layers: [(&Linear, &mut [f32]); N]) {
+        let (first, form) = (layers[0].0, layers[0].0.group_size());
+        let alike = |linear: &Linear| linear.norm.is_none() && linear.group_size() == form;
+        if N > 1 && !layers.iter().all(|(linear, _)| alike(linear)) {
+            return layers.into_iter().for_each(|layer| self.multiply([layer]));
+        }
+        if first.norm.is_some() || self.holds != Some(form) {
             match form {
-                None => self.round_whole(linear.norm.as_ref()),
-                Some(size) => self.round_groups(linear.norm.as_ref(), size),
+                None => self.round_whole(first.norm.as_ref()),
+                Some(size) => self.round_groups(first.norm.as_ref(), size),
             }
-            self.holds = linear.norm.is_none().then_some(form);
+            self.holds = first.norm.is_none().then_some(form);
         }
         match form {
-            None => linear.apply(self.pool, std::slice::from_ref(&self.rounded.whole), out),
-            Some(_) => linear.apply(self.pool, &self.rounded.groups, out),
+            None => Linear::apply(layers, self.pool, std::slice::from_ref(&self.rounded.whole)),
+            Some(_) => Linear::apply(layers, self.pool, &self.rounded.groups),
         }
     }
 

@@ -186,41 +186,62 @@ impl Linear {
         }
     }
 
-    /// Multiplies every token of `acts`, one matrix for each group of columns, into the start of `out`, token-major.
+    /// Multiplies every token of `acts`, one matrix for each group of columns, with each layer's weights into the start of its
+    /// output, token-major. Layers with one scale are one job.
     ///
     /// # Panics
-    /// If the activations are not k wide or `out` holds fewer than tokens × n.
-    pub(super) fn apply(&self, pool: &tercet_pool::Pool, acts: &[Activations], out: &mut [f32]) {
+    /// If the activations are not k wide or an output holds fewer than tokens × n.
+    pub(super) fn apply<const N: usize>(
+        layers: [(&Linear, &mut [f32]); N],
+        pool: &tercet_pool::Pool,
+        acts: &[Activations],
+    ) {
         let tokens = acts[0].tokens();
-        let gemm = &self.gemms[planned_for(tokens)];
-        match &self.weights {
-            Weights::Whole(weights) => multiply(pool, gemm, weights, &acts[0], out),
-            Weights::Grouped(weights) => weights.multiply(pool, gemm, acts, &mut out[..tokens * self.n()]),
+        let kernels = planned_for(tokens);
+        if layers.iter().all(|(linear, _)| linear.whole().is_some()) {
+            let weights = layers.each_ref().map(|(linear, _)| {
+                (&linear.gemms[kernels], linear.whole().expect("all layers have one scale"))
+            });
+            return multiply(pool, weights, &acts[0], layers.map(|(_, out)| out));
+        }
+        for (linear, out) in layers {
+            let (gemm, out) = (&linear.gemms[kernels], &mut out[..tokens * linear.n()]);
+            match &linear.weights {
+                Weights::Whole(weights) => multiply(pool, [(gemm, weights)], &acts[0], [out]),
+                Weights::Grouped(weights) => weights.multiply(pool, gemm, acts, out),
+            }
         }
     }
 }
 
-/// Multiplies every token of `acts` with `weights` into the start of `out`, token-major.
+/// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool.
 ///
 /// # Panics
-/// If the activations are not k wide, `out` holds fewer than tokens × n, or `gemm` is for another layout.
-pub(crate) fn multiply(
+/// If the activations are not k wide, an output holds fewer than tokens × n, a kernel is for another layout than its weights,
+/// or these differ in layout.
+pub(crate) fn multiply<const N: usize>(
     pool: &tercet_pool::Pool,
-    gemm: &Gemm,
-    weights: &PackedMatrix,
+    weights: [(&Gemm, &PackedMatrix); N],
     acts: &Activations,
-    out: &mut [f32],
+    outs: [&mut [f32]; N],
 ) {
-    let (tokens, n) = (acts.tokens(), weights.n());
-    let out = ColumnsMut::new(&mut out[..tokens * n], tokens, n);
-    pool::for_columns(pool, out, grain(weights, pool.threads()), |columns| {
+    let (tokens, layout) = (acts.tokens(), weights[0].1.layout());
+    assert!(weights.iter().all(|(_, weights)| weights.layout() == layout));
+    let mut sizes = weights.iter().map(|(_, weights)| weights.n());
+    let outs = outs.map(|out| {
+        let n = sizes.next().unwrap_or_default();
+        ColumnsMut::new(&mut out[..tokens * n], tokens, n)
+    });
+    let blocks = weights.iter().map(|(_, weights)| layout.row_blocks(weights.n())).sum::<usize>();
+    let grain = blocks.div_ceil(tasks(pool.threads())) * layout.block_rows();
+    pool::for_columns_of(pool, outs, grain, |which, columns| {
+        let (gemm, weights) = weights[which];
         gemm.compute(weights, acts, columns);
     });
 }
 
-/// Rows per task: whole row blocks, and a few tasks per thread so that a busy core costs little.
-fn grain(weights: &PackedMatrix, threads: usize) -> usize {
-    const TASKS_PER_THREAD: usize = 4;
-    let blocks = weights.layout().row_blocks(weights.n());
-    blocks.div_ceil(threads * TASKS_PER_THREAD) * weights.layout().block_rows()
+/// Tasks of a job: a few per thread, so that a busy core costs little; a thread alone streams all.
+fn tasks(threads: usize) -> usize {
+    const PER_THREAD: usize = 4;
+    if threads == 1 { 1 } else { threads * PER_THREAD }
 }

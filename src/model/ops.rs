@@ -10,11 +10,10 @@ use super::dot::dot;
 /// 1.5 · 2²³: adding it leaves no fraction bits, rounding half to even.
 const ROUND: f32 = 12_582_912.0;
 
-/// out += x, for the first `len` elements.
-pub(crate) fn add(out: &mut [f32], x: &[f32], len: usize) {
-    for (out, x) in out[..len].iter_mut().zip(&x[..len]) {
-        *out += x;
-    }
+/// out += x.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn add(out: &mut [f32], x: &[f32]) {
+    out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
 }
 
 /// out = x / √(mean x² + eps) · gain (Zhang and Sennrich 2019; transformers' `BitNetRMSNorm`).
@@ -142,6 +141,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 }
 
 /// Rotary embedding of one head: pairs (i, i + d/2), turned by their angle (Su et al. 2021; transformers' `rotate_half`).
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (first, second) = head.split_at_mut(cos.len());
     for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
