@@ -20,7 +20,7 @@ impl Core {
         Core { spare: 0.0, streaming_prefetch: 0, telescoping_prefetch: 4096, few_prefetch: 0 };
     /// Dot products take two of four vector units.
     const ZEN_5: Core =
-        Core { spare: 1.0, streaming_prefetch: 8192, telescoping_prefetch: 8192, few_prefetch: 1024 };
+        Core { spare: 1.0, streaming_prefetch: 8192, telescoping_prefetch: 8192, few_prefetch: 4096 };
 
     pub(crate) fn of(cpu: &Cpu) -> Self {
         match (cpu.vendor.as_str(), cpu.family) {

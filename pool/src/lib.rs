@@ -1,7 +1,8 @@
 //! Fork-join among a few threads, in microseconds, without collapse when cores are busy.
 //!
-//! A job is a number of tasks. The caller publishes it and takes tasks like everyone else, one at a time, so that a
-//! thread that is late or preempted costs no more than the task it holds. Workers spin for a bounded time after a job
+//! A job is a number of tasks. Every thread, the caller among them, has a share of consecutive tasks and takes these one at
+//! a time, so that what it reads is one stream, and then those that others have not come to, so that a thread that is late or
+//! preempted costs no more than the task it holds. Workers spin for a bounded time after a job
 //! and then park; the caller spins for a bounded time for the tasks that others still hold and then parks too.
 
 mod shared;
@@ -67,7 +68,7 @@ impl Pool {
                 worker.thread().unpark();
             }
         }
-        self.shared.take_tasks();
+        self.shared.take_tasks(0);
         self.shared.wait();
         let panic = self.shared.take_panic();
         drop(free);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park,
     spin_loop,
 };
 
@@ -32,15 +32,20 @@ impl Job {
     }
 }
 
+/// One thread's share of a job, consecutive tasks: the number of the job in the upper half, and in the lower the tasks of
+/// the share that nobody has taken. Alone in its cache lines.
+///
+/// The job's other fields change only while no task is left in any share, so whoever takes a task by exchanging an unchanged
+/// state has read the fields of that very job.
+#[repr(align(128))]
+struct Share(AtomicU64);
+
 pub(crate) struct Shared {
-    /// Number of the job in the upper half, and in the lower its tasks that nobody has taken.
-    ///
-    /// The job's other fields change only while no task is left, so whoever takes a task by exchanging an unchanged state has
-    /// read the fields of that very job.
-    state: AtomicU64,
+    /// The caller's, then the workers'.
+    shares: Vec<Share>,
     call: AtomicPtr<()>,
     context: AtomicPtr<()>,
-    tasks: AtomicUsize,
+    tasks: AtomicU32,
     unfinished: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// The caller, once it parks.
@@ -56,10 +61,10 @@ fn untaken(state: u64) -> u64 {
 impl Shared {
     pub(crate) fn new(workers: usize) -> Self {
         Shared {
-            state: AtomicU64::new(0),
+            shares: (0..=workers).map(|_| Share(AtomicU64::new(0))).collect(),
             call: AtomicPtr::new(ptr::null_mut()),
             context: AtomicPtr::new(ptr::null_mut()),
-            tasks: AtomicUsize::new(0),
+            tasks: AtomicU32::new(0),
             unfinished: AtomicUsize::new(0),
             panic: Mutex::new(None),
             waiting: Mutex::new(None),
@@ -72,22 +77,37 @@ impl Shared {
     pub(crate) fn publish(&self, job: Job) {
         self.call.store(job.call, Ordering::Relaxed);
         self.context.store(job.context, Ordering::Relaxed);
-        self.tasks.store(job.tasks as usize, Ordering::Relaxed);
+        self.tasks.store(job.tasks, Ordering::Relaxed);
         self.unfinished.store(job.tasks as usize, Ordering::Relaxed);
-        let number = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-        self.state.store(number << 32 | u64::from(job.tasks), Ordering::Release);
+        for (owner, Share(state)) in self.shares.iter().enumerate() {
+            let number = (state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
+            let tasks = self.first_task(owner + 1, job.tasks) - self.first_task(owner, job.tasks);
+            state.store(number << 32 | u64::from(tasks), Ordering::Release);
+        }
     }
 
-    /// Runs tasks until none is left to take.
-    pub(crate) fn take_tasks(&self) {
+    /// The first of a job's `tasks` that is in the share of thread `owner`.
+    fn first_task(&self, owner: usize, tasks: u32) -> u32 {
+        (u64::from(tasks) * owner as u64 / self.shares.len() as u64) as u32
+    }
+
+    /// Runs tasks until none is left to take: those of thread `own`, and then those that the others have not come to.
+    pub(crate) fn take_tasks(&self, own: usize) {
+        let threads = self.shares.len();
+        (own..own + threads).for_each(|owner| self.take_share(owner % threads));
+    }
+
+    fn take_share(&self, owner: usize) {
+        let Share(share) = &self.shares[owner];
         loop {
-            let state = self.state.load(Ordering::Acquire);
+            let state = share.load(Ordering::Acquire);
             if untaken(state) == 0 {
                 return;
             }
             let (call, context) = (self.call.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
-            let index = self.tasks.load(Ordering::Relaxed).wrapping_sub(untaken(state) as usize);
-            if self.state.compare_exchange(state, state - 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let end = self.first_task(owner + 1, self.tasks.load(Ordering::Relaxed)) as usize;
+            let index = end.wrapping_sub(untaken(state) as usize);
+            if share.compare_exchange(state, state - 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
                 let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
                 // SAFETY: `context` is that job's closure, which `Pool::run` borrows until `unfinished` is 0; it is not
@@ -124,10 +144,11 @@ impl Shared {
 
     /// A worker's life.
     pub(crate) fn work(&self, index: usize) {
-        let news = || untaken(self.state.load(Ordering::Acquire)) > 0 || self.over.load(Ordering::Acquire);
+        let offered = || self.shares.iter().any(|Share(state)| untaken(state.load(Ordering::Acquire)) > 0);
+        let news = || offered() || self.over.load(Ordering::Acquire);
         let asleep = &self.asleep[index];
         while !self.over.load(Ordering::Acquire) {
-            self.take_tasks();
+            self.take_tasks(index + 1);
             if spin_until(news) {
                 continue;
             }

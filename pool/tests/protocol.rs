@@ -27,6 +27,11 @@ fn one_job() {
 }
 
 #[test]
+fn shares_of_different_size() {
+    explore(&[3]);
+}
+
+#[test]
 fn a_job_right_after_another() {
     explore(&[2, 2]);
 }

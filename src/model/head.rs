@@ -220,7 +220,7 @@ impl Screen {
         let n = self.quantized.n();
         let input = Input::new(x, scratch);
         scratch.sums.resize(2 * n, 0);
-        let grain = self.quantized.layout().block_rows() * 64;
+        let grain = self.quantized.layout().block_rows() * 4;
         pool::for_columns(pool, ColumnsMut::new(&mut scratch.sums, 2, n), grain, |columns| {
             self.gemm.compute(&self.quantized, &scratch.acts, columns);
         });

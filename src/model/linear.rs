@@ -232,16 +232,23 @@ pub(crate) fn multiply<const N: usize>(
         let n = sizes.next().unwrap_or_default();
         ColumnsMut::new(&mut out[..tokens * n], tokens, n)
     });
-    let blocks = weights.iter().map(|(_, weights)| layout.row_blocks(weights.n())).sum::<usize>();
-    let grain = blocks.div_ceil(tasks(pool.threads())) * layout.block_rows();
+    let grain = grain(layout, weights.map(|(_, weights)| (weights.n(), weights.k())), pool.threads());
     pool::for_columns_of(pool, outs, grain, |which, columns| {
         let (gemm, weights) = weights[which];
         gemm.compute(weights, acts, columns);
     });
 }
 
-/// Tasks of a job: a few per thread, so that a busy core costs little; a thread alone streams all.
-fn tasks(threads: usize) -> usize {
-    const PER_THREAD: usize = 4;
-    if threads == 1 { 1 } else { threads * PER_THREAD }
+/// Rows per task: whole row blocks, some microseconds of streaming and a few for each thread, so that a late one costs
+/// little. A thread alone streams all.
+fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], threads: usize) -> usize {
+    const BYTES: usize = 128 << 10;
+    const TASKS_PER_THREAD: usize = 4;
+    let blocks: usize = shapes.iter().map(|&(n, _)| layout.row_blocks(n)).sum();
+    if threads == 1 {
+        return blocks * layout.block_rows();
+    }
+    let row_block = shapes.iter().map(|&(_, k)| layout.bytes(layout.block_rows(), k)).max();
+    let few = (BYTES / row_block.unwrap_or(BYTES)).max(1);
+    few.min(blocks.div_ceil(threads * TASKS_PER_THREAD)) * layout.block_rows()
 }
