@@ -13,14 +13,26 @@ pub(crate) struct Core {
     pub(crate) telescoping_prefetch: usize,
     /// The same for a few tokens.
     pub(crate) few_prefetch: usize,
+    /// The same for many.
+    pub(crate) many_prefetch: usize,
 }
 
 impl Core {
-    const UNKNOWN: Core =
-        Core { spare: 0.0, streaming_prefetch: 0, telescoping_prefetch: 4096, few_prefetch: 0 };
+    const UNKNOWN: Core = Core {
+        spare: 0.0,
+        streaming_prefetch: 0,
+        telescoping_prefetch: 4096,
+        few_prefetch: 0,
+        many_prefetch: 0,
+    };
     /// Dot products take two of four vector units.
-    const ZEN_5: Core =
-        Core { spare: 1.0, streaming_prefetch: 8192, telescoping_prefetch: 8192, few_prefetch: 4096 };
+    const ZEN_5: Core = Core {
+        spare: 1.0,
+        streaming_prefetch: 8192,
+        telescoping_prefetch: 8192,
+        few_prefetch: 4096,
+        many_prefetch: 1024,
+    };
 
     pub(crate) fn of(cpu: &Cpu) -> Self {
         match (cpu.vendor.as_str(), cpu.family) {

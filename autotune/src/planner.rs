@@ -158,7 +158,9 @@ impl Planner {
             // Two tokens are an input of the output head's screen.
             (0..=2, _) => self.core.streaming_prefetch,
             (3..=16, _) => self.core.few_prefetch,
-            _ => 0,
+            // An unpacked tile is in a cache.
+            (_, Unpack::Once) => 0,
+            _ => self.core.many_prefetch,
         }
     }
 }

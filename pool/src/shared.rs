@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park,
-    spin_loop,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence,
+    park, spin_loop,
 };
 
 /// A borrowed closure and how often it is to be called.
