@@ -189,7 +189,10 @@ impl<E: Element> Task<'_, E> {
             for (q, query) in queries.iter().enumerate() {
                 let visible = query.visible.saturating_sub(block).min(BLOCK);
                 let sums = &mut sums[q * head.dim()..][..head.dim()];
-                weigh(&mut weights[q], visible, scale, &mut lanes[q], &mut totals[q].1, sums);
+                rescale(&mut weights[q], visible, scale, &mut lanes[q], &mut totals[q].1, sums);
+            }
+            for ((weights, lanes), (_, largest)) in weights.iter_mut().zip(&mut lanes).zip(&*totals) {
+                weigh(weights, *largest, lanes);
             }
             let next = if block + BLOCK < end { head.keys(block + BLOCK) } else { &[] };
             // SAFETY: the caller's promise.
@@ -239,10 +242,10 @@ unsafe fn scores<V: Vector, E: Element, const Q: usize>(
     scores
 }
 
-/// Turns a query's scores of a block into weights relative to the largest score so far, of which `totals` and `sums` are told
-/// when it grows. Only the first `visible` positions count.
+/// Scales a query's scores of a block, of which only the first `visible` count; when the largest so far grows, `totals` and
+/// `sums` become relative to it.
 #[inline(always)]
-fn weigh(
+fn rescale(
     scores: &mut [f32; BLOCK],
     visible: usize,
     scale: f32,
@@ -250,9 +253,6 @@ fn weigh(
     largest: &mut f32,
     sums: &mut [f32],
 ) {
-    if visible == 0 {
-        return scores.fill(0.0);
-    }
     scores.iter_mut().for_each(|score| *score *= scale);
     scores[visible..].fill(f32::NEG_INFINITY);
     let in_block = largest_of(*scores);
@@ -261,8 +261,15 @@ fn weigh(
         *largest = in_block;
         totals.iter_mut().chain(sums).for_each(|sum| *sum *= factor);
     }
+}
+
+/// Turns a query's scores of a block into weights relative to the largest score so far, and adds them to `totals`.
+#[inline(always)]
+fn weigh(scores: &mut [f32; BLOCK], largest: f32, totals: &mut [f32; BLOCK]) {
+    // Of a query that has seen nothing yet no score counts, and -∞ less itself is no number.
+    let largest = largest.max(f32::MIN);
     for (score, total) in scores.iter_mut().zip(totals) {
-        *score = exp(*score - *largest);
+        *score = exp(*score - largest);
         *total += *score;
     }
 }
