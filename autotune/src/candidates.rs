@@ -22,7 +22,7 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, core: Core) -> Vec<Kerne
     let prefetches: &[usize] = match m {
         0..=1 => &[0, 2048, 4096, 8192, 16_384],
         2..=16 => &[0, 1024, 4096],
-        _ => &[0, 1024],
+        _ => &[0, 2048],
     };
     let mut candidates = vec![default];
     for unpack in emit::family(default.isa).strategies(default.layout.packing) {

@@ -31,7 +31,7 @@ impl Core {
         streaming_prefetch: 8192,
         telescoping_prefetch: 8192,
         few_prefetch: 4096,
-        many_prefetch: 1024,
+        many_prefetch: 2048,
     };
 
     pub(crate) fn of(cpu: &Cpu) -> Self {
