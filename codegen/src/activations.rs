@@ -7,6 +7,9 @@ const STEP: usize = 80;
 
 /// m tokens of k int8 activations, with each token's sum and output factor.
 ///
+/// With groups, every `size` columns of a token are a row of their own with sum and factor, and the rows of all tokens'
+/// first groups come before those of their second.
+///
 /// Rows are zero-padded to whole steps of every packing, and their stride is an odd multiple of 64 bytes so that
 /// the rows of a tile do not fall into one cache set.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +17,11 @@ pub struct Activations {
     values: Vec<i8>,
     sums: Vec<i32>,
     factors: Vec<f32>,
+    tokens: usize,
     k: usize,
+    /// Columns of a group, the last of which may have fewer.
+    size: usize,
+    groups: usize,
     stride: usize,
 }
 
@@ -28,21 +35,33 @@ impl Activations {
 
     /// Becomes `tokens` rows of `k` zeros with factor 1.
     pub fn reset(&mut self, tokens: usize, k: usize) {
-        self.k = k;
-        self.stride = k.next_multiple_of(STEP).next_multiple_of(64) | 64;
-        self.values.clear();
-        self.values.resize(tokens * self.stride, 0);
-        self.sums.clear();
-        self.sums.resize(tokens, 0);
-        self.factors.clear();
-        self.factors.resize(tokens, 1.0);
+        self.reset_groups(tokens, k, k);
     }
 
-    /// The rows, to be filled in.
+    /// Becomes `tokens` tokens of `k` zeros, in groups of `size` with factor 1.
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    pub fn reset_groups(&mut self, tokens: usize, k: usize, size: usize) {
+        (self.tokens, self.k, self.size, self.groups) = (tokens, k, size, k.div_ceil(size));
+        let rows = tokens * self.groups;
+        self.stride = size.next_multiple_of(STEP).next_multiple_of(64) | 64;
+        self.values.clear();
+        self.values.resize(rows * self.stride, 0);
+        self.sums.clear();
+        self.sums.resize(rows, 0);
+        self.factors.clear();
+        self.factors.resize(rows, 1.0);
+    }
+
+    /// The rows, to be filled in: token by token, and with groups all of one before those of the next.
     pub fn rows_mut(&mut self) -> impl Iterator<Item = RowMut<'_>> {
-        let k = self.k;
+        let Self { tokens, k, size, .. } = *self;
         let rows = self.values.chunks_mut(self.stride).zip(&mut self.sums).zip(&mut self.factors);
-        rows.map(move |((row, sum), factor)| RowMut { values: &mut row[..k], sum, factor })
+        rows.enumerate().map(move |(i, ((row, sum), factor))| {
+            let first = i / tokens * size;
+            RowMut { values: &mut row[..size.min(k - first)], sum, factor }
+        })
     }
 
     /// Forgets all tokens but the last `tokens`.
@@ -50,15 +69,24 @@ impl Activations {
     /// # Panics
     /// If there are fewer.
     pub fn keep_last(&mut self, tokens: usize) {
-        let forgotten = self.tokens() - tokens;
-        self.values.drain(..forgotten * self.stride);
-        self.sums.drain(..forgotten);
-        self.factors.drain(..forgotten);
+        let Self { tokens: before, groups, .. } = *self;
+        let forgotten = before - tokens;
+        for group in 0..groups {
+            let kept = group * before + forgotten..(group + 1) * before;
+            self.values
+                .copy_within(kept.start * self.stride..kept.end * self.stride, group * tokens * self.stride);
+            self.sums.copy_within(kept.clone(), group * tokens);
+            self.factors.copy_within(kept, group * tokens);
+        }
+        self.values.truncate(groups * tokens * self.stride);
+        self.sums.truncate(groups * tokens);
+        self.factors.truncate(groups * tokens);
+        self.tokens = tokens;
     }
 
     /// Number of tokens, m.
     pub fn tokens(&self) -> usize {
-        self.sums.len()
+        self.tokens
     }
 
     /// Activations per token, k.
@@ -66,28 +94,38 @@ impl Activations {
         self.k
     }
 
+    /// Columns of a group; k if there is one.
+    pub fn group_size(&self) -> usize {
+        self.size
+    }
+
+    /// Groups of a token.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
     /// Bytes from one token's row to the next.
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 
-    /// The padded row of `token`.
-    pub(crate) fn row(&self, token: usize) -> &[i8] {
-        &self.values[token * self.stride..][..self.stride]
+    /// The padded row `index`: that of a token or, behind all tokens', those of their later groups.
+    pub(crate) fn row(&self, index: usize) -> &[i8] {
+        &self.values[index * self.stride..][..self.stride]
     }
 
-    /// Σ a of each token.
+    /// Σ a of each row.
     pub(crate) fn sums(&self) -> &[i32] {
         &self.sums
     }
 
-    /// What each token's integer dot products are multiplied with.
+    /// What each row's integer dot products are multiplied with.
     pub fn factors(&self) -> &[f32] {
         &self.factors
     }
 }
 
-/// One token's row.
+/// One token's row, or one group of it.
 #[derive(Debug)]
 pub struct RowMut<'a> {
     values: &'a mut [i8],

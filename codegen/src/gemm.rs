@@ -1,5 +1,9 @@
 //! The macro-kernel: walks the tiles of a range of columns and calls the micro-kernel for each.
 
+mod groups;
+
+pub(crate) use groups::Stepped;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,7 +44,7 @@ impl Gemm {
     ///
     /// # Panics
     /// If the operands differ in k, tokens or n, `weights` has another layout or `T` another epilogue than the spec,
-    /// or the columns do not start at a row block.
+    /// the weights have groups, or the columns do not start at a row block.
     pub fn compute<T: Element>(
         &self,
         weights: &PackedMatrix,
@@ -48,12 +52,8 @@ impl Gemm {
         mut out: ColumnsMut<'_, T>,
     ) {
         assert_eq!(out.tokens(), acts.tokens(), "output and activations differ in tokens");
-        let columns = out.columns();
-        assert!(columns.end <= weights.n(), "output is wider than the weights");
-        assert!(
-            columns.start.is_multiple_of(weights.layout().block_rows()),
-            "columns must start at a row block"
-        );
+        assert!(weights.group_size().is_none(), "the weights have groups");
+        let columns = checked_columns(weights, &out);
         let Tile { nr, .. } = self.spec.tile;
         let once = self.spec.schedule.unpack == Unpack::Once;
         // With few tokens a call goes over all whole tiles, for the weights to keep streaming; with many, tile after tile,
@@ -101,6 +101,14 @@ impl Gemm {
             }
         }
     }
+}
+
+/// The columns of `out`, which are rows of `weights`.
+fn checked_columns<T: Element>(weights: &PackedMatrix, out: &ColumnsMut<'_, T>) -> Range<usize> {
+    let columns = out.columns();
+    assert!(columns.end <= weights.n(), "output is wider than the weights");
+    assert!(columns.start.is_multiple_of(weights.layout().block_rows()), "columns must start at a row block");
+    columns
 }
 
 /// Splits 0..total into the fewest chunks of at most `most`, which differ by one at most.

@@ -10,7 +10,7 @@ use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
 use crate::packing::BLOCK_BYTES;
 use crate::portable;
-use crate::spec::{KernelArgs, KernelSpec, SpecError, Tile};
+use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, Tile};
 use crate::view::View;
 
 /// Why a spec cannot become a micro-kernel here.
@@ -86,6 +86,8 @@ impl MicroKernel {
     /// Computes the tiles of rows from `panel` on and tokens from `token` on, as many as `out` is wide. More than one
     /// must be whole row blocks.
     ///
+    /// Of weights with groups it computes one tile of rows, a tile of `out` for each group.
+    ///
     /// # Panics
     /// If the operands do not have the spec's layout and epilogue, or do not hold the whole tile.
     pub(crate) fn run<T: Element>(
@@ -99,10 +101,14 @@ impl MicroKernel {
         let KernelSpec { layout, tile, epilogue, .. } = self.spec;
         assert_eq!(weights.layout, layout, "the weights are packed for another kernel");
         assert_eq!(weights.k, acts.k(), "weights and activations differ in k");
+        assert_eq!(weights.groups, acts.groups(), "weights and activations differ in groups");
         assert_eq!(T::EPILOGUE, epilogue, "the kernel stores another type");
+        assert!(!weights.is_grouped || epilogue == Epilogue::I32, "groups have scales of their own");
         let tiles = out.columns() / tile.nr;
-        assert!(tiles == 1 || tiles > 1 && tile.nr == layout.block_rows());
-        assert!(panel.is_multiple_of(tile.panels()) && panel + tiles * tile.panels() <= weights.panels());
+        let row_tiles = if weights.is_grouped { 1 } else { tiles };
+        assert!(row_tiles == 1 || row_tiles > 1 && tile.nr == layout.block_rows());
+        assert!(!weights.is_grouped || tiles == weights.groups && weights.zero_point == 1);
+        assert!(panel.is_multiple_of(tile.panels()) && panel + row_tiles * tile.panels() <= weights.panels());
         assert!(token + tile.mr <= acts.tokens());
         assert!(acts.stride() >= weights.steps * layout.packing.step());
         assert_eq!((out.tokens(), out.columns()), (tile.mr, tiles * tile.nr));
@@ -115,10 +121,18 @@ impl MicroKernel {
             *zero_point = i32::from(weights.zero_point) * sum;
         }
         let Code::Machine(memory) = &self.code else {
-            return portable::run(weights, panel, tiles * tile.panels(), acts, token, &factors, &mut out);
+            return portable::run(weights, panel, row_tiles * tile.panels(), acts, token, &factors, &mut out);
+        };
+        let step_bytes = layout.interleave * BLOCK_BYTES;
+        let (zero_points, [tile_stride, act_tile_stride, zero_point_tile_stride]) = match weights.is_grouped {
+            false => (&zero_points[..], [weights.steps * step_bytes, 0, 0]),
+            true => {
+                let strides = [acts.stride(), size_of::<i32>()].map(|bytes| acts.tokens() * bytes);
+                (&acts.sums()[token..], [weights.group_steps() * step_bytes, strides[0], strides[1]])
+            }
         };
         let mut args = KernelArgs {
-            weights: weights.block(panel, 0).0.as_ptr(),
+            weights: weights.block(panel, 0, 0).0.as_ptr(),
             acts: acts.row(token).as_ptr(),
             act_stride: acts.stride(),
             steps: weights.steps,
@@ -127,12 +141,16 @@ impl MicroKernel {
             out: out.as_mut_ptr().cast(),
             out_stride: out.stride_bytes(),
             tiles,
-            tile_stride: weights.steps * layout.interleave * BLOCK_BYTES,
+            tile_stride,
+            act_tile_stride,
+            zero_point_tile_stride,
         };
         // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
         // spec's view of the operands: a tile's panels lie in one row block, whose `steps` × `interleave` blocks
-        // follow `weights`, and several tiles are whole row blocks, one after another; `mr` rows of at least `steps` whole steps follow the token's; there are `mr` zero points
-        // and factors; and `out` is an exclusively borrowed region of mr × tiles · nr elements. Prefetches past the end do not fault.
+        // follow `weights`, and several tiles are whole row blocks, one after another; `mr` rows of at least `steps` whole
+        // steps follow the token's; there are `mr` zero points and factors. Of groups, there are as many tiles as groups: the
+        // panels' next group begins `group_steps` steps on, and the rows and sums of all tokens' next group, as many as
+        // tokens, lie behind those of this one; the epilogue stores integers, so that factors are not read. And `out` is an exclusively borrowed region of mr × tiles · nr elements. Prefetches past the end do not fault.
         unsafe { call(memory, &mut args) }
     }
 }

@@ -9,7 +9,11 @@
 //! that a kernel that computes the whole row block reads one contiguous stream.
 //!
 //! Rows are padded to whole row blocks and k to whole steps with weight 0.
+//!
+//! Where every group of some columns of a row has a scale of its own, each group is padded to whole steps and followed by
+//! one step more, whose dword `r` is the f32 scale of row `r`.
 
+mod groups;
 mod parts;
 
 use std::fmt;
@@ -239,13 +243,14 @@ impl PackError {
     }
 }
 
-/// A matrix W of n rows and k columns in a [`Layout`], and the scale of its products.
+/// A matrix W of n rows and k columns in a [`Layout`], and the scale of its products or of each group of columns.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
     layout: Layout,
     n: usize,
     k: usize,
     scale: f32,
+    group_size: Option<usize>,
     blocks: Blocks,
 }
 
@@ -281,8 +286,10 @@ impl PackedMatrix {
     /// The k weights of a row.
     pub fn row(&self, row: usize) -> impl Iterator<Item = i8> + use<'_> {
         let (packing, step) = (self.layout.packing, self.layout.packing.step());
+        let (width, stride) = (self.width(), self.group_steps());
         (0..self.k).map(move |column| {
-            let block = self.block(row / PANEL_ROWS, column / step);
+            let (group, column) = (column / width, column % width);
+            let block = self.block(row / PANEL_ROWS, group * stride + column / step);
             let within = column % step;
             packing.decode(block.0[row % PANEL_ROWS * 4 + within % 4], within / 4) as i8
                 - packing.zero_point()
@@ -309,9 +316,9 @@ impl PackedMatrix {
         self.scale
     }
 
-    /// Steps along k.
+    /// Steps along k, or along each group.
     pub fn steps(&self) -> usize {
-        self.layout.steps(self.k)
+        self.layout.steps(self.width())
     }
 
     /// Size of the packed form.
@@ -326,7 +333,7 @@ impl PackedMatrix {
 
     /// The block of `panel` at `step`.
     fn block(&self, panel: usize, step: usize) -> &Block {
-        &self.blocks[self.layout.block_index(panel, step, self.steps())]
+        &self.blocks[self.layout.block_index(panel, step, self.groups() * self.group_steps())]
     }
 }
 

@@ -4,7 +4,7 @@ use crate::activations::Activations;
 use crate::columns::{Element, TileMut};
 use crate::emit::Family;
 use crate::isa::Isa;
-use crate::packing::{BLOCK_BYTES, PANEL_ROWS, Packing};
+use crate::packing::{BLOCK_BYTES, Block, PANEL_ROWS, Packing};
 use crate::spec::{Tile, Unpack};
 use crate::view::View;
 
@@ -19,7 +19,8 @@ pub(crate) const FAMILY: Family = Family {
     emit: None,
 };
 
-/// Computes `panels` panels from `panel` on for the tokens of `out`, the first of which is `token`.
+/// Computes `panels` panels from `panel` on for the tokens of `out`, the first of which is `token`; group by group of
+/// columns, side by side.
 pub(crate) fn run<T: Element>(
     weights: View<'_>,
     panel: usize,
@@ -29,14 +30,16 @@ pub(crate) fn run<T: Element>(
     factors: &[f32],
     out: &mut TileMut<'_, T>,
 ) {
-    for p in 0..panels {
+    for p in 0..weights.groups * panels {
+        let (group, first) = (p / panels, p / panels * acts.tokens() + token);
         let mut sums = [[0i32; BLOCK_BYTES]; Tile::MAX_MR];
         let sums = &mut sums[..out.tokens()];
         for step in 0..weights.steps {
-            add_step(weights, panel + p, acts, token, step, sums);
+            let block = weights.block(panel + p % panels, group, step);
+            add_step(weights.layout.packing, block, acts, first, step, sums);
         }
         for (t, sums) in sums.iter().enumerate() {
-            let zero_point = i32::from(weights.zero_point) * acts.sums()[token + t];
+            let zero_point = i32::from(weights.zero_point) * acts.sums()[first + t];
             let rows = &mut out.row_mut(t)[p * PANEL_ROWS..][..PANEL_ROWS];
             for (row, lanes) in rows.iter_mut().zip(sums.chunks_exact(4)) {
                 *row = T::finish(lanes.iter().sum::<i32>() - zero_point, factors[t]);
@@ -45,17 +48,16 @@ pub(crate) fn run<T: Element>(
     }
 }
 
-/// Adds code · activation of one step to the sum of each byte position.
+/// Adds code · activation of one step to the sum of each byte position; `first` is the first token's row.
 fn add_step(
-    weights: View<'_>,
-    panel: usize,
+    packing: Packing,
+    block: &Block,
     acts: &Activations,
-    token: usize,
+    first: usize,
     step: usize,
     sums: &mut [[i32; BLOCK_BYTES]],
 ) {
-    let packing = weights.layout.packing;
-    let mut bytes = weights.block(panel, step).0;
+    let mut bytes = block.0;
     let mut codes = [[0i16; BLOCK_BYTES]; 5];
     let codes = &mut codes[..packing.groups()];
     for codes in codes.iter_mut() {
@@ -68,7 +70,7 @@ fn add_step(
         }
     }
     for (t, sums) in sums.iter_mut().enumerate() {
-        let acts = &acts.row(token + t)[step * packing.step()..][..packing.step()];
+        let acts = &acts.row(first + t)[step * packing.step()..][..packing.step()];
         // At most five products of 2 · -128, or one of 127 · -128, meet in one position.
         let mut products = [0i16; BLOCK_BYTES];
         for (codes, acts) in codes.iter().zip(acts.chunks_exact(4)) {

@@ -1,6 +1,7 @@
 //! What a micro-kernel is: the key of every cache, the symbol in a profile, the name in a listing.
 
 use std::fmt;
+use std::mem::offset_of;
 use std::str::FromStr;
 
 use crate::emit;
@@ -341,8 +342,8 @@ impl FromStr for KernelSpec {
 /// The one argument of every micro-kernel, `extern "sysv64" fn(*mut KernelArgs)`, or `extern "C"` on AArch64, which the
 /// kernel uses up.
 ///
-/// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`, tile after tile of
-/// rows; strides are in bytes.
+/// A kernel computes out\[t\]\[r\] for the mr tokens t from `acts` and the nr rows r from `weights`, tile after tile;
+/// strides are in bytes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct KernelArgs {
@@ -366,4 +367,17 @@ pub(crate) struct KernelArgs {
     pub(crate) tiles: usize,
     /// From one tile's weights to the next.
     pub(crate) tile_stride: usize,
+    /// From one tile's activations to the next: none, unless tiles are groups of columns instead of rows.
+    pub(crate) act_tile_stride: usize,
+    /// From one tile's zero points to the next, likewise.
+    pub(crate) zero_point_tile_stride: usize,
+}
+
+impl KernelArgs {
+    /// The offsets of what moves on with each tile beside `out`, and of by how much.
+    pub(crate) const BY_TILE: [(usize, usize); 3] = [
+        (offset_of!(Self, weights), offset_of!(Self, tile_stride)),
+        (offset_of!(Self, acts), offset_of!(Self, act_tile_stride)),
+        (offset_of!(Self, zero_points), offset_of!(Self, zero_point_tile_stride)),
+    ];
 }

@@ -16,14 +16,22 @@ pub(crate) fn with_unpacked(weights: View<'_>, first: usize, panels: usize, mult
     let packing = weights.layout.packing;
     let steps = weights.steps * packing.groups();
     let mut rows = ROWS.take();
-    rows.resize(steps * panels, Block([0; BLOCK_BYTES]));
-    let packed = weights.row_block(first, panels);
-    match panels {
-        1 => unpack::<1>(packing, packed, rows.as_chunks_mut().0),
-        2 => unpack::<2>(packing, packed, rows.as_chunks_mut().0),
-        4 => unpack::<4>(packing, packed, rows.as_chunks_mut().0),
-        8 => unpack::<8>(packing, packed, rows.as_chunks_mut().0),
-        _ => unreachable!("a valid tile divides its row block"),
+    let group_len = (steps + weights.group_steps() - weights.steps) * panels;
+    rows.resize(weights.groups * group_len, Block([0; BLOCK_BYTES]));
+    let mut packed = weights.row_block(first, panels);
+    for rows in rows.chunks_exact_mut(group_len) {
+        let (rows, scales) = rows.split_at_mut(steps * panels);
+        let packed_rows = packed.by_ref().take(weights.steps);
+        match panels {
+            1 => unpack::<1>(packing, packed_rows, rows.as_chunks_mut().0),
+            2 => unpack::<2>(packing, packed_rows, rows.as_chunks_mut().0),
+            4 => unpack::<4>(packing, packed_rows, rows.as_chunks_mut().0),
+            8 => unpack::<8>(packing, packed_rows, rows.as_chunks_mut().0),
+            _ => unreachable!("a valid tile divides its row block"),
+        }
+        if weights.is_grouped {
+            packed.next().into_iter().for_each(|packed| scales.copy_from_slice(packed));
+        }
     }
     let layout = Layout { packing: Packing::Bytes, interleave: panels };
     multiply(View { layout, steps, blocks: &rows, ..weights });

@@ -9,7 +9,6 @@ use tercet_codegen::{
 };
 
 use super::config::Config;
-use super::grouped::GroupedMatrix;
 use super::norm::Norm;
 use super::weights::Layer;
 use crate::error::Result;
@@ -44,8 +43,7 @@ impl Kernels {
         Layer::shapes(config).into_iter().collect()
     }
 
-    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`]. Where every group of columns has scales of its own,
-    /// k is the group's.
+    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
     pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
         let planned = self.planned.iter();
         planned.map(|(&(n, k, _), planned)| ((n, k), planned.each_ref().map(|(plan, _)| plan)))
@@ -82,16 +80,14 @@ impl<'a> Packer<'a> {
         Ternary { trits, scales }: &Ternary,
         norm: Option<Norm>,
     ) -> Result<Linear> {
-        match scales {
-            Scales::Tensor(scale) => {
-                self.packed(PackedMatrix::pack(self.layout(), n, k, trits)?.with_scale(*scale), norm)
-            }
+        let layout = self.layout();
+        let weights = match scales {
+            Scales::Tensor(scale) => PackedMatrix::pack(layout, n, k, trits)?.with_scale(*scale),
             Scales::Groups { size, values } => {
-                let grouped = GroupedMatrix::pack(self.layout(), (n, k), trits, *size, values)?;
-                let gemms = self.planned(n, *size, Epilogue::I32)?.map(|(_, gemm)| gemm);
-                Ok(Linear { norm, weights: Weights::Grouped(grouped), gemms })
+                PackedMatrix::pack_groups(layout, (n, k), trits, *size, values)?
             }
-        }
+        };
+        self.packed(weights, norm)
     }
 
     /// The layer with these weights, which are in the planned [layout](Self::layout).
@@ -99,8 +95,12 @@ impl<'a> Packer<'a> {
     /// # Errors
     /// Fails if a planned kernel cannot be made.
     pub(super) fn packed(&self, weights: PackedMatrix, norm: Option<Norm>) -> Result<Linear> {
-        let gemms = self.planned(weights.n(), weights.k(), Epilogue::F32)?.map(|(_, gemm)| gemm);
-        Ok(Linear { norm, weights: Weights::Whole(weights), gemms })
+        let epilogue = match weights.group_size() {
+            None => Epilogue::F32,
+            Some(_) => Epilogue::I32,
+        };
+        let gemms = self.planned(weights.n(), weights.k(), epilogue)?.map(|(_, gemm)| gemm);
+        Ok(Linear { norm, weights, gemms })
     }
 
     /// How matrices are packed for the planned kernels.
@@ -130,95 +130,46 @@ impl<'a> Packer<'a> {
 pub(super) struct Linear {
     /// What norms the input.
     pub(super) norm: Option<Norm>,
-    weights: Weights,
+    weights: PackedMatrix,
     gemms: [Gemm; PLANNED_TOKENS.len()],
-}
-
-#[derive(Debug)]
-enum Weights {
-    /// One scale for all.
-    Whole(PackedMatrix),
-    /// A scale for each group of a row.
-    Grouped(GroupedMatrix),
 }
 
 impl Linear {
     /// Output features.
     pub(super) fn n(&self) -> usize {
-        match &self.weights {
-            Weights::Whole(weights) => weights.n(),
-            Weights::Grouped(weights) => weights.n(),
-        }
+        self.weights.n()
     }
 
-    /// The packed weights, if they have one scale.
-    pub(super) fn whole(&self) -> Option<&PackedMatrix> {
-        match &self.weights {
-            Weights::Whole(weights) => Some(weights),
-            Weights::Grouped(_) => None,
-        }
+    /// The packed weights.
+    pub(super) fn weights(&self) -> &PackedMatrix {
+        &self.weights
     }
 
-    /// Size of the packed weights.
-    pub(super) fn bytes(&self) -> usize {
-        match &self.weights {
-            Weights::Whole(weights) => weights.bytes(),
-            Weights::Grouped(weights) => weights.bytes(),
-        }
+    /// Columns of the input that are rounded with a scale of their own.
+    pub(super) fn group_size(&self) -> usize {
+        self.weights.group_size().unwrap_or(self.weights.k())
     }
 
-    /// Columns of the input that are rounded with a scale of their own; none if all have one.
-    pub(super) fn group_size(&self) -> Option<usize> {
-        match &self.weights {
-            Weights::Whole(_) => None,
-            Weights::Grouped(weights) => Some(weights.size()),
-        }
-    }
-
-    /// Writes the weights of a row to `out`, k long.
-    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
-        match &self.weights {
-            Weights::Whole(weights) => {
-                let scale = weights.scale();
-                out.iter_mut().zip(weights.row(row)).for_each(|(out, trit)| *out = scale * f32::from(trit));
-            }
-            Weights::Grouped(weights) => weights.read_row(row, out),
-        }
-    }
-
-    /// Multiplies every token of `acts`, one matrix for each group of columns, with each layer's weights into the start of its
-    /// output, token-major. Layers with one scale are one job.
+    /// Multiplies every token of `acts` with each layer's weights into the start of its output, token-major: one job.
     ///
     /// # Panics
-    /// If the activations are not k wide or an output holds fewer than tokens × n.
+    /// If the activations are not k wide or have other groups, or an output holds fewer than tokens × n.
     pub(super) fn apply<const N: usize>(
         layers: [(&Linear, &mut [f32]); N],
         pool: &tercet_pool::Pool,
-        acts: &[Activations],
+        acts: &Activations,
     ) {
-        let tokens = acts[0].tokens();
-        let kernels = planned_for(tokens);
-        if layers.iter().all(|(linear, _)| linear.whole().is_some()) {
-            let weights = layers.each_ref().map(|(linear, _)| {
-                (&linear.gemms[kernels], linear.whole().expect("all layers have one scale"))
-            });
-            return multiply(pool, weights, &acts[0], layers.map(|(_, out)| out));
-        }
-        for (linear, out) in layers {
-            let (gemm, out) = (&linear.gemms[kernels], &mut out[..tokens * linear.n()]);
-            match &linear.weights {
-                Weights::Whole(weights) => multiply(pool, [(gemm, weights)], &acts[0], [out]),
-                Weights::Grouped(weights) => weights.multiply(pool, gemm, acts, out),
-            }
-        }
+        let kernels = planned_for(acts.tokens());
+        let weights = layers.each_ref().map(|(linear, _)| (&linear.gemms[kernels], &linear.weights));
+        multiply(pool, weights, acts, layers.map(|(_, out)| out));
     }
 }
 
 /// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool.
 ///
 /// # Panics
-/// If the activations are not k wide, an output holds fewer than tokens × n, a kernel is for another layout than its weights,
-/// or these differ in layout.
+/// If the activations are not k wide or have other groups, an output holds fewer than tokens × n, a kernel is for another
+/// layout or epilogue than its weights, or these differ in layout.
 pub(crate) fn multiply<const N: usize>(
     pool: &tercet_pool::Pool,
     weights: [(&Gemm, &PackedMatrix); N],
@@ -235,7 +186,10 @@ pub(crate) fn multiply<const N: usize>(
     let grain = grain(layout, weights.map(|(_, weights)| (weights.n(), weights.k())), pool.threads());
     pool::for_columns_of(pool, outs, grain, |which, columns| {
         let (gemm, weights) = weights[which];
-        gemm.compute(weights, acts, columns);
+        match weights.group_size() {
+            None => gemm.compute(weights, acts, columns),
+            Some(_) => gemm.compute_groups(weights, acts, columns),
+        }
     });
 }
 

@@ -5,7 +5,6 @@ mod cache;
 mod config;
 mod dot;
 mod forward;
-mod grouped;
 mod head;
 mod input;
 mod linear;
@@ -138,7 +137,7 @@ impl Model {
                     Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
                     None => Screen::new(rows, shape, planner(), runtime.kernels(), &pool),
                 };
-                Some(kept.load(planner().layout(), &pool, screen, |screen| Some(screen.parts()))?)
+                Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
             }
             _ => None,
         };

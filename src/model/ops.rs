@@ -115,14 +115,6 @@ pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// sums · factor of each scale, added to out.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-pub(crate) fn add_scaled(out: &mut [f32], sums: &[i32], scales: &[f32], factor: f32) {
-    for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scales) {
-        *out += *sum as f32 * (scale * factor);
-    }
-}
-
 /// eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87. The polynomial is that of Cephes' `expf`.
 ///
 /// Without branches and tables, so that loops over it become vectors.

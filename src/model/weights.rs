@@ -10,6 +10,9 @@ use crate::error::Result;
 use crate::formats::{self, Checkpoint, Floats, StoredFloats};
 use crate::packed::{PackedFile, Part, PartKind};
 
+const EMBEDDING: &str = "model.embed_tokens";
+const HEAD: &str = "lm_head";
+
 /// Everything that the forward pass reads.
 #[derive(Debug)]
 pub(super) struct Weights {
@@ -63,12 +66,12 @@ impl Weights {
     ) -> Result<Self> {
         let reader = Reader { checkpoint, config, packer, pool, packed };
         Ok(Weights {
-            embedding: reader.table("model.embed_tokens.weight")?,
+            embedding: reader.table(EMBEDDING)?,
             layers: pool.map(config.layers, |i| reader.layer(i)).into_iter().collect::<Result<_>>()?,
             norm: reader.norm("model.norm", config.hidden_size)?,
             head: match config.tie_word_embeddings {
                 true => None,
-                false => Some(reader.table("lm_head.weight")?),
+                false => Some(reader.table(HEAD)?),
             },
         })
     }
@@ -77,7 +80,7 @@ impl Weights {
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
         match &self.embedding {
             Table::Floats(rows) => rows.floats.get().read(token as usize * out.len(), out),
-            Table::Ternary(rows) => rows.read_row(token as usize, out),
+            Table::Ternary(rows) => rows.weights().read_row(token as usize, out),
         }
     }
 
@@ -86,26 +89,27 @@ impl Weights {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// The packed matrices of all layers, to be kept; none if one of them has several scales.
-    pub(super) fn parts(&self) -> Option<Vec<Part<'_>>> {
-        let layers = self.layers.iter().enumerate();
-        let linears = layers.flat_map(|(i, layer)| {
-            layer.linears().map(|(part, linear)| {
-                Some(Part { name: name(i, part), kind: PartKind::Matrix(linear.whole()?) })
-            })
-        });
-        linears.collect()
+    /// The packed matrices, to be kept.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        self.linears().map(|(name, linear)| Part { name, kind: PartKind::Matrix(linear.weights()) }).collect()
     }
 
     /// Bytes of the packed matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
-        let tables = [Some(&self.embedding), self.head.as_ref()].into_iter().flatten();
-        let tables = tables.filter_map(|table| match table {
-            Table::Ternary(rows) => Some(&**rows),
+        self.linears().map(|(_, linear)| linear.weights().bytes()).sum()
+    }
+
+    /// All ternary matrices and what their tensors are called.
+    fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
+        let layers = self.layers.iter().enumerate();
+        let layers =
+            layers.flat_map(|(i, layer)| layer.linears().map(|(part, linear)| (name(i, part), linear)));
+        let tables = [(EMBEDDING, Some(&self.embedding)), (HEAD, self.head.as_ref())];
+        let tables = tables.into_iter().filter_map(|(name, table)| match table? {
+            Table::Ternary(rows) => Some((name.to_owned(), &**rows)),
             Table::Floats(_) => None,
         });
-        let linears = self.layers.iter().flat_map(Layer::linears).map(|(_, linear)| linear);
-        linears.chain(tables).map(Linear::bytes).sum()
+        layers.chain(tables)
     }
 
     /// Bytes of the embedding and of a head of its own, where they are floats.
@@ -201,7 +205,11 @@ impl Reader<'_> {
 
     fn table(&self, name: &str) -> Result<Table> {
         let (n, k) = (self.config.vocab_size, self.config.hidden_size);
-        Ok(match self.checkpoint.table(name, n, k)? {
+        if let Some(packed) = self.packed.filter(|packed| packed.contains(name)) {
+            let weights = packed.matrix(name, self.packer.layout(), (n, k), self.pool)?;
+            return Ok(Table::Ternary(Box::new(self.packer.packed(weights, None)?)));
+        }
+        Ok(match self.checkpoint.table(&format!("{name}.weight"), n, k)? {
             formats::Table::Floats(floats) => Table::Floats(FloatRows { floats, width: k }),
             formats::Table::Ternary(ternary) => {
                 Table::Ternary(Box::new(self.packer.linear((n, k), &ternary, None)?))

@@ -59,12 +59,21 @@ impl PackedFile {
         pool: &Pool,
     ) -> Result<PackedMatrix> {
         let entry = self.entry(name)?;
-        let shape = entry.matrix.filter(|shape| (shape.n, shape.k) == (n, k));
+        let fits = |shape: &Shape| {
+            (shape.n, shape.k) == (n, k) && shape.group_size.is_none_or(|size| (1..=k).contains(&size))
+        };
+        let shape = entry.matrix.filter(fits);
         let shape = shape.ok_or_else(|| damaged(&self.path, name, &damage("it has another shape")))?;
-        let matrix = PackedMatrix::fill(layout, n, k, |blocks: &mut [Block]| {
-            self.read(name, entry, Block::bytes_mut(blocks), pool)
-        })?;
-        Ok(matrix.with_scale(f32::from_bits(shape.scale)))
+        let read = |blocks: &mut [Block]| self.read(name, entry, Block::bytes_mut(blocks), pool);
+        Ok(match shape.group_size {
+            None => PackedMatrix::fill(layout, n, k, read)?.with_scale(f32::from_bits(shape.scale)),
+            Some(size) => PackedMatrix::fill_groups(layout, (n, k), size, read)?,
+        })
+    }
+
+    /// Whether there is a part `name`.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
     }
 
     /// The `len` bytes of part `name`.
@@ -118,7 +127,8 @@ pub(super) fn write(
         let (bytes, matrix) = match &part.kind {
             PartKind::Bytes(bytes) => (&bytes[..], None),
             PartKind::Matrix(matrix) => {
-                let shape = Shape { n: matrix.n(), k: matrix.k(), scale: matrix.scale().to_bits() };
+                let (scale, group_size) = (matrix.scale().to_bits(), matrix.group_size());
+                let shape = Shape { n: matrix.n(), k: matrix.k(), scale, group_size };
                 (matrix.as_bytes(), Some(shape))
             }
         };

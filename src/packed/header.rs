@@ -50,6 +50,8 @@ pub(super) struct Shape {
     pub(super) k: usize,
     /// The bits of the scale's f32.
     pub(super) scale: u32,
+    /// Columns that share a scale, where these are among the bytes.
+    pub(super) group_size: Option<usize>,
 }
 
 impl Header {

@@ -26,7 +26,7 @@ use source::Source;
 use crate::error::{Error, Result};
 
 /// What the layout of packed files' contents is known by. A change of any packing or of a part's meaning changes it.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Extension of packed files.
 const PACKED: &str = "packed";

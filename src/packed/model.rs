@@ -29,7 +29,7 @@ impl PackedCache {
 
 impl PackedModel {
     /// What `make` makes of the packed file of `layout`, or if there is none that can be used, from the model's own files;
-    /// its `parts` are then kept, if it has such.
+    /// its `parts` are then kept.
     ///
     /// # Errors
     /// Those of `make` without a packed file. What is wrong with packed files is a warning.
@@ -38,7 +38,7 @@ impl PackedModel {
         layout: Layout,
         pool: &Pool,
         make: impl Fn(Option<&PackedFile>) -> Result<T>,
-        parts: impl Fn(&T) -> Option<Vec<Part<'_>>>,
+        parts: impl Fn(&T) -> Vec<Part<'_>>,
     ) -> Result<T> {
         let Some((cache, source)) = &self.place else { return make(None) };
         match cache.open(source, layout).and_then(|file| file.map(|file| make(Some(&file))).transpose()) {
@@ -47,9 +47,7 @@ impl PackedModel {
             Err(error) => self.warnings.push(error.to_string()),
         }
         let made = make(None)?;
-        if let Some(parts) = parts(&made)
-            && let Err(error) = cache.write(source, layout, &self.name, &parts, pool)
-        {
+        if let Err(error) = cache.write(source, layout, &self.name, &parts(&made), pool) {
             self.warnings.push(not_kept(&error));
         }
         Ok(made)

@@ -159,15 +159,16 @@ fn damage_is_found_and_mended() {
 fn what_belongs_to_something_else_is_not_used() {
     let setting = Setting::new();
     let (logits, packed) = setting.first();
-    let key = b"+1\",\"model\"";
+    let end_of_key = b"\",\"model\"";
     for path in &packed {
         // Another version, with a description that is right in itself: its checksum is made anew.
         let good = fs::read(path).unwrap();
         let word = |i: usize| u64::from_le_bytes(good[8 * i..][..8].try_into().unwrap());
         let position = word(1) as usize;
         let mut other = good.clone();
-        let at = position + other[position..].windows(key.len()).position(|window| window == key).unwrap();
-        other[at + 1] = b'0';
+        let at = position
+            + other[position..].windows(end_of_key.len()).position(|window| window == end_of_key).unwrap();
+        other[at - 1] = b'0';
         let checksum = xxhash_rust::xxh3::xxh3_64(&other[position..]);
         other[24..32].copy_from_slice(&checksum.to_le_bytes());
         fs::write(path, &other).unwrap();

@@ -229,7 +229,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Moves weights and outputs on to the next tile, and goes there unless this was the last.
+    /// Moves operands and outputs on to the next tile, and goes there unless this was the last.
     fn next_tile(&self, asm: &mut Asm, tile: Label) {
         let (position, distance) = (WEIGHTS, STRIDE);
         let advance = |asm: &mut Asm, field: usize, by: &dyn Fn(&mut Asm)| {
@@ -238,8 +238,10 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             asm.str_x(position, ARGS, field as u32);
         };
         asm.mark("next tile");
-        asm.ldr_x(distance, ARGS, offset_of!(KernelArgs, tile_stride) as u32);
-        advance(asm, offset_of!(KernelArgs, weights), &|asm| asm.add(position, position, distance));
+        for (field, stride) in KernelArgs::BY_TILE {
+            asm.ldr_x(distance, ARGS, stride as u32);
+            advance(asm, field, &|asm| asm.add(position, position, distance));
+        }
         let bytes = self.spec.tile.nr * size_of::<f32>();
         advance(asm, offset_of!(KernelArgs, out), &|asm| asm.add_imm(position, bytes as u32));
         advance(asm, offset_of!(KernelArgs, tiles), &|asm| asm.subs_imm(position, 1));

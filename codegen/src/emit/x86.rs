@@ -446,9 +446,11 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     /// Moves on to the next tile of rows, or returns.
     fn next_tile(&self, asm: &mut Asm, tile: Label) {
         asm.mark("next tile");
-        let (weights_stride, row_bytes) = (WEIGHTS, self.spec.tile.nr * size_of::<f32>());
-        asm.mov_load(weights_stride, Mem::at(ARGS, offset_of!(KernelArgs, tile_stride) as i32));
-        asm.add_to(Mem::at(ARGS, offset_of!(KernelArgs, weights) as i32), weights_stride);
+        let (distance, row_bytes) = (WEIGHTS, self.spec.tile.nr * size_of::<f32>());
+        for (field, stride) in KernelArgs::BY_TILE {
+            asm.mov_load(distance, Mem::at(ARGS, stride as i32));
+            asm.add_to(Mem::at(ARGS, field as i32), distance);
+        }
         asm.add_imm_to(Mem::at(ARGS, offset_of!(KernelArgs, out) as i32), row_bytes as i32);
         asm.sub_imm_from(Mem::at(ARGS, offset_of!(KernelArgs, tiles) as i32), 1);
         asm.jnz(tile);

@@ -83,17 +83,29 @@ impl PackedMatrix {
         k: usize,
         fill: impl FnOnce(&mut [Block]) -> Result<(), E>,
     ) -> Result<Self, E> {
+        Self::fill_form(layout, (n, k), None, fill)
+    }
+
+    /// [`PackedMatrix::fill`], with a scale for each group of columns if there is a `group_size`.
+    pub(super) fn fill_form<E: From<PackError>>(
+        layout: Layout,
+        (n, k): (usize, usize),
+        group_size: Option<usize>,
+        fill: impl FnOnce(&mut [Block]) -> Result<(), E>,
+    ) -> Result<Self, E> {
         if !Layout::INTERLEAVES.contains(&layout.interleave) {
             return Err(PackError::Interleave(layout.interleave).into());
         }
-        let count = layout.row_blocks(n).checked_mul(layout.row_block_len(k));
-        let bytes = count.and_then(|count| count.checked_mul(BLOCK_BYTES));
-        let (Some(count), true) = (count, n > 0 && k > 0 && k <= MAX_K && bytes.is_some()) else {
+        if n == 0 || !(1..=MAX_K).contains(&k) || group_size.is_some_and(|size| !(1..=MAX_K).contains(&size))
+        {
             return Err(PackError::Shape { n, k }.into());
-        };
-        let mut blocks = Blocks::zeroed(count);
-        fill(&mut blocks)?;
-        Ok(PackedMatrix { layout, n, k, scale: 1.0, blocks })
+        }
+        let mut matrix = PackedMatrix { layout, n, k, scale: 1.0, group_size, blocks: Blocks::zeroed(0) };
+        let count = layout.row_blocks(n).checked_mul(matrix.row_block_len());
+        let count = count.filter(|count| count.checked_mul(BLOCK_BYTES).is_some());
+        matrix.blocks = Blocks::zeroed(count.ok_or(PackError::Shape { n, k })?);
+        fill(&mut matrix.blocks)?;
+        Ok(matrix)
     }
 
     /// The blocks as bytes, for storing.

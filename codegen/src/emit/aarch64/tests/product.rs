@@ -61,6 +61,8 @@ impl Product<'_> {
                     4 * self.padded() as u64,
                     tiles as u64,
                     tile_stride as u64,
+                    0,
+                    0,
                 ];
                 arguments.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
                 kernels.push(spec.with_tokens(end - token));
