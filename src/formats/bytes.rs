@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +37,24 @@ impl Bytes {
         // operating system that we run on offers a mapping immune to it.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", path, e))?;
         Ok(Bytes(Source::Mapped(Arc::new(map))))
+    }
+
+    /// Takes the pages of `range` out of this process's memory, if they are mapped: they count no longer, and the next
+    /// reader finds them in the system's cache or on disk again.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Source::Mapped(map) = &self.0
+            && range.start <= range.end
+            && range.end <= map.len()
+        {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the range lies within the mapping, which is of a file and read-only: its pages hold nothing that the
+            // file does not, and come back with the same contents as long as the contract of `map` is kept.
+            // Refused, the pages stay.
+            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 
     /// Reads the regular file at `path` into memory: for small files.
@@ -96,6 +114,31 @@ mod tests {
         {
             assert_eq!(&*bytes.clone(), text);
         }
+    }
+
+    /// Resident kilobytes of the mapping that starts at `address`.
+    #[cfg(target_os = "linux")]
+    fn resident(address: *const u8) -> usize {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (_, mapping) = smaps.split_once(&format!("{:x}-", address.addr())).unwrap();
+        let line = mapping.lines().find(|line| line.starts_with("Rss:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn released_pages_leave_memory_and_come_back() {
+        let path = std::env::temp_dir().join(format!("tercet-release-{}", std::process::id()));
+        let contents: Vec<u8> = (0..1u64 << 20).map(|i| ((i * i) >> 7) as u8).collect();
+        std::fs::write(&path, &contents).unwrap();
+        let bytes = Bytes::map(&path).unwrap();
+        assert!(*bytes == contents && resident(bytes.as_ptr()) == 1024);
+        bytes.release(256 << 10..1 << 20);
+        assert_eq!(resident(bytes.as_ptr()), 256);
+        bytes.release(0..1 << 21);
+        let same = *bytes == contents;
+        std::fs::remove_file(&path).unwrap();
+        assert!(same);
     }
 
     #[test]

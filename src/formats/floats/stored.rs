@@ -38,6 +38,11 @@ impl StoredFloats {
         (self.view)(&self.bytes[self.range.clone()])
     }
 
+    /// Takes the elements' pages out of memory until they are read again, if they are mapped from a file.
+    pub(crate) fn release(&self) {
+        self.bytes.release(self.range.clone());
+    }
+
     /// Size in the file.
     pub fn bytes(&self) -> usize {
         self.range.len()

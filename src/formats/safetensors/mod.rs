@@ -96,6 +96,14 @@ impl TensorFile {
         Ok(StoredFloats::new(self.bytes.clone(), self.data_start + start..self.data_start + end, floats))
     }
 
+    /// Takes the pages of the tensor `name` out of memory until it is read again.
+    pub(super) fn release(&self, name: &str) {
+        if let Some(info) = self.metadata.info(name) {
+            let (start, end) = info.data_offsets;
+            self.bytes.release(self.data_start + start..self.data_start + end);
+        }
+    }
+
     /// What messages call the file.
     pub fn label(&self) -> &str {
         &self.label

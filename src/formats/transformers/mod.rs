@@ -86,18 +86,23 @@ impl Checkpoint for TransformersCheckpoint {
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
-        match self.encoding {
+        let matrix = match self.encoding {
             Encoding::Quantized(rule) => {
                 let scale = format!("{name}_scale");
                 let factor = rule.factor(self.shards.file(&scale)?.scale(&scale)?);
                 match self.shards.file(name)?.dtype(name) {
-                    Some(Dtype::BF16 | Dtype::F16 | Dtype::F32) => Ok(self.exact(name, n, k)?.scaled(factor)),
-                    _ => Ok(Ternary::of(self.codes(name, n, k)?, factor)),
+                    Some(Dtype::BF16 | Dtype::F16 | Dtype::F32) => {
+                        self.exact(name, n, k).map(|matrix| matrix.scaled(factor))
+                    }
+                    _ => self.codes(name, n, k).map(|trits| Ternary::of(trits, factor)),
                 }
             }
             Encoding::Master => self.rounded(name, n, k),
             Encoding::Plain => self.exact(name, n, k),
-        }
+        };
+        // It will be packed, and not read again.
+        self.shards.file(name)?.release(name);
+        matrix
     }
 
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
@@ -106,7 +111,9 @@ impl Checkpoint for TransformersCheckpoint {
             Encoding::Master => false,
             Encoding::Plain => {
                 let floats = self.stored(name, n, k)?;
-                return Ok(Ternary::exact(floats.get(), k).map_or(Table::Floats(floats), Table::Ternary));
+                let ternary = Ternary::exact(floats.get(), k);
+                floats.release();
+                return Ok(ternary.map_or(Table::Floats(floats), Table::Ternary));
             }
         };
         match is_ternary {
