@@ -8,7 +8,7 @@ use crate::error::Result;
 pub struct NamedModel {
     /// What the user calls it.
     pub name: &'static str,
-    /// `owner/repo`, as [`Repository`] reads it.
+    /// `owner/repo` or `owner/repo/file.gguf`, as [`Repository`] reads it.
     pub repository: &'static str,
     /// Licence of the weights.
     pub license: &'static str,
@@ -32,7 +32,7 @@ const fn model(
 }
 
 /// Every model with a name, by family and size.
-pub const MODELS: [NamedModel; 10] = [
+pub const MODELS: [NamedModel; 13] = [
     model("bitnet-2b", "microsoft/bitnet-b1.58-2B-4T", "MIT", 1190, 1830),
     model("bitnet-0.7b", "1bitLLM/bitnet_b1_58-large", "MIT", 2920, 720),
     model("bitnet-3b", "1bitLLM/bitnet_b1_58-3B", "MIT", 13_300, 2000),
@@ -43,6 +43,27 @@ pub const MODELS: [NamedModel; 10] = [
     model("falcon3-7b-1.58", "tiiuae/Falcon3-7B-Instruct-1.58bit", FALCON, 3280, 4150),
     model("falcon3-10b-1.58", "tiiuae/Falcon3-10B-Instruct-1.58bit", FALCON, 3990, 5070),
     model("llama3-8b-1.58", "HF1BitLLM/Llama3-8B-1.58-100B-tokens", "Llama 3", 3850, 4910),
+    model(
+        "bonsai-1.7b",
+        "prism-ml/Ternary-Bonsai-1.7B-gguf/Ternary-Bonsai-1.7B-Q2_0.gguf",
+        "Apache-2.0",
+        460,
+        960,
+    ),
+    model(
+        "bonsai-4b",
+        "prism-ml/Ternary-Bonsai-4B-gguf/Ternary-Bonsai-4B-Q2_0.gguf",
+        "Apache-2.0",
+        1070,
+        1740,
+    ),
+    model(
+        "bonsai-8b",
+        "prism-ml/Ternary-Bonsai-8B-gguf/Ternary-Bonsai-8B-Q2_0.gguf",
+        "Apache-2.0",
+        2180,
+        2910,
+    ),
 ];
 
 impl NamedModel {
@@ -67,7 +88,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_lead_to_repositories() {
         for (i, model) in MODELS.iter().enumerate() {
-            assert_eq!(model.repository().unwrap().id(), model.repository);
+            assert_eq!(model.repository().unwrap().to_string(), format!("hf:{}", model.repository));
             assert!(MODELS[..i].iter().all(|other| other.name != model.name));
             assert!(NamedModel::find(&model.name.to_uppercase()).is_some());
             assert!(!model.name.contains(['/', ':', '@']));

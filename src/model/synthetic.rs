@@ -90,6 +90,7 @@ const FALCON3_7B: Preset = Preset {
     ..FALCON3_1B
 };
 
+/// Published are 665 MB for this one, of which its shapes account for 633, and 999 MB for the larger one: its very size.
 const FALCON_E_1B: Preset = Preset {
     name: "falcon-e-1b",
     vocab_size: 32_768,

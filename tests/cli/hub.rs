@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
+use safetensors::SafeTensors;
+use serde_json::{Map, Value, json};
 
 use crate::harness::{Ran, Scratch, TINY, command, finish, output, parse};
 use crate::hub_server::{COMMIT, FakeHub, Faults};
@@ -102,6 +103,47 @@ fn a_repository_is_downloaded_once_into_the_standard_cache() {
         finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1").env("HF_ENDPOINT", "http://127.0.0.1:1"));
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("[bitnet |"), "the repository's name, not the commit's: {}", ran.stderr);
+}
+
+/// The tiny model's tensors in two files, and the index that says which is where.
+fn shards() -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(PathBuf::from(TINY).join("model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let name = |shard: usize| format!("model-0000{}-of-00002.safetensors", shard + 1);
+    let place = |i: usize| name(i % 2);
+    let index: Map<String, Value> =
+        tensors.iter().enumerate().map(|(i, (tensor, _))| (tensor.to_owned(), place(i).into())).collect();
+    let shard = |shard: usize| {
+        let part = tensors.iter().skip(shard).step_by(2);
+        (name(shard), safetensors::serialize(part, None).unwrap())
+    };
+    let index = json!({ "metadata": {}, "weight_map": index }).to_string().into_bytes();
+    vec![shard(0), shard(1), ("model.safetensors.index.json".to_owned(), index)]
+}
+
+#[test]
+fn shards_are_downloaded_with_their_index_and_used_only_together() {
+    let files = FILES.into_iter().filter(|name| *name != "model.safetensors");
+    let files = files.map(|name| (name.to_owned(), fs::read(PathBuf::from(TINY).join(name)).unwrap()));
+    let setting = Setting { hub: FakeHub::new(files.chain(shards())), home: Scratch::new() };
+    setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
+    setting.fails(MODEL, 1, &["broke off"]);
+    let offline = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1"));
+    assert_eq!(offline.status, Some(2), "{offline:?}");
+    assert!(offline.stderr.contains("not on this machine as a whole"), "{}", offline.stderr);
+
+    setting.hub.misbehave(Faults::default());
+    setting.works(MODEL);
+    setting.hub.seen();
+    setting.works(MODEL);
+    assert_eq!(setting.hub.seen().len(), 0, "all is here");
+
+    // One of two is no model.
+    let snapshot = setting.file("snapshots").join(COMMIT);
+    fs::remove_file(snapshot.join("model-00002-of-00002.safetensors")).unwrap();
+    let offline = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1"));
+    assert_eq!(offline.status, Some(2), "{offline:?}");
+    setting.works(MODEL);
 }
 
 #[test]

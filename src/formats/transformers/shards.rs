@@ -80,6 +80,30 @@ fn places(bytes: &[u8], label: &str) -> Result<HashMap<String, String>> {
 mod tests {
     use super::*;
 
+    /// Whatever an index says, it leads to nothing but files beside it.
+    #[test]
+    fn mutated_indices_are_refused_or_plain() {
+        use rand_chacha::ChaCha8Rng;
+        use rand_chacha::rand_core::{Rng, SeedableRng};
+
+        let text = include_bytes!("../../../tests/fixtures/llama-tiny/model.safetensors.index.json");
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut accepted = 0;
+        for _ in 0..20_000 {
+            let mut bytes = text.to_vec();
+            for _ in 0..3 {
+                let at = rng.next_u64() as usize % bytes.len();
+                bytes[at] = b"0123456789./\\\"{}[],:nt"[rng.next_u32() as usize % 22];
+            }
+            let Ok(places) = places(&bytes, "i") else { continue };
+            accepted += 1;
+            assert!(
+                places.values().all(|file| file.ends_with(".safetensors") && !file.contains(['/', '\\']))
+            );
+        }
+        assert!(accepted > 1000, "{accepted}");
+    }
+
     #[test]
     fn an_index_names_plain_files_only() {
         let index = br#"{"metadata": {}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#;
