@@ -72,6 +72,45 @@ fn every_format_keeps_the_model() {
     assert_same(&tiny, &scratch.0, "packed", Format::Safetensors);
 }
 
+/// Scales for groups of a row, of embedding and head too.
+#[test]
+fn groups_keep_their_scales() {
+    let scratch = Scratch::new("groups");
+    let grouped = open(&common::path("tests/fixtures/gguf/grouped"));
+    let expected = logits(&grouped);
+    for (name, format) in [("q2_0.gguf", Format::Gguf(TensorType::Q2_0)), ("floats", Format::Safetensors)] {
+        let path = scratch.0.join(name);
+        assert_eq!(convert(&grouped, &path, format, false).unwrap().rounding, 0.0);
+        assert_eq!(logits(&open(&path)), expected, "{name}");
+        // And from one to the other.
+        let again = scratch.0.join(format!("from {name}"));
+        convert(&open(&path), &again, Format::Safetensors, false).unwrap();
+        assert_eq!(logits(&open(&again)), expected, "from {name}");
+    }
+    let out = scratch.0.join("i2_s.gguf");
+    let error = convert(&grouped, &out, Format::Gguf(TensorType::I2S), false).unwrap_err().to_string();
+    assert!(error.contains("scaled in groups of 128") && error.contains("--type q2_0"), "{error}");
+}
+
+/// Stretched rotary embeddings become factors, which round a little.
+#[test]
+fn stretched_rope_survives() {
+    let scratch = Scratch::new("rope");
+    let llama = open(&common::path("tests/fixtures/llama-tiny"));
+    let gguf = scratch.0.join("llama.gguf");
+    convert(&llama, &gguf, Format::Gguf(TensorType::I2S), false).unwrap();
+    let again = scratch.0.join("again");
+    convert(&open(&gguf), &again, Format::Safetensors, false).unwrap();
+    let expected = logits(&llama);
+    for path in [gguf, again] {
+        let difference = common::mean_difference(&logits(&open(&path)), &expected);
+        assert!(difference < 0.01, "{}: mean |difference| {difference}", path.display());
+    }
+    let yarn = open(&common::path("tests/fixtures/qwen3-tiny"));
+    let error = convert(&yarn, &scratch.0.join("yarn.gguf"), Format::Gguf(TensorType::I2S), false);
+    assert!(error.unwrap_err().to_string().contains("rope_scaling"));
+}
+
 #[test]
 fn the_trained_model_and_its_tokenizer_survive() {
     let scratch = Scratch::new("trained");
@@ -93,6 +132,8 @@ fn what_is_there_is_kept_unless_it_may_be_replaced() {
     fs::write(&file, "mine").unwrap();
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("notes"), "mine").unwrap();
+    // A model in shards, whose index must not outlive it.
+    fs::write(dir.join("model.safetensors.index.json"), "{}").unwrap();
     for (path, format) in [(&file, Format::Gguf(TensorType::I2S)), (&dir, Format::Safetensors)] {
         let error = convert(&tiny, path, format, false).unwrap_err().to_string();
         assert!(error.contains("exists") && error.contains("--force"), "{error}");
@@ -102,4 +143,5 @@ fn what_is_there_is_kept_unless_it_may_be_replaced() {
     convert(&tiny, &dir, Format::Safetensors, true).unwrap();
     assert_eq!(logits(&open(&file)), logits(&open(&dir)));
     assert_eq!(fs::read(dir.join("notes")).unwrap(), b"mine");
+    assert!(!dir.join("model.safetensors.index.json").exists());
 }

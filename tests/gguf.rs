@@ -4,33 +4,66 @@
 mod common;
 
 use serde_json::Value;
+use tercet::formats::GgufFile;
 use tercet::{ChatTemplate, Config, Logits, Message, Model, ModelFiles, Tokenizer};
 
 fn files(name: &str) -> ModelFiles {
     ModelFiles::open(&common::path("tests/fixtures/gguf").join(name)).unwrap()
 }
 
+/// Each model in the Hugging Face format, and its GGUF files.
+const MODELS: [(&str, &[&str]); 3] = [
+    ("bitnet", &["bitnet-i2_s", "bitnet-tq1_0", "bitnet-tq2_0"]),
+    ("llama", &["llama-i2_s", "llama-tq1_0", "llama-tq2_0"]),
+    ("grouped", &["grouped-q2_0", "grouped-q2_0-prism", "grouped-pq2_0"]),
+];
+
+fn logits(files: &ModelFiles) -> Vec<f32> {
+    let model = Model::load(files, &common::best_runtime()).unwrap();
+    let prompt: Vec<u32> = (0..40).map(|i| i * 7 % 64).collect();
+    let mut state = model.new_state(prompt.len()).unwrap();
+    model.forward(&mut state, &prompt, Logits::All).unwrap().to_vec()
+}
+
 #[test]
 fn logits_are_those_of_the_safetensors() {
-    let runtime = common::best_runtime();
-    let prompt: Vec<u32> = (0..40).map(|i| i * 7 % 64).collect();
-    let logits = |name: &str| {
-        let model = Model::load(&files(name), &runtime).unwrap();
-        let mut state = model.new_state(prompt.len()).unwrap();
-        model.forward(&mut state, &prompt, Logits::All).unwrap().to_vec()
-    };
-    let expected = logits("bitnet");
-    for kind in ["i2_s", "tq1_0", "tq2_0"] {
-        assert_eq!(logits(&format!("bitnet-{kind}.gguf")), expected, "{kind}");
+    for (folder, ggufs) in MODELS {
+        let expected = logits(&files(folder));
+        assert!(expected.iter().any(|logit| logit.abs() > 0.1));
+        for name in ggufs {
+            assert_eq!(logits(&files(&format!("{name}.gguf"))), expected, "{name}");
+        }
     }
 }
 
 #[test]
 fn configurations_are_those_of_the_safetensors() {
-    let expected = Config::load(&files("bitnet")).unwrap();
-    for kind in ["i2_s", "tq1_0", "tq2_0"] {
-        assert_eq!(Config::load(&files(&format!("bitnet-{kind}.gguf"))).unwrap(), expected, "{kind}");
+    for (folder, ggufs) in MODELS {
+        let expected = Config::load(&files(folder)).unwrap();
+        for name in ggufs {
+            assert_eq!(Config::load(&files(&format!("{name}.gguf"))).unwrap(), expected, "{name}");
+        }
     }
+}
+
+/// llama.cpp names no activation for 1bitLLM's models, which have SiLU.
+#[test]
+fn bitnet_without_an_activation_is_1bit_llms() {
+    let read = |name: &str| std::fs::read(common::path("tests/fixtures/gguf").join(name)).unwrap();
+    let key = b"bitnet.hidden_activation";
+    let mut bytes = read("bitnet-tq1_0.gguf");
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
+    bytes[at..at + key.len()].copy_from_slice(b"bitnet.hidden_activatiox");
+    let gguf = GgufFile::open(bytes.into(), "m.gguf").unwrap();
+
+    let mut config: Value = serde_json::from_slice(&read("bitnet/config.json")).unwrap();
+    config["hidden_act"] = "silu".into();
+    let config: &'static [u8] = config.to_string().into_bytes().leak();
+    let tensors: &'static [u8] = read("bitnet/model.safetensors").leak();
+    let safetensors = Box::leak(Box::new([("config.json", config), ("model.safetensors", tensors)]));
+    let expected = logits(&ModelFiles::embedded("silu".into(), safetensors));
+    assert_eq!(logits(&ModelFiles::in_gguf("silu".into(), gguf)), expected);
+    assert_ne!(logits(&files("bitnet")), expected);
 }
 
 #[test]

@@ -18,8 +18,8 @@ Examples:
   tercet convert -m DIR -o model.gguf --type tq2_0      one that llama.cpp runs
   tercet convert -m model.gguf -o DIR                   a directory for transformers
 
-Weights stay what they are. TQ1_0 and TQ2_0 store scales in half precision: if that changes one, the report tells by how
-much. What is written appears whole or not at all.
+Weights stay what they are. All types but I2_S store scales in half precision: if that changes one, the report tells by
+how much. Models with scales for groups of a row want --type q2_0, or become a directory of floats. What is written appears whole or not at all.
 JSON fields: model, output, format, tensors, rounding.";
 
 #[derive(Args, Debug)]
@@ -58,6 +58,9 @@ enum Kind {
     /// llama.cpp's: 2.0625 bits
     #[value(name = "tq2_0")]
     Tq2_0,
+    /// llama.cpp's: 2.25 bits, a scale for every 64 weights
+    #[value(name = "q2_0")]
+    Q2_0,
 }
 
 impl Convert {
@@ -102,6 +105,7 @@ impl Convert {
                 Kind::I2S => TensorType::I2S,
                 Kind::Tq1_0 => TensorType::Tq1_0,
                 Kind::Tq2_0 => TensorType::Tq2_0,
+                Kind::Q2_0 => TensorType::Q2_0,
             })),
         }
     }
@@ -109,7 +113,7 @@ impl Convert {
 
 fn name(format: Format) -> &'static str {
     match format {
-        Format::Safetensors => "packed safetensors",
+        Format::Safetensors => "safetensors",
         Format::Gguf(kind) => kind.name(),
     }
 }

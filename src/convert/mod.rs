@@ -1,4 +1,5 @@
-//! Models written in another format than they were read in. Weights stay what they are; only TQ1_0 and TQ2_0 round scales.
+//! Models written in another format than they were read in. Weights stay what they are; only GGUF's types of blocks round
+//! scales.
 
 mod gguf;
 mod safetensors;
@@ -8,14 +9,15 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::formats::{
-    CONFIG, Checkpoint, Floats, ModelFiles, TensorType, json, open_checkpoint, write_atomically,
+    CONFIG, Checkpoint, Floats, ModelFiles, Table, TensorType, json, open_checkpoint, write_atomically,
 };
 use crate::model::Config;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A directory in the Hugging Face format, packed as transformers packs it.
+    /// A directory in the Hugging Face format, packed as transformers packs it; in floats if groups of a row have scales of
+    /// their own, for which it has no packed form.
     Safetensors,
     /// A GGUF file with ternary matrices of this type.
     Gguf(TensorType),
@@ -40,9 +42,11 @@ pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) ->
         let remedy = "choose another place, or replace what is there with --force";
         return Err(Error::bad_argument("--output", format!("{} exists", out.display()), remedy));
     }
+    let checkpoint = open_checkpoint(files)?;
     let source = Source {
         files,
-        checkpoint: open_checkpoint(files)?,
+        tensors: tensors(files, &*checkpoint)?,
+        checkpoint,
         config: json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?,
     };
     match format {
@@ -55,6 +59,8 @@ pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) ->
 struct Source<'a> {
     files: &'a ModelFiles,
     checkpoint: Box<dyn Checkpoint>,
+    /// By transformers' names.
+    tensors: Vec<(String, Role)>,
     config: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -69,46 +75,52 @@ enum Role {
     Ternary(usize, usize),
 }
 
-impl Source<'_> {
-    /// The model's tensors, by transformers' names.
-    fn tensors(&self) -> Result<Vec<(String, Role)>> {
-        let config = Config::load(self.files)?;
-        let Config { vocab_size, hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = config;
-        if config.linear_norm_eps.is_some() {
-            let expected = "no norms in front of ternary layers, to be converted";
-            return Err(Error::unsupported(self.files.label(CONFIG), "use_rms_norm", "true", expected));
-        }
-        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let mut tensors = vec![("model.embed_tokens.weight".to_owned(), Role::Floats(vocab_size, hidden))];
-        for layer in 0..config.layers {
-            let parts = [
-                ("input_layernorm", Role::Vector(hidden)),
-                ("self_attn.q_proj", Role::Ternary(q, hidden)),
-                ("self_attn.k_proj", Role::Ternary(kv, hidden)),
-                ("self_attn.v_proj", Role::Ternary(kv, hidden)),
-                ("self_attn.o_proj", Role::Ternary(hidden, q)),
-                ("post_attention_layernorm", Role::Vector(hidden)),
-                ("mlp.gate_proj", Role::Ternary(ffn, hidden)),
-                ("mlp.up_proj", Role::Ternary(ffn, hidden)),
-                ("mlp.down_proj", Role::Ternary(hidden, ffn)),
-            ];
-            let sub_norms =
-                [("self_attn.attn_sub_norm", Role::Vector(q)), ("mlp.ffn_sub_norm", Role::Vector(ffn))];
-            let head_norms =
-                ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, Role::Vector(head_dim)));
-            let parts = parts
-                .into_iter()
-                .chain(sub_norms.into_iter().filter(|_| config.sub_norms))
-                .chain(head_norms.into_iter().filter(|_| config.query_key_norms));
-            tensors.extend(parts.map(|(part, role)| (format!("model.layers.{layer}.{part}.weight"), role)));
-        }
-        tensors.push(("model.norm.weight".to_owned(), Role::Vector(hidden)));
-        if !config.tie_word_embeddings {
-            tensors.push(("lm_head.weight".to_owned(), Role::Floats(vocab_size, hidden)));
-        }
-        Ok(tensors)
+/// The tensors of a model, by transformers' names.
+fn tensors(files: &ModelFiles, checkpoint: &dyn Checkpoint) -> Result<Vec<(String, Role)>> {
+    let config = Config::load(files)?;
+    let Config { vocab_size, hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = config;
+    if config.linear_norm_eps.is_some() {
+        let expected = "no norms in front of ternary layers, to be converted";
+        return Err(Error::unsupported(files.label(CONFIG), "use_rms_norm", "true", expected));
     }
+    let table = |name: &str| -> Result<(String, Role)> {
+        let role = match checkpoint.table(name, vocab_size, hidden)? {
+            Table::Floats(_) => Role::Floats(vocab_size, hidden),
+            Table::Ternary(_) => Role::Ternary(vocab_size, hidden),
+        };
+        Ok((name.to_owned(), role))
+    };
+    let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+    let mut tensors = vec![table("model.embed_tokens.weight")?];
+    for layer in 0..config.layers {
+        let parts = [
+            ("input_layernorm", Role::Vector(hidden)),
+            ("self_attn.q_proj", Role::Ternary(q, hidden)),
+            ("self_attn.k_proj", Role::Ternary(kv, hidden)),
+            ("self_attn.v_proj", Role::Ternary(kv, hidden)),
+            ("self_attn.o_proj", Role::Ternary(hidden, q)),
+            ("post_attention_layernorm", Role::Vector(hidden)),
+            ("mlp.gate_proj", Role::Ternary(ffn, hidden)),
+            ("mlp.up_proj", Role::Ternary(ffn, hidden)),
+            ("mlp.down_proj", Role::Ternary(hidden, ffn)),
+        ];
+        let sub_norms =
+            [("self_attn.attn_sub_norm", Role::Vector(q)), ("mlp.ffn_sub_norm", Role::Vector(ffn))];
+        let head_norms = ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, Role::Vector(head_dim)));
+        let parts = parts
+            .into_iter()
+            .chain(sub_norms.into_iter().filter(|_| config.sub_norms))
+            .chain(head_norms.into_iter().filter(|_| config.query_key_norms));
+        tensors.extend(parts.map(|(part, role)| (format!("model.layers.{layer}.{part}.weight"), role)));
+    }
+    tensors.push(("model.norm.weight".to_owned(), Role::Vector(hidden)));
+    if !config.tie_word_embeddings {
+        tensors.push(table("lm_head.weight")?);
+    }
+    Ok(tensors)
+}
 
+impl Source<'_> {
     /// The floats of the matrix `name` in their own type, or in f32 if they are stored in blocks.
     fn plain_floats(&self, name: &str, n: usize, k: usize) -> Result<Vec<u8>> {
         let stored = self.checkpoint.floats(name, n, k)?;

@@ -155,7 +155,11 @@ impl ModelFiles {
     }
 
     fn missing(&self, file: &str) -> Error {
-        Error::missing(self.label(file), "download all files of the model's repository into one directory")
+        let remedy = match &self.place {
+            Place::Gguf(_) => "use a file that has it: convert the model again, with its tokenizer",
+            _ => "download all files of the model's repository into one directory",
+        };
+        Error::missing(self.label(file), remedy)
     }
 
     fn require(&self, file: &str) -> Result<()> {

@@ -68,6 +68,18 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A list of `count` numbers that an f32 can hold, all of them positive.
+    pub(crate) fn positive_numbers(&self, name: &str, count: usize) -> Result<Option<Vec<f32>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let positive = |item: &Value| item.as_f64().map(|n| n as f32).filter(|n| n.is_finite() && *n > 0.0);
+        let numbers: Option<Vec<f32>> =
+            value.as_array().and_then(|items| items.iter().map(positive).collect());
+        let numbers = numbers.filter(|numbers| numbers.len() == count);
+        numbers
+            .map(Some)
+            .ok_or_else(|| self.malformed(name, &format!("is no list of {count} positive numbers")))
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value

@@ -97,6 +97,7 @@ impl Config {
         let vocab_size = required("vocab_size", limit::VOCAB)?;
         let hidden_size = required("hidden_size", limit::WIDTH)?;
         let heads = required("num_attention_heads", limit::HEADS)?;
+        let head_dim = head_dim(&root, family, hidden_size, heads)?;
         let max_positions = required("max_position_embeddings", limit::POSITIONS)?;
         let eps = |object: &Object<'_>| object.number("rms_norm_eps", "a positive number", |n| n > 0.0);
         Ok(Config {
@@ -106,10 +107,10 @@ impl Config {
             layers: required("num_hidden_layers", limit::LAYERS)?,
             heads,
             kv_heads: kv_heads(&root, heads)?,
-            head_dim: head_dim(&root, family, hidden_size, heads)?,
+            head_dim,
             max_positions,
             rms_norm_eps: eps(&root)?.unwrap_or(family.rms_norm_eps),
-            rope: Rope::parse(&root, family.rope_theta, max_positions)?,
+            rope: Rope::parse(&root, family.rope_theta, head_dim, max_positions)?,
             activation: activation(&root, family)?,
             sub_norms: family.sub_norms,
             query_key_norms: family.query_key_norms,

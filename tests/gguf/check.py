@@ -1,6 +1,6 @@
-"""What `tercet convert` writes, read by transformers and by the gguf package: check.py TERCET
+"""What `tercet convert` writes, run by transformers and read by the gguf package: check.py TERCET
 
-Needs requirements.txt and torch. The package has no I2_S: those files are compared with what write.py would have written.
+The package has no I2_S and no Q2_0: what was written so is read back by Tercet, and that run by transformers.
 """
 
 import pathlib
@@ -18,6 +18,7 @@ from transformers.integrations.bitnet import unpack_weights
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TINY = ROOT / "tests" / "fixtures" / "bitnet-tiny"
+GROUPED = ROOT / "tests" / "fixtures" / "gguf" / "grouped"
 NAMES = {
     "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
     "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
@@ -36,8 +37,8 @@ def matrices(folder):
             yield f"blk.{layer}.{NAMES[part]}.weight", weights.numpy()
 
 
-def logits(folder):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+def logits(folder, dtype=torch.bfloat16):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     with torch.no_grad():
         return model(torch.arange(0, 64).reshape(1, 64)).logits
 
@@ -70,6 +71,11 @@ def main(tercet):
             assert torch.equal(logits(again), expected), kind
             assert AutoTokenizer.from_pretrained(again)(TEXT).input_ids == tokens, kind
             print(f"{kind} and back: the same logits and tokens in transformers")
+        expected = logits(GROUPED, torch.float32)
+        q2_0 = convert(GROUPED, folder / "q2_0.gguf", "--type", "q2_0")
+        for source, output in [(GROUPED, "floats"), (q2_0, "from-q2_0")]:
+            assert torch.equal(logits(convert(source, folder / output), torch.float32), expected), output
+        print("scales for groups: the same logits in transformers, by way of q2_0 too")
 
 
 main(*sys.argv[1:])

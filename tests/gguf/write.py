@@ -2,10 +2,15 @@
 
 types.gguf        a tensor of every type that is read, each beside what the package makes of it
 bitnet-*.gguf     one small BitNet in every ternary type, and the same in the Hugging Face format in bitnet/
-llama-i2_s.gguf   a small Llama with ternary matrices, and the same in llama/
+llama-*.gguf      a small Llama likewise, in llama/
+grouped-*.gguf    a small Qwen3 with a scale for every 128 weights, embedding and head included, in every form of Q2_0, and
+                  the same as floats in grouped/
+rope.gguf         the rotary embedding of tests/fixtures/llama-tiny, as llama.cpp's converter stores it, and nothing else
 bpe.gguf, spm.gguf  tokenizers without a model, and in tokens.json what the Hugging Face tokenizers make of some texts
 
-The package cannot write I2_S, which is bitnet.cpp's: `i2_s` below follows quantize_i2_s in its ggml-bitnet-mad.cpp.
+The package cannot write I2_S, which is bitnet.cpp's: `i2_s` below follows quantize_i2_s in its ggml-bitnet-mad.cpp. Nor can
+it write Q2_0: `q2_0` follows dequantize_row_q2_0 in llama.cpp's ggml-quants.c. PrismML's llama.cpp has had blocks of 128 under
+ggml's number for blocks of 64, and now has a number of its own for them.
 """
 
 import json
@@ -25,7 +30,11 @@ from transformers import LlamaTokenizer
 HERE = pathlib.Path(__file__).parent
 OUT = HERE.parent / "fixtures" / "gguf"
 FAIRY_TALES = HERE.parent.parent / "models" / "fairy-tales"
+LLAMA_TINY = HERE.parent / "fixtures" / "llama-tiny"
 I2_S = 36
+# The number in the file, and the weights in a block.
+Q2_0 = {"q2_0": (42, 64), "q2_0-prism": (42, 128), "pq2_0": (142, 128)}
+GROUP = 128
 
 TEXTS = [
     "",
@@ -45,12 +54,26 @@ def i2_s(trits, scale):
     return np.concatenate([packed.reshape(-1), np.full(8, scale, np.float32).view(np.uint8)])
 
 
+def q2_0(trits, scales, block):
+    """A scale in half precision, then four codes to a byte, the first in the lowest bits."""
+    scales = np.repeat(scales.reshape(-1), GROUP // block).astype(np.float16)
+    codes = (trits.reshape(-1, block // 4, 4) + 1).astype(np.uint8)
+    packed = codes[..., 0] | codes[..., 1] << 2 | codes[..., 2] << 4 | codes[..., 3] << 6
+    return np.concatenate([scales[:, None].view(np.uint8), packed], axis=1).reshape(-1)
+
+
+def add_payload(writer, name, shape, payload, number):
+    """A tensor of a type that the package does not know, from which it takes the size otherwise."""
+    writer.add_tensor_info(name, shape, np.dtype(np.int8), payload.nbytes, raw_dtype=number)
+    writer.tensors[-1][name].tensor = payload
+
+
 def add_ternary(writer, name, trits, scale, kind):
     if kind == "I2_S":
-        # The package takes a size from the type, and knows no I2_S.
-        payload = i2_s(trits, scale)
-        writer.add_tensor_info(name, trits.shape, np.dtype(np.int8), payload.nbytes, raw_dtype=I2_S)
-        writer.tensors[-1][name].tensor = payload
+        add_payload(writer, name, trits.shape, i2_s(trits, scale), I2_S)
+    elif kind in Q2_0:
+        number, block = Q2_0[kind]
+        add_payload(writer, name, trits.shape, q2_0(trits, scale, block), number)
     else:
         kind = Type[kind]
         writer.add_tensor(name, quantize(trits.astype(np.float32) * scale, kind), raw_dtype=kind)
@@ -86,6 +109,10 @@ def types():
             writer.add_tensor(f"{name}.{kind.name}.values", dequantize(stored, kind))
     add_ternary(writer, "I2_S", trits, 0.3, "I2_S")
     writer.add_tensor("I2_S.values", trits * np.float32(0.3))
+    scales = (np.arange(1, 13) / 64).reshape(2, 6).astype(np.float32)
+    for kind in ["q2_0", "pq2_0"]:
+        add_ternary(writer, kind.upper(), trits, scales, kind)
+        writer.add_tensor(f"{kind.upper()}.values", trits * np.repeat(scales, GROUP, axis=1))
     finish(writer)
 
 
@@ -99,34 +126,43 @@ def bf16_bits(values):
 
 
 class Model:
-    """Random weights; scales, norms and embeddings are exact in bf16 and f16."""
+    """Random weights; scales, norms and embeddings are exact in bf16 and f16.
 
-    def __init__(self, seed, config):
+    With `grouped`, every matrix is ternary, embedding and head too, with a scale for every 128 weights of a row.
+    """
+
+    def __init__(self, seed, config, grouped=False):
         self.config, random = config, np.random.default_rng(seed)
         hidden, ffn, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
         q, kv = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
         floats = lambda *shape: bf16(random.normal(size=shape) * 0.5)
         gains = lambda n: bf16(random.uniform(0.5, 2, n))
-        self.embedding, self.norm = floats(config["vocab_size"], hidden), gains(hidden)
-        self.head = None if config["tie_word_embeddings"] else floats(config["vocab_size"], hidden)
+        self.norm, self.tables = gains(hidden), {}
+        tables = ["model.embed_tokens"] + ["lm_head"] * (not config["tie_word_embeddings"])
+        if not grouped:
+            self.tables = {f"{name}.weight": floats(config["vocab_size"], hidden) for name in tables}
         shapes = {
             "self_attn.q_proj": (q, hidden), "self_attn.k_proj": (kv, hidden), "self_attn.v_proj": (kv, hidden),
             "self_attn.o_proj": (hidden, q), "mlp.gate_proj": (ffn, hidden), "mlp.up_proj": (ffn, hidden),
             "mlp.down_proj": (hidden, ffn),
         }
+        shapes = {f"model.layers.0.{name}": shape for name, shape in shapes.items()}
+        if grouped:
+            shapes |= {name: (config["vocab_size"], hidden) for name in tables}
+        scales = lambda n, k: bf16(random.uniform(0.02, 0.2, (n, k // GROUP) if grouped else ()))
         self.matrices = {
-            name: (random.integers(-1, 2, shape).astype(np.int8), bf16(random.uniform(0.02, 0.2, 1))[0])
+            f"{name}.weight": (random.integers(-1, 2, shape).astype(np.int8), scales(*shape))
             for name, shape in shapes.items()
         }
         self.norms = {"input_layernorm": gains(hidden), "post_attention_layernorm": gains(hidden)}
         if config["model_type"] == "bitnet":
             self.norms |= {"self_attn.attn_sub_norm": gains(q), "mlp.ffn_sub_norm": gains(ffn)}
+        if config["model_type"] == "qwen3":
+            self.norms |= {"self_attn.q_norm": gains(head), "self_attn.k_norm": gains(head)}
 
     def floats(self):
-        yield "model.embed_tokens.weight", self.embedding
+        yield from self.tables.items()
         yield "model.norm.weight", self.norm
-        if self.head is not None:
-            yield "lm_head.weight", self.head
         for name, gain in self.norms.items():
             yield f"model.layers.0.{name}.weight", gain
 
@@ -135,11 +171,14 @@ class Model:
         (folder / "config.json").write_text(json.dumps(self.config, indent=2))
         tensors = {name: ("BF16", bf16_bits(values)) for name, values in self.floats()}
         for name, (trits, scale) in self.matrices.items():
+            if scale.ndim:
+                tensors[name] = ("F16", (trits * np.repeat(scale, GROUP, axis=1)).astype(np.float16))
+                continue
             rows = trits.shape[0] // 4
             codes = (trits + 1).astype(np.uint8).reshape(4, rows, -1)
             packed = codes[0] | codes[1] << 2 | codes[2] << 4 | codes[3] << 6
-            tensors[f"model.layers.0.{name}.weight"] = ("U8", packed)
-            tensors[f"model.layers.0.{name}.weight_scale"] = ("BF16", bf16_bits(np.array([scale])))
+            tensors[name] = ("U8", packed)
+            tensors[f"{name}_scale"] = ("BF16", bf16_bits(np.array([scale])))
         header, data = {}, b""
         for name, (kind, array) in tensors.items():
             raw = array.tobytes()
@@ -158,6 +197,8 @@ class Model:
         writer.add_feed_forward_length(config["intermediate_size"])
         writer.add_head_count(config["num_attention_heads"])
         writer.add_head_count_kv(config["num_key_value_heads"])
+        writer.add_key_length(config["head_dim"])
+        writer.add_value_length(config["head_dim"])
         writer.add_rope_dimension_count(config["head_dim"])
         writer.add_rope_freq_base(config["rope_theta"])
         writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
@@ -168,10 +209,11 @@ class Model:
             assert (dequantize(quantize(values, stored), stored) == values).all()
             writer.add_tensor(gguf_name(name), quantize(values, stored), raw_dtype=stored)
         for name, (trits, scale) in self.matrices.items():
-            heads = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
-            if arch == "llama" and name in heads:
-                trits = permuted(trits, config[heads[name]])
-            add_ternary(writer, gguf_name(f"model.layers.0.{name}.weight"), trits, scale, kind)
+            heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
+            part = name.split(".")[-2]
+            if arch == "llama" and part in heads:
+                trits = permuted(trits, config[heads[part]])
+            add_ternary(writer, gguf_name(name), trits, scale, kind)
         finish(writer)
 
 
@@ -184,7 +226,7 @@ def gguf_name(name):
     # The package knows these two by the names that 1bitLLM's models have.
     name = name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm")
     base = name.removesuffix(".weight")
-    for arch in [MODEL_ARCH.BITNET, MODEL_ARCH.LLAMA]:
+    for arch in [MODEL_ARCH.BITNET, MODEL_ARCH.LLAMA, MODEL_ARCH.QWEN3]:
         if (found := TensorNameMap(arch, 1).get_name(base)) is not None:
             return f"{found}.weight"
     raise KeyError(name)
@@ -231,13 +273,46 @@ def models():
     bitnet.write_gguf("bitnet-tq2_0.gguf", "bitnet", "TQ2_0", Type.BF16, relu2)
     llama = Model(3, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-        "vocab_size": 64, "hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 64,
+        "vocab_size": 64, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1,
+        "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 64,
         "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": False,
         "bos_token_id": 60, "eos_token_id": [61, 62], "quantization_config": quantization(),
     })
     llama.write_safetensors(OUT / "llama")
-    llama.write_gguf("llama-i2_s.gguf", "llama", "I2_S", Type.F16, letters)
+    for kind in ["I2_S", "TQ1_0", "TQ2_0"]:
+        llama.write_gguf(f"llama-{kind.lower()}.gguf", "llama", kind, Type.F16, letters)
+    grouped = Model(4, {
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu",
+        "vocab_size": 64, "hidden_size": 256, "intermediate_size": 128, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 64, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "tie_word_embeddings": False,
+        "bos_token_id": 60, "eos_token_id": [61, 62],
+    }, grouped=True)
+    grouped.write_safetensors(OUT / "grouped")
+    for kind in Q2_0:
+        grouped.write_gguf(f"grouped-{kind}.gguf", "qwen3", kind, Type.F16, letters)
+
+
+def rope():
+    """convert_hf_to_gguf.py's LlamaModel.generate_extra_tensors."""
+    config = json.loads((LLAMA_TINY / "config.json").read_text())
+    scaling = config["rope_scaling"]
+    dim = config["hidden_size"] // config["num_attention_heads"]
+    waves = 2 * np.pi * config["rope_theta"] ** (np.arange(0, dim, 2) / dim)
+    factor, low, high = (scaling[name] for name in ["factor", "low_freq_factor", "high_freq_factor"])
+    context = scaling["original_max_position_embeddings"]
+    smooth = np.clip((context / waves - low) / (high - low), 0, 1)
+    writer = GGUFWriter(OUT / "rope.gguf", "llama")
+    for add, value in [
+        (writer.add_block_count, 1), (writer.add_context_length, config["max_position_embeddings"]),
+        (writer.add_embedding_length, config["hidden_size"]), (writer.add_feed_forward_length, 4),
+        (writer.add_head_count, config["num_attention_heads"]), (writer.add_layer_norm_rms_eps, 1e-5),
+        (writer.add_rope_dimension_count, dim), (writer.add_rope_freq_base, config["rope_theta"]),
+    ]:
+        add(value)
+    writer.add_tensor("token_embd.weight", np.ones((1, config["hidden_size"]), np.float32))
+    writer.add_tensor("rope_freqs.weight", (1 / ((1 - smooth) / factor + smooth)).astype(np.float32))
+    finish(writer)
 
 
 def expected(tokenizer):
@@ -321,6 +396,10 @@ def seed(path, arch, vocabulary):
         writer.add_tensor(kind.name, quantize(ones, kind), raw_dtype=kind)
     writer.add_tensor("Q6_K", np.ones((1, 210), np.uint8), raw_dtype=Type.Q6_K)
     add_ternary(writer, "blk.0.attn_q.weight", np.ones((4, 32), np.int8), 0.5, "I2_S")
+    trits, scales = np.ones((1, 128), np.int8), np.full((1, 1), 0.5)
+    add_ternary(writer, "blk.0.attn_k.weight", trits, scales, "q2_0")
+    add_ternary(writer, "blk.0.attn_v.weight", trits, scales, "pq2_0")
+    writer.add_tensor("rope_freqs.weight", np.ones(1, np.float32))
     finish(writer)
 
 
@@ -352,6 +431,7 @@ def main():
     seeds()
     types()
     models()
+    rope()
     tokens = {"bpe": bpe(), "spm": spm()}
     (OUT / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False, indent=1))
 

@@ -1,24 +1,44 @@
-//! `cargo xtask golden`: the tiny checkpoints of every model family and what transformers computes from them.
+//! Python's word on models: what transformers and the `gguf` package make of ours, and the tests' models that they write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{ROOT, run, target};
+use crate::{ROOT, cargo, run, target};
 
-/// Writes them into `tests/fixtures` anew, with the versions that `tests/golden/requirements.txt` names, in a Python
-/// environment below the target directory. `git diff` tells whether anything is different.
+/// Writes the models of every family, and the GGUF files, into `tests/fixtures` anew. `git diff` tells whether anything is
+/// different.
 pub(crate) fn write(families: &[String]) -> Result<()> {
-    let (root, venv) = (Path::new(ROOT), target().join("golden-venv"));
-    let (scripts, python) = (root.join("tests/golden"), venv.join("bin/python"));
+    let mut write = python("golden/families.py")?;
+    write.arg(Path::new(ROOT).join("tests/fixtures"));
+    run("write checkpoints and outputs", write.args(families))?;
+    if families.is_empty() {
+        run("write GGUF files", &mut python("gguf/write.py")?)?;
+    }
+    Ok(())
+}
+
+/// Runs what `tercet convert` writes in transformers, and reads it with the `gguf` package.
+pub(crate) fn check_convert() -> Result<()> {
+    run("build the program", &mut cargo("build -p tercet"))?;
+    run("read what it converts", python("gguf/check.py")?.arg(target().join("debug/tercet")))
+}
+
+/// Python with the packages that the tests name, below the target directory, to run one of their scripts.
+fn python(script: &str) -> Result<Command> {
+    let (tests, venv) = (Path::new(ROOT).join("tests"), target().join("golden-venv"));
+    let python: PathBuf = venv.join("bin/python");
     if !python.exists() {
         run("make a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
     let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    run("install transformers", install.arg(scripts.join("requirements.txt")))?;
-    let mut write = Command::new(&python);
-    write.arg("-B").arg(scripts.join("families.py")).arg(root.join("tests/fixtures"));
-    run("write checkpoints and outputs", write.args(families))
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    for folder in ["golden", "gguf"] {
+        install.arg("--requirement").arg(tests.join(folder).join("requirements.txt"));
+    }
+    run("install transformers and gguf", &mut install)?;
+    let mut python = Command::new(python);
+    python.arg("-B").arg(tests.join(script));
+    Ok(python)
 }

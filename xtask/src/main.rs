@@ -24,7 +24,7 @@ const TARGETS: [(&str, &str); 4] = [
     ("aarch64-pc-windows-msvc", "-p tercet --no-default-features"),
 ];
 
-const FUZZ_TARGETS: [&str; 4] = ["safetensors", "gguf", "config", "kernel_spec"];
+const FUZZ_TARGETS: [&str; 5] = ["safetensors", "gguf", "packed", "config", "kernel_spec"];
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -47,11 +47,14 @@ enum Task {
         #[arg(default_value_t = 60)]
         seconds: u64,
     },
-    /// The tests' tiny model of every family, and what transformers computes from it (needs Python and the package index)
+    /// The tests' tiny model of every family, what transformers computes from it, and the tests' GGUF files (needs Python
+    /// and the package index)
     Golden {
         /// Only these
         families: Vec<String>,
     },
+    /// That transformers and the gguf package run and read what `tercet convert` writes (needs the same)
+    CheckConvert,
     /// Tercet beside other engines on this machine, as one table
     Peers(peers::Peers),
 }
@@ -64,6 +67,7 @@ fn main() -> Result<()> {
         Task::CheckTargets => check_targets(),
         Task::Fuzz { seconds } => fuzz(seconds),
         Task::Golden { families } => golden::write(&families),
+        Task::CheckConvert => golden::check_convert(),
         Task::Peers(peers) => peers.run(),
     }
 }

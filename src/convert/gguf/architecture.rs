@@ -1,7 +1,7 @@
 //! `config.json` in GGUF's words.
 
 use super::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::json::Object;
 use crate::formats::{CONFIG, GgufHeader, TensorType};
 use crate::model::Config;
@@ -30,7 +30,6 @@ pub(super) fn describe(
     let config = Config::load(source.files)?;
     let label = source.files.label(CONFIG);
     let root = Object::new(&label, &source.config);
-    refuse_scaled_rope(&root)?;
     let (architecture, activation) = architecture(&root, kind)?;
     header.text("general.architecture", architecture);
     header.text("general.name", source.files.name());
@@ -60,6 +59,18 @@ pub(super) fn describe(
     Ok(Interleaved((architecture == "llama").then_some([config.heads, config.kv_heads])))
 }
 
+/// What the frequencies of the rotary embedding are divided by, if not all by 1.
+pub(super) fn rope_factors(source: &Source<'_>) -> Result<Option<Vec<f32>>> {
+    let Config { rope, head_dim, .. } = Config::load(source.files)?;
+    match rope.factors(head_dim) {
+        Some(factors) => Ok(Some(factors).filter(|factors| factors.iter().any(|factor| *factor != 1.0))),
+        None => {
+            let expected = "default, linear, llama3 or longrope with attention_factor 1, to write GGUF";
+            Err(Error::unsupported(source.files.label(CONFIG), "rope_scaling", "another", expected))
+        }
+    }
+}
+
 /// The architecture's name, and its activation where the name leaves it open.
 ///
 /// For the activation relu², bitnet.cpp has an architecture of its own; llama.cpp has the key `hidden_activation`.
@@ -75,26 +86,12 @@ fn architecture(root: &Object<'_>, kind: TensorType) -> Result<(&'static str, Op
     }
 }
 
-fn refuse_scaled_rope(root: &Object<'_>) -> Result<()> {
-    for (name, path) in [("rope_scaling", "rope_scaling."), ("rope_parameters", "rope_parameters.")] {
-        let Some(rope) = root.object(name, path)? else { continue };
-        for field in ["rope_type", "type"] {
-            match rope.text(field)? {
-                None | Some("default") => {}
-                Some(other) => {
-                    return Err(rope.unsupported(field, other, "default (unscaled) to write GGUF"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// llama.cpp's and bitnet.cpp's numbers of mostly one type.
 fn file_type(kind: TensorType) -> u32 {
     match kind {
         TensorType::Tq1_0 => 36,
         TensorType::Tq2_0 => 37,
+        TensorType::Q2_0 => 41,
         _ => 40,
     }
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use half::f16;
 
-use super::{Converted, Role, Source, write_tensors};
+use super::{Converted, Role, Source, f32_bytes, write_tensors};
 use crate::error::{Error, Result};
 use crate::formats::{BlockKind, Floats, GgufHeader, Scales, TensorType, Ternary, encode_ternary};
 
-/// Weights that share a scale in TQ1_0 and TQ2_0.
-const GROUP: usize = 256;
+/// The tensor of what the frequencies of the rotary embedding are divided by.
+const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// One tensor of the file to be.
 struct Entry {
@@ -25,8 +25,14 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
     let mut header = GgufHeader::default();
     let interleaved = architecture::describe(source, kind, &mut header)?;
     vocabulary::describe(source, &mut header)?;
-    let entries = source.tensors()?.into_iter().map(|(name, role)| entry(source, name, role, kind));
-    let entries = entries.collect::<Result<Vec<_>>>()?;
+    let rope_factors = architecture::rope_factors(source)?;
+    let entries = source.tensors.iter().map(|(name, role)| entry(source, name, role, kind));
+    let mut entries = entries.collect::<Result<Vec<_>>>()?;
+    entries.extend(rope_factors.iter().map(|factors| Entry {
+        name: ROPE_FACTORS.to_owned(),
+        role: Role::Vector(factors.len()),
+        kind: TensorType::F32,
+    }));
     for Entry { name, role, kind } in &entries {
         let shape = match *role {
             Role::Vector(len) => vec![len],
@@ -34,7 +40,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
         };
         if !header.tensor(name, &shape, *kind) {
             let found = format!("{} of shape {shape:?}", kind.name());
-            let expected = "a tensor that GGUF has (rows of 256 for TQ1_0 and TQ2_0: try --type i2_s)";
+            let expected = "a tensor that GGUF has (rows of a multiple of 256 for TQ1_0 and TQ2_0, of 64 for Q2_0: try --type i2_s)";
             return Err(Error::unsupported(source.files.name(), name, found, expected));
         }
     }
@@ -42,6 +48,9 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
     write_tensors(out, &header.bytes(), entries.len(), GgufHeader::ALIGNMENT, |i| {
         let Entry { name, role, kind } = &entries[i];
         match *role {
+            Role::Vector(_) if name == ROPE_FACTORS => {
+                Ok(f32_bytes(rope_factors.as_deref().unwrap_or_default()))
+            }
             Role::Vector(len) => source.vector(name, len),
             Role::Floats(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
                 Floats::Blocks(_, bytes) => Ok(bytes.to_vec()),
@@ -50,7 +59,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
             Role::Ternary(n, k) => {
                 let matrix = source.checkpoint.ternary(name, n, k)?;
                 let (scales, change) =
-                    scales(&matrix, *kind).ok_or_else(|| unfit(source, name, &matrix, *kind))?;
+                    scales(&matrix, k, *kind).ok_or_else(|| unfit(source, name, &matrix, *kind))?;
                 rounding = rounding.max(change);
                 Ok(encode_ternary(*kind, &matrix.trits, n, &scales, interleaved.heads(name)))
             }
@@ -59,11 +68,11 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
     Ok(Converted { tensors: entries.len(), rounding })
 }
 
-fn entry(source: &Source<'_>, name: String, role: Role, ternary: TensorType) -> Result<Entry> {
-    let kind = match role {
+fn entry(source: &Source<'_>, name: &str, role: &Role, ternary: TensorType) -> Result<Entry> {
+    let kind = match *role {
         Role::Vector(_) => TensorType::F32,
         Role::Ternary(..) => ternary,
-        Role::Floats(n, k) => match source.checkpoint.floats(&name, n, k)?.get() {
+        Role::Floats(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
             Floats::F32(_) => TensorType::F32,
             Floats::F16(_) => TensorType::F16,
             Floats::Bf16(_) => TensorType::Bf16,
@@ -72,16 +81,22 @@ fn entry(source: &Source<'_>, name: String, role: Role, ternary: TensorType) -> 
             Floats::Blocks(BlockKind::Q6K, _) => TensorType::Q6K,
         },
     };
-    Ok(Entry { name, role, kind })
+    Ok(Entry { name: name.to_owned(), role: role.clone(), kind })
 }
 
-/// The scales that a matrix of type `kind` stores, and by how much rounding changes one at most, relative to it; none if
-/// the type cannot hold them.
-fn scales(matrix: &Ternary, kind: TensorType) -> Option<(Vec<f32>, f32)> {
+/// The scales that a matrix of type `kind` with rows of `k` stores, and by how much rounding changes one at most, relative
+/// to it; none if the type cannot hold them.
+fn scales(matrix: &Ternary, k: usize, kind: TensorType) -> Option<(Vec<f32>, f32)> {
+    let block = kind.block_elements();
     let scales = match (&matrix.scales, kind) {
         (Scales::Tensor(scale), TensorType::I2S) => return Some((vec![*scale], 0.0)),
-        (Scales::Tensor(scale), _) => vec![*scale; matrix.trits.len() / GROUP],
-        (Scales::Groups { size: GROUP, values }, TensorType::Tq1_0 | TensorType::Tq2_0) => values.clone(),
+        (Scales::Tensor(scale), _) => vec![*scale; matrix.trits.len() / block],
+        (Scales::Groups { .. }, TensorType::I2S) => return None,
+        (Scales::Groups { size, values }, _) if size.is_multiple_of(block) => {
+            let of_row =
+                |row: &[f32]| (0..k).step_by(block).map(|column| row[column / size]).collect::<Vec<_>>();
+            values.chunks(k.div_ceil(*size)).flat_map(of_row).collect()
+        }
         (Scales::Groups { .. }, _) => return None,
     };
     let change = |scale: &f32| match f16::from_f32(*scale).to_f32() {
@@ -99,8 +114,9 @@ fn unfit(source: &Source<'_>, name: &str, matrix: &Ternary, kind: TensorType) ->
         Scales::Groups { size, .. } => format!("scaled in groups of {size}"),
     };
     let expected = match kind {
-        TensorType::I2S => "one scale for the whole matrix (try --type tq2_0)",
-        _ => "a scale within the range of f16, or for every 256 weights (try --type i2_s)",
+        TensorType::I2S => "one scale for the whole matrix (try --type q2_0)",
+        TensorType::Q2_0 => "scales within the range of f16, for multiples of 64 weights",
+        _ => "scales within the range of f16, for multiples of 256 weights (try --type i2_s or q2_0)",
     };
     Error::unsupported(source.files.name(), name, found, expected)
 }

@@ -58,6 +58,7 @@ impl GgufFile {
         let required = |name: &str| self.required(&key(name), size(name)?);
 
         let (hidden, heads) = (required("embedding_length")?, required("attention.head_count")?);
+        let head_dim = self.head_dim(prefix, hidden, heads)?;
         let mut config = json!({
             "architectures": [family.class],
             "model_type": family.model_type,
@@ -68,7 +69,7 @@ impl GgufFile {
             "num_hidden_layers": required("block_count")?,
             "num_attention_heads": heads,
             "num_key_value_heads": size("attention.head_count_kv")?.unwrap_or(heads),
-            "head_dim": self.head_dim(prefix, hidden, heads)?,
+            "head_dim": head_dim,
             "max_position_embeddings": required("context_length")?,
             "tie_word_embeddings": !self.contains("lm_head.weight"),
             "attention_bias": false,
@@ -80,7 +81,7 @@ impl GgufFile {
         config["rms_norm_eps"] = self.required(&epsilon, self.metadata.float(&epsilon)?)?.into();
         // llama.cpp's default.
         config["rope_theta"] = self.metadata.float(&key("rope.freq_base"))?.unwrap_or(10_000.0).into();
-        if let Some(scaling) = self.rope_scaling(prefix)? {
+        if let Some(scaling) = self.rope_scaling(prefix, head_dim)? {
             config["rope_scaling"] = scaling;
         }
         if family.class == Family::SILU.class {
@@ -118,14 +119,14 @@ impl GgufFile {
     }
 
     /// `rope_scaling` in transformers' words, if the rotary embedding is scaled.
-    fn rope_scaling(&self, prefix: &str) -> Result<Option<Value>> {
+    fn rope_scaling(&self, prefix: &str, head_dim: u64) -> Result<Option<Value>> {
         const FACTORS: &str = "rope_freqs.weight";
-        if let Some(&[len]) = self.shape(FACTORS) {
-            let factors = self.vector(FACTORS, len)?;
-            if factors.iter().any(|factor| *factor != 1.0) {
-                let expected = "no factors (the rotary embedding as it is)";
-                return Err(Error::unsupported(&self.label, FACTORS, "a scaled rotary embedding", expected));
-            }
+        if self.contains(FACTORS) {
+            let factors = self.vector(FACTORS, usize::try_from(head_dim / 2).unwrap_or(usize::MAX))?;
+            return Ok(Some(json!({
+                "rope_type": "longrope", "factor": 1.0, "attention_factor": 1.0,
+                "short_factor": factors, "long_factor": factors,
+            })));
         }
         let key = |name: &str| format!("{prefix}.rope.scaling.{name}");
         let kind = self.metadata.text(&key("type"))?.unwrap_or("none");

@@ -76,8 +76,8 @@ impl GgufFile {
     pub(super) fn json(&self, file: &str) -> Result<Option<serde_json::Value>> {
         match file {
             super::CONFIG => self.config_json().map(Some),
-            "tokenizer.json" => self.tokenizer_json().map(Some),
-            "tokenizer_config.json" => self.tokenizer_config_json().map(Some),
+            "tokenizer.json" => self.tokenizer_json(),
+            "tokenizer_config.json" => self.tokenizer_config_json(),
             _ => Ok(None),
         }
     }
@@ -95,7 +95,7 @@ impl GgufFile {
 }
 
 /// The bytes of a ternary matrix of `n` rows as the type `kind` stores them, with its rows interleaved in so many `heads`
-/// if the architecture wants that. There is one scale for I2_S, and one for each 256 weights for the others.
+/// if the architecture wants that. There is one scale for I2_S, and one for each block for the others.
 ///
 /// # Panics
 /// If `trits` is not a whole number of blocks, scales are missing, or the type is not ternary.

@@ -19,8 +19,13 @@ const LAYER: [(&str, &str); 15] = [
     ("mlp.ffn_layernorm", "ffn_sub_norm"),
 ];
 
-const MODEL: [(&str, &str); 3] =
-    [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
+/// The last has no name in transformers.
+const MODEL: [(&str, &str); 4] = [
+    ("model.embed_tokens", "token_embd"),
+    ("model.norm", "output_norm"),
+    ("lm_head", "output"),
+    ("rope_freqs", "rope_freqs"),
+];
 
 /// The GGUF name of the tensor that transformers calls `name`, if there is one.
 pub(super) fn gguf_name(name: &str) -> Option<String> {

@@ -27,12 +27,18 @@ impl Checkpoint for GgufFile {
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         let (own, tensor, kind) = self.tensor(name, &[n, k])?;
         if !kind.is_ternary() {
-            return Err(self.wrong_type(&own, kind.name(), "I2_S, TQ1_0 or TQ2_0"));
+            return Err(self.wrong_type(&own, kind.name(), "I2_S, TQ1_0, TQ2_0 or Q2_0"));
         }
         let (mut trits, mut scales) = ternary::decode(kind, &self.bytes[tensor.range.clone()], n * k);
+        // It will be packed, and not read again.
+        self.bytes.release(tensor.range.clone());
         if let Some(at) = trits.iter().position(|trit| *trit > 1) {
             let problem = format!("code 3 at row {}, column {} is no ternary weight", at / k, at % k);
-            return Err(self.malformed(&own, problem, DAMAGED));
+            return Err(self.malformed(
+                &own,
+                problem,
+                "use a file with ternary weights, or download it again",
+            ));
         }
         self.check_scales(&own, &mut trits, &mut scales)?;
         if let Some(heads) = self.interleaved_heads(name)? {
@@ -41,7 +47,11 @@ impl Checkpoint for GgufFile {
                 scales = interleave::undo(&scales, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
             }
         }
-        Ok(Ternary { trits, scales: shared(scales) })
+        let matrix = Ternary { trits, scales: merged(scales, kind.block().0, k) };
+        Ok(match self.own_scale(&own)? {
+            None => matrix,
+            Some(factor) => matrix.scaled(factor),
+        })
     }
 }
 
@@ -67,23 +77,44 @@ impl GgufFile {
             TensorType::Q4_0 => Floats::Blocks(BlockKind::Q4_0, bytes),
             TensorType::Q8_0 => Floats::Blocks(BlockKind::Q8_0, bytes),
             TensorType::Q6K => Floats::Blocks(BlockKind::Q6K, bytes),
-            TensorType::Tq1_0 | TensorType::Tq2_0 | TensorType::I2S => {
+            _ => {
                 return Err(self.wrong_type(&name, kind.name(), "F32, F16, BF16, Q8_0, Q6_K or Q4_0"));
             }
         };
         Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats))
     }
 
-    /// A scale of 0 makes its group 0. In place of such scales, what they share with the others.
-    fn check_scales(&self, name: &str, trits: &mut [i8], scales: &mut [f32]) -> Result<()> {
-        if let Some(bad) = scales.iter().find(|scale| !(scale.is_finite() && **scale >= 0.0)) {
-            return Err(self.malformed(name, format!("the scale is {bad}, not a positive number"), DAMAGED));
+    /// What llama.cpp's converter of 1bitLLM's models stores beside the matrix `name` for its products to be multiplied
+    /// with, if it did.
+    fn own_scale(&self, name: &str) -> Result<Option<f32>> {
+        let name = format!("{}.scale", name.trim_end_matches(".weight"));
+        match self.shape(&name) {
+            None => Ok(None),
+            Some([]) => Ok(Some(self.stored_floats(&name, &[])?.get().get(0))),
+            Some(_) => Ok(self.vector(&name, 1)?.pop()),
         }
-        let other = scales.iter().copied().find(|scale| *scale > 0.0).unwrap_or(1.0);
-        let group = trits.len() / scales.len().max(1);
-        for (trits, scale) in trits.chunks_mut(group.max(1)).zip(scales).filter(|(_, scale)| **scale == 0.0) {
-            trits.fill(0);
-            *scale = other;
+    }
+
+    /// A scale of 0 makes its block 0, in place of which its neighbour's serves, or what is found elsewhere. A negative one
+    /// is that of the negated weights.
+    fn check_scales(&self, name: &str, trits: &mut [i8], scales: &mut [f32]) -> Result<()> {
+        if let Some(bad) = scales.iter().find(|scale| !scale.is_finite()) {
+            return Err(self.malformed(name, format!("the scale is {bad}"), DAMAGED));
+        }
+        let block = (trits.len() / scales.len().max(1)).max(1);
+        for (trits, scale) in trits.chunks_mut(block).zip(&mut *scales) {
+            if *scale < 0.0 {
+                trits.iter_mut().for_each(|trit| *trit = -*trit);
+            } else if *scale == 0.0 {
+                trits.fill(0);
+            }
+            *scale = scale.abs();
+        }
+        let any = scales.iter().copied().find(|scale| *scale > 0.0).unwrap_or(1.0);
+        for i in 0..scales.len() {
+            if scales[i] == 0.0 {
+                scales[i] = scales.get(i ^ 1).copied().filter(|scale| *scale > 0.0).unwrap_or(any);
+            }
         }
         Ok(())
     }
@@ -143,12 +174,14 @@ fn own_name(name: &str) -> String {
     names::gguf_name(name).unwrap_or_else(|| name.to_owned())
 }
 
-/// One scale where all are the same.
-fn shared(scales: Vec<f32>) -> Scales {
-    match scales.first() {
-        Some(&first) if scales.iter().any(|scale| *scale != first) => {
-            Scales::Groups { size: ternary::GROUP, values: scales }
-        }
-        first => Scales::Tensor(first.copied().unwrap_or(1.0)),
+/// The scales of every `size` weights of rows of `k`: one where all are the same, or as few as there can be.
+fn merged(scales: Vec<f32>, size: usize, k: usize) -> Scales {
+    let same = |scales: &[f32]| scales.iter().all(|scale| *scale == scales[0]);
+    if scales.len() <= 1 || same(&scales) {
+        return Scales::Tensor(scales.first().copied().unwrap_or(1.0));
     }
+    let in_row = k / size;
+    let fits = |&count: &usize| in_row.is_multiple_of(count) && scales.chunks(count).all(same);
+    let count = [in_row, 8, 4, 2].into_iter().find(fits).unwrap_or(1);
+    Scales::Groups { size: count * size, values: scales.into_iter().step_by(count).collect() }
 }

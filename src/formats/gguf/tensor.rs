@@ -25,13 +25,17 @@ pub enum TensorType {
     Tq1_0,
     /// Ternary blocks of 256 at 2.0625 bits, with an f16 scale.
     Tq2_0,
+    /// Blocks of 64: an f16 scale, 64 codes of 2 bits.
+    Q2_0,
+    /// Blocks of 128 of the same kind, which PrismML's llama.cpp has; its older files call them [`TensorType::Q2_0`].
+    Pq2_0,
     /// Ternary, 2 bits; one f32 scale in the last 32 bytes.
     I2S,
 }
 
 impl TensorType {
     /// All of them.
-    pub const ALL: [TensorType; 9] = [
+    pub const ALL: [TensorType; 11] = [
         TensorType::F32,
         TensorType::F16,
         TensorType::Bf16,
@@ -40,6 +44,8 @@ impl TensorType {
         TensorType::Q6K,
         TensorType::Tq1_0,
         TensorType::Tq2_0,
+        TensorType::Q2_0,
+        TensorType::Pq2_0,
         TensorType::I2S,
     ];
 
@@ -55,6 +61,8 @@ impl TensorType {
             TensorType::Tq1_0 => 34,
             TensorType::Tq2_0 => 35,
             TensorType::I2S => 36,
+            TensorType::Q2_0 => 42,
+            TensorType::Pq2_0 => 142,
         }
     }
 
@@ -69,6 +77,8 @@ impl TensorType {
             TensorType::Bf16 => "BF16",
             TensorType::Tq1_0 => "TQ1_0",
             TensorType::Tq2_0 => "TQ2_0",
+            TensorType::Q2_0 => "Q2_0",
+            TensorType::Pq2_0 => "PQ2_0",
             TensorType::I2S => "I2_S",
         }
     }
@@ -83,13 +93,21 @@ impl TensorType {
             TensorType::Q6K => (256, 128 + 64 + 16 + 2),
             TensorType::Tq1_0 => (256, 48 + 4 + 2),
             TensorType::Tq2_0 => (256, 64 + 2),
+            TensorType::Q2_0 => (64, 2 + 16),
+            TensorType::Pq2_0 => (128, 2 + 32),
             TensorType::I2S => (128, 32),
         }
     }
 
+    /// Elements of a block.
+    pub(crate) fn block_elements(self) -> usize {
+        self.block().0
+    }
+
     /// Whether the elements are -1, 0 and +1 times a scale.
     pub fn is_ternary(self) -> bool {
-        matches!(self, TensorType::Tq1_0 | TensorType::Tq2_0 | TensorType::I2S)
+        use TensorType::{I2S, Pq2_0, Q2_0, Tq1_0, Tq2_0};
+        matches!(self, Tq1_0 | Tq2_0 | Q2_0 | Pq2_0 | I2S)
     }
 
     /// Bytes of a tensor of `shape`, whose last dimension varies fastest; none if it cannot have that shape.
@@ -134,6 +152,7 @@ pub(super) fn read_all(
     }
     let data = cursor.at().next_multiple_of(alignment);
     let end = cursor.at() + cursor.left();
+    settle_q2_0(&mut tensors, end.saturating_sub(data));
     for (name, tensor) in &mut tensors {
         let place = tensor.range.start.checked_add(data).zip(tensor.range.end.checked_add(data));
         match place {
@@ -143,6 +162,26 @@ pub(super) fn read_all(
     }
     refuse_overlaps(cursor, &tensors)?;
     Ok(tensors)
+}
+
+/// Files of PrismML's older converter give blocks of 128 the number that ggml gives to blocks of 64, which take more room:
+/// where a tensor does not have it before the next one, or the end of the `length` bytes of data, all are of that kind.
+fn settle_q2_0(tensors: &mut BTreeMap<String, Tensor>, length: usize) {
+    let mut starts: Vec<usize> = tensors.values().map(|tensor| tensor.range.start).collect();
+    starts.sort_unstable();
+    let room_ends =
+        |start| starts.get(starts.partition_point(|other| *other <= start)).copied().unwrap_or(length);
+    let is_q2_0 = |tensor: &&mut Tensor| tensor.kind == Ok(TensorType::Q2_0);
+    let lacks_room = |tensor: &Tensor| tensor.range.end > room_ends(tensor.range.start);
+    if !tensors.values_mut().any(|tensor| is_q2_0(&tensor) && lacks_room(tensor)) {
+        return;
+    }
+    for tensor in tensors.values_mut().filter(is_q2_0) {
+        if let Some(size) = TensorType::Pq2_0.bytes(&tensor.shape) {
+            tensor.kind = Ok(TensorType::Pq2_0);
+            tensor.range.end = tensor.range.start + size;
+        }
+    }
 }
 
 /// One description, with the place relative to where the data start.

@@ -1,14 +1,12 @@
 //! Ternary tensors: from bytes to trits and scales, and back.
 //!
-//! TQ1_0 and TQ2_0 are ggml's, as the `gguf` package's `quants.py` defines them. I2_S is bitnet.cpp's, as its
+//! TQ1_0 and TQ2_0 are ggml's, as the `gguf` package's `quants.py` defines them; Q2_0 is ggml's too, as its
+//! `dequantize_row_q2_0` reads it, with blocks of 64 or, in PrismML's files, 128. I2_S is bitnet.cpp's, as its
 //! `quantize_i2_s` writes it on x86: blocks of 128 over the whole tensor, without regard to rows.
 
 use half::f16;
 
 use super::TensorType;
-
-/// Elements that share a scale in TQ1_0 and TQ2_0.
-pub(super) const GROUP: usize = 256;
 
 /// Where the four planes of 32 codes are in the bytes.
 const I2_S_SHIFTS: [u32; 4] = [6, 4, 2, 0];
@@ -20,7 +18,7 @@ const I2_S_TAIL: usize = 32;
 /// Where TQ1_0's bytes of five, five and four trits are, and how many trits a byte of each holds.
 const TQ1_0_PARTS: [(usize, usize); 3] = [(32, 5), (16, 5), (4, 4)];
 
-/// The `count` trits of a tensor, with 2 where there is a code for no weight, and its scales: one, or one for each [`GROUP`].
+/// The `count` trits of a tensor, with 2 where there is a code for no weight, and its scales: one, or one for each block.
 ///
 /// # Panics
 /// If `bytes` does not have the size that the type and `count` demand, or the type is not ternary.
@@ -32,19 +30,24 @@ pub(super) fn decode(kind: TensorType, bytes: &[u8], count: usize) -> (Vec<i8>, 
         let scale = f32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
         return (trits, vec![scale]);
     }
-    let mut scales = Vec::with_capacity(count / GROUP);
-    for (block, trits) in bytes.chunks_exact(kind.block().1).zip(trits.chunks_exact_mut(GROUP)) {
-        let (codes, scale) = block.split_at(block.len() - 2);
+    let (elements, size) = kind.block();
+    let mut scales = Vec::with_capacity(count / elements);
+    for (block, trits) in bytes.chunks_exact(size).zip(trits.chunks_exact_mut(elements)) {
+        let (codes, scale) = match kind {
+            TensorType::Q2_0 | TensorType::Pq2_0 => (&block[2..], &block[..2]),
+            _ => block.split_at(size - 2),
+        };
         scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());
         match kind {
             TensorType::Tq2_0 => unpack_pairs(codes, TQ2_0_SHIFTS, trits),
-            _ => unpack_fives(codes, trits),
+            TensorType::Tq1_0 => unpack_fives(codes, trits),
+            _ => unpack_fours(codes, trits),
         }
     }
     (trits, scales)
 }
 
-/// The bytes of a tensor of `trits`; `scale` gives the scale of the group of 256 with that number, or of the tensor if
+/// The bytes of a tensor of `trits`; `scale` gives the scale of the block with that number, or of the tensor if
 /// it is I2_S.
 ///
 /// # Panics
@@ -58,12 +61,18 @@ pub(super) fn encode(kind: TensorType, trits: &[i8], scale: impl Fn(usize) -> f3
         bytes.extend(scale(0).to_le_bytes().into_iter().cycle().take(I2_S_TAIL));
         return bytes;
     }
-    for (group, trits) in trits.chunks_exact(GROUP).enumerate() {
+    for (block, trits) in trits.chunks_exact(elements).enumerate() {
+        let scale = f16::from_f32(scale(block)).to_le_bytes();
         match kind {
             TensorType::Tq2_0 => pack_pairs(trits, TQ2_0_SHIFTS, &mut bytes),
-            _ => pack_fives(trits, &mut bytes),
+            TensorType::Tq1_0 => pack_fives(trits, &mut bytes),
+            _ => {
+                bytes.extend(scale);
+                pack_fours(trits, &mut bytes);
+                continue;
+            }
         }
-        bytes.extend(f16::from_f32(scale(group)).to_le_bytes());
+        bytes.extend(scale);
     }
     bytes
 }
@@ -82,6 +91,18 @@ fn pack_pairs(trits: &[i8], shifts: [u32; 4], bytes: &mut Vec<u8>) {
         let code = |i: usize, plane: usize| (trits[32 * plane + i] + 1) as u8;
         bytes.extend((0..32).map(|i| (0..4).fold(0, |byte, plane| byte | code(i, plane) << shifts[plane])));
     }
+}
+
+/// A byte holds four consecutive codes, the first in the lowest bits.
+fn unpack_fours(bytes: &[u8], trits: &mut [i8]) {
+    for (byte, trits) in bytes.iter().zip(trits.as_chunks_mut::<4>().0) {
+        *trits = [0, 2, 4, 6].map(|shift| (byte >> shift & 3) as i8 - 1);
+    }
+}
+
+fn pack_fours(trits: &[i8], bytes: &mut Vec<u8>) {
+    let codes = |trits: &[i8; 4]| (0..4).fold(0, |byte, i| byte | ((trits[i] + 1) as u8) << (2 * i));
+    bytes.extend(trits.as_chunks::<4>().0.iter().map(codes));
 }
 
 /// A byte is ⌈256·v/243⌉ for the number v of five base-3 digits, the first trit's digit leading: multiplying by 3

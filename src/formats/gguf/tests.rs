@@ -33,13 +33,19 @@ fn floats_are_what_the_package_makes_of_them() {
 #[test]
 fn trits_are_what_the_package_makes_of_them() {
     let file = open("types.gguf");
-    for name in ["same.TQ1_0", "same.TQ2_0", "mixed.TQ1_0", "mixed.TQ2_0", "I2_S"] {
+    for name in ["same.TQ1_0", "same.TQ2_0", "mixed.TQ1_0", "mixed.TQ2_0", "Q2_0", "PQ2_0", "I2_S"] {
         let Ternary { trits, scales } = file.ternary(name, 2, 768).unwrap();
         let scale = |i: usize| match &scales {
             Scales::Tensor(scale) => *scale,
             Scales::Groups { size, values } => values[i / size],
         };
-        assert_eq!(matches!(scales, Scales::Tensor(_)), !name.starts_with("mixed"));
+        match (name, &scales) {
+            ("mixed.TQ1_0" | "mixed.TQ2_0", Scales::Groups { size: 256, .. }) => {}
+            // Blocks of 64 of which two have the same scale are groups of 128.
+            ("Q2_0" | "PQ2_0", Scales::Groups { size: 128, .. }) => {}
+            ("same.TQ1_0" | "same.TQ2_0" | "I2_S", Scales::Tensor(_)) => {}
+            _ => panic!("{name}: {scales:?}"),
+        }
         let product = trits.iter().enumerate().map(|(i, trit)| f32::from(*trit) * scale(i));
         assert!(product.eq(values(&file, name, &[2, 768])), "{name}");
     }
@@ -48,7 +54,7 @@ fn trits_are_what_the_package_makes_of_them() {
 #[test]
 fn trits_are_encoded_as_they_were() {
     let file = open("types.gguf");
-    for name in ["same.TQ1_0", "mixed.TQ1_0", "mixed.TQ2_0", "I2_S"] {
+    for name in ["same.TQ1_0", "mixed.TQ1_0", "mixed.TQ2_0", "Q2_0", "PQ2_0", "I2_S"] {
         let tensor = &file.tensors[name];
         let bytes = &file.bytes[tensor.range.clone()];
         let (trits, scales) = ternary::decode(tensor.kind.unwrap(), bytes, 2 * 768);
@@ -101,8 +107,64 @@ fn models_are_those_of_their_safetensors() {
     for kind in ["i2_s", "tq1_0", "tq2_0"] {
         assert_same_model(&format!("bitnet-{kind}.gguf"), "bitnet", [256, 64, 256, 256], &norms);
     }
-    assert_same_model("llama-i2_s.gguf", "llama", [128, 64, 128, 128], &[("input_layernorm", 128)]);
+    for kind in ["i2_s", "tq1_0", "tq2_0"] {
+        let norms = [("input_layernorm", 256)];
+        assert_same_model(&format!("llama-{kind}.gguf"), "llama", [256, 64, 256, 256], &norms);
+    }
     assert!(open("llama-i2_s.gguf").contains("lm_head.weight"));
+}
+
+/// Rows of query and key matrices are interleaved with their scales.
+#[test]
+fn scales_move_with_their_rows() {
+    let (n, k, heads) = (8, 512, 2);
+    let trits: Vec<i8> = (0..n * k).map(|i| (i * i % 7 % 3) as i8 - 1).collect();
+    let values: Vec<f32> = (1..=n * k / 256).map(|i| i as f32 / 32.0).collect();
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    let mut header = GgufHeader::default();
+    header.text("general.architecture", "llama");
+    header.unsigned("llama.attention.head_count", heads);
+    assert!(header.tensor(name, &[n, k], TensorType::Tq2_0));
+    let data = encode_ternary(TensorType::Tq2_0, &trits, n, &values, Some(heads as usize));
+    let file = GgufFile::open([header.bytes(), data].concat().into(), "m.gguf").unwrap();
+    let expected = Ternary { trits, scales: Scales::Groups { size: 256, values } };
+    assert_eq!(file.ternary(name, n, k).unwrap(), expected);
+}
+
+/// A file with the matrix `w` of Q2_0, whose bytes are `data`.
+fn q2_0(shape: [usize; 2], data: Vec<u8>) -> Result<Ternary> {
+    let mut header = GgufHeader::default();
+    header.text("general.architecture", "qwen3");
+    assert!(header.tensor("lm_head.weight", &shape, TensorType::Q2_0));
+    let file = GgufFile::open([header.bytes(), data].concat().into(), "m.gguf")?;
+    file.ternary("lm_head.weight", shape[0], shape[1])
+}
+
+#[test]
+fn odd_scales_and_codes_are_understood_or_named() {
+    let block = |scale: f32, code: u8| [&half::f16::from_f32(scale).to_le_bytes()[..], &[code; 16]].concat();
+    // A negative scale, and a block of weights 0 beside it.
+    let Ternary { trits, scales } = q2_0([1, 128], [block(-0.5, 0xAA), block(0.0, 0x00)].concat()).unwrap();
+    assert_eq!(scales, Scales::Tensor(0.5));
+    assert!(trits[..64].iter().all(|trit| *trit == -1) && trits[64..].iter().all(|trit| *trit == 0));
+    assert_refused(q2_0([1, 64], block(0.5, 0xEA)), &["code 3 at row 0, column 3 is no ternary weight"]);
+    assert_refused(q2_0([1, 64], block(f32::INFINITY, 0x55)), &["the scale is inf"]);
+}
+
+#[test]
+fn a_scale_beside_a_matrix_is_one_more_factor() {
+    let mut header = GgufHeader::default();
+    header.text("general.architecture", "bitnet");
+    assert!(header.tensor("model.layers.0.mlp.up_proj.weight", &[1, 128], TensorType::I2S));
+    let data = [encode_ternary(TensorType::I2S, &[1; 128], 1, &[0.5], None), 3f32.to_le_bytes().to_vec()];
+    let bytes = [header.bytes(), data.concat()].concat();
+    let file = GgufFile::open(bytes.into(), "m.gguf").unwrap();
+    let Tensor { range, .. } = file.tensors["blk.0.ffn_up.weight"].clone();
+    let scale = Tensor { kind: Ok(TensorType::F32), shape: vec![1], range: range.end..range.end + 4 };
+    let mut file = file;
+    file.tensors.insert("blk.0.ffn_up.scale".into(), scale);
+    let matrix = file.ternary("model.layers.0.mlp.up_proj.weight", 1, 128).unwrap();
+    assert_eq!(matrix.scales, Scales::Tensor(1.5));
 }
 
 fn assert_refused<T>(outcome: Result<T>, parts: &[&str]) {

@@ -12,15 +12,12 @@ use crate::error::{Error, Result};
 const SPACE: &str = "▁";
 
 impl GgufFile {
-    /// The `tokenizer.json` of this model.
+    /// The `tokenizer.json` of this model; none if it has no tokenizer.
     ///
     /// # Errors
     /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
-    pub(super) fn tokenizer_json(&self) -> Result<Value> {
-        let Some(vocabulary) = Vocabulary::read(self)? else {
-            let expected = "a file with a tokenizer (convert the model again, with its tokenizer)";
-            return Err(Error::unsupported(&self.label, "tokenizer.ggml.model", "none", expected));
-        };
+    pub(super) fn tokenizer_json(&self) -> Result<Option<Value>> {
+        let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
         let mut tokenizer = match vocabulary.model {
             "gpt2" => self.byte_level(&vocabulary)?,
             _ => sentence_piece(&vocabulary)?,
@@ -32,32 +29,28 @@ impl GgufFile {
         {
             tokenizer["post_processor"] = starting_with(token, bos);
         }
-        Ok(tokenizer)
+        Ok(Some(tokenizer))
     }
 
-    /// The `tokenizer_config.json` of this model: its special tokens and its chat template.
+    /// The `tokenizer_config.json` of this model: its special tokens and its chat template; none if it has no tokenizer.
     ///
     /// # Errors
     /// [`Error::Malformed`], naming the metadata's key.
-    pub(super) fn tokenizer_config_json(&self) -> Result<Value> {
+    pub(super) fn tokenizer_config_json(&self) -> Result<Option<Value>> {
+        let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
         let mut config = Map::new();
         config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
-        if let Some(vocabulary) = Vocabulary::read(self)? {
-            for (name, key) in [
-                ("bos_token", "bos"),
-                ("eos_token", "eos"),
-                ("unk_token", "unknown"),
-                ("pad_token", "padding"),
-            ] {
-                if let Some(token) = vocabulary.named(key)? {
-                    config.insert(name.into(), token.into());
-                }
+        for (name, key) in
+            [("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("pad_token", "padding")]
+        {
+            if let Some(token) = vocabulary.named(key)? {
+                config.insert(name.into(), token.into());
             }
         }
         if let Some(template) = self.metadata.text("tokenizer.chat_template")? {
             config.insert("chat_template".into(), template.into());
         }
-        Ok(Value::Object(config))
+        Ok(Some(Value::Object(config)))
     }
 
     fn byte_level(&self, vocabulary: &Vocabulary<'_>) -> Result<Value> {

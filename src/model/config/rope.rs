@@ -1,12 +1,13 @@
 //! The frequencies of the rotary embedding (Su et al. 2021), and how they are stretched for long contexts.
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::formats::json::Object;
 
 /// A rotary embedding.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// Base of the frequencies.
     pub theta: f32,
@@ -15,7 +16,7 @@ pub struct Rope {
 }
 
 /// How frequencies are changed, after transformers' `modeling_rope_utils`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Not at all.
     None,
@@ -48,18 +49,31 @@ pub enum RopeScaling {
         /// What cosines and sines are multiplied with.
         attention_factor: f32,
     },
+    /// Every frequency divided by a factor of its own, whatever the length of the text: LongRoPE (Ding et al. 2024) with
+    /// the same factors for short and long ones. It is how GGUF stores any stretching.
+    LongRope {
+        /// One for each frequency.
+        factors: Arc<[f32]>,
+        /// What cosines and sines are multiplied with.
+        attention_factor: f32,
+    },
 }
 
 impl Rope {
     /// The embedding of a `config.json`: at the top level and in `rope_scaling` or, as newer versions of transformers
     /// write it, in `rope_parameters`.
-    pub(super) fn parse(root: &Object<'_>, default_theta: f32, max_positions: usize) -> Result<Self> {
+    pub(super) fn parse(
+        root: &Object<'_>,
+        default_theta: f32,
+        head_dim: usize,
+        max_positions: usize,
+    ) -> Result<Self> {
         let base = |object: &Object<'_>| object.number("rope_theta", "a positive number", |n| n > 0.0);
         let mut rope = Rope { theta: base(root)?.unwrap_or(default_theta), scaling: RopeScaling::None };
         for (name, path) in [("rope_scaling", "rope_scaling."), ("rope_parameters", "rope_parameters.")] {
             if let Some(object) = root.object(name, path)? {
                 rope.theta = base(&object)?.unwrap_or(rope.theta);
-                rope.scaling = RopeScaling::parse(&object, max_positions)?;
+                rope.scaling = RopeScaling::parse(&object, head_dim, max_positions)?;
             }
         }
         Ok(rope)
@@ -71,12 +85,26 @@ impl Rope {
         (0..head_dim / 2).map(|i| self.stretched(frequency(i), i, head_dim)).collect()
     }
 
+    /// What the frequencies are divided by, if they are all that the scaling changes.
+    pub(crate) fn factors(&self, head_dim: usize) -> Option<Vec<f32>> {
+        match &self.scaling {
+            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => {
+                let plain = Rope { scaling: RopeScaling::None, ..self.clone() }.frequencies(head_dim);
+                let stretched = self.frequencies(head_dim);
+                Some(plain.iter().zip(stretched).map(|(plain, stretched)| plain / stretched).collect())
+            }
+            RopeScaling::LongRope { factors, attention_factor: 1.0 } => Some(factors.to_vec()),
+            RopeScaling::LongRope { .. } | RopeScaling::Yarn { .. } => None,
+        }
+    }
+
     /// What becomes of the frequency of pair `i`.
     fn stretched(&self, frequency: f32, i: usize, head_dim: usize) -> f32 {
-        match self.scaling {
-            RopeScaling::None => frequency,
-            RopeScaling::Linear { factor } => frequency / factor,
-            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
+        match &self.scaling {
+            RopeScaling::LongRope { factors, .. } => frequency / factors[i],
+            &RopeScaling::None => frequency,
+            &RopeScaling::Linear { factor } => frequency / factor,
+            &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
                 let wave = 2.0 * PI as f32 / frequency;
                 if wave < original_positions / high_freq_factor {
                     return frequency;
@@ -88,7 +116,7 @@ impl Rope {
                     (original_positions / wave - low_freq_factor) / (high_freq_factor - low_freq_factor);
                 (1.0 - kept) * frequency / factor + kept * frequency
             }
-            RopeScaling::Yarn { factor, beta_fast, beta_slow, original_positions, .. } => {
+            &RopeScaling::Yarn { factor, beta_fast, beta_slow, original_positions, .. } => {
                 let pair = |turns: f32| {
                     let wave = f64::from(original_positions) / (f64::from(turns) * 2.0 * PI);
                     head_dim as f64 * libm::log(wave) / (2.0 * libm::log(f64::from(self.theta)))
@@ -105,14 +133,16 @@ impl Rope {
     /// What cosines and sines are multiplied with.
     pub(crate) fn attention_factor(&self) -> f32 {
         match self.scaling {
-            RopeScaling::Yarn { attention_factor, .. } => attention_factor,
+            RopeScaling::Yarn { attention_factor, .. } | RopeScaling::LongRope { attention_factor, .. } => {
+                attention_factor
+            }
             _ => 1.0,
         }
     }
 }
 
 impl RopeScaling {
-    fn parse(object: &Object<'_>, max_positions: usize) -> Result<Self> {
+    fn parse(object: &Object<'_>, head_dim: usize, max_positions: usize) -> Result<Self> {
         let positive = |name| object.number(name, "a positive number", |n| n > 0.0);
         let required = |name| object.require(name, positive(name)?);
         if let Some(part) = positive("partial_rotary_factor")?.filter(|&part| part != 1.0) {
@@ -159,7 +189,17 @@ impl RopeScaling {
                     attention_factor: positive("attention_factor")?.unwrap_or(by_paper),
                 })
             }
-            other => Err(object.unsupported(name, other, "default, linear, llama3 or yarn")),
+            "longrope" => {
+                let required = |name| object.require(name, object.positive_numbers(name, head_dim / 2)?);
+                let factors = required("short_factor")?;
+                if required("long_factor")? != factors {
+                    return Err(object.unsupported("long_factor", "another than short_factor", "the same"));
+                }
+                let attention_factor = positive("attention_factor")?;
+                let attention_factor = object.require("attention_factor", attention_factor)?;
+                Ok(RopeScaling::LongRope { factors: factors.into(), attention_factor })
+            }
+            other => Err(object.unsupported(name, other, "default, linear, llama3, yarn or longrope")),
         }
     }
 }

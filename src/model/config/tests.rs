@@ -57,6 +57,21 @@ fn variants_are_understood() {
     assert_eq!(with("rope_parameters", nested).unwrap().rope.theta, 10_000.0);
 }
 
+/// GGUF stores Llama 3's stretching as one factor for each frequency.
+#[test]
+fn factors_in_gguf_stretch_as_the_settings_do() {
+    let rope = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path);
+        Config::load(&ModelFiles::open(&path).unwrap()).unwrap().rope
+    };
+    let (gguf, expected) = (rope("gguf/rope.gguf"), rope("llama-tiny"));
+    assert!(matches!(gguf.scaling, RopeScaling::LongRope { .. }));
+    assert!(matches!(expected.scaling, RopeScaling::Llama3 { .. }));
+    for (found, expected) in gguf.frequencies(32).into_iter().zip(expected.frequencies(32)) {
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} is not {expected}");
+    }
+}
+
 #[test]
 fn families_differ_by_what_their_model_type_says() {
     let of = |field, value: Value| {
@@ -90,7 +105,12 @@ fn each_bad_field_is_named() {
         ("head_dim", json!(63), "head_dim: 63"),
         ("rms_norm_eps", json!(0.0), "rms_norm_eps: 0.0 is not a positive number"),
         ("rope_theta", json!(1e300), "rope_theta: 1e+300"),
-        ("rope_scaling", json!({"rope_type": "longrope"}), "rope_scaling.rope_type is longrope"),
+        ("rope_scaling", json!({"rope_type": "dynamic"}), "rope_scaling.rope_type is dynamic"),
+        (
+            "rope_scaling",
+            json!({"rope_type": "longrope", "short_factor": [1, 2], "long_factor": [1, 2]}),
+            "rope_scaling.short_factor: is no list of 32 positive numbers",
+        ),
         ("rope_scaling", json!({"type": "llama3"}), "rope_scaling.low_freq_factor: is missing"),
         (
             "rope_scaling",
