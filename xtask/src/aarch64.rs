@@ -20,8 +20,7 @@ const INSTALL: &str = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev
 const CPUS: [&str; 3] = ["max", "neoverse-n1", "cortex-a72"];
 const PACKAGES: &str = "-p tercet-kernels-ref -p tercet-codegen -p tercet-autotune -p tercet-pool -p tercet";
 /// Of the program's own tests those that start no other process, which would not be emulated, and take seconds.
-const TARGETS: &str =
-    "--lib --bin tercet --test kernels --test intrinsics --test golden --test search --test pool";
+const TARGETS: &str = "--lib --bin tercet --test kernels --test groups --test intrinsics --test golden --test search --test pool";
 
 /// What must be installed first, and is not.
 pub(crate) fn missing() -> Option<String> {
