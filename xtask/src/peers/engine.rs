@@ -92,8 +92,9 @@ impl Engine {
     pub(super) fn note(&self) -> Option<&'static str> {
         match self {
             Engine::LlamaCpp(_) => Some(
-                "llama.cpp's `bitnet` has the sub-norms of 2B-4T, but SiLU where the model has relu²: \
-                 that makes no difference in speed.",
+                "llama.cpp's `bitnet` has the sub-norms of 2B-4T, but SiLU where the model has relu²; its \
+                 embedding and head are random Q6_K blocks, a type that the gguf package reads but does not \
+                 write. Neither makes a difference in speed.",
             ),
             _ => None,
         }
