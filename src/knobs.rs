@@ -8,7 +8,7 @@ use std::str::FromStr;
 use tercet_codegen::Isa;
 
 use crate::error::{Error, Result};
-use crate::runtime::RuntimeOptions;
+use crate::runtime::{Mode, RuntimeOptions};
 
 /// One variable.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         threads: parse(THREADS, "use a number")?,
         packing: parse(PACKING, "use 2bit or 1.6bit")?,
         head: parse(HEAD, "use exact, bf16 or int8")?.unwrap_or_default(),
-        cache_type: parse(CACHE_TYPE, "use f16 or f32")?.unwrap_or_default(),
+        cache_type: parse(CACHE_TYPE, "use f16 or f32")?,
+        mode: Mode::default(),
         no_jit: switch(NO_JIT)?,
         perf_map: switch(PERF_MAP)?,
         jitdump: set(JITDUMP).map(PathBuf::from),

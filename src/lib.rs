@@ -18,6 +18,7 @@ pub mod knobs;
 mod model;
 mod packed;
 mod pool;
+pub mod prediction;
 mod runtime;
 mod sampler;
 mod stop;
@@ -37,7 +38,7 @@ pub use model::{
     PRESETS, Preset, Rope, RopeScaling, Rule, State,
 };
 pub use packed::{Kept, PackedCache};
-pub use runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
+pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
 pub use stop::{Progress, StopMatcher};
 pub use tercet_autotune as autotune;

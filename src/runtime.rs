@@ -1,5 +1,7 @@
 //! What models run on: the instruction set, the threads and the kernels of this process.
 
+mod mode;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tercet_codegen::profile::{Profiler, ProfilerOptions};
 use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, emit, exec};
 
 use crate::packed::PackedCache;
+pub use mode::{ActivationType, Mode};
 
 /// How the output head is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,10 +90,12 @@ pub struct RuntimeOptions {
     pub threads: Option<usize>,
     /// Packing of the weights; none takes 2-bit.
     pub packing: Option<Packing>,
+    /// In which arithmetic ternary layers are computed.
+    pub mode: Mode,
     /// How the output head is computed.
     pub head: HeadMode,
-    /// How keys and values are kept.
-    pub cache_type: CacheType,
+    /// How keys and values are kept; none takes f16, and f32 in the exact mode.
+    pub cache_type: Option<CacheType>,
     /// Never make memory executable: only the portable kernels run.
     pub no_jit: bool,
     /// Write `/tmp/perf-PID.map`.
@@ -110,6 +115,7 @@ pub struct Runtime {
     reason: String,
     threads: usize,
     packing: Packing,
+    mode: Mode,
     head: HeadMode,
     cache_type: CacheType,
     warnings: Vec<String>,
@@ -139,8 +145,12 @@ impl Runtime {
             reason,
             threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
             packing: options.packing.unwrap_or(emit::family(isa).packing),
+            mode: options.mode,
             head: options.head,
-            cache_type: options.cache_type,
+            cache_type: options.cache_type.unwrap_or(match options.mode {
+                Mode::Fast => CacheType::F16,
+                Mode::Exact(_) => CacheType::F32,
+            }),
             warnings,
             kernels: KernelCache::new(profiler),
             store,
@@ -162,6 +172,11 @@ impl Runtime {
     /// Threads that share a token's work.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// In which arithmetic ternary layers are computed.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// How the output head is computed.

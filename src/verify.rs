@@ -71,7 +71,7 @@ fn engine(files: &ModelFiles, isa: Isa, packing: Packing, tokens: &[u32]) -> Res
     let options = RuntimeOptions {
         isa_cap: Some(isa),
         packing: Some(packing),
-        cache_type: CacheType::F32,
+        cache_type: Some(CacheType::F32),
         ..RuntimeOptions::default()
     };
     let model = Model::load_layers(files, &Runtime::new(&options), 1)?;

@@ -5,7 +5,10 @@ mod common;
 use std::ops::ControlFlow;
 
 use tercet::codegen::{Cpu, Isa, Packing};
-use tercet::{Generator, Logits, Model, Request, SamplerOptions, Tokenizer};
+use tercet::{
+    ActivationType, Generator, Logits, Mode, Model, Request, Runtime, RuntimeOptions, SamplerOptions,
+    Tokenizer,
+};
 
 const THREADS: [usize; 3] = [1, 2, 3];
 const PROMPT: usize = 60;
@@ -72,6 +75,27 @@ fn tiny_logits_are_the_same_everywhere() {
 #[test]
 fn fairy_tales_logits_are_the_same_everywhere() {
     logits_are_the_same_everywhere(common::FAIRY_TALES);
+}
+
+#[test]
+fn exact_logits_are_the_same_everywhere() {
+    let exact = |isa, threads| {
+        let mode = Mode::Exact(ActivationType::Int8);
+        Runtime::new(&RuntimeOptions {
+            mode,
+            isa_cap: Some(isa),
+            threads: Some(threads),
+            ..Default::default()
+        })
+    };
+    let best = common::load(common::FAIRY_TALES, &exact(Cpu::host().best(), 2));
+    let prompt = prompt(&common::tokenizer(common::FAIRY_TALES, &best), PROMPT);
+    let expected = logits(&best, &prompt, PROMPT);
+    for (threads, chunk) in [(1, 7), (3, 1), (2, 32)] {
+        let model = common::load(common::FAIRY_TALES, &exact(Isa::Portable, threads));
+        let what = format!("{threads} threads, {chunk} tokens at once");
+        assert_same(&logits(&model, &prompt, chunk), &expected, model.config().vocab_size, &what);
+    }
 }
 
 #[test]

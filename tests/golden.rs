@@ -4,7 +4,7 @@ mod common;
 
 use common::{Golden, argmax, margin, mean_difference};
 use tercet::codegen::Cpu;
-use tercet::{Candidates, Logits, ModelFiles, Rule};
+use tercet::{ActivationType, Candidates, Logits, Mode, Model, ModelFiles, Rule, Runtime, RuntimeOptions};
 
 #[test]
 fn tiny_model_agrees_with_transformers() {
@@ -99,6 +99,45 @@ fn every_family_agrees_with_transformers() {
         }
         println!("{family}: {certain} certain tokens of {}", gaps.len());
     }
+}
+
+fn exact(activations: ActivationType) -> Runtime {
+    let mode = Mode::Exact(activations);
+    Runtime::new(&RuntimeOptions { mode, threads: Some(2), ..RuntimeOptions::default() })
+}
+
+/// Logits of every position.
+fn logits(model: &Model, ids: &[u32]) -> Vec<f32> {
+    let mut state = model.new_state(ids.len()).unwrap();
+    model.forward(&mut state, ids, Logits::All).unwrap().to_vec()
+}
+
+/// The golden's logits of several sequences, and what the model makes of them; sequences in one tensor are equally long.
+fn compare(model: &Model, golden: &Golden, sequences: &[(String, usize, String)]) -> f64 {
+    let (mut found, mut expected) = (Vec::new(), Vec::new());
+    for (ids, tokens, output) in sequences {
+        golden.ids(ids).chunks(*tokens).for_each(|ids| found.extend(logits(model, ids)));
+        expected.extend(golden.f32(output));
+    }
+    mean_difference(&found, &expected)
+}
+
+#[test]
+fn the_exact_mode_agrees_with_transformers() {
+    let mean = |folder: &str, sequences: &[_]| {
+        let golden = Golden::read(&format!("{folder}/golden.safetensors"));
+        let mean = compare(&common::load(folder, &exact(ActivationType::Int8)), &golden, sequences);
+        println!("{folder}: mean |difference| {mean:.5}");
+        mean
+    };
+    let rows = |tokens, logits: &str| [("input_ids".to_owned(), tokens, logits.to_owned())];
+    assert!(mean(common::TINY, &rows(96, "logits.f32_offline")) < 0.005);
+    let prompts: Vec<_> = (0..3).map(|i| (format!("{i}.ids"), usize::MAX, format!("{i}.logits"))).collect();
+    assert!(mean(common::FAIRY_TALES, &prompts) < 0.005);
+    // Where an activation lies on a tie between two integers, the last bit of a sum decides about all that comes after.
+    let families = FAMILIES.map(|family| mean(&format!("tests/fixtures/{family}"), &rows(40, "logits")));
+    assert!(families.iter().all(|&mean| mean < 0.02), "{families:?}");
+    assert!(families.iter().sum::<f64>() / (FAMILIES.len() as f64) < 0.005, "{families:?}");
 }
 
 /// Every instruction set and packing makes the same of a family's first layer, and what plain arithmetic makes of it.

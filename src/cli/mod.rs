@@ -6,6 +6,7 @@
 mod bench;
 mod cache;
 mod chat;
+mod compare_modes;
 mod convert;
 mod download;
 mod dump;
@@ -20,6 +21,7 @@ mod report;
 mod roofline;
 mod sampling;
 mod screen;
+mod text;
 mod tune;
 mod verify;
 
@@ -72,6 +74,8 @@ enum Command {
     Dump(dump::Dump),
     /// Measure how well the model predicts a text
     Perplexity(perplexity::Perplexity),
+    /// Compare the fast mode with the exact one on a text
+    CompareModes(compare_modes::CompareModes),
     /// Find the fastest kernels for this machine, and keep them for every later run
     Tune(tune::Tune),
     /// Check every kernel that this CPU can run against plain arithmetic
@@ -97,6 +101,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Convert(convert) => convert.run(&options),
         Command::Dump(dump) => dump.run(&options),
         Command::Perplexity(perplexity) => perplexity.run(&options),
+        Command::CompareModes(compare) => compare.run(&options),
         Command::Tune(tune) => tune.run(&options),
         Command::Verify(verify) => verify.run(&options),
         Command::Cache(cache) => cache.run(&options),

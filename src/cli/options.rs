@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
@@ -13,7 +13,7 @@ use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
 use crate::model::{Config, GenerationDefaults, Model};
-use crate::runtime::{CacheType, HeadMode, Runtime, RuntimeOptions};
+use crate::runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions};
 use crate::tokenizer::Tokenizer;
 
 /// The largest context that is reserved without being asked for: models allow far more than most machines hold.
@@ -35,10 +35,16 @@ pub(super) struct Options {
     /// Packing of the weights, 2bit or 1.6bit: the same text; 1.6bit, the default with AVX-512, takes less memory
     #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
     pub(super) packing: Option<Packing>,
+    /// Arithmetic: fast is in integers, by micro-kernels; exact is in floats, slowly, as a reference
+    #[arg(long, global = true, value_name = "MODE", value_parser = mode())]
+    pub(super) mode: Option<Mode>,
+    /// What the exact mode multiplies: int8 rounds activations as the fast mode does, f32 leaves them as they are
+    #[arg(long, global = true, value_name = "TYPE", value_parser = activations())]
+    pub(super) activations: Option<ActivationType>,
     /// Output head: exact leaves out rows that a bound proves irrelevant, with the text of bf16, which computes all; int8 is approximate
     #[arg(long, global = true, value_name = "HEAD", value_parser = head())]
     pub(super) head: Option<HeadMode>,
-    /// Keys and values: f16 is the default, f32 keeps them as they are computed
+    /// Keys and values: f16 is the fast mode's default; f32, the exact mode's, keeps them as they are computed
     #[arg(long, global = true, value_name = "TYPE", value_parser = cache_type())]
     pub(super) cache_type: Option<CacheType>,
     /// Tokens that the context holds; by default what the model allows, up to 4096
@@ -81,12 +87,18 @@ impl Options {
             isa_cap: self.isa.or(environment.isa_cap),
             threads: self.threads.or(environment.threads),
             packing: self.packing.or(environment.packing),
+            mode: self.mode()?,
             head: self.head.unwrap_or(environment.head),
-            cache_type: self.cache_type.unwrap_or(environment.cache_type),
+            cache_type: self.cache_type.or(environment.cache_type),
             no_cache: self.no_cache || environment.no_cache,
             cache_dir: environment.cache_dir.or_else(user_cache),
             ..environment
         })
+    }
+
+    fn mode(&self) -> Result<Mode> {
+        let mode = self.mode.unwrap_or_default();
+        Ok(self.activations.map_or(Ok(mode), |activations| mode.with_activations(activations))?)
     }
 
     /// The runtime; its warnings go to standard error.
@@ -124,6 +136,16 @@ pub fn user_cache() -> Option<PathBuf> {
 
 fn isa() -> impl TypedValueParser<Value = Isa> {
     PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
+}
+
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let names = Mode::NAMES.map(|[name, alias]| PossibleValue::new(name).alias(alias));
+    PossibleValuesParser::new(names).map(|name| name.parse().unwrap_or_default())
+}
+
+fn activations() -> impl TypedValueParser<Value = ActivationType> {
+    PossibleValuesParser::new(ActivationType::ALL.map(ActivationType::name))
+        .map(|name| name.parse().unwrap_or_default())
 }
 
 fn head() -> impl TypedValueParser<Value = HeadMode> {

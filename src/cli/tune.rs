@@ -17,7 +17,7 @@ use super::roofline::Roof;
 use crate::error::Error;
 use crate::formats::{self, ModelFiles};
 use crate::model::{Config, Kernels, PLANNED_TOKENS, Preset};
-use crate::runtime::Runtime;
+use crate::runtime::{Mode, Runtime};
 use crate::tune::{Tuned, records, tune, untuned};
 
 const EXAMPLES: &str = "\
@@ -131,6 +131,9 @@ pub(super) fn at_first_load(runtime: &mut Runtime, files: &ModelFiles) -> Result
     const BUDGET: Duration = Duration::from_secs(4);
     /// Weights of a matrix that every core's own cache holds: among such kernels there is nothing to choose.
     const SMALL: usize = 1 << 22;
+    if runtime.mode() != Mode::Fast {
+        return Ok(());
+    }
     let shapes = untuned(runtime, Kernels::shapes(&Config::load(files)?));
     // Compiled kernels are slow to time and leave little to choose.
     if shapes.iter().all(|(n, k)| n * k < SMALL) || runtime.isa() == Isa::Portable {

@@ -1,5 +1,7 @@
 //! Dot products of floats, in one order on every CPU: [`LANES`] interleaved lanes, added pairwise at the end.
 
+use multiversion::multiversion;
+
 use super::vector::{Baseline, Vector, from_bf16};
 use crate::formats::Floats;
 
@@ -42,6 +44,24 @@ pub(super) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
     b.read(whole.len() * PIECE, piece);
     let ((a, a_rest), (b, b_rest)) = (rest.as_chunks(), piece.as_chunks());
     sum(lanes(partial, a, Rows::F32(b)), a_rest, b_rest, |b| b)
+}
+
+/// Σ x·trit, in double precision.
+///
+/// # Panics
+/// If the lengths differ.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(super) fn dot_trits(x: &[f64], trits: &[i8]) -> f64 {
+    assert_eq!(x.len(), trits.len());
+    let ((x, x_rest), (trits, trits_rest)) = (x.as_chunks::<LANES>(), trits.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (x, trits) in x.iter().zip(trits) {
+        for ((lane, x), trit) in lanes.iter_mut().zip(x).zip(trits) {
+            *lane += x * f64::from(*trit);
+        }
+    }
+    let rest = x_rest.iter().zip(trits_rest).map(|(x, trit)| x * f64::from(*trit));
+    lanes.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 /// The lanes' sum after the products of `a` and `b` are added to them.

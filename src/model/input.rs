@@ -1,4 +1,4 @@
-//! What linear layers multiply: activations, normed and rounded to integers.
+//! What linear layers multiply: activations, normed and rounded.
 
 use tercet_codegen::Activations;
 use tercet_codegen::activations::RowMut;
@@ -12,17 +12,30 @@ use super::ops;
 #[derive(Debug)]
 pub(super) struct Rounded {
     normed: Vec<f32>,
+    /// Tokens as integers.
     acts: Activations,
+    /// Tokens as floats.
+    floats: Vec<f64>,
+}
+
+/// In what form a layer wants its input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As integers, with one scale for so many columns of a token.
+    Integers(usize),
+    /// As floats: what such integers stand for, or as they are.
+    Floats(Option<usize>),
 }
 
 impl Rounded {
     /// For up to `tokens` tokens of up to `width` elements.
     pub(super) fn new(tokens: usize, width: usize) -> Self {
-        Rounded { normed: vec![0.0; tokens * width], acts: Activations::with_capacity(tokens, width) }
+        let acts = Activations::with_capacity(tokens, width);
+        Rounded { normed: vec![0.0; tokens * width], acts, floats: Vec::new() }
     }
 }
 
-/// The input that some layers share: rounded once, unless a layer has a norm of its own or other groups.
+/// The input that some layers share: rounded once, unless a layer has a norm of its own or wants another form.
 pub(super) struct Input<'a> {
     pool: &'a Pool,
     /// tokens × width.
@@ -30,8 +43,8 @@ pub(super) struct Input<'a> {
     norm: Option<&'a Norm>,
     width: usize,
     rounded: &'a mut Rounded,
-    /// The groups' size of what `rounded` holds, if that is this input without another norm.
-    holds: Option<usize>,
+    /// The form of what `rounded` holds, if that is this input without another norm.
+    holds: Option<Form>,
 }
 
 impl<'a> Input<'a> {
@@ -49,31 +62,36 @@ impl<'a> Input<'a> {
     /// Multiplies every token with each layer's weights into the start of its output, token-major: in one job of the pool if
     /// the layers share a rounded input.
     pub(super) fn multiply<const N: usize>(&mut self, layers: [(&Linear, &mut [f32]); N]) {
-        let (first, size) = (layers[0].0, layers[0].0.group_size());
-        let alike = |linear: &Linear| linear.norm.is_none() && linear.group_size() == size;
+        let (first, form) = (layers[0].0, layers[0].0.form());
+        let alike = |linear: &Linear| linear.norm.is_none() && linear.form() == form;
         if N > 1 && !layers.iter().all(|(linear, _)| alike(linear)) {
             return layers.into_iter().for_each(|layer| self.multiply([layer]));
         }
-        if first.norm.is_some() || self.holds != Some(size) {
-            self.round(first.norm.as_ref(), size);
-            self.holds = first.norm.is_none().then_some(size);
+        if first.norm.is_some() || self.holds != Some(form) {
+            self.round(first.norm.as_ref(), form);
+            self.holds = first.norm.is_none().then_some(form);
         }
-        Linear::apply(layers, self.pool, &self.rounded.acts);
+        match form {
+            Form::Integers(_) => Linear::apply(layers, self.pool, &self.rounded.acts),
+            Form::Floats(_) => Linear::apply_exact(layers, self.pool, &self.rounded.floats),
+        }
     }
 
     /// Forgets all tokens but the last `tokens`.
     pub(super) fn keep_last(&mut self, tokens: usize) {
-        self.x = &self.x[self.x.len() - tokens * self.width..];
-        if self.holds.is_some() {
-            self.rounded.acts.keep_last(tokens);
+        let forgotten = self.x.len() - tokens * self.width;
+        self.x = &self.x[forgotten..];
+        match self.holds {
+            Some(Form::Integers(_)) => self.rounded.acts.keep_last(tokens),
+            Some(Form::Floats(_)) => _ = self.rounded.floats.drain(..forgotten),
+            None => {}
         }
     }
 
-    /// Rounds every `size` columns of a token with a scale of their own.
-    fn round(&mut self, own: Option<&Norm>, size: usize) {
-        let Input { pool, x, norm, width, rounded: Rounded { normed, acts }, .. } = self;
-        let (tokens, width, norms) = (x.len() / *width, *width, [*norm, own]);
-        acts.reset_groups(tokens, width, size);
+    /// Leaves every token behind the norms in `rounded`, in that form.
+    fn round(&mut self, own: Option<&Norm>, form: Form) {
+        let Input { pool, x, norm, width, rounded: Rounded { normed, acts, floats }, .. } = self;
+        let (width, norms) = (*width, [*norm, own]);
         let x = match norms {
             [None, None] => *x,
             _ => {
@@ -84,17 +102,41 @@ impl<'a> Input<'a> {
                 &normed[..]
             }
         };
-        let round = |(i, mut row): (usize, RowMut<'_>)| {
-            let x = &x[i % tokens * width + i / tokens * size..];
-            row.set(|out| ops::quantize(out, &x[..out.len()]));
-        };
-        let rows = acts.rows_mut().enumerate();
-        if tokens == 1 {
-            return rows.for_each(round);
+        match form {
+            Form::Integers(size) => round_to_integers(pool, x, width, size, acts),
+            Form::Floats(size) => round_to_floats(pool, x, width, size, floats),
         }
-        let mut rows: Vec<_> = rows.map(Some).collect();
-        pool.chunks(&mut rows, 8, |_, rows| rows.iter_mut().filter_map(Option::take).for_each(round));
     }
+}
+
+/// Rounds every `size` columns of a token with a scale of their own.
+fn round_to_integers(pool: &Pool, x: &[f32], width: usize, size: usize, acts: &mut Activations) {
+    let tokens = x.len() / width;
+    acts.reset_groups(tokens, width, size);
+    let round = |(i, mut row): (usize, RowMut<'_>)| {
+        let x = &x[i % tokens * width + i / tokens * size..];
+        row.set(|out| ops::quantize(out, &x[..out.len()]));
+    };
+    let rows = acts.rows_mut().enumerate();
+    if tokens == 1 {
+        return rows.for_each(round);
+    }
+    let mut rows: Vec<_> = rows.map(Some).collect();
+    pool.chunks(&mut rows, 8, |_, rows| rows.iter_mut().filter_map(Option::take).for_each(round));
+}
+
+/// Rounds every `size` columns of a token to what integers with one scale stand for, or leaves all as they are.
+fn round_to_floats(pool: &Pool, x: &[f32], width: usize, size: Option<usize>, floats: &mut Vec<f64>) {
+    floats.resize(x.len(), 0.0);
+    pool.chunks(floats, width, |token, out| {
+        let x = &x[token * width..][..width];
+        match size {
+            None => out.iter_mut().zip(x).for_each(|(out, x)| *out = f64::from(*x)),
+            Some(size) => {
+                out.chunks_mut(size).zip(x.chunks(size)).for_each(|(out, x)| ops::round_to_int8(out, x));
+            }
+        }
+    });
 }
 
 /// Writes `x` behind the norms, one after the other, to `out`.

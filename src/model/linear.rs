@@ -1,4 +1,4 @@
-//! Ternary linear layers: packed weights and the micro-kernels planned for their shape.
+//! Ternary linear layers: packed weights and the micro-kernels planned for their shape, or exact ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,17 @@ use tercet_autotune::{Plan, Planner, Problem};
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
 };
+use tercet_pool::Pool;
 
 use super::config::Config;
+use super::exact::ExactMatrix;
+use super::input::Form;
 use super::norm::Norm;
 use super::weights::Layer;
 use crate::error::Result;
 use crate::formats::{Scales, Ternary};
 use crate::pool;
+use crate::runtime::{ActivationType, Mode, Runtime};
 
 /// Numbers of tokens that kernels are planned for, and what computes so many at once.
 pub const PLANNED_TOKENS: [(&str, usize); 3] = [("decode", 1), ("few", 8), ("prefill", 128)];
@@ -56,13 +60,20 @@ pub(super) struct Packer<'a> {
     planner: Planner,
     cache: &'a KernelCache,
     threads: usize,
+    mode: Mode,
     kernels: Mutex<Kernels>,
 }
 
 impl<'a> Packer<'a> {
-    /// A packer of matrices that `threads` threads will multiply with kernels from `cache`.
-    pub(super) fn new(planner: Planner, cache: &'a KernelCache, threads: usize) -> Self {
-        Packer { planner, cache, threads, kernels: Mutex::default() }
+    /// A packer of matrices that will be multiplied as `runtime` says.
+    pub(super) fn new(runtime: &'a Runtime) -> Self {
+        Packer {
+            planner: runtime.planner(),
+            cache: runtime.kernels(),
+            threads: runtime.threads(),
+            mode: runtime.mode(),
+            kernels: Mutex::default(),
+        }
     }
 
     /// The kernels of every matrix packed.
@@ -70,21 +81,25 @@ impl<'a> Packer<'a> {
         self.kernels.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Packs a matrix of n × k weights; its input is normed by `norm`.
+    /// Packs a matrix of n × k weights, unless the mode is exact; its input is normed by `norm`.
     ///
     /// # Errors
     /// Those of [`PackedMatrix::pack`]; fails too if a planned kernel cannot be made.
     pub(super) fn linear(
         &self,
         (n, k): (usize, usize),
-        Ternary { trits, scales }: &Ternary,
+        ternary: Ternary,
         norm: Option<Norm>,
     ) -> Result<Linear> {
-        let layout = self.layout();
+        if let Mode::Exact(activations) = self.mode {
+            let weights = Weights::Exact(ExactMatrix::new((n, k), ternary), activations);
+            return Ok(Linear { norm, weights });
+        }
+        let (layout, Ternary { trits, scales }) = (self.layout(), ternary);
         let weights = match scales {
-            Scales::Tensor(scale) => PackedMatrix::pack(layout, n, k, trits)?.with_scale(*scale),
+            Scales::Tensor(scale) => PackedMatrix::pack(layout, n, k, &trits)?.with_scale(scale),
             Scales::Groups { size, values } => {
-                PackedMatrix::pack_groups(layout, (n, k), trits, *size, values)?
+                PackedMatrix::pack_groups(layout, (n, k), &trits, size, &values)?
             }
         };
         self.packed(weights, norm)
@@ -100,7 +115,7 @@ impl<'a> Packer<'a> {
             Some(_) => Epilogue::I32,
         };
         let gemms = self.planned(weights.n(), weights.k(), epilogue)?.map(|(_, gemm)| gemm);
-        Ok(Linear { norm, weights, gemms })
+        Ok(Linear { norm, weights: Weights::Packed(weights, gemms) })
     }
 
     /// How matrices are packed for the planned kernels.
@@ -125,43 +140,89 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// y = W x, for a ternary matrix W and x rounded to integers.
+/// y = W x, for a ternary matrix W.
 #[derive(Debug)]
 pub(super) struct Linear {
     /// What norms the input.
     pub(super) norm: Option<Norm>,
-    weights: PackedMatrix,
-    gemms: [Gemm; PLANNED_TOKENS.len()],
+    weights: Weights,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "exact ones are few and slow")]
+enum Weights {
+    /// For integers, with the kernel for each of [`PLANNED_TOKENS`].
+    Packed(PackedMatrix, [Gemm; PLANNED_TOKENS.len()]),
+    /// For floats, rounded in this way.
+    Exact(ExactMatrix, ActivationType),
 }
 
 impl Linear {
     /// Output features.
     pub(super) fn n(&self) -> usize {
-        self.weights.n()
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.n(),
+            Weights::Exact(weights, _) => weights.n(),
+        }
     }
 
-    /// The packed weights.
-    pub(super) fn weights(&self) -> &PackedMatrix {
-        &self.weights
+    /// The packed weights, unless the mode is exact.
+    pub(super) fn packed_weights(&self) -> Option<&PackedMatrix> {
+        match &self.weights {
+            Weights::Packed(weights, _) => Some(weights),
+            Weights::Exact(..) => None,
+        }
     }
 
-    /// Columns of the input that are rounded with a scale of their own.
-    pub(super) fn group_size(&self) -> usize {
-        self.weights.group_size().unwrap_or(self.weights.k())
+    /// Size of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.bytes(),
+            Weights::Exact(weights, _) => weights.bytes(),
+        }
+    }
+
+    /// What it multiplies.
+    pub(super) fn form(&self) -> Form {
+        match &self.weights {
+            Weights::Packed(weights, _) => Form::Integers(weights.group_size().unwrap_or(weights.k())),
+            Weights::Exact(weights, ActivationType::Int8) => Form::Floats(Some(weights.group_size())),
+            Weights::Exact(_, ActivationType::F32) => Form::Floats(None),
+        }
+    }
+
+    /// Writes the weights of a row to `out`, k long.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.read_row(row, out),
+            Weights::Exact(weights, _) => weights.read_row(row, out),
+        }
     }
 
     /// Multiplies every token of `acts` with each layer's weights into the start of its output, token-major: one job.
     ///
     /// # Panics
-    /// If the activations are not k wide or have other groups, or an output holds fewer than tokens × n.
-    pub(super) fn apply<const N: usize>(
-        layers: [(&Linear, &mut [f32]); N],
-        pool: &tercet_pool::Pool,
-        acts: &Activations,
-    ) {
+    /// If a layer's form is not that of the activations, these are not k wide, or an output holds fewer than tokens × n.
+    pub(super) fn apply<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, acts: &Activations) {
         let kernels = planned_for(acts.tokens());
-        let weights = layers.each_ref().map(|(linear, _)| (&linear.gemms[kernels], &linear.weights));
+        let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
+            Weights::Packed(weights, gemms) => (&gemms[kernels], weights),
+            Weights::Exact(..) => panic!("an exact layer multiplies floats"),
+        });
         multiply(pool, weights, acts, layers.map(|(_, out)| out));
+    }
+
+    /// Multiplies every token of `x` with each layer's weights into the start of its output, token-major.
+    ///
+    /// # Panics
+    /// If a layer's form is not floats, or an output holds fewer than tokens × n.
+    pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, x: &[f64]) {
+        for (linear, out) in layers {
+            match &linear.weights {
+                Weights::Packed(..) => panic!("a packed layer multiplies integers"),
+                Weights::Exact(weights, _) => weights.multiply(pool, x, out),
+            }
+        }
     }
 }
 
@@ -171,7 +232,7 @@ impl Linear {
 /// If the activations are not k wide or have other groups, an output holds fewer than tokens × n, a kernel is for another
 /// layout or epilogue than its weights, or these differ in layout.
 pub(crate) fn multiply<const N: usize>(
-    pool: &tercet_pool::Pool,
+    pool: &Pool,
     weights: [(&Gemm, &PackedMatrix); N],
     acts: &Activations,
     outs: [&mut [f32]; N],

@@ -4,6 +4,7 @@ mod attention;
 mod cache;
 mod config;
 mod dot;
+mod exact;
 mod forward;
 mod head;
 mod input;
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::formats::{ModelFiles, open_checkpoint};
 use crate::packed::{PackedCache, PackedFile, PackedModel};
 use crate::pool;
-use crate::runtime::{CacheType, HeadMode, Runtime};
+use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
 
 use cache::KvCache;
 pub use config::{Activation, Config, GenerationDefaults, Rope, RopeScaling};
@@ -78,7 +79,8 @@ impl Model {
     /// # Errors
     /// Fails if a file is missing, malformed or unsupported, or a kernel cannot be made.
     pub fn load(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
-        Self::read(files, runtime, usize::MAX, runtime.packed_cache())
+        let cache = runtime.packed_cache().filter(|_| runtime.mode() == Mode::Fast);
+        Self::read(files, runtime, usize::MAX, cache)
     }
 
     /// The model cut to at most its first `layers` layers, for comparisons.
@@ -124,7 +126,7 @@ impl Model {
     ) -> Result<Self> {
         let start = Instant::now();
         let pool = pool::start(runtime.threads())?;
-        let packer = Packer::new(runtime.planner(), runtime.kernels(), runtime.threads());
+        let packer = Packer::new(runtime);
         let mut kept = kept(&pool);
         let weights = |packed: Option<&_>| weights(&config, &packer, &pool, packed);
         let weights = kept.load(packer.layout(), &pool, weights, Weights::parts)?;

@@ -55,6 +55,18 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     1.0 / s
 }
 
+/// What the integers of [`quantize`] stand for: q / s, not rounded to f32.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn round_to_int8(out: &mut [f64], x: &[f32]) {
+    let s = 127.0 / largest(x).max(1e-5);
+    for (out, x) in out.iter_mut().zip(x) {
+        let scaled = x * s;
+        let scaled = if scaled < -128.0 { -128.0 } else { scaled };
+        let scaled = if scaled > 127.0 { 127.0 } else { scaled };
+        *out = f64::from(scaled + ROUND - ROUND) / f64::from(s);
+    }
+}
+
 /// The largest magnitude; NaN is larger than all.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn largest(x: &[f32]) -> f32 {

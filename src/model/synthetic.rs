@@ -222,7 +222,7 @@ impl Preset {
             None => Scales::Tensor(scale),
             Some(size) => Scales::Groups { size, values: vec![scale; n * k.div_ceil(size)] },
         };
-        packer.linear((n, k), &Ternary { trits: random_trits(n * k, seed), scales }, None)
+        packer.linear((n, k), Ternary { trits: random_trits(n * k, seed), scales }, None)
     }
 
     /// An embedding or head.

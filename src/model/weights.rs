@@ -80,7 +80,7 @@ impl Weights {
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
         match &self.embedding {
             Table::Floats(rows) => rows.floats.get().read(token as usize * out.len(), out),
-            Table::Ternary(rows) => rows.weights().read_row(token as usize, out),
+            Table::Ternary(rows) => rows.read_row(token as usize, out),
         }
     }
 
@@ -91,12 +91,15 @@ impl Weights {
 
     /// The packed matrices, to be kept.
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
-        self.linears().map(|(name, linear)| Part { name, kind: PartKind::Matrix(linear.weights()) }).collect()
+        let parts = self.linears().filter_map(|(name, linear)| {
+            Some(Part { name, kind: PartKind::Matrix(linear.packed_weights()?) })
+        });
+        parts.collect()
     }
 
-    /// Bytes of the packed matrices.
+    /// Bytes of the ternary matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
-        self.linears().map(|(_, linear)| linear.weights().bytes()).sum()
+        self.linears().map(|(_, linear)| linear.bytes()).sum()
     }
 
     /// All ternary matrices and what their tensors are called.
@@ -196,7 +199,7 @@ impl Reader<'_> {
             let weights = packed.matrix(name, self.packer.layout(), (n, k), self.pool)?;
             return self.packer.packed(weights, norm);
         }
-        self.packer.linear((n, k), &self.checkpoint.ternary(&format!("{name}.weight"), n, k)?, norm)
+        self.packer.linear((n, k), self.checkpoint.ternary(&format!("{name}.weight"), n, k)?, norm)
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm> {
@@ -212,7 +215,7 @@ impl Reader<'_> {
         Ok(match self.checkpoint.table(&format!("{name}.weight"), n, k)? {
             formats::Table::Floats(floats) => Table::Floats(FloatRows { floats, width: k }),
             formats::Table::Ternary(ternary) => {
-                Table::Ternary(Box::new(self.packer.linear((n, k), &ternary, None)?))
+                Table::Ternary(Box::new(self.packer.linear((n, k), ternary, None)?))
             }
         })
     }

@@ -199,4 +199,5 @@ fn texts_without_a_perplexity() {
     refused(&["perplexity", &file("latin1", b"\xe9t\xe9")], &["latin1", "UTF-8"]);
     let text = file("text", b"Once upon a time");
     refused(&["perplexity", "-m", FAIRY_TALES, "--window", "512", &text], &["--window", "1 to 511"]);
+    refused(&["perplexity", "--activations", "f32", &text], &["fast mode", "use the exact mode"]);
 }

@@ -82,8 +82,27 @@ fn perplexity_agrees_with_transformers() {
 }
 
 #[test]
+fn modes_are_compared() {
+    let text = format!("{FAIRY_TALES}/valid.txt");
+    let found = json(&["compare-modes", "--tokens", "300", &text]);
+    let fields = ["model", "isa", "threads", "window", "tokens", "top1_agreement", "fast", "exact"];
+    assert_fields(&found, &fields);
+    assert_eq!(found["tokens"], 300);
+    let of = |found: &Value, mode: &str| found[mode]["perplexity"].as_f64().unwrap();
+    let agreement = found["top1_agreement"].as_f64().unwrap();
+    assert!(agreement > 0.97 && (of(&found, "fast") / of(&found, "exact") - 1.0).abs() < 0.01, "{found}");
+    let unrounded = json(&["compare-modes", "--tokens", "300", "--activations", "f32", &text]);
+    assert_eq!(of(&unrounded, "fast"), of(&found, "fast"));
+    assert_ne!(of(&unrounded, "exact"), of(&found, "exact"));
+    let shown = output(&["compare-modes", "--tokens", "20", &text]);
+    assert!(shown.contains("same best token") && shown.contains("perplexity, exact"), "{shown}");
+}
+
+#[test]
 fn every_command_explains_itself() {
-    for command in ["generate", "chat", "info", "dump", "perplexity", "tune", "verify", "bench"] {
+    for command in
+        ["generate", "chat", "info", "dump", "perplexity", "compare-modes", "tune", "verify", "bench"]
+    {
         let help = output(&[command, "--help"]);
         assert!(help.contains("Examples:") && help.contains("JSON"), "{help}");
         assert!(output(&["--help"]).contains(command));

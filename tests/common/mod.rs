@@ -32,7 +32,7 @@ pub fn best_runtime() -> Runtime {
 
 /// The best kernels with keys and values as they are computed, which is how the reference outputs were made.
 pub fn full_precision_runtime() -> Runtime {
-    Runtime::new(&RuntimeOptions { cache_type: CacheType::F32, threads: Some(2), ..Default::default() })
+    Runtime::new(&RuntimeOptions { cache_type: Some(CacheType::F32), threads: Some(2), ..Default::default() })
 }
 
 pub fn load(model: &str, runtime: &Runtime) -> Model {

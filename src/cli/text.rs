@@ -1,0 +1,58 @@
+//! Texts that models are to predict.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::options::Session;
+use super::progress;
+use crate::error::Error;
+use crate::formats::Bytes;
+use crate::model::Model;
+use crate::prediction::{Prediction, Windows};
+
+/// A file of UTF-8 text.
+pub(super) struct TextFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl TextFile {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes = Bytes::read(path)?.to_vec();
+        let text =
+            String::from_utf8(bytes).map_err(|e| bad_file(path, e.to_string(), "convert it to UTF-8"))?;
+        Ok(TextFile { path: path.to_owned(), text })
+    }
+
+    /// The text as the session's model reads it, without special tokens.
+    pub(super) fn tokens(&self, session: &Session) -> Result<Vec<u32>> {
+        let ids = session.tokenizer.encode(&self.text, false)?;
+        if ids.is_empty() {
+            let problem = "there are no tokens to predict";
+            return Err(bad_file(&self.path, problem, "give a file with text").into());
+        }
+        Ok(ids)
+    }
+}
+
+/// What `model` predicts for each of `ids`, with a bar called `what`.
+pub(super) fn predict(
+    what: &'static str,
+    windows: &Windows,
+    model: &Model,
+    ids: &[u32],
+) -> Result<Vec<Prediction>> {
+    let bar = progress::bar(what, ids.len());
+    let predictions = windows.predict(model, ids, |done| {
+        bar.set_position(done as u64);
+        ControlFlow::Continue(())
+    })?;
+    bar.finish_and_clear();
+    Ok(predictions)
+}
+
+fn bad_file(path: &Path, problem: impl Into<String>, remedy: &str) -> Error {
+    Error::malformed(path.display().to_string(), "the text", problem, remedy)
+}

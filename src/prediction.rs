@@ -1,0 +1,139 @@
+//! How well a model predicts a text.
+
+use std::ops::ControlFlow;
+
+use crate::error::{Error, Result};
+use crate::model::{Logits, Model, State};
+use crate::tokenizer::Tokenizer;
+
+/// The default window; with its start token it fills a context of 512.
+const WINDOW: usize = 511;
+/// Tokens whose logits are held at once.
+const BATCH: usize = 64;
+
+/// What a model makes of one token of a text, given those before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// The token that is likeliest by the model.
+    pub best: u32,
+    /// ln p of the token that the text has.
+    pub log_probability: f64,
+}
+
+/// How a text is cut: into consecutive windows, each of which runs on its own after the start token, so that every token is
+/// predicted once.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    size: usize,
+    bos: u32,
+}
+
+impl Windows {
+    /// Windows of `size` tokens; by default 511, or what the model's context allows.
+    ///
+    /// # Errors
+    /// Fails if the context does not hold so many, or nothing says which token starts a sequence.
+    pub fn new(model: &Model, tokenizer: &Tokenizer, size: Option<usize>) -> Result<Self> {
+        let most = model.config().max_positions - 1;
+        let size = size.unwrap_or(WINDOW.min(most));
+        if !(1..=most).contains(&size) {
+            let remedy = format!("this model allows 1 to {most}");
+            return Err(Error::bad_argument("--window", format!("{size} is out of range"), remedy));
+        }
+        let missing = || {
+            let (problem, remedy) = ("is missing", "name the token that starts a sequence in config.json");
+            Error::malformed(model.name(), "bos_token_id", problem, remedy)
+        };
+        Ok(Windows { size, bos: tokenizer.bos().ok_or_else(missing)? })
+    }
+
+    /// Tokens in a window.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What `model` predicts for each of `ids`; `progress` is told how many are done, and may end it there.
+    ///
+    /// # Errors
+    /// Fails if a token is not the model's.
+    pub fn predict(
+        &self,
+        model: &Model,
+        ids: &[u32],
+        mut progress: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Vec<Prediction>> {
+        let mut state = model.new_state(self.size + 1)?;
+        let mut predictions = Vec::with_capacity(ids.len());
+        for window in ids.chunks(self.size) {
+            state.truncate(0);
+            let mut previous = self.bos;
+            for targets in window.chunks(BATCH) {
+                predict_batch(model, &mut state, previous, targets, &mut predictions)?;
+                previous = targets[targets.len() - 1];
+                if progress(predictions.len()).is_break() {
+                    return Ok(predictions);
+                }
+            }
+        }
+        Ok(predictions)
+    }
+}
+
+/// Σ -ln p.
+pub fn negative_log_likelihood(predictions: &[Prediction]) -> f64 {
+    predictions.iter().map(|prediction| -prediction.log_probability).sum()
+}
+
+/// exp(Σ -ln p / tokens).
+pub fn perplexity(predictions: &[Prediction]) -> f64 {
+    (negative_log_likelihood(predictions) / predictions.len() as f64).exp()
+}
+
+/// Predicts `targets`, which follow `previous`, the one token before them that `state` does not hold yet.
+fn predict_batch(
+    model: &Model,
+    state: &mut State,
+    previous: u32,
+    targets: &[u32],
+    predictions: &mut Vec<Prediction>,
+) -> Result<()> {
+    let inputs: Vec<u32> = [&[previous], &targets[..targets.len() - 1]].concat();
+    let logits = model.forward(state, &inputs, Logits::All)?;
+    let rows = logits.chunks(model.config().vocab_size);
+    predictions.extend(rows.zip(targets).map(|(logits, &target)| Prediction {
+        best: argmax(logits),
+        log_probability: log_probability(logits, target),
+    }));
+    Ok(())
+}
+
+/// ln of the softmax of `logits` at `target`.
+fn log_probability(logits: &[f32], target: u32) -> f64 {
+    let largest = f64::from(logits[argmax(logits) as usize]);
+    let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
+    f64::from(logits[target as usize]) - largest - total.ln()
+}
+
+fn argmax(logits: &[f32]) -> u32 {
+    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_by_hand() {
+        let logits = [1000.0, 1000.0 + 3f32.ln()];
+        assert!((log_probability(&logits, 0) - 0.25f64.ln()).abs() < 1e-4);
+        assert!((log_probability(&logits, 1) - 0.75f64.ln()).abs() < 1e-4);
+        assert_eq!(argmax(&logits), 1);
+    }
+
+    #[test]
+    fn perplexity_is_the_inverse_of_the_mean_probability() {
+        let prediction = |p: f64| Prediction { best: 0, log_probability: p.ln() };
+        let predictions = [0.5, 0.125].map(prediction);
+        assert!((perplexity(&predictions) - 4.0).abs() < 1e-12);
+    }
+}
