@@ -2,6 +2,7 @@
 
 mod continuation;
 mod text;
+mod together;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
 pub use continuation::{Continuation, Sequence, Step};
+pub use together::step_all;
 
 /// What is to be generated.
 #[derive(Clone, Debug, Default)]

@@ -32,7 +32,7 @@ pub use convert::{Converted, Format, convert};
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use formats::ModelFiles;
-pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
+pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop, step_all};
 pub use model::{
     Activation, Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS,
     PRESETS, Preset, Rope, RopeScaling, Rule, State,

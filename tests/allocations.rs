@@ -32,6 +32,8 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_decoded_token_allocates_nothing() {
     const TOKENS: usize = 512;
+    // Enough for every thread to have had a part in everything.
+    const FIRST: usize = 64;
     let files = ModelFiles::open(&common::path(common::TINY)).unwrap();
     for head in HeadMode::ALL {
         let options = RuntimeOptions { head, threads: Some(2), ..RuntimeOptions::default() };
@@ -43,9 +45,9 @@ fn a_decoded_token_allocates_nothing() {
             model.forward(&mut state, &[token as u32 % 200], wanted).unwrap();
             ALLOCATIONS.load(Ordering::Relaxed) - before
         };
-        let first: usize = (0..4).map(&mut decode).sum();
-        assert!(first > 0 || head == HeadMode::Bf16, "the first tokens fill the buffers");
-        let later: Vec<usize> = (4..TOKENS).map(&mut decode).collect();
+        let first: usize = (0..FIRST).map(&mut decode).sum();
+        assert!(first > 0, "the first tokens fill the buffers");
+        let later: Vec<usize> = (FIRST..TOKENS).map(&mut decode).collect();
         // The test's own harness may allocate when it is woken, once in a while.
         assert!(later.iter().sum::<usize>() <= 2, "{head:?}: {later:?}");
     }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use tercet::codegen::{Cpu, Isa, Packing};
 use tercet::{
-    ActivationType, Generator, Logits, Mode, Model, Request, Runtime, RuntimeOptions, SamplerOptions,
-    Tokenizer,
+    ActivationType, Continuation, Generator, HeadMode, Logits, Mode, Model, Request, Runtime, RuntimeOptions,
+    SamplerOptions, Sequence, Tokenizer, step_all,
 };
 
 const THREADS: [usize; 3] = [1, 2, 3];
@@ -138,5 +138,39 @@ fn a_seed_gives_the_same_text_everywhere() {
     for ((isa, packing, threads), split) in settings().zip([0, 1, 31].into_iter().cycle()) {
         let model = common::load(common::FAIRY_TALES, &common::runtime(isa, packing, threads));
         assert_eq!(sample(&model, split), expected, "{isa}, {packing}, {threads} threads, split at {split}");
+    }
+}
+
+#[test]
+fn sequences_have_the_same_text_together_as_alone() {
+    let sampler = SamplerOptions { temperature: 0.9, top_k: 50, seed: 7, ..Default::default() };
+    for head in HeadMode::ALL {
+        let options = RuntimeOptions { head, threads: Some(2), ..Default::default() };
+        let model = common::load(common::FAIRY_TALES, &Runtime::new(&options));
+        let tokenizer = common::tokenizer(common::FAIRY_TALES, &model);
+        // More than the head takes at once, with prompts and texts of different lengths.
+        let requests: Vec<(Vec<u32>, Request)> = (0..19)
+            .map(|i| {
+                let sampler = SamplerOptions { seed: i, ..sampler.clone() };
+                let request = Request { max_tokens: 10 + i as usize, sampler, ..Request::default() };
+                (prompt(&tokenizer, 1 + 17 * i as usize), request)
+            })
+            .collect();
+        let mut courses: Vec<_> = requests
+            .iter()
+            .map(|(prompt, request)| {
+                let mut sequence = Sequence::new(&model, prompt.len() + request.max_tokens).unwrap();
+                let continuation =
+                    Continuation::new(&model, &tokenizer, &mut sequence, prompt, request.clone()).unwrap();
+                (sequence, continuation)
+            })
+            .collect();
+        while step_all(&model, &mut courses).unwrap().iter().any(Option::is_some) {}
+        for ((prompt, request), (_, continuation)) in requests.iter().zip(courses) {
+            let mut alone = Generator::new(&model, &tokenizer, prompt.len() + request.max_tokens).unwrap();
+            let alone = alone.generate(prompt, request, |_| ControlFlow::Continue(())).unwrap();
+            let together = continuation.finish();
+            assert_eq!((together.ids, together.text), (alone.ids, alone.text), "{head:?}");
+        }
     }
 }

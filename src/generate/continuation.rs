@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::text::TextStream;
 use super::{Generation, Request, Stop};
 use crate::error::{Error, Result};
-use crate::model::{BATCH, Logits, Model, State};
+use crate::model::{BATCH, Candidates, Logits, Model, State};
 use crate::sampler::Sampler;
 use crate::tokenizer::Tokenizer;
 
@@ -14,7 +14,7 @@ use crate::tokenizer::Tokenizer;
 pub struct Sequence {
     pub(super) state: State,
     /// Every token of the sequence; the latest may not have been through the model yet.
-    history: Vec<u32>,
+    pub(super) history: Vec<u32>,
 }
 
 impl Sequence {
@@ -112,24 +112,29 @@ impl Continuation {
             return Ok(None);
         }
         let Sequence { state, history } = sequence;
-        let (pending, context) = (&history[state.position()..], state.context());
+        let pending = &history[state.position()..];
         if pending.len() > BATCH {
             model.forward(state, &pending[..BATCH], Logits::None)?;
             return Ok(Some(Step::default()));
         }
-        let candidates = self.sampler.candidates(history);
-        let logits = model.forward(state, pending, Logits::Candidates(candidates))?;
-        self.accept(model, logits, history, context).map(Some)
+        model.forward(state, pending, Logits::Candidates(self.candidates(history)))?;
+        self.accept(model, sequence).map(Some)
     }
 
-    /// Chooses the next token of `history` by the logits that follow it.
-    fn accept(
-        &mut self,
-        model: &Model,
-        logits: &mut [f32],
-        history: &mut Vec<u32>,
-        context: usize,
-    ) -> Result<Step> {
+    /// Whether the next step takes one token through the model.
+    pub(super) fn awaits_one_token(&self, sequence: &Sequence) -> bool {
+        self.stop.is_none() && sequence.pending().len() == 1
+    }
+
+    /// Whose logits the next token's choice will look at.
+    pub(super) fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
+        self.sampler.candidates(history)
+    }
+
+    /// Chooses the next token of the sequence by the logits that its state holds.
+    pub(super) fn accept(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
+        let Sequence { state, history } = sequence;
+        let (context, logits) = (state.context(), state.logits_mut());
         let start = self.start;
         self.prefill.get_or_insert_with(|| start.elapsed());
         let mut step = Step::default();

@@ -1,17 +1,23 @@
 //! The forward pass of a decoder-only transformer with ternary layers: transformers' `BitNetForCausalLM`,
 //! `LlamaForCausalLM` or `Qwen3ForCausalLM`, as the [`Config`](super::Config) says.
 
+use std::ops::Range;
+
+use tercet_codegen::ColumnsMut;
+
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
+use super::buffers::{BATCH, Buffers};
 use super::config::Activation;
 use super::dot::dot_stored;
 use super::head::{Candidates, Rows};
 use super::input::Input;
 use super::norm::Norm;
 use super::ops;
-use super::state::{BATCH, Buffers, Rotary, State};
+use super::state::{Rotary, State};
 use super::weights::{Layer, Table};
 use crate::error::{Error, Result};
+use crate::pool;
 use crate::runtime::HeadMode;
 
 /// Which positions' logits are wanted.
@@ -25,6 +31,12 @@ pub enum Logits<'a> {
     Candidates(Candidates<'a>),
     /// Every token's.
     All,
+}
+
+/// The next tokens of one sequence, which lie side by side in a batch.
+struct Run<'s> {
+    state: &'s mut State,
+    tokens: usize,
 }
 
 impl Model {
@@ -43,21 +55,56 @@ impl Model {
         self.check(state, tokens)?;
         state.logits.clear();
         let (batches, last) = (tokens.chunks(BATCH), tokens.len().div_ceil(BATCH) - 1);
-        for (i, batch) in batches.enumerate() {
-            let kept = match wanted {
-                Logits::All => batch.len(),
-                Logits::None => 0,
-                _ => usize::from(i == last),
-            };
-            self.run_layers(state, batch, kept);
-            state.position += batch.len();
-            let candidates = match wanted {
-                Logits::Candidates(candidates) => Some(candidates),
-                _ => None,
-            };
-            (0..kept).for_each(|token| self.append_logits(state, token, candidates));
-        }
+        let candidates = match &wanted {
+            Logits::Candidates(candidates) => std::slice::from_ref(candidates),
+            _ => &[],
+        };
+        self.buffers.lend(&self.config, |buffers| {
+            for (i, batch) in batches.enumerate() {
+                let kept = match wanted {
+                    Logits::All => batch.len(),
+                    Logits::None => 0,
+                    _ => usize::from(i == last),
+                };
+                self.run_layers(buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
+                state.position += batch.len();
+                self.append_logits(buffers, kept, candidates, &mut state.logits);
+            }
+        });
         Ok(&mut state.logits)
+    }
+
+    /// Appends one of `tokens` to each of the sequences, of which there are at most [`BATCH`], and leaves the logits of its
+    /// candidates in each. The weights are read once for all.
+    ///
+    /// Every sequence's logits are those of [`Model::forward`] bit for bit.
+    ///
+    /// # Errors
+    /// Fails if a token is outside the vocabulary or exceeds its sequence's context; the states are unchanged.
+    ///
+    /// # Panics
+    /// If the numbers of sequences, tokens and candidates differ, or are more than [`BATCH`].
+    pub(crate) fn forward_each(
+        &self,
+        states: &mut [&mut State],
+        tokens: &[u32],
+        candidates: &[Candidates<'_>],
+    ) -> Result<()> {
+        assert!(states.len() == tokens.len() && tokens.len() == candidates.len() && tokens.len() <= BATCH);
+        let mut pairs = states.iter().zip(tokens.chunks(1));
+        pairs.try_for_each(|(state, token)| self.check(state, token))?;
+        let mut logits = Vec::new();
+        self.buffers.lend(&self.config, |buffers| {
+            let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
+            self.run_layers(buffers, &mut runs, tokens, tokens.len());
+            self.append_logits(buffers, tokens.len(), candidates, &mut logits);
+        });
+        for (state, logits) in states.iter_mut().zip(logits.chunks_exact(self.config.vocab_size)) {
+            state.position += 1;
+            state.logits.clear();
+            state.logits.extend_from_slice(logits);
+        }
+        Ok(())
     }
 
     /// Refuses `tokens` that cannot follow what `state` holds.
@@ -77,23 +124,31 @@ impl Model {
         Ok(())
     }
 
-    /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in the cache.
-    fn run_layers(&self, state: &mut State, tokens: &[u32], kept: usize) {
-        let residual = state.buffers.residual.chunks_mut(self.config.hidden_size);
+    /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in its run's cache.
+    fn run_layers(&self, buffers: &mut Buffers, runs: &mut [Run<'_>], tokens: &[u32], kept: usize) {
+        let residual = buffers.residual.chunks_mut(self.config.hidden_size);
         tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
         let last = self.weights.layers.len() - 1;
         for (i, layer) in self.weights.layers.iter().enumerate() {
             let kept = if i == last { kept } else { tokens.len() };
-            self.attention_block(layer, i, state, tokens.len(), kept);
-            self.feed_forward_block(layer, state, kept);
+            self.attention_block(layer, i, buffers, runs, kept);
+            self.feed_forward_block(layer, buffers, kept);
         }
     }
 
     /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual; for the last `kept` tokens,
     /// which then are the only ones.
-    fn attention_block(&self, layer: &Layer, index: usize, state: &mut State, tokens: usize, kept: usize) {
-        let (pool, position, hidden) = (&self.pool, state.position, self.config.hidden_size);
-        let Buffers { residual, rounded, q, k, v, .. } = &mut state.buffers;
+    fn attention_block(
+        &self,
+        layer: &Layer,
+        index: usize,
+        buffers: &mut Buffers,
+        runs: &mut [Run<'_>],
+        kept: usize,
+    ) {
+        let (pool, hidden) = (&self.pool, self.config.hidden_size);
+        let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
+        let Buffers { residual, rounded, q, k, v, attended, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
         let mut input = Input::new(pool, x, hidden, norm, rounded);
         let first = tokens - kept;
@@ -108,28 +163,38 @@ impl Model {
         }
         let [q_norm, k_norm] =
             layer.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
-        let (k, v) = (&mut k[..tokens * layer.k.n()], &v[..tokens * layer.v.n()]);
-        self.turn_heads(k_norm, &state.rotary, position, k, layer.k.n());
-        state.cache.store(pool, index, position, k, v);
+        let (width, kv_width) = (layer.q.n(), layer.k.n());
+        let mut start = 0;
+        for Run { state, tokens } in runs {
+            let (position, of_run) = (state.position, start * kv_width..(start + *tokens) * kv_width);
+            let (k, v) = (&mut k[of_run.clone()], &v[of_run]);
+            self.turn_heads(k_norm, &state.rotary, position, k, kv_width);
+            state.cache.store(pool, index, position, k, v);
+            let skipped = first.saturating_sub(start).min(*tokens);
+            let queries = (start + skipped).saturating_sub(first) * width
+                ..(start + *tokens).saturating_sub(first) * width;
+            let (q, attended) = (&mut q[queries.clone()], &mut attended[queries]);
+            self.turn_heads(q_norm, &state.rotary, position + skipped, q, width);
+            match *tokens - skipped {
+                0 => {}
+                1 => self.attend_one(index, state, position + skipped, q, attended),
+                _ => self.attend(index, state, position + skipped, q, attended),
+            }
+            start += *tokens;
+        }
         if kept == 0 {
             return;
         }
-        self.turn_heads(q_norm, &state.rotary, position + first, &mut q[..kept * layer.q.n()], layer.q.n());
         residual.copy_within(first * hidden..tokens * hidden, 0);
-        match kept {
-            1 => self.attend_one(index, state, position + first),
-            _ => self.attend(index, state, position + first, kept),
-        }
-        let Buffers { residual, rounded, attended, product, .. } = &mut state.buffers;
-        let (width, norm) = (layer.q.n(), layer.attention_sub_norm.as_ref());
+        let norm = layer.attention_sub_norm.as_ref();
         Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
         self.add(residual, product, kept);
     }
 
     /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
-    fn feed_forward_block(&self, layer: &Layer, state: &mut State, tokens: usize) {
+    fn feed_forward_block(&self, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
         let (pool, hidden, ffn) = (&self.pool, self.config.hidden_size, layer.gate.n());
-        let Buffers { residual, rounded, gate, up, product, .. } = &mut state.buffers;
+        let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(pool, x, hidden, norm, rounded);
         input.multiply([(&layer.gate, gate), (&layer.up, up)]);
@@ -172,9 +237,10 @@ impl Model {
         });
     }
 
-    /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, a task per kv head and segment.
-    fn attend_one(&self, layer: usize, state: &mut State, position: usize) {
-        let State { cache, buffers: Buffers { q, attended, segments, .. }, .. } = state;
+    /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, whose queries are `q`, a task per kv
+    /// head and segment.
+    fn attend_one(&self, layer: usize, state: &mut State, position: usize, q: &[f32], attended: &mut [f32]) {
+        let State { cache, segments, .. } = state;
         let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
         let (width, visible) = (group * dim, position + 1);
         let used = visible.div_ceil(SEGMENT);
@@ -196,14 +262,14 @@ impl Model {
         }
     }
 
-    /// The same of `tokens` tokens from `position` on, a task per few tokens.
-    fn attend(&self, layer: usize, state: &mut State, position: usize, tokens: usize) {
+    /// The same of consecutive tokens, the first of which is at `position`, a task per few tokens.
+    fn attend(&self, layer: usize, state: &State, position: usize, q: &[f32], attended: &mut [f32]) {
         /// Enough queries to share every key that is read, and few enough for many tasks.
         const TOKENS: usize = 8;
-        let State { cache, buffers: Buffers { q, attended, .. }, .. } = state;
+        let cache = &state.cache;
         let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
         let (group, width) = (heads / kv_heads, heads * dim);
-        self.pool.chunks(&mut attended[..tokens * width], TOKENS * width, |task, out| {
+        self.pool.chunks(attended, TOKENS * width, |task, out| {
             let (first, count) = (task * TOKENS, out.len() / width);
             let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
             for head in 0..kv_heads {
@@ -229,33 +295,66 @@ impl Model {
         1.0 / (self.config.head_dim as f32).sqrt()
     }
 
-    /// The logits of one token of the batch, or of the candidates if the head can tell which rows do not matter.
-    fn append_logits(&self, state: &mut State, token: usize, candidates: Option<Candidates<'_>>) {
-        const ROWS: usize = 64;
-        let hidden = self.config.hidden_size;
-        let State { logits, head: scratch, buffers: Buffers { residual, normed, rounded, .. }, .. } = state;
-        self.weights.norm.apply(normed, &residual[token * hidden..][..hidden]);
+    /// Appends the logits of the batch's first `tokens` tokens, or of each one's candidates, if there are any and the head can
+    /// tell which rows do not matter.
+    fn append_logits(
+        &self,
+        buffers: &mut Buffers,
+        tokens: usize,
+        candidates: &[Candidates<'_>],
+        logits: &mut Vec<f32>,
+    ) {
+        /// Enough to share a read of the head, and few enough for the sums of all rows to be small.
+        const TOKENS: usize = 16;
+        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
         let start = logits.len();
-        logits.resize(start + self.config.vocab_size, 0.0);
-        let logits = &mut logits[start..];
+        logits.resize(start + tokens * vocabulary, 0.0);
+        let Buffers { residual, normed, .. } = buffers;
+        for (normed, residual) in
+            normed.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden)).take(tokens)
+        {
+            self.weights.norm.apply(normed, residual);
+        }
+        for (i, logits) in logits[start..].chunks_mut(TOKENS * vocabulary).enumerate() {
+            let tokens = i * TOKENS..(i * TOKENS + logits.len() / vocabulary);
+            let candidates = candidates.get(tokens.clone());
+            self.head(buffers, tokens, candidates, logits);
+        }
+    }
+
+    /// Writes the logits of some tokens, whose last norms `buffers` holds.
+    fn head(
+        &self,
+        buffers: &mut Buffers,
+        tokens: Range<usize>,
+        candidates: Option<&[Candidates<'_>]>,
+        logits: &mut [f32],
+    ) {
+        const ROWS: usize = 64;
+        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
+        let Buffers { normed, rounded, head: scratch, .. } = buffers;
+        let x = &normed[tokens.start * hidden..tokens.end * hidden];
         let rows = match self.weights.head() {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
-                return Input::new(&self.pool, normed, hidden, None, rounded).multiply([(head, logits)]);
+                return Input::new(&self.pool, x, hidden, None, rounded).multiply([(head, logits)]);
             }
         };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(&self.pool, normed, scratch, logits);
+                return screen.approximate(&self.pool, x, scratch, logits);
             }
             (Some(screen), Some(candidates)) => {
-                return screen.logits(&self.pool, rows, normed, candidates, scratch, logits);
+                return screen.logits(&self.pool, rows, x, candidates, scratch, logits);
             }
             _ => {}
         }
-        self.pool.chunks(logits, ROWS, |chunk, logits| {
-            for (i, logit) in logits.iter_mut().enumerate() {
-                *logit = dot_stored(normed, rows.row(chunk * ROWS + i));
+        let logits = ColumnsMut::new(logits, tokens.len(), vocabulary);
+        pool::for_columns(&self.pool, logits, ROWS, |mut logits| {
+            for (i, row) in logits.columns().enumerate() {
+                for (token, x) in x.chunks_exact(hidden).enumerate() {
+                    logits.row_mut(token)[i] = dot_stored(x, rows.row(row));
+                }
             }
         });
     }

@@ -11,6 +11,7 @@
 use std::cmp::Ordering;
 
 use tercet_autotune::{Planner, Problem};
+use tercet_codegen::activations::RowMut;
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, PackedMatrix, Packing,
 };
@@ -53,7 +54,8 @@ pub(super) trait Rows: Sync {
 #[derive(Debug)]
 pub(super) struct Screen {
     quantized: PackedMatrix,
-    gemm: Gemm,
+    /// For one token and for several.
+    gemms: [Gemm; 2],
     rows: Vec<RowBound>,
 }
 
@@ -90,12 +92,13 @@ const BOUNDS: &str = "head.bounds";
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     acts: Activations,
+    inputs: Vec<Input>,
     /// What the input's int8 vectors leave over, and its rounding to f32.
     rest: Vec<f64>,
     rounded: Vec<f32>,
-    /// q·a₁ of every row, then q·a₂.
+    /// q·a₁ of every row, then q·a₂, of every token.
     sums: Vec<i32>,
-    /// What each row's logit lies between.
+    /// What each row's logit lies between, of one token.
     bounds: Vec<(f32, f32)>,
     ranking: Vec<f32>,
     chosen: Vec<(u32, f32)>,
@@ -165,9 +168,11 @@ impl Screen {
         pool: &Pool,
     ) -> Result<Self> {
         let (n, k) = (quantized.n(), quantized.k());
-        let plan = planner.plan(&Problem { n, k, m: 2, threads: pool.threads() });
-        let gemm = Gemm::new(cache, KernelSpec { epilogue: Epilogue::I32, ..plan.spec })?;
-        Ok(Screen { quantized, gemm, rows })
+        let gemm = |m| {
+            let plan = planner.plan(&Problem { n, k, m, threads: pool.threads() });
+            Gemm::new(cache, KernelSpec { epilogue: Epilogue::I32, ..plan.spec })
+        };
+        Ok(Screen { quantized, gemms: [gemm(2)?, gemm(16)?], rows })
     }
 
     /// What it is made of, to be kept.
@@ -184,47 +189,68 @@ impl Screen {
         self.quantized.bytes() + size_of_val(&self.rows[..])
     }
 
-    /// Writes the logits for the input `x` to `logits`, one for each row of the head.
+    /// Writes the logits for each token's input in `x` to its row of `logits`, one for each row of the head.
     pub(super) fn logits(
         &self,
         pool: &Pool,
         rows: &impl Rows,
         x: &[f32],
-        candidates: Candidates<'_>,
+        candidates: &[Candidates<'_>],
         scratch: &mut Scratch,
         logits: &mut [f32],
     ) {
-        self.bound(pool, x, scratch);
-        choose(candidates, scratch);
-        pool.chunks(&mut scratch.chosen, 16, |_, chosen| {
-            for (token, logit) in chosen {
-                *logit = dot_stored(x, rows.row(*token as usize));
+        let (n, k) = (self.quantized.n(), self.quantized.k());
+        self.multiply(pool, x, scratch);
+        let tokens = x.chunks_exact(k).zip(candidates).zip(logits.chunks_exact_mut(n));
+        for (token, ((x, candidates), logits)) in tokens.enumerate() {
+            self.bound(pool, token, scratch);
+            choose(*candidates, scratch);
+            pool.chunks(&mut scratch.chosen, 16, |_, chosen| {
+                for (token, logit) in chosen {
+                    *logit = dot_stored(x, rows.row(*token as usize));
+                }
+            });
+            logits.fill(f32::NEG_INFINITY);
+            for &(token, logit) in &scratch.chosen {
+                logits[token as usize] = logit;
             }
-        });
-        logits.fill(f32::NEG_INFINITY);
-        for &(token, logit) in &scratch.chosen {
-            logits[token as usize] = logit;
         }
     }
 
-    /// Writes what the quantized head makes of the input `x` to `logits`: the middle of each row's bounds.
+    /// Writes what the quantized head makes of each token's input in `x` to its row of `logits`: the middles of bounds.
     pub(super) fn approximate(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
-        self.bound(pool, x, scratch);
-        for (logit, (lower, upper)) in logits.iter_mut().zip(&scratch.bounds) {
-            *logit = lower + 0.5 * (upper - lower);
+        self.multiply(pool, x, scratch);
+        for (token, logits) in logits.chunks_exact_mut(self.quantized.n()).enumerate() {
+            self.bound(pool, token, scratch);
+            for (logit, (lower, upper)) in logits.iter_mut().zip(&scratch.bounds) {
+                *logit = lower + 0.5 * (upper - lower);
+            }
         }
     }
 
-    /// Leaves in `scratch` what each logit lies between.
-    fn bound(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
-        let n = self.quantized.n();
-        let input = Input::new(x, scratch);
-        scratch.sums.resize(2 * n, 0);
+    /// Leaves the integer sums of every token in `scratch`.
+    fn multiply(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
+        let (n, k) = (self.quantized.n(), self.quantized.k());
+        let rows = 2 * x.len() / k;
+        let Scratch { acts, inputs, rest, rounded, sums, .. } = scratch;
+        acts.reset(rows, k);
+        inputs.clear();
+        let mut vectors = acts.rows_mut();
+        inputs.extend(x.chunks_exact(k).map(|x| Input::new(x, vectors.by_ref().take(2), rest, rounded)));
+        drop(vectors);
+        sums.resize(rows * n, 0);
         let grain = self.quantized.layout().block_rows() * 4;
-        pool::for_columns(pool, ColumnsMut::new(&mut scratch.sums, 2, n), grain, |columns| {
-            self.gemm.compute(&self.quantized, &scratch.acts, columns);
+        let gemm = &self.gemms[usize::from(rows > 2)];
+        pool::for_columns(pool, ColumnsMut::new(sums, rows, n), grain, |columns| {
+            gemm.compute(&self.quantized, acts, columns);
         });
-        let (first, second) = scratch.sums.split_at(n);
+    }
+
+    /// Leaves in `scratch` what each logit of the token lies between.
+    fn bound(&self, pool: &Pool, token: usize, scratch: &mut Scratch) {
+        let n = self.quantized.n();
+        let input = &scratch.inputs[token];
+        let (first, second) = scratch.sums[2 * token * n..][..2 * n].split_at(n);
         scratch.bounds.resize(n, (0.0, 0.0));
         pool.chunks(&mut scratch.bounds, ROWS, |chunk, bounds| {
             for (i, bound) in bounds.iter_mut().enumerate() {
@@ -257,6 +283,7 @@ fn quantize_row(w: &[f32], q: &mut [i8]) {
 }
 
 /// An input as two int8 vectors, and what the bounds need of it.
+#[derive(Debug)]
 struct Input {
     scales: [f64; 2],
     /// At least ‖d‖, the norm of what the vectors leave over.
@@ -268,15 +295,18 @@ struct Input {
 }
 
 impl Input {
-    /// Leaves the two vectors in the activations of `scratch`.
-    fn new(x: &[f32], scratch: &mut Scratch) -> Self {
-        let Scratch { acts, rest, rounded, .. } = scratch;
+    /// Leaves the two vectors in `vectors`.
+    fn new<'a>(
+        x: &[f32],
+        vectors: impl Iterator<Item = RowMut<'a>>,
+        rest: &mut Vec<f64>,
+        rounded: &mut Vec<f32>,
+    ) -> Self {
         let mut scales = [0.0; 2];
         rest.clear();
         rest.extend(x.iter().map(|&x| f64::from(x)));
         let norm = norm(rest);
-        acts.reset(2, x.len());
-        for (mut row, scale) in acts.rows_mut().zip(&mut scales) {
+        for (mut row, scale) in vectors.zip(&mut scales) {
             row.set(|a| {
                 rounded.clear();
                 rounded.extend(rest.iter().map(|&rest| rest as f32));
@@ -374,7 +404,8 @@ mod tests {
                     |i: usize| ((i * i + seed) as f32 * 0.31).cos() * if i == 5 { outlier } else { 1.0 };
                 let x: Vec<f32> = (0..width).map(input).collect();
                 let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
-                screen.bound(&pool, &x, &mut scratch);
+                screen.multiply(&pool, &x, &mut scratch);
+                screen.bound(&pool, 0, &mut scratch);
                 for (exact, (lower, upper)) in exact.iter().zip(&scratch.bounds) {
                     assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
                 }
@@ -389,14 +420,15 @@ mod tests {
                 ] {
                     let candidates = Candidates { rule, always: &[7, 11, u32::MAX] };
                     let mut logits = vec![0.0; n];
-                    screen.logits(&pool, &matrix, &x, candidates, &mut scratch, &mut logits);
+                    screen.logits(&pool, &matrix, &x, &[candidates], &mut scratch, &mut logits);
                     for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
                         let wanted = *exact >= least || [7, 11].contains(&token);
                         assert!(logit == exact || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
                     }
                 }
             }
-            screen.bound(&pool, &vec![1.0; width], &mut scratch);
+            screen.multiply(&pool, &vec![1.0; width], &mut scratch);
+            screen.bound(&pool, 0, &mut scratch);
             choose(Candidates { rule: Rule::Best, always: &[] }, &mut scratch);
             assert!(scratch.chosen.len() < n / 4, "{} of {n} rows are computed anew", scratch.chosen.len());
         }

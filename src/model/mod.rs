@@ -1,6 +1,7 @@
 //! Ternary transformers: from a model's files to the logits of a token.
 
 mod attention;
+mod buffers;
 mod cache;
 mod config;
 mod dot;
@@ -28,6 +29,8 @@ use crate::packed::{PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
 
+pub(crate) use buffers::BATCH;
+use buffers::BufferStock;
 use cache::KvCache;
 pub use config::{Activation, Config, GenerationDefaults, Rope, RopeScaling};
 pub use forward::Logits;
@@ -36,7 +39,6 @@ pub use head::{Candidates, Rule};
 use linear::Packer;
 pub(crate) use linear::multiply;
 pub use linear::{Kernels, PLANNED_TOKENS};
-pub(crate) use state::BATCH;
 pub use state::State;
 pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
@@ -53,6 +55,7 @@ pub struct Model {
     screen: Option<Screen>,
     kernels: Kernels,
     cache_type: CacheType,
+    buffers: BufferStock,
     pool: Pool,
     load_time: Duration,
     warnings: Vec<String>,
@@ -155,6 +158,7 @@ impl Model {
             screen,
             kernels,
             cache_type: runtime.cache_type(),
+            buffers: BufferStock::default(),
             pool,
             load_time: start.elapsed(),
             warnings: kept.warnings(),
