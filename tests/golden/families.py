@@ -4,7 +4,8 @@ families.py DIRECTORY [NAME...]
 
 Where transformers has no class, layers written out here take the place of its own: 1bitLLM's norms and group scales.
 Everything is computed in float32, eagerly. golden.safetensors holds input_ids [2, tokens], logits [2, tokens, vocabulary],
-greedy: a prompt and its continuation, and greedy_gap: by how much the best logit of each new token leads.
+greedy: a prompt and its continuation, and greedy_gap: by how much the best logit of each new token leads; of bonsai-tiny also
+logits.unrounded, with activations as they are.
 """
 
 import json
@@ -255,11 +256,13 @@ def load(folder, config, name, checkpoint):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     # Scales stay bf16 otherwise, and transformers' own float() refuses quantized models.
     nn.Module.float(model)
-    if name == "bonsai-tiny":
-        for path, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear):
-                model.set_submodule(path, GroupLinear(module.weight.detach()))
     return model
+
+
+def round_activations(model):
+    for path, module in list(model.named_modules()):
+        if isinstance(module, nn.Linear):
+            model.set_submodule(path, GroupLinear(module.weight.detach()))
 
 
 @torch.no_grad()
@@ -270,6 +273,10 @@ def write(root, name):
     save(folder, config, name, checkpoint)
     model = load(folder, config, name, checkpoint).eval()
     ids = torch.randint(3, config["vocab_size"], (2, TOKENS))
+    outputs = {"input_ids": ids}
+    if name == "bonsai-tiny":
+        outputs["logits.unrounded"] = model(ids).logits.contiguous()
+        round_activations(model)
     logits = model(ids).logits
     greedy = ids[0, :PROMPT].tolist()
     gaps = []
@@ -277,8 +284,7 @@ def write(root, name):
         best = model(torch.tensor([greedy])).logits[0, -1].topk(2)
         gaps.append((best.values[0] - best.values[1]).item())
         greedy.append(best.indices[0].item())
-    outputs = {
-        "input_ids": ids,
+    outputs |= {
         "logits": logits.contiguous(),
         "greedy": torch.tensor(greedy),
         "greedy_gap": torch.tensor(gaps),
