@@ -4,6 +4,7 @@
 //! [`KernelSpec::validate`](tercet_codegen::KernelSpec::validate) allows, and is handed a [`Timer`].
 
 mod candidates;
+mod choice;
 mod core;
 mod measure;
 mod planner;
@@ -11,6 +12,7 @@ mod records;
 mod store;
 
 pub use candidates::tiles;
+pub use choice::Choice;
 pub use measure::{Measured, Timer, measure};
 pub use planner::{Origin, Plan, Planner, Problem};
 pub use records::{CODEGEN_REVISION, Key, Record, Records, RecordsError, codegen_fingerprint};

@@ -131,6 +131,15 @@ impl fmt::Display for Unpack {
     }
 }
 
+impl FromStr for Unpack {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let known = Unpack::ALL.into_iter().find(|unpack| unpack.name() == text);
+        known.ok_or_else(|| syntax("unpack strategy", text, "planes"))
+    }
+}
+
 /// What may be tuned beside the tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Schedule {
@@ -164,6 +173,15 @@ impl Epilogue {
             Epilogue::I32 => "i32",
             Epilogue::F32 => "f32",
         }
+    }
+}
+
+impl FromStr for Epilogue {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let known = Epilogue::ALL.into_iter().find(|epilogue| epilogue.name() == text);
+        known.ok_or_else(|| syntax("epilogue", text, "f32"))
     }
 }
 
@@ -241,6 +259,11 @@ pub enum SpecError {
     },
 }
 
+/// What cannot be read, and an example of what can.
+fn syntax(part: &'static str, text: &str, expected: &'static str) -> SpecError {
+    SpecError::Syntax { part, text: text.to_owned(), expected }
+}
+
 impl KernelSpec {
     /// Whether a kernel can be emitted for the spec, on whatever host.
     ///
@@ -306,7 +329,6 @@ impl FromStr for KernelSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let syntax = |part, text: &str, expected| SpecError::Syntax { part, text: text.to_owned(), expected };
         let parts: Vec<&str> = text.split('/').collect();
         let [isa, packing, interleave, tile, unpack, prefetch, epilogue] = parts[..] else {
             return Err(syntax("text", text, "avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32"));
@@ -323,16 +345,10 @@ impl FromStr for KernelSpec {
             },
             tile: tile.parse()?,
             schedule: Schedule {
-                unpack: Unpack::ALL
-                    .into_iter()
-                    .find(|u| u.name() == unpack)
-                    .ok_or_else(|| syntax("unpack strategy", unpack, "planes"))?,
+                unpack: unpack.parse()?,
                 prefetch: number("prefetch", 'p', prefetch, "p8192")?,
             },
-            epilogue: Epilogue::ALL
-                .into_iter()
-                .find(|e| e.name() == epilogue)
-                .ok_or_else(|| syntax("epilogue", epilogue, "f32"))?,
+            epilogue: epilogue.parse()?,
         };
         spec.validate()?;
         Ok(spec)

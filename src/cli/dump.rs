@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tercet_autotune::{Planner, Problem, tiles};
-use tercet_codegen::{Cpu, Epilogue, KernelSpec, Listing, Packing, Tile, Unpack};
+use tercet_autotune::Choice;
+use tercet_codegen::{Cpu, Epilogue, KernelSpec, Listing, Tile, Unpack};
 
 use super::options::Options;
 use super::report;
@@ -119,24 +119,20 @@ impl Dump {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The planned kernel, changed as asked; if that no longer fits, in the largest tile that does.
     fn compose(&self, options: &Options) -> Result<KernelSpec> {
         let choices = options.runtime_options()?;
-        let isa = choices.isa_cap.unwrap_or_else(|| Cpu::host().best());
-        let packing = options.packing.or(self.unpack.map(|unpack| unpack.packings()[0])).or(choices.packing);
-        let planner = Planner::new(isa, packing.unwrap_or(Packing::Bits2));
-        let m = self.tokens.or(self.tile.map(|tile| tile.mr)).unwrap_or(1).max(1);
-        let problem = Problem { n: 2560, k: 2560, m, threads: 1 };
-        let mut spec = planner.plan(&problem).spec;
-        spec.schedule.unpack = self.unpack.unwrap_or(spec.schedule.unpack);
-        spec.schedule.prefetch = self.prefetch.unwrap_or(spec.schedule.prefetch);
-        spec.layout.interleave = self.interleave.unwrap_or(spec.layout.interleave);
-        spec.epilogue = self.epilogue.unwrap_or(spec.epilogue);
-        Ok(match self.tile {
-            Some(tile) => KernelSpec { tile, ..spec },
-            None if spec.validate().is_ok() => spec,
-            None => tiles(spec, problem.m).max_by_key(|spec| spec.tile.mr * spec.tile.nr).unwrap_or(spec),
-        })
+        let packing = options.packing.or(self.unpack.is_none().then_some(choices.packing).flatten());
+        let choice = Choice {
+            packing,
+            tile: self.tile,
+            unpack: self.unpack,
+            prefetch: self.prefetch,
+            interleave: self.interleave,
+            epilogue: self.epilogue,
+            tokens: self.tokens,
+            ..Choice::of(choices.isa_cap.unwrap_or_else(|| Cpu::host().best()))
+        };
+        Ok(choice.spec())
     }
 }
 
