@@ -35,7 +35,7 @@ pub use formats::ModelFiles;
 pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop, step_all};
 pub use model::{
     Activation, Candidates, Config, GenerationDefaults, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS,
-    PRESETS, Preset, Rope, RopeScaling, Rule, State,
+    PRESETS, Preset, Rope, RopeScaling, Rule, State, TernaryLinear,
 };
 pub use packed::{Kept, PackedCache};
 pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions};

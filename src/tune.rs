@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Timer, measure};
-use tercet_codegen::{Activations, Cpu, Gemm, KernelCache, KernelSpec, PackedMatrix};
+use tercet_codegen::{Activations, Cpu, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix};
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub fn tune(
     };
     let mut found = Vec::new();
     for (i, &shape) in shapes.iter().enumerate() {
-        let operands = Operands::new(&tuner, shape)?;
+        let operands = Operands::new(tuner.planner.layout(), &tuner.pool, shape)?;
         for (j, (_, m)) in PLANNED_TOKENS.into_iter().enumerate() {
             let searches = (shapes.len() - i) * PLANNED_TOKENS.len() - j;
             let left = budget.saturating_sub(start.elapsed());
@@ -51,6 +51,33 @@ pub fn tune(
         }
     }
     Ok(found)
+}
+
+/// The time of a product of a matrix (n, k) with `m` tokens by the kernel of `spec`, on `threads` threads: the least of
+/// what was measured within about `budget`, with weights that no cache holds.
+///
+/// # Errors
+/// Fails if the shape cannot be packed, the kernel cannot be made or the threads cannot be started.
+pub fn time(
+    spec: &KernelSpec,
+    shape: (usize, usize),
+    m: usize,
+    threads: usize,
+    budget: Duration,
+) -> Result<Duration> {
+    let spec = KernelSpec { epilogue: Epilogue::F32, ..*spec };
+    let tuner = Tuner {
+        planner: Planner::new(spec.isa, spec.layout.packing),
+        pool: pool::start(threads)?,
+        kernels: KernelCache::default(),
+    };
+    let operands = Operands::new(spec.layout, &tuner.pool, shape)?;
+    let mut stopwatch = Stopwatch::new(&tuner, &operands, m);
+    let mut least = stopwatch.time(&spec)?;
+    while stopwatch.elapsed() < budget {
+        least = least.min(stopwatch.time(&spec)?);
+    }
+    Ok(least)
 }
 
 /// Those of `shapes` that are planned by rule, not by a record.
@@ -99,7 +126,7 @@ struct Operands {
 }
 
 impl Operands {
-    fn new(tuner: &Tuner, (n, k): (usize, usize)) -> Result<Self> {
+    fn new(layout: Layout, pool: &Pool, (n, k): (usize, usize)) -> Result<Self> {
         const LEAST: usize = 64 << 20;
         const MOST: usize = 512 << 20;
         const MOST_COPIES: usize = 512;
@@ -108,11 +135,11 @@ impl Operands {
             let problem = format!("{n} x {k} is too large");
             return Err(Error::bad_argument("the shape", problem, "use up to 2^30 weights"));
         }
-        let first = PackedMatrix::pack(tuner.planner.layout(), n, k, &random_trits(n * k, 1))?;
+        let first = PackedMatrix::pack(layout, n, k, &random_trits(n * k, 1))?;
         // Caches keep some of what passes through them, even of twice their size.
         let cached = Cpu::host().caches.iter().map(|cache| cache.size as usize).max().unwrap_or_default();
         let others = (4 * cached).clamp(LEAST, MOST).div_ceil(first.bytes()).min(MOST_COPIES) - 1;
-        let mut copies = tuner.pool.map(others, |_| first.clone());
+        let mut copies = pool.map(others, |_| first.clone());
         copies.push(first);
         Ok(Operands { n, k, copies })
     }

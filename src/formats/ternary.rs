@@ -34,7 +34,7 @@ impl Ternary {
     }
 
     /// Rounds finite `weights` to the nearest trits of their mean magnitude, as transformers does online.
-    pub(super) fn absmean(weights: &[f32]) -> Self {
+    pub fn absmean(weights: &[f32]) -> Self {
         let (trits, magnitude) = ternary::absmean(weights);
         Self::of(trits, magnitude)
     }

@@ -28,6 +28,11 @@ pub(super) enum Form {
 }
 
 impl Rounded {
+    /// Makes room for inputs of `elements` elements in all.
+    pub(super) fn reserve(&mut self, elements: usize) {
+        self.normed.resize(elements.max(self.normed.len()), 0.0);
+    }
+
     /// For up to `tokens` tokens of up to `width` elements.
     pub(super) fn new(tokens: usize, width: usize) -> Self {
         let acts = Activations::with_capacity(tokens, width);
