@@ -3,6 +3,7 @@
 use pyo3::PyErr;
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError};
 use tercet::Error;
+use tercet::codegen::SpecError;
 
 /// The exception that stands for `error`.
 pub(crate) fn exception(error: Error) -> PyErr {
@@ -18,6 +19,11 @@ pub(crate) fn exception(error: Error) -> PyErr {
         error if error.is_bad_input() => PyValueError::new_err(text),
         _ => PyRuntimeError::new_err(text),
     }
+}
+
+/// The exception for what names no kernel.
+pub(crate) fn bad_spec(error: SpecError) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 /// The exception for an argument that is out of range.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use tercet::{Continuation, Request, SamplingChoices, Sequence, Step};
+use tercet::{Continuation, Request, SamplingChoices, Sequence, Step, step_all};
 
 use crate::errors::exception;
 use crate::model::Loaded;
@@ -69,17 +69,17 @@ impl From<tercet::Generation> for Generation {
 }
 
 /// Lets Python's signal handlers run now and then, which raise `KeyboardInterrupt` after Ctrl-C.
-struct Signals(Instant);
+pub(crate) struct Signals(Instant);
 
 impl Signals {
     /// Often enough for a reader, and rarely enough to cost nothing and disturb no other thread.
     const INTERVAL: Duration = Duration::from_millis(20);
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Signals(Instant::now())
     }
 
-    fn check(&mut self) -> PyResult<()> {
+    pub(crate) fn check(&mut self) -> PyResult<()> {
         if self.0.elapsed() < Self::INTERVAL {
             return Ok(());
         }
@@ -97,7 +97,10 @@ fn begin(loaded: &Loaded, prompt: &[u32], request: Request) -> tercet::Result<(S
     Ok((sequence, continuation))
 }
 
-/// Continues every prompt.
+/// The most prompts that are continued together: more would not be faster, and each has a cache of its own.
+const TOGETHER: usize = 32;
+
+/// Continues every prompt; they share every read of the weights.
 pub(crate) fn generate(
     py: Python<'_>,
     loaded: &Loaded,
@@ -115,19 +118,31 @@ pub(crate) fn generate(
     };
     py.detach(|| {
         let mut signals = Signals::new();
-        let mut generations = Vec::with_capacity(prompts.len());
-        for (index, prompt) in prompts.iter().enumerate() {
-            let (mut sequence, mut continuation) =
-                begin(loaded, prompt, request.clone()).map_err(exception)?;
-            while let Some(step) = continuation.step(&loaded.model, &mut sequence).map_err(exception)? {
-                signals.check()?;
-                if !goes_on(index, &step)? {
+        let mut generations: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
+        let mut waiting = prompts.iter().enumerate();
+        // Which prompt each course continues, and the courses.
+        let (mut indices, mut courses) = (Vec::new(), Vec::new());
+        loop {
+            for (index, prompt) in waiting.by_ref().take(TOGETHER - courses.len()) {
+                indices.push(index);
+                courses.push(begin(loaded, prompt, request.clone()).map_err(exception)?);
+            }
+            if courses.is_empty() {
+                return Ok(generations.into_iter().flatten().collect());
+            }
+            let steps = step_all(&loaded.model, &mut courses).map_err(exception)?;
+            signals.check()?;
+            for (at, step) in steps.into_iter().enumerate().rev() {
+                let (_, continuation) = &mut courses[at];
+                if step.map(|step| goes_on(indices[at], &step)).transpose()? == Some(false) {
                     continuation.cancel();
                 }
+                if continuation.stop().is_some() {
+                    let (_, continuation) = courses.swap_remove(at);
+                    generations[indices.swap_remove(at)] = Some(continuation.finish().into());
+                }
             }
-            generations.push(continuation.finish().into());
         }
-        Ok(generations)
     })
 }
 

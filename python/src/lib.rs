@@ -2,6 +2,9 @@
 
 mod errors;
 mod generation;
+mod kernel;
+mod layer;
+mod machine;
 mod model;
 mod tokenizer;
 
@@ -25,6 +28,12 @@ mod _tercet {
     use super::command;
     #[pymodule_export]
     use crate::generation::{Generation, Stream};
+    #[pymodule_export]
+    use crate::kernel::Kernel;
+    #[pymodule_export]
+    use crate::layer::TernaryLinear;
+    #[pymodule_export]
+    use crate::machine::{Cpu, Tuned, cpu, tune};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

@@ -1,15 +1,17 @@
 //! A loaded model.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use tercet::hub::Hub;
-use tercet::{GenerationDefaults, Logits, ModelFiles, Preset, Runtime, RuntimeOptions, knobs};
+use tercet::prediction::{self, Windows};
+use tercet::{GenerationDefaults, Logits, Mode, ModelFiles, Preset, Runtime, RuntimeOptions, knobs};
 
 use crate::errors::{bad_argument, exception};
-use crate::generation::{Generation, Requested, Stream, generate};
+use crate::generation::{Generation, Requested, Signals, Stream, generate};
 use crate::tokenizer::Tokenizer;
 
 /// A model and all that is needed to run it.
@@ -33,6 +35,8 @@ pub(crate) struct Options {
     isa: Option<String>,
     threads: Option<usize>,
     packing: Option<String>,
+    mode: Option<String>,
+    activations: Option<String>,
     head: Option<String>,
     cache_type: Option<String>,
 }
@@ -40,12 +44,18 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn runtime(&self) -> PyResult<Runtime> {
         let environment = knobs::runtime_options().map_err(exception)?;
+        let mode: Mode = parse("mode", &self.mode)?.unwrap_or_default();
+        let mode = match parse("activations", &self.activations)? {
+            Some(activations) => mode.with_activations(activations).map_err(exception)?,
+            None => mode,
+        };
         let options = RuntimeOptions {
+            mode,
             isa_cap: parse("isa", &self.isa)?.or(environment.isa_cap),
             threads: self.threads.or(environment.threads),
             packing: parse("packing", &self.packing)?.or(environment.packing),
             head: parse("head", &self.head)?.unwrap_or(environment.head),
-            cache_type: parse("cache_type", &self.cache_type)?.unwrap_or(environment.cache_type),
+            cache_type: parse("cache_type", &self.cache_type)?.or(environment.cache_type),
             cache_dir: environment.cache_dir.or_else(tercet::cli::user_cache),
             ..environment
         };
@@ -62,7 +72,7 @@ pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> 
 }
 
 /// The files of the model called `name`, as the command's `--model` finds them.
-fn files(name: Option<PathBuf>) -> tercet::Result<ModelFiles> {
+pub(crate) fn files(name: Option<PathBuf>) -> tercet::Result<ModelFiles> {
     match name.or_else(knobs::model) {
         Some(name) if name.as_os_str() != "fairy-tales" => {
             Hub::new(knobs::hub_options()?)?.open(&name, &mut |_| {})
@@ -117,6 +127,12 @@ impl Model {
     #[getter]
     fn isa(&self) -> &str {
         self.0.runtime.isa().name()
+    }
+
+    /// In which arithmetic its ternary layers are computed.
+    #[getter]
+    fn mode(&self) -> &str {
+        self.0.runtime.mode().name()
     }
 
     /// Threads that share a token's work.
@@ -177,5 +193,24 @@ impl Model {
         });
         let logits = logits.map_err(exception)?;
         numpy::PyArray1::from_vec(py, logits).reshape([ids.len(), vocabulary])
+    }
+
+    /// exp of the mean of -ln p over `ids`, cut into windows.
+    fn perplexity(&self, py: Python<'_>, ids: Vec<u32>, window: Option<usize>) -> PyResult<f64> {
+        let Loaded { model, tokenizer, .. } = &*self.0;
+        if ids.is_empty() {
+            return Err(bad_argument("the text", "it has no tokens", "give some"));
+        }
+        let windows = Windows::new(model, tokenizer, window).map_err(exception)?;
+        py.detach(|| {
+            let mut signals = Signals::new();
+            let mut interrupt = Ok(());
+            let predictions = windows.predict(model, &ids, |_| {
+                interrupt = signals.check();
+                if interrupt.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            interrupt?;
+            predictions.map(|predictions| prediction::perplexity(&predictions)).map_err(exception)
+        })
     }
 }

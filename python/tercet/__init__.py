@@ -9,17 +9,26 @@ numpy goes in and out; torch tensors are accepted, and returned to who passed th
 """
 
 from ._tercet import VERSION as __version__
-from ._tercet import Generation, Stream
+from ._tercet import Cpu, Generation, Stream, Tuned
 from .bitnet import BitNet
+from .kernel import Kernel
+from .layer import TernaryLinear
+from .machine import cpu, tune
 from .model import Model, load_model
 from .tokenizer import Tokenizer
 
 __all__ = [
     "BitNet",
+    "Cpu",
     "Generation",
+    "Kernel",
     "Model",
     "Stream",
+    "TernaryLinear",
     "Tokenizer",
+    "Tuned",
     "__version__",
+    "cpu",
     "load_model",
+    "tune",
 ]

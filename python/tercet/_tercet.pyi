@@ -10,6 +10,97 @@ import numpy.typing as npt
 VERSION: str
 
 def command(arguments: list[str]) -> int: ...
+def cpu() -> Cpu: ...
+def tune(
+    name: Union[str, os.PathLike[str], None],
+    shapes: Optional[list[tuple[int, int]]],
+    budget: float,
+    options: dict[str, Any],
+) -> tuple[list[Tuned], Optional[str]]: ...
+
+@final
+class Cpu:
+    """What is known of this machine's CPU."""
+
+    @property
+    def vendor(self) -> str:
+        """Who made it."""
+    @property
+    def brand(self) -> str:
+        """Its name; empty where it has none."""
+    @property
+    def features(self) -> list[str]:
+        """What CPU and operating system both enable, as Linux spells it."""
+    @property
+    def isas(self) -> list[str]:
+        """The instruction sets that kernels can be assembled for, the best first."""
+    @property
+    def caches(self) -> list[tuple[int, str, int]]:
+        """Level, kind and bytes of each cache that a core sees, innermost first."""
+    @property
+    def logical(self) -> int:
+        """Logical CPUs online."""
+    @property
+    def threads(self) -> int:
+        """Threads that a model uses unless told otherwise."""
+
+@final
+class Tuned:
+    """What a race among the kernels for one problem found."""
+
+    @property
+    def n(self) -> int:
+        """Output features."""
+    @property
+    def k(self) -> int:
+        """Input features."""
+    @property
+    def m(self) -> int:
+        """Tokens."""
+    @property
+    def default(self) -> str:
+        """The kernel by rule."""
+    @property
+    def winner(self) -> str:
+        """The fastest."""
+    @property
+    def seconds(self) -> float:
+        """Its time for one product."""
+    @property
+    def gain(self) -> float:
+        """How many times faster than the default it is."""
+
+@final
+class Kernel:
+    def __new__(cls, choices: dict[str, Any]) -> Kernel: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def parts(self) -> list[str]: ...
+    @property
+    def runs_here(self) -> bool: ...
+    @property
+    def code(self) -> Optional[bytes]: ...
+    def disassemble(self) -> str: ...
+    def loop_mix(self) -> dict[str, int]: ...
+    def sums(self, weights: npt.NDArray[np.int8], activations: npt.NDArray[np.int8]) -> npt.NDArray[Any]: ...
+    def time(self, shape: tuple[int, int], m: int, threads: int, budget: float) -> float: ...
+
+@final
+class TernaryLinear:
+    @staticmethod
+    def new(
+        trits: npt.NDArray[np.int8], scales: list[float], size: Optional[int], options: dict[str, Any]
+    ) -> TernaryLinear: ...
+    @staticmethod
+    def round(weights: npt.NDArray[np.float32], options: dict[str, Any]) -> TernaryLinear: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    def forward(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
 
 @final
 class Tokenizer:
@@ -38,6 +129,8 @@ class Model:
     @property
     def isa(self) -> str: ...
     @property
+    def mode(self) -> str: ...
+    @property
     def threads(self) -> int: ...
     @property
     def warnings(self) -> list[str]: ...
@@ -54,6 +147,7 @@ class Model:
     ) -> list[Generation]: ...
     def stream(self, prompt: list[int], request: dict[str, Any]) -> Stream: ...
     def logits(self, ids: list[int]) -> npt.NDArray[np.float32]: ...
+    def perplexity(self, ids: list[int], window: Optional[int]) -> float: ...
 
 @final
 class Generation:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import _tercet
 from .ids import Ids, one, read
+from .machine import machine_options
 from .tokenizer import Tokenizer
 
 #: Text in, and whether to go on out; none goes on.
@@ -24,28 +25,30 @@ def load_model(
     isa: Optional[str] = None,
     threads: Optional[int] = None,
     packing: Optional[Literal["2bit", "1.6bit"]] = None,
-    head: Optional[Literal["exact", "bf16"]] = None,
+    mode: Optional[Literal["fast", "exact", "neon", "accelerate"]] = None,
+    activations: Optional[Literal["int8", "f32"]] = None,
+    head: Optional[Literal["exact", "bf16", "int8"]] = None,
     cache_type: Optional[Literal["f16", "f32"]] = None,
 ) -> tuple[Model, Tokenizer]:
     """Loads a model and its tokenizer.
 
-    name is the directory of a model in the Hugging Face format, a short name that ``tercet models`` lists, such as
-    ``bitnet-2b``, or ``hf:OWNER/REPO``; what is not on this machine is downloaded. Without a name it is ``TERCET_MODEL``,
+    name is the directory of a model in the Hugging Face format, a GGUF file, a short name that ``tercet models`` lists, such
+    as ``bitnet-2b``, or ``hf:OWNER/REPO``; what is not on this machine is downloaded. Without a name it is ``TERCET_MODEL``,
     or else ``fairy-tales``, a small model that is part of the package. The other arguments are the options of the same names of
-    the ``tercet`` command, which explains them; by default the best of this machine is used.
+    the ``tercet`` command, which explains them; by default the best of this machine is used. ``mode="exact"`` computes in
+    floats as transformers does, slowly, to judge the fast mode by; ``activations="f32"`` leaves its activations unrounded.
     """
-    model = Model(_tercet.Model.load(name, _options(isa, threads, packing, head, cache_type)))
+    options = machine_options(
+        isa=isa,
+        threads=threads,
+        packing=packing,
+        mode=mode,
+        activations=activations,
+        head=head,
+        cache_type=cache_type,
+    )
+    model = Model(_tercet.Model.load(name, options))
     return model, model.tokenizer
-
-
-def _options(
-    isa: Optional[str],
-    threads: Optional[int],
-    packing: Optional[str],
-    head: Optional[str],
-    cache_type: Optional[str],
-) -> dict[str, Any]:
-    return {"isa": isa, "threads": threads, "packing": packing, "head": head, "cache_type": cache_type}
 
 
 class Model:
@@ -66,6 +69,11 @@ class Model:
     def isa(self) -> str:
         """The instruction set that its kernels were assembled for."""
         return self._native.isa
+
+    @property
+    def mode(self) -> str:
+        """In which arithmetic it computes: ``fast`` or ``exact``."""
+        return self._native.mode
 
     @property
     def threads(self) -> int:
@@ -106,7 +114,7 @@ class Model:
     ) -> Any:
         """The tokens of the prompt and of its continuation, in the form that the prompt came in.
 
-        input_ids is one prompt or several. Rows of arrays and tensors are filled up with the end token where others are
+        input_ids is one prompt or several, which share every read of the weights. Rows of arrays and tensors are filled up with the end token where others are
         longer. Sampling follows the model's ``generation_config.json`` unless an argument says otherwise;
         ``do_sample=False`` or ``temperature=0`` takes the best token always. The same model, prompt and seed give the
         same tokens on every machine.
@@ -116,25 +124,42 @@ class Model:
         of text and ends the generation by returning False. Both need a single prompt. Ctrl-C interrupts.
         """
         prompts, like = read(input_ids)
-        requested = _requested(
-            max_new_tokens, temperature, top_k, top_p, min_p, repetition_penalty, do_sample, seed, stop, eos_token_id
+        generations = self.complete(
+            prompts,
+            max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            do_sample=do_sample,
+            seed=seed,
+            stop=stop,
+            eos_token_id=eos_token_id,
+            streamer=streamer,
+            callback=callback,
         )
-        on_token = _on_token(prompts, streamer, callback)
-        generations = self._native.generate(prompts, requested, on_token)
-        if streamer is not None:
-            streamer.end()
         pad = self.tokenizer.eos_token_id or 0
         return like([prompt + made.ids for prompt, made in zip(prompts, generations)], pad)
 
-    def complete(self, prompts: Sequence[Union[str, Sequence[int]]], max_new_tokens: int = 128, **options: Any) -> list[
-        _tercet.Generation
-    ]:
+    def complete(
+        self,
+        prompts: Sequence[Union[str, Sequence[int]]],
+        max_new_tokens: int = 128,
+        *,
+        streamer: Any = None,
+        callback: Optional[Callback] = None,
+        **options: Any,
+    ) -> list[_tercet.Generation]:
         """Continues several prompts, texts or ids, as :meth:`generate` does: text, tokens, why each ended, and times."""
         if isinstance(prompts, str):
             raise TypeError("prompts must be a list of prompts, not one string")
-        on_token = _on_token([], None, options.pop("callback", None))
-        requested = _requested(max_new_tokens, **options)
-        return self._native.generate([self._prompt(prompt) for prompt in prompts], requested, on_token)
+        ids = [self._prompt(prompt) for prompt in prompts]
+        on_token = _on_token(ids, streamer, callback)
+        generations = self._native.generate(ids, _requested(max_new_tokens, **options), on_token)
+        if streamer is not None:
+            streamer.end()
+        return generations
 
     def stream(self, prompt: Union[str, Ids], max_new_tokens: int = 128, **options: Any) -> _tercet.Stream:
         """An iterator over the pieces of text that continue a prompt, as they become certain.
@@ -147,11 +172,18 @@ class Model:
         """The logits of every position of one sequence, positions × vocabulary."""
         return self._native.logits(one(ids))
 
+    def perplexity(self, text: Union[str, Ids], window: Optional[int] = None) -> float:
+        """How badly the model predicts a text, as ``tercet perplexity`` measures it: cut into windows of 511 tokens, or what the
+        context allows, each after the start token; the exponential of the mean of -ln p.
+        """
+        ids = self.tokenizer.encode(text, add_special_tokens=False) if isinstance(text, str) else one(text)
+        return self._native.perplexity(ids, window)
+
     def _prompt(self, prompt: Any) -> list[int]:
         return self.tokenizer.encode(prompt) if isinstance(prompt, str) else one(prompt)
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r}, {self.isa}, threads={self.threads})"
+        return f"Model({self.name!r}, {self.mode}, {self.isa}, threads={self.threads})"
 
 
 def _requested(

@@ -1,29 +1,45 @@
-"""Litespark-Inference's documented examples, with only the import (and the model's name) changed."""
+"""Litespark-Inference's documented examples, with only the import line changed."""
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
 
-from tercet import BitNet, load_model
+import pytest
+
+from conftest import FAIRY_TALES
+
+#: Its documentation's program.
+DOCUMENTED = """
+from litespark_inference import load_model, BitNet
+
+model, tokenizer = load_model("bitnet-2b")                 # mode="neon" (fast) or mode="accelerate" (f32)
+input_ids = tokenizer.encode("Hello, world!", return_tensors="pt")
+output = model.generate(input_ids, max_new_tokens=100)
+print(tokenizer.decode(output[0]))
+bn = BitNet.from_pretrained("bitnet-2b"); print(bn.generate("Write a short poem", max_new_tokens=100, chat=True))
+"""
 
 
-def test_load_encode_generate_decode() -> None:
-    model, tokenizer = load_model("fairy-tales")
-    input_ids = tokenizer.encode("Hello, world!", return_tensors="np")
-    output = model.generate(input_ids, max_new_tokens=20)
-    text = tokenizer.decode(output[0])
-    assert "Hello, world!" in text and len(output[0]) > input_ids.shape[1]
+def run(program: str, folder: Path) -> str:
+    """What the program prints where fairy-tales is what bitnet-2b names, and there is no network."""
+    (folder / "bitnet-2b").symlink_to(FAIRY_TALES)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_load_encode_generate_decode_with_torch(torch: Any) -> None:
-    model, tokenizer = load_model("fairy-tales")
-    input_ids = tokenizer.encode("Hello, world!", return_tensors="pt")
-    output = model.generate(input_ids, max_new_tokens=20)
-    assert type(output) is type(input_ids) and output.shape[0] == 1
-    assert "Hello, world!" in tokenizer.decode(output[0])
+@pytest.mark.parametrize("mode", ["", ', mode="neon"', ', mode="accelerate"'])
+def test_documented_examples(mode: str, tmp_path: Path, torch: object) -> None:
+    program = DOCUMENTED.replace("from litespark_inference", "from tercet")
+    program = program.replace('"bitnet-2b")', f'"bitnet-2b"{mode})')
+    assert "Hello, world!" in run(program, tmp_path)
 
 
-def test_one_object_for_text_in_and_text_out() -> None:
-    bn = BitNet.from_pretrained("fairy-tales")
-    print(bn.generate("Write a short poem", max_new_tokens=20, chat=True))
-    assert isinstance(bn.generate("Once", max_new_tokens=5), str)
+@pytest.mark.parametrize("mode", ["", ', mode="neon"', ', mode="accelerate"'])
+def test_documented_examples_without_torch(mode: str, tmp_path: Path) -> None:
+    program = DOCUMENTED.replace("from litespark_inference", "from tercet").replace('"pt"', '"np"')
+    program = program.replace('"bitnet-2b")', f'"bitnet-2b"{mode})')
+    said = run(program, tmp_path)
+    assert "Hello, world!" in said and len(said.splitlines()) > 1

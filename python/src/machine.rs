@@ -1,0 +1,99 @@
+//! This machine: its CPU, and the fastest kernels for it.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use tercet::codegen::cpu::{CacheKind, Limits};
+use tercet::{Config, Kernels};
+
+use crate::errors::exception;
+use crate::kernel::seconds;
+use crate::model::{Options, files};
+
+/// What is known of this machine's CPU.
+#[pyclass(frozen, get_all, module = "tercet._tercet")]
+pub(crate) struct Cpu {
+    vendor: String,
+    brand: String,
+    features: Vec<&'static str>,
+    isas: Vec<&'static str>,
+    caches: Vec<(u8, &'static str, u64)>,
+    logical: usize,
+    threads: usize,
+}
+
+/// Probes this machine's CPU, once.
+#[pyfunction]
+pub(crate) fn cpu() -> Cpu {
+    let host = tercet::codegen::Cpu::host();
+    let kind = |kind| match kind {
+        CacheKind::Data => "data",
+        CacheKind::Instruction => "instruction",
+        CacheKind::Unified => "unified",
+    };
+    Cpu {
+        vendor: host.vendor.clone(),
+        brand: host.brand.clone(),
+        features: host.features.clone(),
+        isas: host.isas().into_iter().map(|isa| isa.name()).collect(),
+        caches: host.caches.iter().map(|cache| (cache.level, kind(cache.kind), cache.size)).collect(),
+        logical: host.logical,
+        threads: host.default_threads(&Limits::host()),
+    }
+}
+
+/// What a race among the kernels for one problem found.
+#[pyclass(frozen, get_all, module = "tercet._tercet")]
+pub(crate) struct Tuned {
+    n: usize,
+    k: usize,
+    m: usize,
+    default: String,
+    winner: String,
+    seconds: f64,
+    gain: f64,
+}
+
+impl From<&tercet::tune::Tuned> for Tuned {
+    fn from(tercet::tune::Tuned { problem, default, measured }: &tercet::tune::Tuned) -> Self {
+        Tuned {
+            n: problem.n,
+            k: problem.k,
+            m: problem.m,
+            default: default.to_string(),
+            winner: measured.winner.to_string(),
+            seconds: measured.time.as_secs_f64(),
+            gain: measured.gain,
+        }
+    }
+}
+
+/// Lets kernels race for the matrices of `shapes`, or else of the model called `name`, and keeps the winners; what could not be
+/// kept, too.
+#[pyfunction]
+pub(crate) fn tune(
+    py: Python<'_>,
+    name: Option<PathBuf>,
+    shapes: Option<Vec<(usize, usize)>>,
+    budget: f64,
+    options: Options,
+) -> PyResult<(Vec<Tuned>, Option<String>)> {
+    let (mut runtime, budget) = (options.runtime()?, seconds("budget", budget)?);
+    let shapes = match shapes {
+        Some(shapes) => shapes,
+        None => {
+            let config = py.detach(|| Config::load(&files(name)?)).map_err(exception)?;
+            Kernels::shapes(&config).into_iter().collect()
+        }
+    };
+    let mut found = Vec::new();
+    for shape in &shapes {
+        let share = budget / shapes.len() as u32;
+        let of_shape =
+            py.detach(|| tercet::tune::tune(&runtime, &[*shape], share, |_| {})).map_err(exception)?;
+        found.extend(of_shape);
+        py.check_signals()?;
+    }
+    let learned = runtime.learn(tercet::tune::records(&runtime, &found));
+    Ok((found.iter().map(Tuned::from).collect(), learned.err().map(|error| error.to_string())))
+}

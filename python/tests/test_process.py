@@ -1,0 +1,121 @@
+"""Threads, interrupts, memory, the command and the examples."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import tercet
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_threads_share_a_model(model: tercet.Model) -> None:
+    prompts = ["Once upon a time", "The dragon", "A king", "One day"]
+    expected = [model.complete([prompt], 30)[0].text for prompt in prompts]
+    found = [""] * len(prompts)
+
+    def work(i: int) -> None:
+        for _ in range(3):
+            found[i] = model.complete([prompts[i]], 30)[0].text
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(prompts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_other_threads_run_meanwhile(model: tercet.Model) -> None:
+    """With the interpreter's lock held, this thread would not run until the other's call has returned."""
+    text = (EXAMPLES.parents[1] / "models" / "fairy-tales" / "valid.txt").read_text(encoding="utf-8")
+    thread = threading.Thread(target=model.perplexity, args=(text[:40_000],))
+    thread.start()
+    turns = 0
+    while thread.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    assert turns > 20
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "m.generate(t.encode('Once'), 480, eos_token_id=[])",
+        "list(m.stream('Once', 480, eos_token_id=[]))",
+        "m.generate([t.encode('Once')] * 8, 480, eos_token_id=[])",
+        "m.perplexity('Once upon a time ' * 400)",
+    ],
+)
+def test_ctrl_c_interrupts(call: str) -> None:
+    code = f"""
+import tercet
+m, t = tercet.load_model("fairy-tales", threads=1)
+print("ready", flush=True)
+try:
+    while True:
+        {call}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_memory_does_not_grow(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    ids = tokenizer.encode("Once upon a time")
+
+    def generations(count: int) -> None:
+        for seed in range(count):
+            model.generate(ids, 4, seed=seed, temperature=1.0)
+            if seed % 10 == 0:
+                model.logits(ids)
+                list(model.stream(ids, 3, seed=seed))
+                model.generate([ids] * 3, 2)
+
+    generations(200)
+    before = resident()
+    generations(1000)
+    assert resident() - before < 4 << 20
+
+
+def test_the_command(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("tercet")
+    for command in ([sys.executable, "-m", "tercet"], [str(script)]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"tercet {tercet.__version__}\n"
+        failed = subprocess.run([*command, "info", "-m", str(tmp_path / "no")], capture_output=True, text=True)
+        assert failed.returncode == 2 and "no such file" in failed.stderr
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_examples_run(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 100
+
+
+@pytest.mark.parametrize("readme", [EXAMPLES.parents[1] / "README.md", EXAMPLES.parent / "README.md"], ids=["root", "python"])
+def test_readmes_tell_the_truth(readme: Path, tmp_path: Path) -> None:
+    blocks = readme.read_text(encoding="utf-8").split("```python\n")[1:]
+    assert len(blocks) == 2
+    program = "\n".join(block.split("```")[0] for block in blocks)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and len(done.stdout) > 100, done.stderr
