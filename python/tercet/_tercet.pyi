@@ -7,6 +7,21 @@ from typing import Any, Optional, Union, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "Cpu",
+    "Generation",
+    "Kernel",
+    "Model",
+    "Stream",
+    "TernaryLinear",
+    "Tokenizer",
+    "Tuned",
+    "VERSION",
+    "command",
+    "cpu",
+    "tune",
+]
+
 VERSION: str
 
 def command(arguments: list[str]) -> int: ...

@@ -25,20 +25,25 @@ pub(crate) fn check_convert() -> Result<()> {
     run("read what it converts", python("gguf/check.py")?.arg(target().join("debug/tercet")))
 }
 
-/// Python with the packages that the tests name, below the target directory, to run one of their scripts.
+/// Python with the packages that the tests name, to run one of their scripts.
 fn python(script: &str) -> Result<Command> {
+    let mut python = Command::new(environment()?.join("bin/python"));
+    python.arg("-B").arg(Path::new(ROOT).join("tests").join(script));
+    Ok(python)
+}
+
+/// A virtual environment with the packages that the tests name, below the target directory.
+pub(crate) fn environment() -> Result<PathBuf> {
     let (tests, venv) = (Path::new(ROOT).join("tests"), target().join("golden-venv"));
-    let python: PathBuf = venv.join("bin/python");
+    let python = venv.join("bin/python");
     if !python.exists() {
         run("make a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
-    let mut install = Command::new(&python);
+    let mut install = Command::new(python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     for folder in ["golden", "gguf"] {
         install.arg("--requirement").arg(tests.join(folder).join("requirements.txt"));
     }
     run("install transformers and gguf", &mut install)?;
-    let mut python = Command::new(python);
-    python.arg("-B").arg(tests.join(script));
-    Ok(python)
+    Ok(venv)
 }

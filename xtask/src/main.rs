@@ -55,6 +55,12 @@ enum Task {
     },
     /// That transformers and the gguf package run and read what `tercet convert` writes (needs the same)
     CheckConvert,
+    /// The Python package: built, type-checked and tested in an environment of its own, and its wheel in an empty one
+    #[cfg(unix)]
+    TestPython,
+    /// The Python package's tests with torch's tensors (needs Python and the package index)
+    #[cfg(unix)]
+    TestTorch,
     /// Tercet beside other engines on this machine, as one table
     Peers(peers::Peers),
 }
@@ -68,6 +74,10 @@ fn main() -> Result<()> {
         Task::Fuzz { seconds } => fuzz(seconds),
         Task::Golden { families } => golden::write(&families),
         Task::CheckConvert => golden::check_convert(),
+        #[cfg(unix)]
+        Task::TestPython => python::test(),
+        #[cfg(unix)]
+        Task::TestTorch => python::test_torch(),
         Task::Peers(peers) => peers.run(),
     }
 }
