@@ -1,5 +1,7 @@
 //! The model inside the program, so that the command writes text wherever it is started.
 
+use std::path::Path;
+
 use crate::formats::ModelFiles;
 
 macro_rules! files {
@@ -17,7 +19,15 @@ static FILES: &[(&str, &[u8])] = files![
     "tokenizer_config.json",
 ];
 
+/// What it is called.
+const NAME: &str = "fairy-tales";
+
 /// A small BitNet that was trained on fairy tales; `models/fairy-tales/README.md` is its card.
 pub fn fairy_tales() -> ModelFiles {
-    ModelFiles::embedded("fairy-tales".to_owned(), FILES)
+    ModelFiles::embedded(NAME.to_owned(), FILES)
+}
+
+/// Whether `model` is its name, and not that of a file.
+pub fn is_fairy_tales(model: &Path) -> bool {
+    model.as_os_str() == NAME && !model.exists()
 }

@@ -74,7 +74,7 @@ pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> 
 /// The files of the model called `name`, as the command's `--model` finds them.
 pub(crate) fn files(name: Option<PathBuf>) -> tercet::Result<ModelFiles> {
     match name.or_else(knobs::model) {
-        Some(name) if name.as_os_str() != "fairy-tales" => {
+        Some(name) if !tercet::is_fairy_tales(&name) => {
             Hub::new(knobs::hub_options()?)?.open(&name, &mut |_| {})
         }
         _ => Ok(tercet::fairy_tales()),

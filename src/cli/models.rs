@@ -13,7 +13,8 @@ use crate::hub::{Hub, MODELS, NamedModel};
 
 const EXAMPLES: &str = "\
 Any of these names can be given to --model; the model is downloaded from the Hugging Face hub unless it is on this
-machine. So can hf:OWNER/REPO for other repositories, hf:OWNER/REPO@REVISION, and hf:OWNER/REPO/FILE.gguf.
+machine. So can fairy-tales, the model inside this program, hf:OWNER/REPO for other repositories,
+hf:OWNER/REPO@REVISION, and hf:OWNER/REPO/FILE.gguf.
 
 Examples:
   tercet models

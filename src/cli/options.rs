@@ -75,8 +75,8 @@ impl Options {
     /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
     pub(super) fn files(&self) -> Result<ModelFiles> {
         match self.model.clone().or_else(knobs::model) {
-            Some(model) => download::open(&model),
-            None => Ok(embedded::fairy_tales()),
+            Some(model) if !embedded::is_fairy_tales(&model) => download::open(&model),
+            _ => Ok(embedded::fairy_tales()),
         }
     }
 

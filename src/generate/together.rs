@@ -10,12 +10,12 @@ use crate::model::{BATCH, Model};
 /// # Errors
 /// Those of [`Continuation::step`], of any of them.
 pub fn step_all(model: &Model, courses: &mut [(Sequence, Continuation)]) -> Result<Vec<Option<Step>>> {
-    let mut steps = vec![None; courses.len()];
+    let (mut steps, alone) = (vec![None; courses.len()], courses.len() == 1);
     let mut decoding = Vec::new();
     for (step, (sequence, continuation)) in steps.iter_mut().zip(courses) {
-        match continuation.awaits_one_token(sequence) {
-            true => decoding.push((step, sequence, continuation)),
-            false => *step = continuation.step(model, sequence)?,
+        match alone || !continuation.awaits_one_token(sequence) {
+            true => *step = continuation.step(model, sequence)?,
+            false => decoding.push((step, sequence, continuation)),
         }
     }
     for batch in decoding.chunks_mut(BATCH) {

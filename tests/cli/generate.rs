@@ -25,6 +25,12 @@ fn the_built_in_model_writes_text_and_a_summary() {
 }
 
 #[test]
+fn the_built_in_model_has_a_name() {
+    let text = |model: &[&str]| tercet(&[&["generate", PROMPT, "-n", "4"], model].concat()).stdout;
+    assert_eq!(text(&["-m", "fairy-tales"]), text(&[]));
+}
+
+#[test]
 fn json_has_the_documented_shape() {
     let ran = tercet(&["generate", PROMPT, "-n", "4", "--json"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
