@@ -28,6 +28,6 @@ pub fn fairy_tales() -> ModelFiles {
 }
 
 /// Whether `model` is its name, and not that of a file.
-pub fn is_fairy_tales(model: &Path) -> bool {
+pub(crate) fn is_fairy_tales(model: &Path) -> bool {
     model.as_os_str() == NAME && !model.exists()
 }

@@ -29,7 +29,7 @@ pub mod verify;
 pub use chat::{ChatTemplate, Message};
 pub use convert::{Converted, Format, convert};
 #[cfg(feature = "cli")]
-pub use embedded::{fairy_tales, is_fairy_tales};
+pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use formats::ModelFiles;
 pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop, step_all};

@@ -11,20 +11,21 @@ import numpy as np
 
 from tercet import TernaryLinear
 
+# %% How large
 rows, columns = (int(size) for size in sys.argv[1:3]) if len(sys.argv) > 2 else (2048, 2048)
 random = np.random.default_rng(0)
 
-# Any float matrix becomes a ternary one: the nearest of -1, 0 and 1, times the mean magnitude.
+# %% Any float matrix becomes a ternary one: the nearest of -1, 0 and 1, times the mean magnitude.
 weights = random.standard_normal((rows, columns)).astype(np.float32)
 layer = TernaryLinear.round(weights)
 print(f"{layer}: {layer.nbytes / 1e6:.1f} MB instead of {weights.nbytes / 1e6:.1f} MB")
 
-# Or bring trits that were trained, with one scale, or one for each row or group of a row.
+# %% Or bring trits that were trained, with one scale, or one for each row or group of a row.
 trits = random.integers(-1, 2, (rows, columns), np.int8)
 scales = random.random(rows).astype(np.float32)
 trained = TernaryLinear(trits, scales)
 
-# Inputs are rounded to int8, as BitNet's are; in the exact mode they need not be.
+# %% Inputs are rounded to int8, as BitNet's are; in the exact mode they need not be.
 x = random.standard_normal((4, columns)).astype(np.float32)
 exact = TernaryLinear(trits, scales, mode="exact", activations="f32")
 truth = x @ (scales[:, None] * trits).T
@@ -32,6 +33,7 @@ for name, output in (("fast", trained(x)), ("exact", exact(x))):
     print(f"{name:<6} mean |difference| {np.abs(output - truth).mean() / np.abs(truth).mean():.2e} of the mean output")
 
 
+# %% How fast
 def seconds(call: Callable[[], object], repeat: int = 20) -> float:
     """The least time of a call."""
     times = []

@@ -7,13 +7,16 @@ import sys
 
 from tercet import load_model
 
+# %% A model and its tokenizer
 model, tokenizer = load_model(sys.argv[1] if len(sys.argv) > 1 else "fairy-tales")
 print(f"{model.name} on {model.isa}, {model.threads} threads\n")
 
+# %% A text at once
 ids = tokenizer.encode("Once upon a time", return_tensors="np")
 output = model.generate(ids, max_new_tokens=60, temperature=0.8, top_p=0.95, seed=1)
 print(tokenizer.decode(output[0], skip_special_tokens=True))
 
+# %% A text piece by piece
 print("\nThe dragon", end="")
 stream = model.stream("The dragon", max_new_tokens=60, temperature=0.8, seed=2)
 for text in stream:

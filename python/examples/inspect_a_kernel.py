@@ -11,15 +11,18 @@ import numpy as np
 
 from tercet import Kernel, cpu
 
+# %% This machine
 machine = cpu()
 print(f"{machine.brand or machine.vendor}: {', '.join(machine.isas)}\n")
 
+# %% The machine code of a kernel
 kernel = Kernel(sys.argv[1] if len(sys.argv) > 1 else None)
 listing = kernel.disassemble().splitlines()
 print("\n".join(listing[:40]))
 if len(listing) > 40:
     print(f"... and {len(listing) - 40} more lines")
 
+# %% Its sums beside numpy's
 random = np.random.default_rng(0)
 weights = random.integers(-1, 2, (300, 500), np.int8)
 activations = random.integers(-127, 128, 500, np.int8)
@@ -27,6 +30,7 @@ assert (kernel(weights, activations) == weights.astype(np.int32) @ activations.a
 print(f"\n{kernel.name} agrees with numpy on every sum")
 
 
+# %% Its time beside numpy's and the reference's
 def best(call: Callable[[], object], budget: float) -> float:
     """The least time of a call within budget seconds."""
     end, least = time.perf_counter() + budget, float("inf")
@@ -51,6 +55,7 @@ print(f"\n{'microseconds, size':<44}" + "".join(f"{size:>10}" for size in sizes)
 for name, values in times.items():
     print(f"{name:<44}" + "".join(f"{1e6 * value:>10.1f}" for value in values))
 
+# %% A plot
 try:
     import matplotlib
 except ImportError:

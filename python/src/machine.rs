@@ -8,7 +8,7 @@ use tercet::{Config, Kernels};
 
 use crate::errors::exception;
 use crate::kernel::seconds;
-use crate::model::{Options, files};
+use crate::model::Options;
 
 /// What is known of this machine's CPU.
 #[pyclass(frozen, get_all, module = "tercet._tercet")]
@@ -82,7 +82,7 @@ pub(crate) fn tune(
     let shapes = match shapes {
         Some(shapes) => shapes,
         None => {
-            let config = py.detach(|| Config::load(&files(name)?)).map_err(exception)?;
+            let config = py.detach(|| Config::load(&tercet::cli::open_model(name)?)).map_err(exception)?;
             Kernels::shapes(&config).into_iter().collect()
         }
     };

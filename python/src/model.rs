@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
-use tercet::hub::Hub;
 use tercet::prediction::{self, Windows};
 use tercet::{GenerationDefaults, Logits, Mode, ModelFiles, Preset, Runtime, RuntimeOptions, knobs};
 
@@ -71,16 +70,6 @@ pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> 
     name.parse().map(Some).map_err(|_| unknown())
 }
 
-/// The files of the model called `name`, as the command's `--model` finds them.
-pub(crate) fn files(name: Option<PathBuf>) -> tercet::Result<ModelFiles> {
-    match name.or_else(knobs::model) {
-        Some(name) if !tercet::is_fairy_tales(&name) => {
-            Hub::new(knobs::hub_options()?)?.open(&name, &mut |_| {})
-        }
-        _ => Ok(tercet::fairy_tales()),
-    }
-}
-
 #[pymethods]
 impl Model {
     /// Loads the model called `name`.
@@ -88,7 +77,7 @@ impl Model {
     fn load(py: Python<'_>, name: Option<PathBuf>, options: Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
         let load = || -> tercet::Result<Loaded> {
-            let files = files(name)?;
+            let files = tercet::cli::open_model(name)?;
             let model = tercet::Model::load(&files, &runtime)?;
             let defaults = GenerationDefaults::load(&files, model.config())?;
             let tokenizer =

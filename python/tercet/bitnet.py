@@ -24,7 +24,7 @@ class BitNet:
     def generate(
         self,
         prompt: str,
-        max_new_tokens: int = 128,
+        max_new_tokens: int = 100,
         *,
         chat: bool = False,
         system: Optional[str] = None,
@@ -37,7 +37,7 @@ class BitNet:
     def stream(
         self,
         prompt: str,
-        max_new_tokens: int = 128,
+        max_new_tokens: int = 100,
         *,
         chat: bool = False,
         system: Optional[str] = None,

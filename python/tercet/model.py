@@ -98,7 +98,7 @@ class Model:
     def generate(
         self,
         input_ids: Ids,
-        max_new_tokens: int = 128,
+        max_new_tokens: int = 100,
         *,
         temperature: Optional[float] = None,
         top_k: Optional[int] = None,
@@ -114,8 +114,8 @@ class Model:
     ) -> Any:
         """The tokens of the prompt and of its continuation, in the form that the prompt came in.
 
-        input_ids is one prompt or several, which share every read of the weights. Rows of arrays and tensors are filled up with the end token where others are
-        longer. Sampling follows the model's ``generation_config.json`` unless an argument says otherwise;
+        input_ids is one prompt or several, which share every read of the weights. Rows of arrays and tensors are filled up with
+        the end token where others are longer. Sampling follows the model's ``generation_config.json`` unless an argument says otherwise;
         ``do_sample=False`` or ``temperature=0`` takes the best token always. The same model, prompt and seed give the
         same tokens on every machine.
 
@@ -145,7 +145,7 @@ class Model:
     def complete(
         self,
         prompts: Sequence[Union[str, Sequence[int]]],
-        max_new_tokens: int = 128,
+        max_new_tokens: int = 100,
         *,
         streamer: Any = None,
         callback: Optional[Callback] = None,
@@ -161,7 +161,7 @@ class Model:
             streamer.end()
         return generations
 
-    def stream(self, prompt: Union[str, Ids], max_new_tokens: int = 128, **options: Any) -> _tercet.Stream:
+    def stream(self, prompt: Union[str, Ids], max_new_tokens: int = 100, **options: Any) -> _tercet.Stream:
         """An iterator over the pieces of text that continue a prompt, as they become certain.
 
         Takes the sampling arguments of :meth:`generate`, ``stop`` and ``eos_token_id``.

@@ -1,26 +1,34 @@
 //! Models from the hub, and what the user sees of a download.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::Result;
 use indicatif::{HumanBytes, ProgressBar};
 
 use super::{progress, report};
+use crate::error::Result;
 use crate::formats::ModelFiles;
 use crate::hub::{Hub, Progress};
-use crate::knobs;
+use crate::{embedded, knobs};
 
-/// The files of `model`, which may be the path, name or repository of one.
-pub(super) fn open(model: &Path) -> Result<ModelFiles> {
+/// The files of `model`, which may be the path, name or repository of one; or else those of `TERCET_MODEL`, or of the model
+/// inside this program. Downloads are shown on standard error.
+///
+/// # Errors
+/// Fails if there is no such model, or it cannot be downloaded.
+pub fn open_model(model: Option<PathBuf>) -> Result<ModelFiles> {
+    let model = match model.or_else(knobs::model) {
+        Some(model) if !embedded::is_fairy_tales(&model) => model,
+        _ => return Ok(embedded::fairy_tales()),
+    };
     let mut shown = Shown::default();
-    let files = hub()?.open(model, &mut |progress| shown.tell(progress));
+    let files = hub()?.open(&model, &mut |progress| shown.tell(progress));
     shown.end();
-    Ok(files?)
+    files
 }
 
 /// The hub as the environment says.
 pub(super) fn hub() -> Result<Hub> {
-    Ok(Hub::new(knobs::hub_options()?)?)
+    Hub::new(knobs::hub_options()?)
 }
 
 /// A note and a bar for every file that takes a while.

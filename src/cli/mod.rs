@@ -85,9 +85,11 @@ enum Command {
     /// Show or delete the packed models that are kept for later loads
     Cache(cache::Cache),
     /// Measure speed, and how close it is to what this machine can do at most
+    #[command(alias = "benchmark")]
     Bench(bench::Bench),
 }
 
+pub use download::open_model;
 pub use options::user_cache;
 
 /// Runs the command with `arguments`, of which the first is the program's name. Ends the process itself after usage

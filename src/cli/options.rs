@@ -9,7 +9,6 @@ use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
 use super::{download, progress, report, tune};
-use crate::embedded;
 use crate::formats::ModelFiles;
 use crate::knobs;
 use crate::model::{Config, GenerationDefaults, Model};
@@ -74,10 +73,7 @@ pub(super) struct Session {
 impl Options {
     /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
     pub(super) fn files(&self) -> Result<ModelFiles> {
-        match self.model.clone().or_else(knobs::model) {
-            Some(model) if !embedded::is_fairy_tales(&model) => download::open(&model),
-            _ => Ok(embedded::fairy_tales()),
-        }
+        Ok(download::open_model(self.model.clone())?)
     }
 
     /// The environment's options, overridden by the flags.
