@@ -9,6 +9,7 @@
 //! logit is off by at most γ·‖w‖·‖x‖ (Higham 2002, §3.1).
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use tercet_autotune::{Planner, Problem};
 use tercet_codegen::activations::RowMut;
@@ -48,6 +49,9 @@ pub struct Candidates<'a> {
 pub(super) trait Rows: Sync {
     /// The weights of `token`, hidden wide.
     fn row(&self, token: usize) -> Floats<'_>;
+
+    /// Takes rows out of memory until they are read again, where they are mapped from a file.
+    fn release(&self, _: Range<usize>) {}
 }
 
 /// What screens the rows of a head.
@@ -136,6 +140,7 @@ impl Screen {
                     quantize_row(&row, q);
                     *bound = RowBound::new(&row, q);
                 }
+                rows.release(i * rows_each..i * rows_each + bounds.len());
                 *outcome = layout.pack_rows(k, &weights, blocks);
             });
             parts.into_iter().try_for_each(|(.., outcome)| outcome)

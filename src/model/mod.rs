@@ -142,11 +142,7 @@ impl Model {
                 let shape = (config.vocab_size, config.hidden_size);
                 let screen = |packed: Option<&_>| match packed {
                     Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
-                    None => {
-                        let screen = Screen::new(rows, shape, planner(), runtime.kernels(), &pool);
-                        rows.floats.release();
-                        screen
-                    }
+                    None => Screen::new(rows, shape, planner(), runtime.kernels(), &pool),
                 };
                 Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
             }

@@ -1,5 +1,7 @@
 //! A model's tensors, validated against its config and packed for the planned kernels.
 
+use std::ops::Range;
+
 use tercet_pool::Pool;
 
 use super::config::Config;
@@ -128,6 +130,10 @@ impl Weights {
 impl Rows for FloatRows {
     fn row(&self, token: usize) -> Floats<'_> {
         self.floats.get().slice(token * self.width, self.width)
+    }
+
+    fn release(&self, rows: Range<usize>) {
+        self.floats.release_slice(rows.start * self.width, rows.len() * self.width);
     }
 }
 

@@ -43,6 +43,12 @@ impl StoredFloats {
         self.bytes.release(self.range.clone());
     }
 
+    /// The same of `len` elements from `start` on.
+    pub(crate) fn release_slice(&self, start: usize, len: usize) {
+        let byte = |element: usize| self.range.start + element * self.range.len() / self.get().len().max(1);
+        self.bytes.release(byte(start)..byte(start + len));
+    }
+
     /// Size in the file.
     pub fn bytes(&self) -> usize {
         self.range.len()
