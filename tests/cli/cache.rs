@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use tercet::{Logits, Model, ModelFiles, Runtime, RuntimeOptions};
 
 use crate::harness::{Ran, Scratch, TINY, command, finish, parse};
@@ -34,7 +36,7 @@ impl Setting {
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(2), cache_dir, ..Default::default() });
         let model = Model::load(&ModelFiles::open(self.model.path()).unwrap(), &runtime).unwrap();
         let mut state = model.new_state(8).unwrap();
-        let logits = model.forward(&mut state, &[1, 17, 200], Logits::All).unwrap();
+        let logits = model.forward(&mut state, &[1, 17, 150], Logits::All).unwrap();
         (logits.iter().map(|logit| logit.to_bits()).collect(), model.warnings().to_vec())
     }
 
@@ -111,6 +113,27 @@ fn the_first_load_is_kept_and_the_second_reads_it() {
     assert!(setting.files().is_empty());
     let nothing = parse(&succeeds(&mut setting.command(&["cache", "--json"])).stdout);
     assert_eq!(nothing["size"], 0);
+}
+
+/// With scales for groups of a row, and a table that is ternary.
+#[test]
+fn what_has_groups_is_kept_too() {
+    const FIXTURE: &str = "tests/fixtures/bonsai-tiny";
+    let setting = Setting { model: Scratch::new(), cache: Scratch::new() };
+    fs::copy(Path::new(FIXTURE).join("config.json"), setting.model.path().join("config.json")).unwrap();
+    let (weights, padding) =
+        (fs::read(Path::new(FIXTURE).join("model.safetensors")).unwrap(), vec![0; 4 << 20]);
+    let weights = SafeTensors::deserialize(&weights).unwrap();
+    let large = TensorView::new(Dtype::U8, vec![padding.len()], &padding).unwrap();
+    let tensors = weights.tensors().into_iter().chain([("padding".to_owned(), large)]);
+    let file = safetensors::serialize(tensors, None).unwrap();
+    fs::write(setting.model.path().join("model.safetensors"), file).unwrap();
+
+    let (logits, warnings) = setting.load();
+    let packed = setting.packed();
+    assert!(packed.len() == 1 && warnings.is_empty(), "{packed:?} {warnings:?}");
+    let times = modified(&packed);
+    assert_eq!((setting.load(), modified(&packed)), ((logits, warnings), times));
 }
 
 #[test]
