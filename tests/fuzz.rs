@@ -98,6 +98,11 @@ fn safetensors_bodies_hold() {
 }
 
 #[test]
+fn index_bodies_hold() {
+    mutate(&seeds("index"), 60_000, fuzz_bodies::index);
+}
+
+#[test]
 fn gguf_bodies_hold() {
     mutate(&seeds("gguf"), 5_000, fuzz_bodies::gguf);
 }

@@ -21,3 +21,4 @@ pub(crate) use gguf::{encode_ternary, recognize_pre};
 pub use safetensors::{TensorFile, write_f32};
 pub use ternary::{Scales, Ternary};
 pub(crate) use transformers::is_one_bit_llm;
+pub use transformers::shard_index;

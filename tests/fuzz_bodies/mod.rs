@@ -3,7 +3,7 @@
 
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
-use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile};
+use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile, shard_index};
 use tercet::{ChatTemplate, Config, Error, GenerationDefaults, ModelFiles, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
@@ -37,6 +37,21 @@ pub fn safetensors(data: &[u8]) {
         assert_readable(
             &file.u8(&name, &[1, 2, 3, 4, 5]).expect_err("no tensor of ours has five dimensions"),
         );
+    }
+}
+
+/// Whatever an index says, it leads to nothing but files beside it, and to all that it names.
+pub fn index(data: &[u8]) {
+    let files = match shard_index(data, "fuzz.index.json") {
+        Ok(files) => files,
+        Err(error) => return assert_readable(&error),
+    };
+    let peer: serde_json::Value = serde_json::from_slice(data).expect("what is accepted is JSON");
+    assert_eq!(peer["weight_map"].as_object().map(serde_json::Map::len), Some(files.len()));
+    for (tensor, file) in &files {
+        assert_eq!(peer["weight_map"][tensor], **file);
+        let path = std::path::Path::new(file);
+        assert!(path.file_name() == Some(path.as_os_str()) && file.ends_with(".safetensors"), "{file:?}");
     }
 }
 

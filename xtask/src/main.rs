@@ -24,7 +24,7 @@ const TARGETS: [(&str, &str); 4] = [
     ("aarch64-pc-windows-msvc", "-p tercet --no-default-features"),
 ];
 
-const FUZZ_TARGETS: [&str; 5] = ["safetensors", "gguf", "packed", "config", "kernel_spec"];
+const FUZZ_TARGETS: [&str; 6] = ["safetensors", "index", "gguf", "packed", "config", "kernel_spec"];
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

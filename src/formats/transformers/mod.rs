@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use encoding::Encoding;
 pub(crate) use encoding::is_one_bit_llm;
 use shards::Shards;
+pub use shards::shard_index;
 
 const DAMAGED: &str = "the file is damaged: download it again";
 
