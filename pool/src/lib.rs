@@ -13,10 +13,16 @@ use std::panic::resume_unwind;
 use shared::{Job, Shared};
 use sync::{Arc, JoinHandle, Mutex, fence};
 
-/// The calling thread and its workers.
+/// The calling thread and some workers, which other pools may have a part in.
+#[derive(Clone)]
 pub struct Pool {
+    workers: Arc<Workers>,
+    threads: usize,
+}
+
+struct Workers {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
     /// Held by the caller of a job.
     busy: Mutex<()>,
 }
@@ -35,42 +41,51 @@ impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let workers = threads.saturating_sub(1);
         let shared = Arc::new(Shared::new(workers));
-        let mut pool = Pool { shared, workers: Vec::with_capacity(workers), busy: Mutex::new(()) };
+        let mut started = Workers { shared, handles: Vec::with_capacity(workers), busy: Mutex::new(()) };
         for index in 0..workers {
-            let shared = Arc::clone(&pool.shared);
-            pool.workers.push(sync::spawn(index, move || shared.work(index))?);
+            let shared = Arc::clone(&started.shared);
+            started.handles.push(sync::spawn(index, move || shared.work(index))?);
         }
-        Ok(pool)
+        Ok(Pool { workers: Arc::new(started), threads: workers + 1 })
+    }
+
+    /// A pool of the first `threads` of these threads, or of all if they are fewer, for jobs that more make no faster. The
+    /// others sleep meanwhile.
+    #[must_use]
+    pub fn first(&self, threads: usize) -> Self {
+        Pool { workers: Arc::clone(&self.workers), threads: threads.clamp(1, self.threads) }
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.workers.len() + 1
+        self.threads
     }
 
     /// Calls `task(i)` once for every i below `tasks`, and returns when all calls have.
     ///
-    /// A job that is started while another is under way, by a task or another thread, runs on its caller alone.
+    /// A job that is started while another is under way on the same threads, by a task or another thread, runs on its caller
+    /// alone.
     ///
     /// # Panics
     /// If a task does, once the others are done.
     pub fn run<F: Fn(usize) + Sync>(&self, tasks: usize, task: F) {
-        let free = if tasks > 1 && !self.workers.is_empty() { self.busy.try_lock().ok() } else { None };
+        let Workers { shared, handles, busy } = &*self.workers;
+        let free = if tasks > 1 && self.threads > 1 { busy.try_lock().ok() } else { None };
         if free.is_none() {
             return (0..tasks).for_each(task);
         }
         let tasks = u32::try_from(tasks).expect("fewer than 2^32 tasks");
-        self.shared.publish(Job::new(&task, tasks));
+        shared.publish(Job::new(&task, tasks), self.threads);
         // Pairs with the fence of a worker that goes to sleep: it sees the job, or this sees it asleep.
         fence(sync::Ordering::SeqCst);
-        for (index, worker) in self.workers.iter().enumerate() {
-            if self.shared.must_wake(index) {
+        for (index, worker) in handles[..self.threads - 1].iter().enumerate() {
+            if shared.must_wake(index) {
                 worker.thread().unpark();
             }
         }
-        self.shared.take_tasks(0);
-        self.shared.wait();
-        let panic = self.shared.take_panic();
+        shared.take_tasks(0);
+        shared.wait();
+        let panic = shared.take_panic();
         drop(free);
         if let Some(panic) = panic {
             resume_unwind(panic);
@@ -100,10 +115,10 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.end();
-        for worker in self.workers.drain(..) {
+        for worker in self.handles.drain(..) {
             worker.thread().unpark();
             // A worker catches its tasks' panics and has none of its own.
             let _ = worker.join();

@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     call: AtomicPtr<()>,
     context: AtomicPtr<()>,
     tasks: AtomicU32,
+    /// How many threads the job is for.
+    threads: AtomicUsize,
     unfinished: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// The caller, once it parks.
@@ -65,6 +67,7 @@ impl Shared {
             call: AtomicPtr::new(ptr::null_mut()),
             context: AtomicPtr::new(ptr::null_mut()),
             tasks: AtomicU32::new(0),
+            threads: AtomicUsize::new(1),
             unfinished: AtomicUsize::new(0),
             panic: Mutex::new(None),
             waiting: Mutex::new(None),
@@ -73,28 +76,33 @@ impl Shared {
         }
     }
 
-    /// Offers the job's tasks. The previous job must be finished, and the closure must live until this one is.
-    pub(crate) fn publish(&self, job: Job) {
+    /// Offers the job's tasks to the first `threads` threads. The previous job must be finished, and the closure must live
+    /// until this one is.
+    pub(crate) fn publish(&self, job: Job, threads: usize) {
         self.call.store(job.call, Ordering::Relaxed);
         self.context.store(job.context, Ordering::Relaxed);
         self.tasks.store(job.tasks, Ordering::Relaxed);
+        self.threads.store(threads, Ordering::Relaxed);
         self.unfinished.store(job.tasks as usize, Ordering::Relaxed);
         for (owner, Share(state)) in self.shares.iter().enumerate() {
             let number = (state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-            let tasks = self.first_task(owner + 1, job.tasks) - self.first_task(owner, job.tasks);
+            let tasks = self.first_task(owner + 1) - self.first_task(owner);
             state.store(number << 32 | u64::from(tasks), Ordering::Release);
         }
     }
 
-    /// The first of a job's `tasks` that is in the share of thread `owner`.
-    fn first_task(&self, owner: usize, tasks: u32) -> u32 {
-        (u64::from(tasks) * owner as u64 / self.shares.len() as u64) as u32
+    /// The first of the job's tasks that is in the share of thread `owner`.
+    fn first_task(&self, owner: usize) -> u32 {
+        let (tasks, threads) = (self.tasks.load(Ordering::Relaxed), self.threads.load(Ordering::Relaxed));
+        (u64::from(tasks) * owner.min(threads) as u64 / threads as u64) as u32
     }
 
-    /// Runs tasks until none is left to take: those of thread `own`, and then those that the others have not come to.
+    /// Runs tasks until none is left to take: those of thread `own`, and then those that the others have not come to; none
+    /// if the job is for others.
     pub(crate) fn take_tasks(&self, own: usize) {
-        let threads = self.shares.len();
-        (own..own + threads).for_each(|owner| self.take_share(owner % threads));
+        let threads = self.threads.load(Ordering::Relaxed);
+        let helped = if own < threads { threads } else { 0 };
+        (own..own + helped).for_each(|owner| self.take_share(owner % threads));
     }
 
     fn take_share(&self, owner: usize) {
@@ -105,7 +113,7 @@ impl Shared {
                 return;
             }
             let (call, context) = (self.call.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
-            let end = self.first_task(owner + 1, self.tasks.load(Ordering::Relaxed)) as usize;
+            let end = self.first_task(owner + 1) as usize;
             let index = end.wrapping_sub(untaken(state) as usize);
             if share.compare_exchange(state, state - 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
@@ -144,7 +152,9 @@ impl Shared {
 
     /// A worker's life.
     pub(crate) fn work(&self, index: usize) {
-        let offered = || self.shares.iter().any(|Share(state)| untaken(state.load(Ordering::Acquire)) > 0);
+        let is_left = |Share(state): &Share| untaken(state.load(Ordering::Acquire)) > 0;
+        // In this order: having seen a task, it sees whom the job is for.
+        let offered = || self.shares.iter().any(is_left) && index + 1 < self.threads.load(Ordering::Relaxed);
         let news = || offered() || self.over.load(Ordering::Acquire);
         let asleep = &self.asleep[index];
         while !self.over.load(Ordering::Acquire) {

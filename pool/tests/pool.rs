@@ -1,7 +1,10 @@
 //! The pool on real threads.
 #![cfg(not(loom))]
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use tercet_pool::Pool;
 
@@ -21,6 +24,19 @@ fn every_task_runs_once_in_every_job() {
             );
         }
     }
+}
+
+#[test]
+fn jobs_for_fewer_threads_leave_the_others_alone() {
+    for threads in 1..=4 {
+        let (part, seen) = (Pool::new(4).unwrap().first(threads), Mutex::new(HashSet::new()));
+        assert_eq!(part.threads(), threads);
+        for _ in 0..100 {
+            part.run(64, |_| _ = seen.lock().unwrap().insert(thread::current().id()));
+        }
+        assert!(seen.into_inner().unwrap().len() <= threads, "for {threads}");
+    }
+    assert_eq!(Pool::new(2).unwrap().first(9).threads(), 2);
 }
 
 #[test]

@@ -4,12 +4,14 @@
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use tercet_pool::Pool;
 
-fn explore(jobs: &'static [usize]) {
+/// Runs jobs of so many tasks on the first so many of `threads` threads.
+fn explore(threads: usize, preemptions: usize, jobs: &'static [(usize, usize)]) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(preemptions);
     model.check(move || {
-        let pool = Pool::new(2).unwrap();
-        for &tasks in jobs {
+        let pool = Pool::new(threads).unwrap();
+        for &(threads, tasks) in jobs {
+            let pool = pool.first(threads);
             let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
             pool.run(tasks, |i| {
                 runs[i].fetch_add(1, Ordering::Relaxed);
@@ -23,20 +25,30 @@ fn explore(jobs: &'static [usize]) {
 
 #[test]
 fn one_job() {
-    explore(&[2]);
+    explore(2, 3, &[(2, 2)]);
 }
 
 #[test]
 fn shares_of_different_size() {
-    explore(&[3]);
+    explore(2, 3, &[(2, 3)]);
 }
 
 #[test]
 fn a_job_right_after_another() {
-    explore(&[2, 2]);
+    explore(2, 3, &[(2, 2), (2, 2)]);
+}
+
+#[test]
+fn a_job_for_fewer_threads() {
+    explore(3, 1, &[(2, 2)]);
+}
+
+#[test]
+fn jobs_for_different_threads() {
+    explore(3, 0, &[(3, 3), (2, 2)]);
 }
 
 #[test]
 fn dropped_without_a_job() {
-    explore(&[]);
+    explore(2, 3, &[]);
 }
