@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Timer, measure};
+use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Sharing, Timer, measure};
 use tercet_codegen::{Activations, Cpu, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix};
 use tercet_pool::Pool;
 
@@ -18,8 +18,22 @@ pub struct Tuned {
     pub problem: Problem,
     /// The kernel by rule.
     pub default: KernelSpec,
-    /// The search's result.
-    pub measured: Measured,
+    /// The fastest kernel where threads share its work by rule.
+    pub kernel: Measured<KernelSpec>,
+    /// How they share the work of that kernel best.
+    pub sharing: Measured<Sharing>,
+}
+
+impl Tuned {
+    /// The best time of a product.
+    pub fn time(&self) -> Duration {
+        self.sharing.time
+    }
+
+    /// How many times as fast as by rule.
+    pub fn gain(&self) -> f64 {
+        self.kernel.gain * self.sharing.gain
+    }
 }
 
 /// Searches the fastest kernels for the matrix shapes (n, k), for each of [`PLANNED_TOKENS`], within about `budget`
@@ -72,9 +86,9 @@ pub fn time(
         kernels: KernelCache::default(),
     };
     let operands = Operands::new(spec.layout, &tuner.pool, shape)?;
-    let mut stopwatch = Stopwatch::new(&tuner, &operands, m);
+    let mut stopwatch = Stopwatch::new(&tuner, &operands, m, spec);
     let mut least = stopwatch.time(&spec)?;
-    while stopwatch.elapsed() < budget {
+    while stopwatch.start.elapsed() < budget {
         least = least.min(stopwatch.time(&spec)?);
     }
     Ok(least)
@@ -93,10 +107,16 @@ pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
     let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let planner = runtime.planner();
     let mut records = Records::default();
-    for Tuned { problem, measured, .. } in found {
-        let Measured { winner: spec, time, runner_up, .. } = *measured;
-        records
-            .insert(planner.key(problem), Record { spec, time, runner_up, date, origin: Origin::Measured });
+    for tuned @ Tuned { problem, kernel, sharing, .. } in found {
+        let record = Record {
+            spec: kernel.winner,
+            sharing: sharing.winner,
+            time: tuned.time(),
+            runner_up: kernel.runner_up,
+            date,
+            origin: Origin::Measured,
+        };
+        records.insert(planner.key(problem), record);
     }
     records
 }
@@ -111,10 +131,15 @@ struct Tuner {
 impl Tuner {
     fn search(&self, operands: &Operands, m: usize, budget: Duration) -> Result<Tuned> {
         let problem = Problem { n: operands.n, k: operands.k, m, threads: self.pool.threads() };
-        let candidates = self.planner.candidates(&problem);
-        let mut stopwatch = Stopwatch::new(self, operands, m);
-        let measured = measure(&candidates, budget, &mut stopwatch)?;
-        Ok(Tuned { problem, default: candidates[0], measured })
+        let kernels = self.planner.candidates(&problem);
+        let sharings = Sharing::candidates(problem.threads);
+        // The kernels are the longer list by far.
+        let for_sharing = if sharings.len() > 1 { budget / 4 } else { Duration::ZERO };
+        let mut stopwatch = Stopwatch::new(self, operands, m, kernels[0]);
+        let kernel = measure(&kernels, budget - for_sharing, &mut stopwatch)?;
+        let mut stopwatch = Stopwatch::new(self, operands, m, kernel.winner);
+        let sharing = measure(&sharings, for_sharing, &mut stopwatch)?;
+        Ok(Tuned { problem, default: kernels[0], kernel, sharing })
     }
 }
 
@@ -145,10 +170,12 @@ impl Operands {
     }
 }
 
-/// Times products of `acts` with one copy after another.
+/// Times products of `acts` with one copy after another: by several kernels, or by one that is shared in several ways.
 struct Stopwatch<'t> {
     tuner: &'t Tuner,
     operands: &'t Operands,
+    /// The one whose work is shared in several ways.
+    kernel: KernelSpec,
     acts: Activations,
     out: Vec<f32>,
     /// Products in one measurement.
@@ -158,7 +185,7 @@ struct Stopwatch<'t> {
 }
 
 impl<'t> Stopwatch<'t> {
-    fn new(tuner: &'t Tuner, operands: &'t Operands, m: usize) -> Self {
+    fn new(tuner: &'t Tuner, operands: &'t Operands, m: usize, kernel: KernelSpec) -> Self {
         /// Multiply-adds of one measurement: a millisecond or so where arithmetic is the limit.
         const WORK: usize = 1 << 29;
         let Operands { n, k, .. } = *operands;
@@ -172,22 +199,42 @@ impl<'t> Stopwatch<'t> {
         let all = operands.copies.len();
         let products = if m == 1 { all } else { (WORK / (n * k * m)).clamp(1, all) };
         let start = Instant::now();
-        Stopwatch { tuner, operands, acts, out: vec![0.0; m * n], products, next: 0, start }
+        Stopwatch { tuner, operands, kernel, acts, out: vec![0.0; m * n], products, next: 0, start }
     }
 }
 
-impl Timer for Stopwatch<'_> {
-    type Error = Error;
-
-    fn time(&mut self, spec: &KernelSpec) -> Result<Duration> {
+impl Stopwatch<'_> {
+    fn product(&mut self, spec: &KernelSpec, sharing: Sharing) -> Result<Duration> {
+        let pool = self.tuner.pool.first(sharing.threads);
         let gemm = Gemm::new(&self.tuner.kernels, *spec)?;
         let start = Instant::now();
         for _ in 0..self.products {
             let weights = &self.operands.copies[self.next];
-            multiply(&self.tuner.pool, [(&gemm, weights)], &self.acts, [&mut self.out]);
+            multiply(&pool, sharing.task_kib, [(&gemm, weights)], &self.acts, [&mut self.out]);
             self.next = (self.next + 1) % self.operands.copies.len();
         }
         Ok(start.elapsed() / self.products as u32)
+    }
+}
+
+impl Timer<KernelSpec> for Stopwatch<'_> {
+    type Error = Error;
+
+    fn time(&mut self, spec: &KernelSpec) -> Result<Duration> {
+        self.product(spec, Sharing::by_rule(self.tuner.pool.threads()))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+impl Timer<Sharing> for Stopwatch<'_> {
+    type Error = Error;
+
+    fn time(&mut self, sharing: &Sharing) -> Result<Duration> {
+        let kernel = self.kernel;
+        self.product(&kernel, *sharing)
     }
 
     fn elapsed(&self) -> Duration {

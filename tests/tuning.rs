@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tercet::autotune::{Origin, Problem, Record, Records, Store};
+use tercet::autotune::{Origin, Problem, Record, Records, Sharing, Store};
 use tercet::codegen::{Cpu, Isa, KernelSpec, Packing, Tile};
 use tercet::tune::{records, tune};
 use tercet::{Config, Kernels, Model, ModelFiles, PLANNED_TOKENS, Runtime, RuntimeOptions};
@@ -66,7 +66,9 @@ fn fill_store(dir: &Path, runtime: &Runtime, model: &str, choice: usize) -> Vec<
             let kernels = odd_kernels(runtime, &problem);
             let spec = kernels[(choice * 31 + i * 13 + j * 7) % kernels.len()];
             let time = Duration::from_nanos(1);
-            let record = Record { spec, time, runner_up: None, date: 0, origin: Origin::Measured };
+            let sharings = Sharing::candidates(THREADS);
+            let sharing = sharings[(choice + i + j) % sharings.len()];
+            let record = Record { spec, sharing, time, runner_up: None, date: 0, origin: Origin::Measured };
             records.insert(runtime.planner().key(&problem), record);
             chosen.push(spec);
         }
@@ -132,7 +134,7 @@ fn what_tuning_finds_is_used_at_once_and_by_later_runtimes() {
         let plans = model.kernels().plans().flat_map(|(_, plans)| plans.map(|plan| *plan));
         plans.map(|plan| (plan.spec, plan.origin)).collect::<Vec<_>>()
     };
-    let winners = |origin| found.iter().map(|tuned| (tuned.measured.winner, origin)).collect::<Vec<_>>();
+    let winners = |origin| found.iter().map(|tuned| (tuned.kernel.winner, origin)).collect::<Vec<_>>();
     assert_eq!(origins(&first), winners(Origin::Measured));
     assert_eq!(origins(&runtime(best, Packing::Bits2, &scratch.0)), winners(Origin::Stored));
     assert!(origins(&common::best_runtime()).iter().all(|(_, origin)| *origin == Origin::Default));

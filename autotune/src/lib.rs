@@ -9,6 +9,7 @@ mod core;
 mod measure;
 mod planner;
 mod records;
+mod sharing;
 mod store;
 
 pub use candidates::tiles;
@@ -16,4 +17,5 @@ pub use choice::Choice;
 pub use measure::{Measured, Timer, measure};
 pub use planner::{Origin, Plan, Planner, Problem};
 pub use records::{CODEGEN_REVISION, Key, Record, Records, RecordsError, codegen_fingerprint};
+pub use sharing::Sharing;
 pub use store::{Store, StoreError, read_all};

@@ -7,6 +7,7 @@ use tercet_codegen::{Cpu, Epilogue, Family, Isa, KernelSpec, Layout, Packing, Sc
 use crate::candidates::{self, tiles};
 use crate::core::Core;
 use crate::records::{Key, Records};
+use crate::sharing::Sharing;
 
 /// A product Y = X·Wᵀ in BLAS terms: X is m × k activations, W n × k weights, Y m × n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,11 +52,13 @@ impl Origin {
     }
 }
 
-/// The chosen kernel, and why.
+/// The chosen kernel, how threads share its work, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The kernel.
     pub spec: KernelSpec,
+    /// How threads share the product.
+    pub sharing: Sharing,
     /// Why.
     pub origin: Origin,
 }
@@ -96,8 +99,14 @@ impl Planner {
     /// The kernel for `problem`: the record's, or else the analytic one.
     pub fn plan(&self, problem: &Problem) -> Plan {
         match self.records.get(&self.key(problem)) {
-            Some(record) if self.can_use(&record.spec) => Plan { spec: record.spec, origin: record.origin },
-            _ => Plan { spec: self.analytic(problem), origin: Origin::Default },
+            Some(record) if self.can_use(&record.spec) && record.sharing.is_for(problem.threads) => {
+                Plan { spec: record.spec, sharing: record.sharing, origin: record.origin }
+            }
+            _ => Plan {
+                spec: self.analytic(problem),
+                sharing: Sharing::by_rule(problem.threads),
+                origin: Origin::Default,
+            },
         }
     }
 

@@ -9,12 +9,13 @@ use tercet_codegen::packing::MAX_K;
 use tercet_codegen::{Epilogue, Isa, KernelSpec, Layout};
 
 use crate::planner::{Origin, Problem};
+use crate::sharing::Sharing;
 
 /// Raised by hand whenever emitted code changes enough for old measurements to mislead.
 pub const CODEGEN_REVISION: u32 = 3;
 
 /// The version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The most records that are kept.
 pub(crate) const MOST_RECORDS: usize = 4096;
 /// The largest file that is read.
@@ -52,6 +53,8 @@ impl Key {
 pub struct Record {
     /// The fastest kernel.
     pub spec: KernelSpec,
+    /// How threads share it best.
+    pub sharing: Sharing,
     /// Its best time for one product.
     pub time: Duration,
     /// The fastest of the others.
@@ -183,6 +186,8 @@ struct Entry {
     m: usize,
     threads: usize,
     spec: String,
+    used_threads: usize,
+    task_kib: usize,
     time_ns: u64,
     runner_up: Option<String>,
     date: u64,
@@ -198,6 +203,8 @@ impl Entry {
             m: key.m,
             threads: key.threads,
             spec: record.spec.to_string(),
+            used_threads: record.sharing.threads,
+            task_kib: record.sharing.task_kib,
             time_ns: u64::try_from(record.time.as_nanos()).unwrap_or(u64::MAX),
             runner_up: record.runner_up.map(|spec| spec.to_string()),
             date: record.date,
@@ -226,8 +233,12 @@ impl Entry {
         if sizes.iter().any(|&(size, most)| !(1..=most).contains(&size)) || problem.m_bucket() != m {
             return Err(format!("{n} x {k}, {m} tokens, {threads} threads is out of range"));
         }
+        let sharing = Sharing { threads: self.used_threads, task_kib: self.task_kib };
+        if !sharing.is_for(threads) {
+            return Err(format!("{sharing} is out of range for {threads} threads"));
+        }
         let key = Key { codegen, cpu, isa: winner.isa, layout: winner.layout, n, k, m, threads };
         let time = Duration::from_nanos(self.time_ns);
-        Ok((key, Record { spec: winner, time, runner_up, date: self.date, origin: Origin::Stored }))
+        Ok((key, Record { spec: winner, sharing, time, runner_up, date: self.date, origin: Origin::Stored }))
     }
 }

@@ -40,7 +40,7 @@ impl Machine {
     }
 }
 
-impl Timer for Machine {
+impl Timer<KernelSpec> for Machine {
     type Error = Infallible;
 
     fn time(&mut self, spec: &KernelSpec) -> Result<Duration, Infallible> {
@@ -61,7 +61,7 @@ fn candidates() -> Vec<KernelSpec> {
     planner().candidates(&Problem { m: 128, ..problem(2560) })
 }
 
-fn search(machine: &mut Machine, budget: Duration) -> Measured {
+fn search(machine: &mut Machine, budget: Duration) -> Measured<KernelSpec> {
     let Ok(measured) = measure(&candidates(), budget, machine);
     measured
 }

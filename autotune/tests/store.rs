@@ -128,8 +128,8 @@ fn what_cannot_be_read_is_not_replaced() {
 
 #[test]
 fn other_formats_and_absurd_sizes_are_refused() {
-    let later = records([16]).to_json().replacen("\"format\": 1", "\"format\": 2", 1);
-    assert!(matches!(Records::salvage(later.as_bytes()), (_, Some(RecordsError::Format(2)))));
+    let later = records([16]).to_json().replacen("\"format\": 2", "\"format\": 3", 1);
+    assert!(matches!(Records::salvage(later.as_bytes()), (_, Some(RecordsError::Format(3)))));
     assert!(matches!(Records::salvage(&vec![b' '; 9 << 20]), (_, Some(RecordsError::TooLarge))));
     let deep = "[".repeat(100_000);
     assert!(matches!(Records::salvage(deep.as_bytes()), (_, Some(RecordsError::Malformed(_)))));
@@ -151,6 +151,8 @@ fn unusable_records_are_left_out_with_one_warning() {
         ("\"k\": 2560", "\"k\": 40000"),
         ("\"m\": 1", "\"m\": 3"),
         ("\"threads\": 2", "\"threads\": 0"),
+        ("\"used_threads\": 1", "\"used_threads\": 3"),
+        ("\"task_kib\": 64", "\"task_kib\": 0"),
         ("\"time_ns\": 1234", "\"time_ns\": \"soon\""),
         ("L1d48K", r"L1d\u001b[2J"),
         ("\"cpu\"", "\"gpu\""),

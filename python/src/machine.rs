@@ -50,20 +50,25 @@ pub(crate) struct Tuned {
     m: usize,
     default: String,
     winner: String,
+    threads: usize,
+    task_kib: usize,
     seconds: f64,
     gain: f64,
 }
 
 impl From<&tercet::tune::Tuned> for Tuned {
-    fn from(tercet::tune::Tuned { problem, default, measured }: &tercet::tune::Tuned) -> Self {
+    fn from(tuned: &tercet::tune::Tuned) -> Self {
+        let tercet::tune::Tuned { problem, default, kernel, sharing } = tuned;
         Tuned {
             n: problem.n,
             k: problem.k,
             m: problem.m,
             default: default.to_string(),
-            winner: measured.winner.to_string(),
-            seconds: measured.time.as_secs_f64(),
-            gain: measured.gain,
+            winner: kernel.winner.to_string(),
+            threads: sharing.winner.threads,
+            task_kib: sharing.winner.task_kib,
+            seconds: tuned.time().as_secs_f64(),
+            gain: tuned.gain(),
         }
     }
 }

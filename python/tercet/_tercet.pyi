@@ -79,6 +79,12 @@ class Tuned:
     def winner(self) -> str:
         """The fastest."""
     @property
+    def threads(self) -> int:
+        """Threads that share its work best."""
+    @property
+    def task_kib(self) -> int:
+        """KiB of weights that one of them takes at a time."""
+    @property
     def seconds(self) -> float:
         """Its time for one product."""
     @property

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
-use tercet_autotune::{Problem, Records, Store, StoreError, read_all};
+use tercet_autotune::{Problem, Records, Sharing, Store, StoreError, read_all};
 use tercet_codegen::Isa;
 
 use super::options::Options;
@@ -22,7 +22,7 @@ use crate::tune::{Tuned, records, tune, untuned};
 
 const EXAMPLES: &str = "\
 For every shape of matrix, with one token (decoding), with a few and with 128 (prefill), the kernels that this
-CPU can run race each other. The winners are kept in the user's cache directory (TERCET_CACHE_DIR) and used from
+CPU can run race each other; then the winner is shared among threads in several ways. The winners are kept in the user's cache directory (TERCET_CACHE_DIR) and used from
 then on. The text that a model writes does not depend on them.
 
 Examples:
@@ -31,8 +31,8 @@ Examples:
   tercet tune --shape 6912x2560 --shape 2560x6912
   tercet tune --export my-machine.json        what was found so far, for other machines of this kind
 
-JSON: isa, packing, threads, store, stored, roofline, results: [{n, k, m, default, winner, runner_up, time_ns,
-gain, timed, roofline_pct}];
+JSON: isa, packing, threads, store, stored, roofline, results: [{n, k, m, default, winner, runner_up, used_threads,
+task_kib, time_ns, gain, timed, roofline_pct}];
 with --export, --import and --forget: store, records.";
 
 #[derive(Args, Debug)]
@@ -181,20 +181,22 @@ fn report_store(options: &Options, store: &Store, records: usize, done: &str) ->
 }
 
 /// How much of what the machine can do the winner does.
-fn percent(roof: &Roof, Tuned { problem, measured, .. }: &Tuned) -> f64 {
-    let Problem { n, k, m, .. } = *problem;
-    let bytes = measured.winner.layout.bytes(n, k);
-    roof.percent(1.0 / measured.time.as_secs_f64(), bytes as f64, (n * k * m) as f64)
+fn percent(roof: &Roof, tuned: &Tuned) -> f64 {
+    let Problem { n, k, m, .. } = tuned.problem;
+    let bytes = tuned.default.layout.bytes(n, k);
+    roof.percent(1.0 / tuned.time().as_secs_f64(), bytes as f64, (n * k * m) as f64)
 }
 
 fn summary(runtime: &Runtime, roof: &Roof, stored: bool, found: &[Tuned]) -> Value {
     let result = |tuned: &Tuned| {
-        let Tuned { problem, default, measured } = tuned;
+        let Tuned { problem, default, kernel, sharing } = tuned;
         json!({
             "n": problem.n, "k": problem.k, "m": problem.m,
-            "default": default.to_string(), "winner": measured.winner.to_string(),
-            "runner_up": measured.runner_up.map(|spec| spec.to_string()),
-            "time_ns": measured.time.as_nanos() as u64, "gain": measured.gain, "timed": measured.timed,
+            "default": default.to_string(), "winner": kernel.winner.to_string(),
+            "runner_up": kernel.runner_up.map(|spec| spec.to_string()),
+            "used_threads": sharing.winner.threads, "task_kib": sharing.winner.task_kib,
+            "time_ns": tuned.time().as_nanos() as u64, "gain": tuned.gain(),
+            "timed": kernel.timed + sharing.timed,
             "roofline_pct": percent(roof, tuned),
         })
     };
@@ -211,20 +213,18 @@ fn table(runtime: &Runtime, roof: &Roof, stored: bool, found: &[Tuned]) -> Repor
     report.heading(format_args!(
         "Fastest kernels with {threads} (n × k, tokens: kernel, time, percent of the roofline, gain over the default)"
     ));
-    for tuned @ Tuned { problem, default, measured } in found {
-        let roofline = percent(roof, tuned);
+    for tuned @ Tuned { problem, default, kernel, sharing } in found {
         let name = format!("{} × {}, {}", problem.n, problem.k, problem.m);
-        let micros = measured.time.as_secs_f64() * 1e6;
-        let gain = 100.0 * (measured.gain - 1.0);
-        match measured.winner == *default {
-            true => report.row(name, format_args!("{default}, the default, {micros:.1} µs, {roofline:.0} %")),
-            false => {
-                report.row(
-                    name,
-                    format_args!("{}, {micros:.1} µs, {roofline:.0} %, +{gain:.1} %", measured.winner),
-                );
-                report.row("", format_args!("{default} is the default"));
-            }
+        let by_rule = sharing.winner == Sharing::by_rule(problem.threads);
+        let shared = if by_rule { String::new() } else { format!(", {}", sharing.winner) };
+        let (micros, roofline) = (tuned.time().as_secs_f64() * 1e6, percent(roof, tuned));
+        let gain = match kernel.winner == *default && by_rule {
+            true => ", the default".to_owned(),
+            false => format!(", +{:.1} %", 100.0 * (tuned.gain() - 1.0)),
+        };
+        report.row(name, format_args!("{}{shared}, {micros:.1} µs, {roofline:.0} %{gain}", kernel.winner));
+        if kernel.winner != *default {
+            report.row("", format_args!("{default} is the default"));
         }
     }
     if let Some(store) = runtime.store().filter(|_| stored) {

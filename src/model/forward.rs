@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use tercet_codegen::ColumnsMut;
+use tercet_pool::Pool;
 
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
@@ -66,9 +67,10 @@ impl Model {
                     Logits::None => 0,
                     _ => usize::from(i == last),
                 };
-                self.run_layers(buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
+                let pool = self.pool(batch.len());
+                self.run_layers(pool, buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
                 state.position += batch.len();
-                self.append_logits(buffers, kept, candidates, &mut state.logits);
+                self.append_logits(pool, buffers, kept, candidates, &mut state.logits);
             }
         });
         Ok(&mut state.logits)
@@ -93,11 +95,11 @@ impl Model {
         assert!(states.len() == tokens.len() && tokens.len() == candidates.len() && tokens.len() <= BATCH);
         let mut pairs = states.iter().zip(tokens.chunks(1));
         pairs.try_for_each(|(state, token)| self.check(state, token))?;
-        let mut logits = Vec::new();
+        let (pool, mut logits) = (self.pool(tokens.len()), Vec::new());
         self.buffers.lend(&self.config, |buffers| {
             let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
-            self.run_layers(buffers, &mut runs, tokens, tokens.len());
-            self.append_logits(buffers, tokens.len(), candidates, &mut logits);
+            self.run_layers(pool, buffers, &mut runs, tokens, tokens.len());
+            self.append_logits(pool, buffers, tokens.len(), candidates, &mut logits);
         });
         for (state, logits) in states.iter_mut().zip(logits.chunks_exact(self.config.vocab_size)) {
             state.position += 1;
@@ -125,14 +127,21 @@ impl Model {
     }
 
     /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in its run's cache.
-    fn run_layers(&self, buffers: &mut Buffers, runs: &mut [Run<'_>], tokens: &[u32], kept: usize) {
+    fn run_layers(
+        &self,
+        pool: &Pool,
+        buffers: &mut Buffers,
+        runs: &mut [Run<'_>],
+        tokens: &[u32],
+        kept: usize,
+    ) {
         let residual = buffers.residual.chunks_mut(self.config.hidden_size);
         tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
         let last = self.weights.layers.len() - 1;
         for (i, layer) in self.weights.layers.iter().enumerate() {
             let kept = if i == last { kept } else { tokens.len() };
-            self.attention_block(layer, i, buffers, runs, kept);
-            self.feed_forward_block(layer, buffers, kept);
+            self.attention_block(pool, layer, i, buffers, runs, kept);
+            self.feed_forward_block(pool, layer, buffers, kept);
         }
     }
 
@@ -140,13 +149,14 @@ impl Model {
     /// which then are the only ones.
     fn attention_block(
         &self,
+        pool: &Pool,
         layer: &Layer,
         index: usize,
         buffers: &mut Buffers,
         runs: &mut [Run<'_>],
         kept: usize,
     ) {
-        let (pool, hidden) = (&self.pool, self.config.hidden_size);
+        let hidden = self.config.hidden_size;
         let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
         let Buffers { residual, rounded, q, k, v, attended, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
@@ -168,17 +178,17 @@ impl Model {
         for Run { state, tokens } in runs {
             let (position, of_run) = (state.position, start * kv_width..(start + *tokens) * kv_width);
             let (k, v) = (&mut k[of_run.clone()], &v[of_run]);
-            self.turn_heads(k_norm, &state.rotary, position, k, kv_width);
+            self.turn_heads(pool, k_norm, &state.rotary, position, k, kv_width);
             state.cache.store(pool, index, position, k, v);
             let skipped = first.saturating_sub(start).min(*tokens);
             let queries = (start + skipped).saturating_sub(first) * width
                 ..(start + *tokens).saturating_sub(first) * width;
             let (q, attended) = (&mut q[queries.clone()], &mut attended[queries]);
-            self.turn_heads(q_norm, &state.rotary, position + skipped, q, width);
+            self.turn_heads(pool, q_norm, &state.rotary, position + skipped, q, width);
             match *tokens - skipped {
                 0 => {}
-                1 => self.attend_one(index, state, position + skipped, q, attended),
-                _ => self.attend(index, state, position + skipped, q, attended),
+                1 => self.attend_one(pool, index, state, position + skipped, q, attended),
+                _ => self.attend(pool, index, state, position + skipped, q, attended),
             }
             start += *tokens;
         }
@@ -188,12 +198,12 @@ impl Model {
         residual.copy_within(first * hidden..tokens * hidden, 0);
         let norm = layer.attention_sub_norm.as_ref();
         Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
-        self.add(residual, product, kept);
+        self.add(pool, residual, product, kept);
     }
 
     /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
-    fn feed_forward_block(&self, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
-        let (pool, hidden, ffn) = (&self.pool, self.config.hidden_size, layer.gate.n());
+    fn feed_forward_block(&self, pool: &Pool, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
+        let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
         let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(pool, x, hidden, norm, rounded);
@@ -207,13 +217,13 @@ impl Model {
             }
         });
         Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
-        self.add(residual, product, tokens);
+        self.add(pool, residual, product, tokens);
     }
 
     /// residual += x, for the first `tokens` tokens.
-    fn add(&self, residual: &mut [f32], x: &[f32], tokens: usize) {
+    fn add(&self, pool: &Pool, residual: &mut [f32], x: &[f32], tokens: usize) {
         let hidden = self.config.hidden_size;
-        self.pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
+        pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
             ops::add(residual, &x[token * hidden..][..hidden]);
         });
     }
@@ -222,13 +232,14 @@ impl Model {
     /// `position`.
     fn turn_heads(
         &self,
+        pool: &Pool,
         norm: Option<&Norm>,
         rotary: &Rotary,
         position: usize,
         tokens: &mut [f32],
         width: usize,
     ) {
-        self.pool.chunks(tokens, width, |token, heads| {
+        pool.chunks(tokens, width, |token, heads| {
             let (cos, sin) = rotary.at(position + token);
             for head in heads.chunks_mut(self.config.head_dim) {
                 norm.into_iter().for_each(|norm| norm.apply_in_place(head));
@@ -239,13 +250,21 @@ impl Model {
 
     /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, whose queries are `q`, a task per kv
     /// head and segment.
-    fn attend_one(&self, layer: usize, state: &mut State, position: usize, q: &[f32], attended: &mut [f32]) {
+    fn attend_one(
+        &self,
+        pool: &Pool,
+        layer: usize,
+        state: &mut State,
+        position: usize,
+        q: &[f32],
+        attended: &mut [f32],
+    ) {
         let State { cache, segments, .. } = state;
         let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
         let (width, visible) = (group * dim, position + 1);
         let used = visible.div_ceil(SEGMENT);
         let segments = &mut segments[..self.config.kv_heads * used];
-        self.pool.chunks(segments, 1, |task, gathered| {
+        pool.chunks(segments, 1, |task, gathered| {
             let (head, segment) = (task / used, task % used);
             let queries = q[head * width..][..width].chunks_exact(dim);
             gathered[0].gather(
@@ -263,13 +282,21 @@ impl Model {
     }
 
     /// The same of consecutive tokens, the first of which is at `position`, a task per few tokens.
-    fn attend(&self, layer: usize, state: &State, position: usize, q: &[f32], attended: &mut [f32]) {
+    fn attend(
+        &self,
+        pool: &Pool,
+        layer: usize,
+        state: &State,
+        position: usize,
+        q: &[f32],
+        attended: &mut [f32],
+    ) {
         /// Enough queries to share every key that is read, and few enough for many tasks.
         const TOKENS: usize = 8;
         let cache = &state.cache;
         let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
         let (group, width) = (heads / kv_heads, heads * dim);
-        self.pool.chunks(attended, TOKENS * width, |task, out| {
+        pool.chunks(attended, TOKENS * width, |task, out| {
             let (first, count) = (task * TOKENS, out.len() / width);
             let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
             for head in 0..kv_heads {
@@ -299,6 +326,7 @@ impl Model {
     /// tell which rows do not matter.
     fn append_logits(
         &self,
+        pool: &Pool,
         buffers: &mut Buffers,
         tokens: usize,
         candidates: &[Candidates<'_>],
@@ -318,13 +346,14 @@ impl Model {
         for (i, logits) in logits[start..].chunks_mut(TOKENS * vocabulary).enumerate() {
             let tokens = i * TOKENS..(i * TOKENS + logits.len() / vocabulary);
             let candidates = candidates.get(tokens.clone());
-            self.head(buffers, tokens, candidates, logits);
+            self.head(pool, buffers, tokens, candidates, logits);
         }
     }
 
     /// Writes the logits of some tokens, whose last norms `buffers` holds.
     fn head(
         &self,
+        pool: &Pool,
         buffers: &mut Buffers,
         tokens: Range<usize>,
         candidates: Option<&[Candidates<'_>]>,
@@ -337,20 +366,20 @@ impl Model {
         let rows = match self.weights.head() {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
-                return Input::new(&self.pool, x, hidden, None, rounded).multiply([(head, logits)]);
+                return Input::new(pool, x, hidden, None, rounded).multiply([(head, logits)]);
             }
         };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(&self.pool, x, scratch, logits);
+                return screen.approximate(pool, x, scratch, logits);
             }
             (Some(screen), Some(candidates)) => {
-                return screen.logits(&self.pool, rows, x, candidates, scratch, logits);
+                return screen.logits(pool, rows, x, candidates, scratch, logits);
             }
             _ => {}
         }
         let logits = ColumnsMut::new(logits, tokens.len(), vocabulary);
-        pool::for_columns(&self.pool, logits, ROWS, |mut logits| {
+        pool::for_columns(pool, logits, ROWS, |mut logits| {
             for (i, row) in logits.columns().enumerate() {
                 for (token, x) in x.chunks_exact(hidden).enumerate() {
                     logits.row_mut(token)[i] = dot_stored(x, rows.row(row));

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use tercet_pool::Pool;
 
 use super::input::{Input, Rounded};
-use super::linear::{Linear, Packer};
+use super::linear::{Linear, PLANNED_TOKENS, Packer, planned_for};
 use crate::error::{Error, Result};
 use crate::formats::{Scales, Ternary};
 use crate::pool;
@@ -16,7 +16,8 @@ use crate::runtime::Runtime;
 pub struct TernaryLinear {
     linear: Linear,
     k: usize,
-    pool: Pool,
+    /// The threads for each of [`PLANNED_TOKENS`].
+    pools: [Pool; PLANNED_TOKENS.len()],
     rounded: Mutex<Rounded>,
 }
 
@@ -40,9 +41,11 @@ impl TernaryLinear {
             let problem = format!("there are {} scales for {n} rows in groups of {size}", values.len());
             return bad(problem, "give one for each group of each row");
         }
-        let linear = Packer::new(runtime).linear((n, k), weights, None)?;
+        let (packer, pool) = (Packer::new(runtime), pool::start(runtime.threads())?);
+        let linear = packer.linear((n, k), weights, None)?;
+        let pools = packer.into_kernels().threads(pool.threads()).map(|threads| pool.first(threads));
         let rounded = Mutex::new(Rounded::new(0, k));
-        Ok(TernaryLinear { linear, k, pool: pool::start(runtime.threads())?, rounded })
+        Ok(TernaryLinear { linear, k, pools, rounded })
     }
 
     /// Output features.
@@ -70,7 +73,8 @@ impl TernaryLinear {
         rounded.reserve(x.len());
         let mut out = vec![0.0; x.len() / self.k * self.n()];
         if !x.is_empty() {
-            Input::new(&self.pool, x, self.k, None, &mut rounded).multiply([(&self.linear, &mut out)]);
+            let pool = &self.pools[planned_for(x.len() / self.k)];
+            Input::new(pool, x, self.k, None, &mut rounded).multiply([(&self.linear, &mut out)]);
         }
         out
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use tercet_autotune::{Plan, Planner, Problem};
+use tercet_autotune::{Plan, Planner, Problem, Sharing};
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
 };
@@ -23,7 +23,7 @@ use crate::runtime::{ActivationType, Mode, Runtime};
 pub const PLANNED_TOKENS: [(&str, usize); 3] = [("decode", 1), ("few", 8), ("prefill", 128)];
 
 /// Which of [`PLANNED_TOKENS`] serves best.
-fn planned_for(tokens: usize) -> usize {
+pub(super) fn planned_for(tokens: usize) -> usize {
     match tokens {
         0..=1 => 0,
         2..=16 => 1,
@@ -45,6 +45,13 @@ impl Kernels {
     /// The shapes (n, k) of a model's ternary matrices.
     pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
         Layer::shapes(config).into_iter().collect()
+    }
+
+    /// The most threads that make a product faster, for each of [`PLANNED_TOKENS`]: what the largest matrix's plan says, and
+    /// `all` if there is none.
+    pub(super) fn threads(&self, all: usize) -> [usize; PLANNED_TOKENS.len()] {
+        let largest = self.plans().max_by_key(|((n, k), _)| n * k);
+        largest.map_or([all; PLANNED_TOKENS.len()], |(_, plans)| plans.map(|plan| plan.sharing.threads))
     }
 
     /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
@@ -114,8 +121,11 @@ impl<'a> Packer<'a> {
             None => Epilogue::F32,
             Some(_) => Epilogue::I32,
         };
-        let gemms = self.planned(weights.n(), weights.k(), epilogue)?.map(|(_, gemm)| gemm);
-        Ok(Linear { norm, weights: Weights::Packed(weights, gemms) })
+        let kernels = self.planned(weights.n(), weights.k(), epilogue)?;
+        Ok(Linear {
+            norm,
+            weights: Weights::Packed(weights, kernels.map(|(plan, gemm)| (gemm, plan.sharing))),
+        })
     }
 
     /// How matrices are packed for the planned kernels.
@@ -152,7 +162,7 @@ pub(super) struct Linear {
 #[expect(clippy::large_enum_variant, reason = "exact ones are few and slow")]
 enum Weights {
     /// For integers, with the kernel for each of [`PLANNED_TOKENS`].
-    Packed(PackedMatrix, [Gemm; PLANNED_TOKENS.len()]),
+    Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
     /// For floats, rounded in this way.
     Exact(ExactMatrix, ActivationType),
 }
@@ -204,12 +214,17 @@ impl Linear {
     /// # Panics
     /// If a layer's form is not that of the activations, these are not k wide, or an output holds fewer than tokens × n.
     pub(super) fn apply<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, acts: &Activations) {
-        let kernels = planned_for(acts.tokens());
+        let planned = planned_for(acts.tokens());
+        let mut task_kib = usize::MAX;
         let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
-            Weights::Packed(weights, gemms) => (&gemms[kernels], weights),
+            Weights::Packed(weights, kernels) => {
+                let (gemm, sharing) = &kernels[planned];
+                task_kib = task_kib.min(sharing.task_kib);
+                (gemm, weights)
+            }
             Weights::Exact(..) => panic!("an exact layer multiplies floats"),
         });
-        multiply(pool, weights, acts, layers.map(|(_, out)| out));
+        multiply(pool, task_kib, weights, acts, layers.map(|(_, out)| out));
     }
 
     /// Multiplies every token of `x` with each layer's weights into the start of its output, token-major.
@@ -226,13 +241,15 @@ impl Linear {
     }
 }
 
-/// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool.
+/// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool, whose
+/// tasks are about `task_kib` KiB of weights.
 ///
 /// # Panics
 /// If the activations are not k wide or have other groups, an output holds fewer than tokens × n, a kernel is for another
 /// layout or epilogue than its weights, or these differ in layout.
 pub(crate) fn multiply<const N: usize>(
     pool: &Pool,
+    task_kib: usize,
     weights: [(&Gemm, &PackedMatrix); N],
     acts: &Activations,
     outs: [&mut [f32]; N],
@@ -244,7 +261,8 @@ pub(crate) fn multiply<const N: usize>(
         let n = sizes.next().unwrap_or_default();
         ColumnsMut::new(&mut out[..tokens * n], tokens, n)
     });
-    let grain = grain(layout, weights.map(|(_, weights)| (weights.n(), weights.k())), pool.threads());
+    let shapes = weights.map(|(_, weights)| (weights.n(), weights.k()));
+    let grain = grain(layout, shapes, Sharing { threads: pool.threads(), task_kib });
     pool::for_columns_of(pool, outs, grain, |which, columns| {
         let (gemm, weights) = weights[which];
         match weights.group_size() {
@@ -254,16 +272,15 @@ pub(crate) fn multiply<const N: usize>(
     });
 }
 
-/// Rows per task: whole row blocks, some microseconds of streaming and a few for each thread, so that a late one costs
-/// little. A thread alone streams all.
-fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], threads: usize) -> usize {
-    const BYTES: usize = 128 << 10;
+/// Rows per task: whole row blocks, and a few tasks for each thread. A thread alone streams all.
+fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: Sharing) -> usize {
+    let Sharing { threads, task_kib } = sharing;
     const TASKS_PER_THREAD: usize = 4;
     let blocks: usize = shapes.iter().map(|&(n, _)| layout.row_blocks(n)).sum();
     if threads == 1 {
         return blocks * layout.block_rows();
     }
     let row_block = shapes.iter().map(|&(_, k)| layout.bytes(layout.block_rows(), k)).max();
-    let few = (BYTES / row_block.unwrap_or(BYTES)).max(1);
+    let few = ((task_kib << 10) / row_block.unwrap_or(1)).max(1);
     few.min(blocks.div_ceil(threads * TASKS_PER_THREAD)) * layout.block_rows()
 }

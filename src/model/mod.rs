@@ -58,7 +58,8 @@ pub struct Model {
     kernels: Kernels,
     cache_type: CacheType,
     buffers: BufferStock,
-    pool: Pool,
+    /// The threads for each of [`PLANNED_TOKENS`].
+    pools: [Pool; PLANNED_TOKENS.len()],
     load_time: Duration,
     warnings: Vec<String>,
 }
@@ -154,10 +155,10 @@ impl Model {
             weights,
             head: runtime.head(),
             screen,
+            pools: kernels.threads(pool.threads()).map(|threads| pool.first(threads)),
             kernels,
             cache_type: runtime.cache_type(),
             buffers: BufferStock::default(),
-            pool,
             load_time: start.elapsed(),
             warnings: kept.warnings(),
         })
@@ -181,6 +182,11 @@ impl Model {
     /// Plans per shape of matrix.
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    /// The threads that `tokens` tokens are for.
+    fn pool(&self, tokens: usize) -> &Pool {
+        &self.pools[linear::planned_for(tokens)]
     }
 
     /// How long loading took.

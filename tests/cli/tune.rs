@@ -44,8 +44,20 @@ fn what_is_tuned_is_kept_carried_and_forgotten() {
     assert_eq!(tuned["stored"], true);
     let results = tuned["results"].as_array().unwrap();
     for result in results {
-        let fields =
-            ["n", "k", "m", "default", "winner", "runner_up", "time_ns", "gain", "timed", "roofline_pct"];
+        let fields = [
+            "n",
+            "k",
+            "m",
+            "default",
+            "winner",
+            "runner_up",
+            "used_threads",
+            "task_kib",
+            "time_ns",
+            "gain",
+            "timed",
+            "roofline_pct",
+        ];
         assert_fields(result, &fields);
         assert!(result["winner"].as_str().unwrap().parse::<KernelSpec>().is_ok());
         assert!(result["gain"].as_f64().unwrap() > 0.0);

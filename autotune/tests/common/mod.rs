@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tercet_autotune::{Key, Origin, Planner, Problem, Record, Records};
+use tercet_autotune::{Key, Origin, Planner, Problem, Record, Records, Sharing};
 use tercet_codegen::{Isa, Packing};
 
 pub const CPU: &str = "GenuineIntel-6-143-8_avx512-vnni+portable_L1d48K";
@@ -24,7 +24,8 @@ pub fn record(problem: &Problem, date: u64) -> (Key, Record) {
     let candidates = planner().candidates(problem);
     let time = Duration::from_nanos(1234);
     let runner_up = Some(candidates[0]);
-    (planner().key(problem), Record { spec: candidates[7], time, runner_up, date, origin: Origin::Stored })
+    let (spec, sharing) = (candidates[7], Sharing { threads: 1, task_kib: 64 });
+    (planner().key(problem), Record { spec, sharing, time, runner_up, date, origin: Origin::Stored })
 }
 
 pub fn records(sizes: impl IntoIterator<Item = usize>) -> Records {
