@@ -272,15 +272,43 @@ pub(crate) fn multiply<const N: usize>(
     });
 }
 
-/// Rows per task: whole row blocks, and a few tasks for each thread. A thread alone streams all.
+/// Rows per task: whole row blocks, so many that a few tasks are there for each thread and all threads have equally much to do.
+/// A thread alone streams all.
 fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: Sharing) -> usize {
-    let Sharing { threads, task_kib } = sharing;
     const TASKS_PER_THREAD: usize = 4;
-    let blocks: usize = shapes.iter().map(|&(n, _)| layout.row_blocks(n)).sum();
+    let Sharing { threads, task_kib } = sharing;
+    let blocks = shapes.map(|(n, _)| layout.row_blocks(n));
+    let all: usize = blocks.iter().sum();
     if threads == 1 {
-        return blocks * layout.block_rows();
+        return all * layout.block_rows();
     }
-    let row_block = shapes.iter().map(|&(_, k)| layout.bytes(layout.block_rows(), k)).max();
-    let few = ((task_kib << 10) / row_block.unwrap_or(1)).max(1);
-    few.min(blocks.div_ceil(threads * TASKS_PER_THREAD)) * layout.block_rows()
+    let row_block = shapes.iter().map(|&(_, k)| layout.bytes(layout.block_rows(), k)).max().unwrap_or(1);
+    let most = ((task_kib << 10) / row_block).clamp(1, all.div_ceil(threads * TASKS_PER_THREAD).max(1));
+    let tasks = |size: usize| blocks.iter().map(|blocks| blocks.div_ceil(size)).sum::<usize>();
+    let of_the_busiest = |size: &usize| tasks(*size).div_ceil(threads) * size;
+    // The largest of the most even.
+    (1..=most).rev().min_by_key(of_the_busiest).unwrap_or(1) * layout.block_rows()
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_codegen::Packing;
+
+    use super::*;
+
+    #[test]
+    fn threads_have_equally_much_to_do() {
+        let layout = Layout { packing: Packing::Trits5, interleave: 4 };
+        let grain = |shapes: &[(usize, usize)], threads| match *shapes {
+            [a] => grain(layout, [a], Sharing::by_rule(threads)),
+            [a, b] => grain(layout, [a, b], Sharing::by_rule(threads)),
+            _ => unreachable!(),
+        };
+        // 27 tasks of 4 row blocks would be 14 for one thread and 13 for the other.
+        assert_eq!(grain(&[(6912, 2560)], 2), 3 * 64);
+        assert_eq!(grain(&[(640, 2560)], 2), 64);
+        assert_eq!(grain(&[(6912, 2560), (6912, 2560)], 2), 4 * 64);
+        assert_eq!(grain(&[(6912, 2560)], 1), 6912);
+        assert_eq!(grain(&[(16, 2560)], 8), 64);
+    }
 }
