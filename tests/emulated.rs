@@ -3,11 +3,14 @@
 
 mod common;
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
-use std::{env, fs};
+use std::time::Duration;
 
 use serde_json::Value;
+use tercet::autotune::{Key, Origin, Problem, Record, Records, Sharing, Store};
+use tercet::codegen::KernelSpec;
 
 const TERCET: &str = env!("CARGO_BIN_EXE_tercet");
 const GREEDY: &[&str] = &["--greedy"];
@@ -156,28 +159,34 @@ fn aarch64_records_choose_no_kernel_that_the_cpu_lacks() {
         ("neoverse-n1", "neon-dot", &["neon-i8mm"]),
     ] {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("records-{cpu}"));
-        let file = cache.join("tuning.json");
-        fs::create_dir_all(&cache).unwrap();
-        fs::write(&file, r#"{"format": 1, "records": []}"#).unwrap();
+        let store = Store::in_dir(&cache);
+        store.forget().unwrap();
         let honest = info(cpu, &cache);
-        let spec = |isa: &str| format!("{isa}/2bit/x1/m1n16u4/shift/p0/f32");
-        let mut records = Vec::new();
+        let kernel = |isa: &str| format!("{isa}/2bit/x1/m1n16u4/shift/p0/f32");
+        let fingerprint = honest["cpu"]["fingerprint"].as_str().unwrap();
+        let size = |value: &Value| value.as_u64().unwrap() as usize;
+        let threads = size(&honest["threads"]);
+        let mut forged = Records::default();
         for plan in honest["plans"].as_array().unwrap() {
-            let possible = (1, isa.to_owned());
-            let impossible =
-                (0..8).flat_map(|power| lacking.iter().map(move |isa| (1 << power, isa.to_string())));
-            for (m, isa) in impossible.chain([possible]) {
-                records.push(serde_json::json!({
-                    "codegen": tercet::autotune::codegen_fingerprint(), "cpu": honest["cpu"]["fingerprint"],
-                    "n": plan["n"], "k": plan["k"], "m": m, "threads": honest["threads"],
-                    "spec": spec(&isa), "time_ns": 1, "runner_up": null, "date": 1,
-                }));
+            let impossible = (0..8).flat_map(|power| lacking.iter().map(move |&isa| (1 << power, isa)));
+            for (m, isa) in impossible.chain([(1, isa)]) {
+                let spec: KernelSpec = kernel(isa).parse().unwrap();
+                let problem = Problem { n: size(&plan["n"]), k: size(&plan["k"]), m, threads };
+                let record = Record {
+                    spec,
+                    sharing: Sharing::by_rule(threads),
+                    time: Duration::from_nanos(1),
+                    runner_up: None,
+                    date: 1,
+                    origin: Origin::Measured,
+                };
+                forged.insert(Key::new(fingerprint, &problem, spec.isa, spec.layout), record);
             }
         }
-        fs::write(&file, serde_json::json!({ "format": 1, "records": records }).to_string()).unwrap();
+        store.add(forged).unwrap();
         let deceived = info(cpu, &cache);
         assert_eq!(deceived["isa"], isa);
-        assert!(kernels(&deceived, "decode").iter().all(|kernel| *kernel == spec(isa)), "{deceived}");
+        assert!(kernels(&deceived, "decode").iter().all(|found| *found == kernel(isa)), "{deceived}");
         assert_eq!(kernels(&deceived, "prefill"), kernels(&honest, "prefill"));
         assert!(kernels(&deceived, "prefill").iter().all(|kernel| kernel.starts_with(&format!("{isa}/"))));
     }
