@@ -54,6 +54,7 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, core: Core) -> f64 {
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
         Unpack::Shift | Unpack::Telescope => (2.0, 0.0),
         Unpack::Extract => (EXTRACT, 0.0),
+        Unpack::Lookup => (core.look_up, 0.0),
     };
     let dot = match (spec.isa, spec.micro_kernel().schedule.unpack) {
         // Pair sums of bytes do not fit 16 bits for long.

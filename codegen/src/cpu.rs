@@ -181,6 +181,7 @@ fn required_features(isa: Isa) -> &'static [&'static str] {
         Isa::Avx2 => &["avx", "avx2"],
         Isa::AvxVnni => &["avx", "avx2", "avx_vnni"],
         Isa::Avx512Vnni => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni"],
+        Isa::Avx512Vbmi => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi"],
         Isa::Neon => &["asimd"],
         Isa::NeonDot => &["asimd", "asimddp"],
         Isa::NeonI8mm => &["asimd", "asimddp", "i8mm"],

@@ -16,6 +16,8 @@ pub enum Isa {
     AvxVnni,
     /// AVX-512 F + BW + VNNI: EVEX-encoded 512-bit `vpdpbusd`.
     Avx512Vnni,
+    /// The same with VBMI, whose `vpermi2b` looks up bytes in tables of 128.
+    Avx512Vbmi,
     /// NEON: `smlal` into 16-bit sums, folded to 32 bits before they can overflow.
     Neon,
     /// NEON with `sdot` (ARMv8.2 dotprod).
@@ -55,8 +57,16 @@ impl fmt::Display for Architecture {
 
 impl Isa {
     /// Every level; of each architecture the slowest first.
-    pub const ALL: [Isa; 7] =
-        [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512Vnni, Isa::Neon, Isa::NeonDot, Isa::NeonI8mm];
+    pub const ALL: [Isa; 8] = [
+        Isa::Portable,
+        Isa::Avx2,
+        Isa::AvxVnni,
+        Isa::Avx512Vnni,
+        Isa::Avx512Vbmi,
+        Isa::Neon,
+        Isa::NeonDot,
+        Isa::NeonI8mm,
+    ];
 
     /// The level's name in specs, on the command line and in `TERCET_ISA`.
     pub const fn name(self) -> &'static str {
@@ -65,6 +75,7 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Vbmi => "avx512-vbmi",
             Isa::Neon => "neon",
             Isa::NeonDot => "neon-dot",
             Isa::NeonI8mm => "neon-i8mm",
@@ -75,7 +86,7 @@ impl Isa {
     pub const fn architecture(self) -> Option<Architecture> {
         match self {
             Isa::Portable => None,
-            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => Some(Architecture::X86_64),
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Vbmi => Some(Architecture::X86_64),
             Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => Some(Architecture::Aarch64),
         }
     }
@@ -112,8 +123,9 @@ mod tests {
 
     #[test]
     fn a_cap_lets_its_own_architecture_pass_up_to_itself() {
-        use Isa::{Avx2, Avx512Vnni, AvxVnni, Neon, NeonDot, NeonI8mm, Portable};
+        use Isa::{Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Neon, NeonDot, NeonI8mm, Portable};
         let within = |cap: Isa| Isa::ALL.into_iter().filter(|isa| isa.is_within(cap)).collect::<Vec<_>>();
+        assert_eq!(within(Avx512Vbmi), [Portable, Avx2, AvxVnni, Avx512Vnni, Avx512Vbmi]);
         assert_eq!(within(Avx512Vnni), [Portable, Avx2, AvxVnni, Avx512Vnni]);
         assert_eq!(within(AvxVnni), [Portable, Avx2, AvxVnni]);
         assert_eq!(within(NeonI8mm), [Portable, Neon, NeonDot, NeonI8mm]);

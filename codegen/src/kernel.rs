@@ -8,7 +8,7 @@ use crate::cpu::Cpu;
 use crate::emit;
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
-use crate::packing::BLOCK_BYTES;
+use crate::packing::{BLOCK_BYTES, LOOKUP_TABLES};
 use crate::portable;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, Tile};
 use crate::view::View;
@@ -144,6 +144,7 @@ impl MicroKernel {
             tile_stride,
             act_tile_stride,
             zero_point_tile_stride,
+            tables: &raw const LOOKUP_TABLES,
         };
         // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
         // spec's view of the operands: a tile's panels lie in one row block, whose `steps` × `interleave` blocks

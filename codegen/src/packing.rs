@@ -14,6 +14,7 @@
 //! one step more, whose dword `r` is the f32 scale of row `r`.
 
 mod groups;
+mod lookup;
 mod parts;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::blocks::Blocks;
+pub(crate) use lookup::{LOOKUP_TABLES, LookupTables};
 
 /// Rows in a panel: the dword lanes of a 512-bit vector. Narrower ISAs read a block in parts.
 pub const PANEL_ROWS: usize = 16;
@@ -118,12 +120,12 @@ impl Packing {
     }
 
     /// The code of group `group` in `byte`.
-    pub(crate) fn decode(self, byte: u8, group: usize) -> u8 {
+    pub(crate) const fn decode(self, byte: u8, group: usize) -> u8 {
         match self {
             Packing::Bits2 => byte >> (2 * group) & 3,
             Packing::Trits5 => {
-                let f = (0..group).fold(byte, |f, _| f.wrapping_mul(3));
-                ((u16::from(f) * 3) >> 8) as u8
+                let carried_out = byte.wrapping_mul(3u8.pow(group as u32));
+                ((carried_out as u16 * 3) >> 8) as u8
             }
             Packing::Bytes => byte,
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::emit;
 use crate::isa::Isa;
-use crate::packing::{Layout, PANEL_ROWS, Packing};
+use crate::packing::{Layout, LookupTables, PANEL_ROWS, Packing};
 
 /// The register block: m tokens × n weight rows, and the steps of k in one turn of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ pub enum Unpack {
     Telescope,
     /// 1.6-bit: extract each trit by comparing the running byte with 86 and 171.
     Extract,
+    /// 1.6-bit: look the byte up in two tables, of its first four codes in two bits each and of its fifth.
+    Lookup,
     /// Bytes: they are the codes.
     Direct,
     /// Ternary, for many tokens: unpack a tile's rows into bytes, in memory that stays in cache, and multiply all tokens
@@ -74,12 +76,13 @@ pub enum Unpack {
 
 impl Unpack {
     /// Every strategy.
-    pub const ALL: [Unpack; 7] = [
+    pub const ALL: [Unpack; 8] = [
         Unpack::Planes,
         Unpack::Shift,
         Unpack::Turns,
         Unpack::Telescope,
         Unpack::Extract,
+        Unpack::Lookup,
         Unpack::Direct,
         Unpack::Once,
     ];
@@ -88,7 +91,7 @@ impl Unpack {
     pub const fn packings(self) -> &'static [Packing] {
         match self {
             Unpack::Planes | Unpack::Shift | Unpack::Turns => &[Packing::Bits2],
-            Unpack::Telescope | Unpack::Extract => &[Packing::Trits5],
+            Unpack::Telescope | Unpack::Extract | Unpack::Lookup => &[Packing::Trits5],
             Unpack::Direct => &[Packing::Bytes],
             Unpack::Once => &Packing::TERNARY,
         }
@@ -119,6 +122,7 @@ impl Unpack {
             Unpack::Turns => "turns",
             Unpack::Telescope => "telescope",
             Unpack::Extract => "extract",
+            Unpack::Lookup => "lookup",
             Unpack::Direct => "direct",
             Unpack::Once => "once",
         }
@@ -387,6 +391,8 @@ pub(crate) struct KernelArgs {
     pub(crate) act_tile_stride: usize,
     /// From one tile's zero points to the next, likewise.
     pub(crate) zero_point_tile_stride: usize,
+    /// Tables that [`Unpack::Lookup`] reads. Not read by other strategies.
+    pub(crate) tables: *const LookupTables,
 }
 
 impl KernelArgs {

@@ -1,7 +1,7 @@
 //! What the probe makes of recorded CPUID tables of other CPUs, and of this host.
 
 use tercet_codegen::cpu::{Cache, CacheKind, CoreClass, Cpu, DumpError, dump};
-use tercet_codegen::isa::Isa::{self, Avx2, Avx512Vnni, AvxVnni, Portable};
+use tercet_codegen::isa::Isa::{self, Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Portable};
 
 const HASWELL: &str = include_str!("cpuid/haswell.txt");
 const ZEN2: &str = include_str!("cpuid/zen2.txt");
@@ -60,7 +60,7 @@ const EXPECTED: [Expected; 7] = [
         dump: ICE_LAKE,
         brand: "Intel(R) Core(TM) i7-1065G7 CPU @ 1.30GHz",
         signature: (6, 126, 5),
-        isas: &[Avx512Vnni, Avx2, Portable],
+        isas: &[Avx512Vbmi, Avx512Vnni, Avx2, Portable],
         caches: [(48, 2), (32, 2), (512, 2), (8 << 10, 8)],
         logical: 8,
     },
@@ -68,7 +68,7 @@ const EXPECTED: [Expected; 7] = [
         dump: ZEN4,
         brand: "AMD Ryzen 7 7700X 8-Core Processor",
         signature: (0x19, 0x61, 2),
-        isas: &[Avx512Vnni, Avx2, Portable],
+        isas: &[Avx512Vbmi, Avx512Vnni, Avx2, Portable],
         caches: [(32, 2), (32, 2), (1024, 2), (32 << 10, 16)],
         logical: 16,
     },
@@ -76,7 +76,7 @@ const EXPECTED: [Expected; 7] = [
         dump: ZEN5,
         brand: "AMD Ryzen 9 9950X 16-Core Processor",
         signature: (0x1A, 0x44, 0),
-        isas: &[Avx512Vnni, AvxVnni, Avx2, Portable],
+        isas: &[Avx512Vbmi, Avx512Vnni, AvxVnni, Avx2, Portable],
         caches: [(48, 2), (32, 2), (1024, 2), (32 << 10, 16)],
         logical: 32,
     },
@@ -120,7 +120,7 @@ fn an_isa_needs_the_operating_system_too() {
     for (dump, without_avx512) in
         [(ICE_LAKE, [Avx2, Portable].as_slice()), (ZEN5, &[AvxVnni, Avx2, Portable])]
     {
-        assert_eq!(with_xcr0(dump, "e7").best(), Avx512Vnni);
+        assert_eq!(with_xcr0(dump, "e7").best(), Avx512Vbmi);
         for lacks_a_zmm_state in ["7", "c7", "a7", "67"] {
             assert_eq!(with_xcr0(dump, lacks_a_zmm_state).isas(), without_avx512, "{lacks_a_zmm_state}");
         }
@@ -138,9 +138,11 @@ fn xcr0_counts_only_if_the_operating_system_enabled_xgetbv() {
 }
 
 #[test]
-fn each_vnni_encoding_has_its_own_bit() {
+fn vbmi_and_each_vnni_encoding_have_bits_of_their_own() {
+    let without_vbmi = ZEN5.replace("19405fce", "19405fcc");
+    assert_eq!(Cpu::from_dump(&without_vbmi).unwrap().isas(), [Avx512Vnni, AvxVnni, Avx2, Portable]);
     let without_vex = ZEN5.replace("00000007 01: 00000030", "00000007 01: 00000020");
-    assert_eq!(Cpu::from_dump(&without_vex).unwrap().isas(), [Avx512Vnni, Avx2, Portable]);
+    assert_eq!(Cpu::from_dump(&without_vex).unwrap().isas(), [Avx512Vbmi, Avx512Vnni, Avx2, Portable]);
     let without_evex = ZEN5.replace("19405fce", "194057ce");
     assert_eq!(Cpu::from_dump(&without_evex).unwrap().isas(), [AvxVnni, Avx2, Portable]);
 }
@@ -222,7 +224,7 @@ fn extreme_register_values_are_no_panic() {
     let leaves = [0, 1, 4, 7, 0xB, 0x1A, 0x1F, 0x8000_0000u32, 0x8000_0002, 0x8000_001D];
     let lines = leaves.iter().flat_map(|leaf| (0..40).map(move |sub| format!("{leaf:x} {sub:x}: {ones}\n")));
     let cpu = Cpu::from_dump(&(lines.collect::<String>() + "xcr0 ffffffffffffffff")).unwrap();
-    assert_eq!(cpu.isas(), [Avx512Vnni, AvxVnni, Avx2, Portable]);
+    assert_eq!(cpu.isas(), [Avx512Vbmi, Avx512Vnni, AvxVnni, Avx2, Portable]);
     assert!(!cpu.fingerprint().is_empty());
 }
 
@@ -235,6 +237,7 @@ fn the_host_agrees_with_the_standard_library() {
     assert_eq!(cpu.supports(AvxVnni), is_x86_feature_detected!("avxvnni"));
     let avx512 = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
     assert_eq!(cpu.supports(Avx512Vnni), avx512 && is_x86_feature_detected!("avx512vnni"));
+    assert_eq!(cpu.supports(Avx512Vbmi), cpu.supports(Avx512Vnni) && is_x86_feature_detected!("avx512vbmi"));
     let features = [
         ("ssse3", is_x86_feature_detected!("ssse3")),
         ("sse4_1", is_x86_feature_detected!("sse4.1")),

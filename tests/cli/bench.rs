@@ -147,7 +147,8 @@ fn kernels_stand_side_by_side() {
         let named = |name: &str| of_m.iter().any(|row| row["spec"].as_str().unwrap().contains(name));
         for isa in usable_isas() {
             assert!(named(&format!("{isa}/")), "no {isa} for {m}");
-            assert!(isa == "portable" || named(&format!("reference/{isa}")), "no reference for {isa}");
+            let by_hand = !["portable", "avx512-vbmi"].contains(&isa);
+            assert!(!by_hand || named(&format!("reference/{isa}")), "no reference for {isa}");
         }
         let picked: Vec<&str> = of_m
             .iter()

@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
     emit: Some(x86::emit::<Avx512Vnni>),
 };
 
-struct Avx512Vnni {
+pub(super) struct Avx512Vnni {
     /// Bytes of 86, 171 and 1, where trits are extracted.
     thresholds: Option<[V; 3]>,
 }

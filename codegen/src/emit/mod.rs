@@ -3,6 +3,7 @@
 mod aarch64;
 mod asm;
 mod avx2;
+mod avx512_vbmi;
 mod avx512_vnni;
 mod avx_vnni;
 mod neon;
@@ -47,11 +48,12 @@ impl Family {
 }
 
 /// Every family, in the order of [`Isa::ALL`].
-pub static FAMILIES: [Family; 7] = [
+pub static FAMILIES: [Family; 8] = [
     crate::portable::FAMILY,
     avx2::FAMILY,
     avx_vnni::FAMILY,
     avx512_vnni::FAMILY,
+    avx512_vbmi::FAMILY,
     neon::FAMILY,
     neon_dot::FAMILY,
     neon_i8mm::FAMILY,

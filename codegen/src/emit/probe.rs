@@ -69,7 +69,7 @@ fn width(isa: Isa) -> Option<Width> {
     match isa {
         Isa::Portable | Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => None,
         Isa::Avx2 | Isa::AvxVnni => Some(Width::Ymm),
-        Isa::Avx512Vnni => Some(Width::Zmm),
+        Isa::Avx512Vnni | Isa::Avx512Vbmi => Some(Width::Zmm),
     }
 }
 
@@ -108,6 +108,7 @@ mod tests {
             (Isa::Avx2, Mnemonic::Vmovdqu, 32),
             (Isa::AvxVnni, Mnemonic::Vmovdqu, 32),
             (Isa::Avx512Vnni, Mnemonic::Vmovdqu32, 64),
+            (Isa::Avx512Vbmi, Mnemonic::Vmovdqu32, 64),
         ] {
             let probe = read(isa).unwrap();
             let (loads, all) = count(&probe, load);
@@ -123,6 +124,7 @@ mod tests {
             (Isa::Avx2, Mnemonic::Vpmaddubsw, 2, 32),
             (Isa::AvxVnni, Mnemonic::Vpdpbusd, 1, 32),
             (Isa::Avx512Vnni, Mnemonic::Vpdpbusd, 1, 64),
+            (Isa::Avx512Vbmi, Mnemonic::Vpdpbusd, 1, 64),
         ] {
             let probe = super::dot(isa).unwrap();
             let (dots, all) = count(&probe, dot);

@@ -34,6 +34,11 @@ pub(super) trait Dialect {
     /// codes = ⌊3·running / 256⌋, the trits that the next multiplication by three carries out.
     fn extract(&self, asm: &mut Asm, codes: V, running: V);
 
+    /// Makes `four` and `fifth`, which both hold five trits in a byte, the first four codes in two bits each, and the fifth.
+    fn look_up(&self, _asm: &mut Asm, _four: V, _fifth: V) {
+        unreachable!("the family has no tables")
+    }
+
     /// Dot products per accumulator after which [`Dialect::fold`] must run.
     fn fold_after(&self) -> usize {
         usize::MAX
@@ -58,7 +63,7 @@ pub(super) const VNNI_UNPACKS: [Unpack; 6] =
 const WEIGHTS: Gpr = Gpr::Rsi;
 const STRIDE: Gpr = Gpr::Rdx;
 const STEPS: Gpr = Gpr::Rcx;
-const ARGS: Gpr = Gpr::Rdi;
+pub(super) const ARGS: Gpr = Gpr::Rdi;
 /// Each serves three tokens: base, base + stride, base + 2 · stride.
 const TOKEN_BASES: [Gpr; 5] = [Gpr::Rax, Gpr::R8, Gpr::R9, Gpr::R10, Gpr::R11];
 
@@ -79,6 +84,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
     let unpack = spec.schedule.unpack;
     let bytes = match unpack {
         Unpack::Telescope | Unpack::Extract => vectors,
+        Unpack::Lookup => 2 * vectors,
         // Loading them anew for each group takes load slots, but no registers.
         Unpack::Planes | Unpack::Shift => {
             let others =
@@ -104,7 +110,7 @@ pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
 fn masks(unpack: Unpack) -> &'static [u8] {
     match unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
-        Unpack::Shift => &[0x03],
+        Unpack::Shift | Unpack::Lookup => &[0x03],
         // Filled anew for every pass.
         Unpack::Turns => &[0xC0],
         _ => &[],
@@ -133,7 +139,8 @@ struct Kernel<'a, D> {
     accumulators: Vec<V>,
     weights: Vec<V>,
     acts: Vec<V>,
-    /// Packed bytes of a step, a vector each; none where every group loads them anew.
+    /// Packed bytes of a step, a vector each; none where every group loads them anew. Where they are looked up, the first four
+    /// codes of each, and then the fifth ones.
     bytes: Vec<V>,
     masks: Vec<V>,
 }
@@ -291,9 +298,13 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     }
 
     fn load_bytes(&self, asm: &mut Asm, step: usize) {
-        for (vector, &bytes) in self.bytes.iter().enumerate() {
-            asm.load(bytes, self.weight(step, vector));
+        for (i, &bytes) in self.bytes.iter().enumerate() {
+            asm.load(bytes, self.weight(step, i % self.vectors()));
             self.dialect.bias(asm, bytes);
+        }
+        if self.spec.schedule.unpack == Unpack::Lookup {
+            let (four, fifth) = self.bytes.split_at(self.vectors());
+            four.iter().zip(fifth).for_each(|(&four, &fifth)| self.dialect.look_up(asm, four, fifth));
         }
     }
 
@@ -308,43 +319,34 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                     self.broadcast(asm, self.acts[token], step, group, token);
                 }
                 for vector in 0..self.vectors() {
-                    self.unpack(asm, self.weights[0], step, group, vector);
+                    let codes = self.unpack(asm, self.weights[0], step, group, vector);
                     for token in 0..mr {
-                        self.dialect.dot(
-                            asm,
-                            self.acc(set, vector, token),
-                            self.weights[0],
-                            self.acts[token],
-                        );
+                        self.dialect.dot(asm, self.acc(set, vector, token), codes, self.acts[token]);
                     }
                 }
             } else {
-                for vector in 0..self.vectors() {
-                    self.unpack(asm, self.weights[vector], step, group, vector);
-                }
+                let codes: Vec<V> = (0..self.vectors())
+                    .map(|vector| self.unpack(asm, self.weights[vector], step, group, vector))
+                    .collect();
                 for token in 0..mr {
                     self.broadcast(asm, self.acts[0], step, group, token);
-                    for vector in 0..self.vectors() {
-                        self.dialect.dot(
-                            asm,
-                            self.acc(set, vector, token),
-                            self.weights[vector],
-                            self.acts[0],
-                        );
+                    for (vector, &codes) in codes.iter().enumerate() {
+                        self.dialect.dot(asm, self.acc(set, vector, token), codes, self.acts[0]);
                     }
                 }
             }
         }
     }
 
-    /// Puts the codes of one group into `codes`.
-    fn unpack(&self, asm: &mut Asm, codes: V, step: usize, group: usize, vector: usize) {
+    /// Puts the codes of one group into `codes`, unless a register holds them already, and says which one does.
+    fn unpack(&self, asm: &mut Asm, codes: V, step: usize, group: usize, vector: usize) -> V {
         let at = self.weight(step, vector);
         match (self.spec.schedule.unpack, self.bytes.get(vector).copied()) {
             (Unpack::Planes, Some(bytes)) => asm.vand(codes, bytes, self.masks[group]),
             (Unpack::Planes, None) => asm.vand_load(codes, self.masks[group], at),
             (Unpack::Turns, _) => asm.vand_load(codes, self.masks[0], at),
-            (Unpack::Shift, Some(bytes)) => {
+            (Unpack::Lookup, _) if group == 4 => return self.bytes[self.vectors() + vector],
+            (Unpack::Shift | Unpack::Lookup, Some(bytes)) => {
                 if group > 0 {
                     asm.vpsrld(bytes, bytes, 2);
                 }
@@ -362,10 +364,11 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 self.dialect.extract(asm, codes, running);
             }
             (Unpack::Direct, _) => asm.load(codes, at),
-            (Unpack::Extract, None) | (Unpack::Telescope | Unpack::Once, _) => {
+            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope | Unpack::Once, _) => {
                 unreachable!("extraction keeps the bytes, and the others have no codes here")
             }
         }
+        codes
     }
 
     /// A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ, where fᵢ₊₁ = 3·fᵢ mod 256.
@@ -395,7 +398,12 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             for token in 0..self.spec.tile.mr {
                 let sum = self.acc(0, vector, token);
                 match self.spec.schedule.unpack {
-                    Unpack::Shift | Unpack::Turns | Unpack::Extract | Unpack::Direct | Unpack::Once => {}
+                    Unpack::Shift
+                    | Unpack::Turns
+                    | Unpack::Extract
+                    | Unpack::Lookup
+                    | Unpack::Direct
+                    | Unpack::Once => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);

@@ -232,8 +232,10 @@ pub struct Bound {
 /// Bounds of a loop `body` that does so many multiply-adds, on every core that has the ISA.
 pub(super) fn bounds(isa: Isa, multiply_adds: usize, body: &[Instruction]) -> Vec<Bound> {
     let demand = Demand::of(body);
-    // Kernels of the I8MM family that have no use for its matrix product.
     let isa = match isa {
+        // What VBMI adds are vector operations like others.
+        Isa::Avx512Vbmi => Isa::Avx512Vnni,
+        // Kernels of the I8MM family that have no use for its matrix product.
         Isa::NeonI8mm if !body.iter().any(|i| i.is_matrix_product) => Isa::NeonDot,
         isa => isa,
     };

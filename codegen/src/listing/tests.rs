@@ -88,7 +88,7 @@ fn listings_hold_together_in_every_family() {
             assert_eq!(code.loop_mix.instructions(), code.lines.iter().filter(|line| line.in_loop).count());
             let dots = if *unpack == crate::Unpack::Telescope { 2 } else { 1 };
             let per_dot = match family.isa {
-                Isa::Avx512Vnni => 64,
+                Isa::Avx512Vnni | Isa::Avx512Vbmi => 64,
                 Isa::NeonDot | Isa::NeonI8mm => 16,
                 Isa::Neon => 8,
                 _ => 32,

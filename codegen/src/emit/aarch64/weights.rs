@@ -24,7 +24,7 @@ fn constants(unpack: Unpack) -> &'static [u8] {
         Unpack::Shift => &[0x03],
         Unpack::Telescope => &[TRIPLE, SIGN],
         Unpack::Extract => &[TRIPLE],
-        Unpack::Direct | Unpack::Turns | Unpack::Once => &[],
+        Unpack::Direct | Unpack::Turns | Unpack::Lookup | Unpack::Once => &[],
     }
 }
 
@@ -79,7 +79,7 @@ impl Weights {
                 }
                 carry(asm, to, raw);
             }
-            Unpack::Telescope | Unpack::Turns | Unpack::Once => {
+            Unpack::Telescope | Unpack::Turns | Unpack::Lookup | Unpack::Once => {
                 unreachable!("the strategy extracts no codes")
             }
         }

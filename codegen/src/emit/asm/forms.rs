@@ -174,6 +174,28 @@ impl Asm {
         self.encode(masked);
     }
 
+    /// 512-bit only: the bytes of `a` whose highest bit is set.
+    pub(in crate::emit) fn vpmovb2m(&mut self, mask: Mask, a: V) {
+        self.only(Width::Zmm);
+        self.encode(Instruction::with2(Code::EVEX_Vpmovb2m_kr_zmm, k(mask), self.v(a)));
+    }
+
+    /// The other 64 lanes.
+    pub(in crate::emit) fn knotq(&mut self, mask: Mask, of: Mask) {
+        self.encode(Instruction::with2(Code::VEX_Knotq_kr_kr, k(mask), k(of)));
+    }
+
+    /// 512-bit only: where the mask is set, bytes of `d` become those that their low seven bits choose, from `a` below 64 and
+    /// from `b` above.
+    pub(in crate::emit) fn vpermi2b_masked(&mut self, d: V, mask: Mask, a: V, b: V) {
+        self.only(Width::Zmm);
+        let code = Code::EVEX_Vpermi2b_zmm_k1z_zmm_zmmm512;
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), self.v(b)).map(|mut i| {
+            i.set_op_mask(k(mask));
+            i
+        }));
+    }
+
     /// 64-bit load.
     pub(in crate::emit) fn mov_load(&mut self, to: Gpr, m: Mem) {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));

@@ -50,7 +50,7 @@ impl Product<'_> {
             for chunk in 0..chunks {
                 let (token, end) = (chunk * m / chunks, (chunk + 1) * m / chunks);
                 let block = spec.layout.block_index(column / PANEL_ROWS, 0, steps);
-                let words = [
+                let words: [u64; size_of::<KernelArgs>() / 8] = [
                     weights + (block * BLOCK_BYTES) as u64,
                     rows + (token * acts.stride()) as u64,
                     acts.stride() as u64,
@@ -63,8 +63,9 @@ impl Product<'_> {
                     tile_stride as u64,
                     0,
                     0,
+                    0,
                 ];
-                arguments.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
+                arguments.extend(words.iter().flat_map(|word| word.to_le_bytes()));
                 kernels.push(spec.with_tokens(end - token));
             }
         }

@@ -107,7 +107,13 @@ fn masked_forms() {
                 {
                     let text = format!("vpaddb {d_name}{{{k}}},{a_name},{b_name}");
                     sheet.one(text, |asm| asm.vpaddb_masked(d, mask, *a, *b));
+                    let text = format!("vpermi2b {d_name}{{{k}}},{a_name},{b_name}");
+                    sheet.one(text, |asm| asm.vpermi2b_masked(d, mask, *a, *b));
                 }
+                sheet.one(format!("vpmovb2m {k},{d_name}"), |asm| asm.vpmovb2m(mask, d));
+            }
+            for (of, of_name) in MASKS {
+                sheet.one(format!("knotq {k},{of_name}"), |asm| asm.knotq(mask, of));
             }
         }
     });

@@ -16,6 +16,8 @@ const AVX_VNNI: &str = "{vex} vpdpbusd";
 const AVX512: &str =
     "vcvtdq2ps vmovdqu32 vmovdqu8 vmulps vpaddb vpaddd vpandd vpbroadcastd vpcmpnltub vpdpbusd vpsrad
     vpsrld vpsubd vpxord";
+/// VBMI beside these, and what its masks take.
+const AVX512_VBMI: &str = "vpermi2b vpmovb2m knotq";
 /// Tokens and unrolling.
 const TILES: [(usize, usize); 10] =
     [(1, 1), (1, 2), (1, 16), (2, 1), (3, 4), (4, 1), (6, 2), (7, 1), (13, 1), (15, 3)];
@@ -43,12 +45,13 @@ fn assert_allowed(isa: Isa, decoded: &objdump::Decoded) {
     let (mnemonic, text) = (decoded.mnemonic(), &decoded.text);
     let among = |list: &str| list.split_whitespace().any(|name| name == mnemonic);
     let vector = mnemonic.trim_start_matches("{vex} ").starts_with('v') && mnemonic != "vzeroupper";
-    if isa == Isa::Avx512Vnni && vector {
-        assert!(among(AVX512), "{text} is not in AVX-512 F, BW, VNNI");
+    let vbmi = isa == Isa::Avx512Vbmi && among(AVX512_VBMI);
+    if matches!(isa, Isa::Avx512Vnni | Isa::Avx512Vbmi) && vector {
+        assert!(among(AVX512) || vbmi, "{text} is not in {isa}");
         assert!(decoded.bytes[0] == EVEX && text.contains("zmm"), "{text} is not 512 bits wide");
         return;
     }
-    let allowed = among(AVX2) || isa == Isa::AvxVnni && mnemonic == AVX_VNNI;
+    let allowed = among(AVX2) || vbmi || isa == Isa::AvxVnni && mnemonic == AVX_VNNI;
     assert!(allowed, "{text} is not in {isa}");
     assert!(decoded.bytes[0] != EVEX && !text.contains("zmm"), "{text} is EVEX");
 }

@@ -1,0 +1,78 @@
+//! AVX-512 VNNI with VBMI: the same, and tables of bytes.
+
+use std::mem::offset_of;
+
+use super::Family;
+use super::asm::{Asm, Gpr, Mask, Mem, Registers, V, Width};
+use super::avx512_vnni::{self, Avx512Vnni};
+use super::x86::{self, Dialect};
+use crate::isa::Isa;
+use crate::packing::BLOCK_BYTES;
+use crate::spec::{KernelArgs, KernelSpec, Unpack};
+
+pub(super) const FAMILY: Family = Family {
+    isa: Isa::Avx512Vbmi,
+    unpacks: &[
+        Unpack::Planes,
+        Unpack::Shift,
+        Unpack::Turns,
+        Unpack::Telescope,
+        Unpack::Extract,
+        Unpack::Lookup,
+        Unpack::Direct,
+    ],
+    registers_needed: x86::registers_needed::<Avx512Vbmi>,
+    emit: Some(x86::emit::<Avx512Vbmi>),
+    ..avx512_vnni::FAMILY
+};
+
+struct Avx512Vbmi {
+    vnni: Avx512Vnni,
+    /// Registers of the two tables, where bytes are looked up.
+    tables: Vec<V>,
+}
+
+const TABLE_REGISTERS: usize = 8;
+
+impl Dialect for Avx512Vbmi {
+    const WIDTH: Width = Width::Zmm;
+
+    fn constants(spec: &KernelSpec) -> usize {
+        match spec.schedule.unpack {
+            Unpack::Lookup => TABLE_REGISTERS,
+            _ => Avx512Vnni::constants(spec),
+        }
+    }
+
+    fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self {
+        let vnni = Avx512Vnni::prepare(spec, asm, registers);
+        if spec.schedule.unpack != Unpack::Lookup {
+            return Avx512Vbmi { vnni, tables: Vec::new() };
+        }
+        let tables = registers.take_many(TABLE_REGISTERS);
+        asm.mov_load(Gpr::Rax, Mem::at(x86::ARGS, offset_of!(KernelArgs, tables) as i32));
+        for (i, &register) in tables.iter().enumerate() {
+            asm.load(register, Mem::at(Gpr::Rax, (i * BLOCK_BYTES) as i32));
+        }
+        Avx512Vbmi { vnni, tables }
+    }
+
+    fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V) {
+        self.vnni.dot(asm, acc, codes, acts);
+    }
+
+    fn extract(&self, asm: &mut Asm, codes: V, running: V) {
+        self.vnni.extract(asm, codes, running);
+    }
+
+    /// A byte that was looked up among the lower 128 values keeps what was found, for the upper half leaves it alone.
+    fn look_up(&self, asm: &mut Asm, four: V, fifth: V) {
+        let (upper, lower) = (Mask::K1, Mask::K2);
+        asm.vpmovb2m(upper, fifth);
+        asm.knotq(lower, upper);
+        for (bytes, table) in [four, fifth].into_iter().zip(self.tables.chunks(4)) {
+            asm.vpermi2b_masked(bytes, lower, table[0], table[1]);
+            asm.vpermi2b_masked(bytes, upper, table[2], table[3]);
+        }
+    }
+}
