@@ -9,6 +9,8 @@ pub(crate) struct Core {
     pub(crate) spare: f64,
     /// Vector operations that take as long as looking one code up in tables.
     pub(crate) look_up: f64,
+    /// Steps of k in a turn of the loop, for a few tokens.
+    pub(crate) few_unroll: usize,
     /// Bytes ahead of the weights at which kernels prefetch that read them at the speed of memory.
     pub(crate) streaming_prefetch: usize,
     /// The same where the weights telescope, which spreads their loads.
@@ -24,17 +26,19 @@ impl Core {
         spare: 0.0,
         // Slower than extraction, until measured.
         look_up: 8.0,
+        few_unroll: 1,
         streaming_prefetch: 0,
         telescoping_prefetch: 4096,
         few_prefetch: 0,
         many_prefetch: 0,
     };
     /// Permutations of bytes are one operation.
-    const ZEN_4: Core = Core { look_up: 3.0, ..Self::UNKNOWN };
+    const ZEN_4: Core = Core { look_up: 3.0, few_unroll: 4, ..Self::UNKNOWN };
     /// Dot products take two of four vector units.
     const ZEN_5: Core = Core {
         spare: 1.0,
         look_up: Self::UNKNOWN.look_up,
+        few_unroll: 1,
         streaming_prefetch: 8192,
         telescoping_prefetch: 8192,
         few_prefetch: 4096,

@@ -156,6 +156,7 @@ impl Planner {
         match (self.family.isa, unpack, m) {
             (Isa::Avx2 | Isa::Neon, ..) => 8,
             (_, Unpack::Turns, _) => 4,
+            (_, _, 2..=16) => self.core.few_unroll,
             _ => 1,
         }
     }

@@ -21,7 +21,7 @@ Examples:
   tercet info --cpuid > my-cpu.txt        the CPUID answers of this CPU, for a bug report
 
 JSON: cpu, isa, isa_reason, threads, threads_reason, affinity, quota, packing, model, context,
-memory (bytes), plans: [{n, k, decode: {kernel, origin}, few: …, prefill: …}],
+memory (bytes), plans: [{n, k, decode: {kernel, origin}, pair: …, few: …, prefill: …}],
 knobs: [{name, value, help}].";
 
 #[derive(Args, Debug)]
@@ -169,8 +169,9 @@ impl Facts<'_> {
         let MemoryUse { ternary, embedding, head, screen, cache_per_token } = model.memory_use();
         let (ternary_parameters, float_parameters) = parameters(config);
         let plan = |plan: &Plan| json!({ "kernel": plan.spec.to_string(), "origin": plan.origin.name() });
-        let plans = model.kernels().plans().map(|((n, k), [decode, few, prefill])| {
-            json!({ "n": n, "k": k, "decode": plan(decode), "few": plan(few), "prefill": plan(prefill) })
+        let plans = model.kernels().plans().map(|((n, k), [decode, pair, few, prefill])| {
+            let [decode, pair, few, prefill] = [decode, pair, few, prefill].map(plan);
+            json!({ "n": n, "k": k, "decode": decode, "pair": pair, "few": few, "prefill": prefill })
         });
         json!({
             "cpu": {

@@ -21,9 +21,10 @@ use crate::runtime::{Mode, Runtime};
 use crate::tune::{Tuned, records, tune, untuned};
 
 const EXAMPLES: &str = "\
-For every shape of matrix, with one token (decoding), with a few and with 128 (prefill), the kernels that this
-CPU can run race each other; then the winner is shared among threads in several ways. The winners are kept in the user's cache directory (TERCET_CACHE_DIR) and used from
-then on. The text that a model writes does not depend on them.
+For every shape of matrix, with one token (decoding), with two, with a few and with 128 (prefill), the kernels that
+this CPU can run race each other; then the winner is shared among threads in several ways. The winners are kept in
+the user's cache directory (TERCET_CACHE_DIR) and used from then on. The text that a model writes does not depend on
+them.
 
 Examples:
   tercet tune -m DIR                          the shapes of a model

@@ -20,14 +20,15 @@ use crate::pool;
 use crate::runtime::{ActivationType, Mode, Runtime};
 
 /// Numbers of tokens that kernels are planned for, and what computes so many at once.
-pub const PLANNED_TOKENS: [(&str, usize); 3] = [("decode", 1), ("few", 8), ("prefill", 128)];
+pub const PLANNED_TOKENS: [(&str, usize); 4] = [("decode", 1), ("pair", 2), ("few", 8), ("prefill", 128)];
 
 /// Which of [`PLANNED_TOKENS`] serves best.
 pub(super) fn planned_for(tokens: usize) -> usize {
     match tokens {
         0..=1 => 0,
-        2..=16 => 1,
-        _ => 2,
+        2 => 1,
+        3..=16 => 2,
+        _ => 3,
     }
 }
 
@@ -143,8 +144,8 @@ impl<'a> Packer<'a> {
             let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
             Ok((plan, Gemm::new(self.cache, plan.spec)?))
         };
-        let [decode, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
-        let planned = [decode?, few?, prefill?];
+        let [decode, pair, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
+        let planned = [decode?, pair?, few?, prefill?];
         kernels.planned.insert((n, k, epilogue), planned.clone());
         Ok(planned)
     }

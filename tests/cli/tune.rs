@@ -31,7 +31,7 @@ fn origins(scratch: &Scratch) -> Vec<String> {
     let info = json(scratch, &["info", "-m", TINY]);
     let plans = info["plans"].as_array().unwrap().iter();
     let origins =
-        plans.flat_map(|plan| ["decode", "few", "prefill"].map(|what| plan[what]["origin"].clone()));
+        plans.flat_map(|plan| ["decode", "pair", "few", "prefill"].map(|what| plan[what]["origin"].clone()));
     origins.map(|origin| origin.as_str().unwrap().to_owned()).collect()
 }
 
