@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{CPU, planner, problem, record, records};
 use tercet_autotune::{Measured, Origin, Planner, Problem, Timer, measure};
-use tercet_codegen::{FAMILIES, Isa, KernelSpec, Packing};
+use tercet_codegen::{Cpu, FAMILIES, Isa, KernelSpec, Packing, Unpack};
 
 /// Kernels of known speed on a machine with disturbances.
 struct Machine {
@@ -151,6 +151,30 @@ fn candidates_are_legal_distinct_and_few() {
                 }
             }
         }
+    }
+}
+
+/// Elsewhere VBMI changes no plan but the ISA's name.
+#[test]
+fn the_rule_looks_bytes_up_only_where_that_was_measured() {
+    let dumps = ["ice-lake", "zen4", "zen5"].map(|name| {
+        let path = format!("{}/../codegen/tests/cpuid/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        (name, Cpu::from_dump(&std::fs::read_to_string(path).unwrap()).unwrap())
+    });
+    for (name, cpu) in dumps {
+        for (packing, m) in Packing::ALL.into_iter().flat_map(|packing| (1..=128).map(move |m| (packing, m)))
+        {
+            let plan = |isa| Planner::new(isa, packing).on(&cpu).plan(&Problem { m, ..problem(2560) }).spec;
+            let (vnni, vbmi) = (plan(Isa::Avx512Vnni), plan(Isa::Avx512Vbmi));
+            if name == "zen4" && vbmi.schedule.unpack == Unpack::Lookup {
+                assert!(packing == Packing::Trits5 && m > 1, "{vbmi} for {m} tokens");
+            } else {
+                assert_eq!(KernelSpec { isa: Isa::Avx512Vnni, ..vbmi }, vnni, "{name}, {m} tokens");
+            }
+        }
+        let few = Problem { m: 8, ..problem(2560) };
+        let plan = Planner::new(Isa::Avx512Vbmi, Packing::Trits5).on(&cpu).plan(&few);
+        assert_eq!(plan.spec.schedule.unpack == Unpack::Lookup, name == "zen4", "{}", plan.spec);
     }
 }
 
