@@ -18,7 +18,8 @@ pub(crate) fn start(threads: usize) -> Result<tercet_pool::Pool> {
     })
 }
 
-/// Calls `work` for disjoint ranges of `grain` columns that together are all of `out`.
+/// Calls `work` for disjoint ranges of columns that together are all of `out`, each made of whole `grain` columns but for the
+/// last ones.
 pub(crate) fn for_columns<T: Element>(
     pool: &tercet_pool::Pool,
     out: ColumnsMut<'_, T>,
@@ -28,7 +29,7 @@ pub(crate) fn for_columns<T: Element>(
     for_columns_of(pool, [out], grain, |_, columns| work(columns));
 }
 
-/// Calls `work` for disjoint ranges of `grain` columns that together are all of each of `outs`, and with that one's number.
+/// The same for all of each of `outs`; `work` is called with that one's number too.
 pub(crate) fn for_columns_of<T: Element, const N: usize>(
     pool: &tercet_pool::Pool,
     outs: [ColumnsMut<'_, T>; N],
@@ -36,16 +37,19 @@ pub(crate) fn for_columns_of<T: Element, const N: usize>(
     work: impl Fn(usize, ColumnsMut<'_, T>) + Sync,
 ) {
     let tasks = outs.each_ref().map(|out| out.columns().len().div_ceil(grain));
-    pool.run(tasks.iter().sum(), |mut i| {
-        let mut which = 0;
-        while i >= tasks[which] {
-            i -= tasks[which];
-            which += 1;
+    pool.run_spans(tasks.iter().sum(), |span| {
+        let mut first = 0;
+        for (which, (out, tasks)) in outs.iter().zip(tasks).enumerate() {
+            let (start, end) = (span.start.max(first), span.end.min(first + tasks));
+            if start < end {
+                let all = out.columns();
+                let columns =
+                    all.start + (start - first) * grain..all.end.min(all.start + (end - first) * grain);
+                // SAFETY: spans have tasks of their own, each task runs once, and the outputs are not used otherwise.
+                work(which, unsafe { out.part(columns) });
+            }
+            first += tasks;
         }
-        let all = outs[which].columns();
-        let start = all.start + i * grain;
-        // SAFETY: tasks have ranges of their own, each task runs once, and the outputs are not used otherwise.
-        work(which, unsafe { outs[which].part(start..(start + grain).min(all.end)) });
     });
 }
 

@@ -1,16 +1,20 @@
 //! Fork-join among a few threads, in microseconds, without collapse when cores are busy.
 //!
 //! A job is a number of tasks. Every thread, the caller among them, has a share of consecutive tasks and takes these one at
-//! a time, so that what it reads is one stream, and then those that others have not come to, so that a thread that is late or
-//! preempted costs no more than the task it holds. Workers spin for a bounded time after a job
-//! and then park; the caller spins for a bounded time for the tasks that others still hold and then parks too.
+//! a time or by halves, so that what it reads is one stream, and then those that others have not come to, so that a thread
+//! that is late or preempted costs no more than what it holds. Workers spin for a bounded time after a job and then park; the
+//! caller spins for a bounded time for the tasks that others still hold and then parks too.
+//!
+//! Cores may share no cache, and a line then takes half a microsecond from one to the other: a job costs each worker one line
+//! at its start and one at its end.
 
 mod shared;
 mod sync;
 
+use std::ops::Range;
 use std::panic::resume_unwind;
 
-use shared::{Job, Shared};
+use shared::{Grip, Job, Shared};
 use sync::{Arc, JoinHandle, Mutex, fence};
 
 /// The calling thread and some workers, which other pools may have a part in.
@@ -69,13 +73,26 @@ impl Pool {
     /// # Panics
     /// If a task does, once the others are done.
     pub fn run<F: Fn(usize) + Sync>(&self, tasks: usize, task: F) {
+        self.share(tasks, Grip::One, |span| span.for_each(&task));
+    }
+
+    /// Like [`Pool::run`], but calls `work` for spans of consecutive tasks, which together are all of them: half of what is
+    /// left of a share at a time. So who starts a span at a cost seldom does, and all are done at about the same time.
+    ///
+    /// # Panics
+    /// If a call does, once the others are done.
+    pub fn run_spans<F: Fn(Range<usize>) + Sync>(&self, tasks: usize, work: F) {
+        self.share(tasks, Grip::Half, work);
+    }
+
+    fn share<F: Fn(Range<usize>) + Sync>(&self, tasks: usize, grip: Grip, work: F) {
         let Workers { shared, handles, busy } = &*self.workers;
         let free = if tasks > 1 && self.threads > 1 { busy.try_lock().ok() } else { None };
         if free.is_none() {
-            return (0..tasks).for_each(task);
+            return work(0..tasks);
         }
         let tasks = u32::try_from(tasks).expect("fewer than 2^32 tasks");
-        shared.publish(Job::new(&task, tasks), self.threads);
+        shared.publish(&Job::new(&work, tasks, grip), self.threads);
         // Pairs with the fence of a worker that goes to sleep: it sees the job, or this sees it asleep.
         fence(sync::Ordering::SeqCst);
         for (index, worker) in handles[..self.threads - 1].iter().enumerate() {

@@ -1,57 +1,103 @@
 //! What caller and workers share, and the protocol over it.
 
 use std::any::Any;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence,
-    park, spin_loop,
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park,
+    spin_loop,
 };
 
-/// A borrowed closure and how often it is to be called.
+/// A borrowed closure and the tasks that it is to be called for.
 pub(crate) struct Job {
     call: *mut (),
     context: *mut (),
     tasks: u32,
+    grip: Grip,
 }
 
-type Call = unsafe fn(*const (), usize);
+/// How much of a share is taken at once.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Grip {
+    One,
+    /// Half of what is left.
+    Half,
+}
+
+type Call = unsafe fn(*const (), Range<usize>);
 
 impl Job {
-    pub(crate) fn new<F: Fn(usize) + Sync>(task: &F, tasks: u32) -> Self {
+    pub(crate) fn new<F: Fn(Range<usize>) + Sync>(work: &F, tasks: u32, grip: Grip) -> Self {
         /// # Safety
         /// `context` points to a live `F`.
-        unsafe fn call<F: Fn(usize)>(context: *const (), index: usize) {
+        unsafe fn call<F: Fn(Range<usize>)>(context: *const (), span: Range<usize>) {
             // SAFETY: the caller's promise.
-            let task = unsafe { &*context.cast::<F>() };
-            task(index);
+            let work = unsafe { &*context.cast::<F>() };
+            work(span);
         }
         let call: Call = call::<F>;
-        Job { call: call as *mut (), context: ptr::from_ref(task).cast_mut().cast(), tasks }
+        Job { call: call as *mut (), context: ptr::from_ref(work).cast_mut().cast(), tasks, grip }
     }
 }
 
-/// One thread's share of a job, consecutive tasks: the number of the job in the upper half, and in the lower the tasks of
-/// the share that nobody has taken. Alone in its cache lines.
-///
-/// The job's other fields change only while no task is left in any share, so whoever takes a task by exchanging an unchanged
-/// state has read the fields of that very job.
+/// In cache lines of its own: what one thread writes is not in the way of what others read.
 #[repr(align(128))]
-struct Share(AtomicU64);
+struct Alone<T>(T);
+
+/// One thread's share of a job, consecutive tasks, and all that whoever takes one has to know: a worker learns of a job by
+/// one line from the caller's cache.
+///
+/// The other fields change only while no task is left in the share, so whoever takes a task by exchanging an unchanged state
+/// has read the fields of that very job.
+struct Share {
+    /// The number of the job in the upper half, and in the lower the tasks of the share that nobody has taken.
+    state: AtomicU64,
+    call: AtomicPtr<()>,
+    context: AtomicPtr<()>,
+    /// The first of the job's tasks that is behind the share.
+    end: AtomicUsize,
+    /// Whether whoever comes takes half of what is left, instead of one task.
+    halves: AtomicBool,
+}
+
+impl Share {
+    fn new() -> Self {
+        Share {
+            state: AtomicU64::new(0),
+            call: AtomicPtr::new(ptr::null_mut()),
+            context: AtomicPtr::new(ptr::null_mut()),
+            end: AtomicUsize::new(0),
+            halves: AtomicBool::new(false),
+        }
+    }
+
+    /// Offers those `tasks` of the job.
+    fn offer(&self, job: &Job, tasks: Range<u32>) {
+        self.call.store(job.call, Ordering::Relaxed);
+        self.context.store(job.context, Ordering::Relaxed);
+        self.end.store(tasks.end as usize, Ordering::Relaxed);
+        self.halves.store(job.grip == Grip::Half, Ordering::Relaxed);
+        let number = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
+        self.state.store(number << 32 | (tasks.end - tasks.start) as u64, Ordering::Release);
+    }
+
+    fn is_left(&self) -> bool {
+        untaken(self.state.load(Ordering::Acquire)) > 0
+    }
+}
 
 pub(crate) struct Shared {
     /// The caller's, then the workers'.
-    shares: Vec<Share>,
-    call: AtomicPtr<()>,
-    context: AtomicPtr<()>,
-    tasks: AtomicU32,
+    shares: Vec<Alone<Share>>,
+    /// Tasks that are not known to be done.
+    unfinished: Alone<AtomicUsize>,
     /// How many threads the job is for.
     threads: AtomicUsize,
-    unfinished: AtomicUsize,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    panic: Alone<Mutex<Option<Box<dyn Any + Send>>>>,
     /// The caller, once it parks.
-    waiting: Mutex<Option<Thread>>,
+    waiting: Alone<Mutex<Option<Thread>>>,
     asleep: Vec<AtomicBool>,
     over: AtomicBool,
 }
@@ -63,14 +109,11 @@ fn untaken(state: u64) -> u64 {
 impl Shared {
     pub(crate) fn new(workers: usize) -> Self {
         Shared {
-            shares: (0..=workers).map(|_| Share(AtomicU64::new(0))).collect(),
-            call: AtomicPtr::new(ptr::null_mut()),
-            context: AtomicPtr::new(ptr::null_mut()),
-            tasks: AtomicU32::new(0),
+            shares: (0..=workers).map(|_| Alone(Share::new())).collect(),
+            unfinished: Alone(AtomicUsize::new(0)),
             threads: AtomicUsize::new(1),
-            unfinished: AtomicUsize::new(0),
-            panic: Mutex::new(None),
-            waiting: Mutex::new(None),
+            panic: Alone(Mutex::new(None)),
+            waiting: Alone(Mutex::new(None)),
             asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             over: AtomicBool::new(false),
         }
@@ -78,23 +121,16 @@ impl Shared {
 
     /// Offers the job's tasks to the first `threads` threads. The previous job must be finished, and the closure must live
     /// until this one is.
-    pub(crate) fn publish(&self, job: Job, threads: usize) {
-        self.call.store(job.call, Ordering::Relaxed);
-        self.context.store(job.context, Ordering::Relaxed);
-        self.tasks.store(job.tasks, Ordering::Relaxed);
-        self.threads.store(threads, Ordering::Relaxed);
-        self.unfinished.store(job.tasks as usize, Ordering::Relaxed);
-        for (owner, Share(state)) in self.shares.iter().enumerate() {
-            let number = (state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-            let tasks = self.first_task(owner + 1) - self.first_task(owner);
-            state.store(number << 32 | u64::from(tasks), Ordering::Release);
+    pub(crate) fn publish(&self, job: &Job, threads: usize) {
+        // Workers read this with every job: it stays in their caches while it is the same.
+        if self.threads.load(Ordering::Relaxed) != threads {
+            self.threads.store(threads, Ordering::Relaxed);
         }
-    }
-
-    /// The first of the job's tasks that is in the share of thread `owner`.
-    fn first_task(&self, owner: usize) -> u32 {
-        let (tasks, threads) = (self.tasks.load(Ordering::Relaxed), self.threads.load(Ordering::Relaxed));
-        (u64::from(tasks) * owner.min(threads) as u64 / threads as u64) as u32
+        self.unfinished.0.store(job.tasks as usize, Ordering::Relaxed);
+        let first = |owner: usize| (u64::from(job.tasks) * owner as u64 / threads as u64) as u32;
+        for (owner, Alone(share)) in self.shares[..threads].iter().enumerate() {
+            share.offer(job, first(owner)..first(owner + 1));
+        }
     }
 
     /// Runs tasks until none is left to take: those of thread `own`, and then those that the others have not come to; none
@@ -102,60 +138,66 @@ impl Shared {
     pub(crate) fn take_tasks(&self, own: usize) {
         let threads = self.threads.load(Ordering::Relaxed);
         let helped = if own < threads { threads } else { 0 };
-        (own..own + helped).for_each(|owner| self.take_share(owner % threads));
+        let done: usize = (own..own + helped).map(|owner| self.take_share(owner % threads)).sum();
+        // All at once: the count comes from another core's cache.
+        if done > 0
+            && self.unfinished.0.fetch_sub(done, Ordering::AcqRel) == done
+            && let Some(caller) = lock(&self.waiting.0).take()
+        {
+            caller.unpark();
+        }
     }
 
-    fn take_share(&self, owner: usize) {
-        let Share(share) = &self.shares[owner];
+    /// Runs what is left of a share, and returns how many tasks those were.
+    fn take_share(&self, owner: usize) -> usize {
+        let Alone(share) = &self.shares[owner];
+        let mut done = 0;
         loop {
-            let state = share.load(Ordering::Acquire);
-            if untaken(state) == 0 {
-                return;
+            let state = share.state.load(Ordering::Acquire);
+            let left = untaken(state);
+            if left == 0 {
+                return done;
             }
-            let (call, context) = (self.call.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
-            let end = self.first_task(owner + 1) as usize;
-            let index = end.wrapping_sub(untaken(state) as usize);
-            if share.compare_exchange(state, state - 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let (call, context) = (share.call.load(Ordering::Relaxed), share.context.load(Ordering::Relaxed));
+            let start = share.end.load(Ordering::Relaxed).wrapping_sub(left as usize);
+            let taken = if share.halves.load(Ordering::Relaxed) { left.div_ceil(2) } else { 1 };
+            let exchanged =
+                share.state.compare_exchange(state, state - taken, Ordering::AcqRel, Ordering::Relaxed);
+            if exchanged.is_ok() {
                 // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
                 let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
-                // SAFETY: `context` is that job's closure, which `Pool::run` borrows until `unfinished` is 0; it is not
-                // before this task is done.
-                let run = || unsafe { call(context, index) };
+                // SAFETY: `context` is that job's closure, which `Pool::run_spans` borrows until `unfinished` is 0; it is not
+                // before the caller of this function has counted these tasks.
+                let run = || unsafe { call(context, start..start + taken as usize) };
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-                    *lock(&self.panic) = Some(panic);
+                    *lock(&self.panic.0) = Some(panic);
                 }
-                if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
-                    && let Some(caller) = lock(&self.waiting).take()
-                {
-                    caller.unpark();
-                }
+                done += taken as usize;
             }
         }
     }
 
     /// Returns when no task of the job is unfinished.
     pub(crate) fn wait(&self) {
-        let finished = || self.unfinished.load(Ordering::Acquire) == 0;
+        let finished = || self.unfinished.0.load(Ordering::Acquire) == 0;
         if spin_until(finished) {
             return;
         }
-        *lock(&self.waiting) = Some(current());
+        *lock(&self.waiting.0) = Some(current());
         while !finished() {
             park();
         }
-        lock(&self.waiting).take();
+        lock(&self.waiting.0).take();
     }
 
     pub(crate) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
-        lock(&self.panic).take()
+        lock(&self.panic.0).take()
     }
 
     /// A worker's life.
     pub(crate) fn work(&self, index: usize) {
-        let is_left = |Share(state): &Share| untaken(state.load(Ordering::Acquire)) > 0;
-        // In this order: having seen a task, it sees whom the job is for.
-        let offered = || self.shares.iter().any(is_left) && index + 1 < self.threads.load(Ordering::Relaxed);
-        let news = || offered() || self.over.load(Ordering::Acquire);
+        let Alone(own) = &self.shares[index + 1];
+        let news = || own.is_left() || self.over.load(Ordering::Acquire);
         let asleep = &self.asleep[index];
         while !self.over.load(Ordering::Acquire) {
             self.take_tasks(index + 1);

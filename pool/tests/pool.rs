@@ -27,6 +27,23 @@ fn every_task_runs_once_in_every_job() {
 }
 
 #[test]
+fn spans_are_all_tasks_and_fewer_than_these() {
+    for threads in [1, 2, 3, 8] {
+        let pool = Pool::new(threads).unwrap();
+        for tasks in [0, 1, 2, 7, 1000] {
+            let (runs, spans) = (Mutex::new(vec![0; tasks]), AtomicUsize::new(0));
+            pool.run_spans(tasks, |span| {
+                spans.fetch_add(1, Ordering::Relaxed);
+                runs.lock().unwrap()[span].iter_mut().for_each(|runs| *runs += 1);
+            });
+            assert_eq!(runs.into_inner().unwrap(), vec![1; tasks], "{threads} threads");
+            // A share of 1000 is halved ten times at most, whoever does it.
+            assert!(spans.into_inner() <= 1.max(11 * threads));
+        }
+    }
+}
+
+#[test]
 fn jobs_for_fewer_threads_leave_the_others_alone() {
     for threads in 1..=4 {
         let (part, seen) = (Pool::new(4).unwrap().first(threads), Mutex::new(HashSet::new()));

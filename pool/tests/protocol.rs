@@ -23,6 +23,31 @@ fn explore(threads: usize, preemptions: usize, jobs: &'static [(usize, usize)]) 
     });
 }
 
+/// Runs a job of so many tasks in spans, and another.
+fn explore_spans(threads: usize, preemptions: usize, tasks: usize) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.check(move || {
+        let pool = Pool::new(threads).unwrap();
+        for tasks in [tasks, 2] {
+            let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            pool.run_spans(tasks, |span| {
+                for runs in &runs[span] {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            for runs in &runs {
+                assert_eq!(runs.load(Ordering::Relaxed), 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn jobs_in_spans() {
+    explore_spans(2, 2, 5);
+}
+
 #[test]
 fn one_job() {
     explore(2, 3, &[(2, 2)]);
