@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tercet_autotune::{Planner, Records, Store, StoreError};
+use tercet_autotune::{Planner, Records, Store, StoreError, packing_by_rule};
 use tercet_codegen::cpu::Limits;
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
-use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, emit, exec};
+use tercet_codegen::{Architecture, Cpu, Isa, KernelCache, Packing, exec};
 
 use crate::packed::PackedCache;
 pub use mode::{ActivationType, Mode};
@@ -88,7 +88,7 @@ pub struct RuntimeOptions {
     pub isa_cap: Option<Isa>,
     /// Threads; none takes the performance cores within affinity and CPU quota.
     pub threads: Option<usize>,
-    /// Packing of the weights; none takes 2-bit.
+    /// Packing of the weights; none takes what [`packing_by_rule`] says.
     pub packing: Option<Packing>,
     /// In which arithmetic ternary layers are computed.
     pub mode: Mode,
@@ -140,11 +140,12 @@ impl Runtime {
         let (records, warning) = store.as_ref().map_or_else(Default::default, Store::read);
         warnings.extend(warning.map(|warning| warning.to_string()));
         let packed = options.cache_dir.as_deref().filter(|_| !options.no_cache).map(PackedCache::in_dir);
+        let threads = options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host()));
         Runtime {
             isa,
             reason,
-            threads: options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host())),
-            packing: options.packing.unwrap_or(emit::family(isa).packing),
+            threads,
+            packing: options.packing.unwrap_or_else(|| packing_by_rule(isa, cpu, threads)),
             mode: options.mode,
             head: options.head,
             cache_type: options.cache_type.unwrap_or(match options.mode {

@@ -52,7 +52,8 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, core: Core) -> f64 {
         Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, 2.0 * EXTRACT),
         Unpack::Once => (0.5, 6.0),
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
-        Unpack::Shift | Unpack::Telescope => (2.0, 0.0),
+        Unpack::Shift => (core.shift, 0.0),
+        Unpack::Telescope => (2.0, 0.0),
         Unpack::Extract => (EXTRACT, 0.0),
         Unpack::Lookup => (core.look_up, 0.0),
     };

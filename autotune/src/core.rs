@@ -1,16 +1,27 @@
 //! What is known of cores beyond their instruction sets, as far as plans by rule depend on it.
 
-use tercet_codegen::Cpu;
+use tercet_codegen::{Cpu, Isa, Packing, emit};
+
+/// How weights are packed if nobody says otherwise: as suits the family, unless so few threads take longer for unpacking than
+/// for reading.
+pub fn packing_by_rule(isa: Isa, cpu: &Cpu, threads: usize) -> Packing {
+    match emit::family(isa).packing {
+        Packing::Trits5 if threads < Core::of(cpu).trits5_threads => Packing::Bits2,
+        packing => packing,
+    }
+}
 
 /// Habits of a core; the default is for one of which nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Core {
     /// Vector operations per dot product that cost no time, because dot products leave units for them.
     pub(crate) spare: f64,
-    /// Vector operations that take as long as looking one code up in tables.
+    /// Vector operations that take as long as shifting and masking one code beside dot products.
+    pub(crate) shift: f64,
+    /// The same for looking one up in tables.
     pub(crate) look_up: f64,
-    /// Steps of k in a turn of the loop, for a few tokens.
-    pub(crate) few_unroll: usize,
+    /// Threads that it takes to unpack 1.6-bit weights as fast as they share memory.
+    pub(crate) trits5_threads: usize,
     /// Bytes ahead of the weights at which kernels prefetch that read them at the speed of memory.
     pub(crate) streaming_prefetch: usize,
     /// The same where the weights telescope, which spreads their loads.
@@ -24,21 +35,32 @@ pub(crate) struct Core {
 impl Core {
     const UNKNOWN: Core = Core {
         spare: 0.0,
+        shift: 2.0,
         // Slower than extraction, until measured.
         look_up: 8.0,
-        few_unroll: 1,
+        trits5_threads: 1,
         streaming_prefetch: 0,
         telescoping_prefetch: 4096,
         few_prefetch: 0,
         many_prefetch: 0,
     };
-    /// Permutations of bytes are one operation.
-    const ZEN_4: Core = Core { look_up: 3.0, few_unroll: 4, ..Self::UNKNOWN };
+    /// Dot products leave units for shifts and masks, which permutations and comparisons take from them.
+    const ZEN_4: Core = Core {
+        spare: 0.0,
+        shift: 0.25,
+        look_up: 3.0,
+        trits5_threads: 3,
+        streaming_prefetch: 0,
+        telescoping_prefetch: 4096,
+        few_prefetch: 4096,
+        many_prefetch: 2048,
+    };
     /// Dot products take two of four vector units.
     const ZEN_5: Core = Core {
         spare: 1.0,
+        shift: Self::UNKNOWN.shift,
         look_up: Self::UNKNOWN.look_up,
-        few_unroll: 1,
+        trits5_threads: 1,
         streaming_prefetch: 8192,
         telescoping_prefetch: 8192,
         few_prefetch: 4096,

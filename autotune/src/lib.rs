@@ -14,6 +14,7 @@ mod store;
 
 pub use candidates::tiles;
 pub use choice::Choice;
+pub use core::packing_by_rule;
 pub use measure::{Measured, Timer, measure};
 pub use planner::{Origin, Plan, Planner, Problem};
 pub use records::{CODEGEN_REVISION, Key, Record, Records, RecordsError, codegen_fingerprint};

@@ -63,6 +63,9 @@ pub struct Plan {
     pub origin: Origin,
 }
 
+/// The most tokens with which the weights stream.
+const FEW: usize = 16;
+
 /// Plans the products of one model on one ISA.
 #[derive(Clone, Debug)]
 pub struct Planner {
@@ -131,18 +134,21 @@ impl Planner {
 
     /// Decoding streams the weights once: the widest tile and the cheapest unpacking. Hardware prefetchers follow one
     /// contiguous stream best when few loads share it, and need help only where arithmetic spreads these. With more tokens
-    /// arithmetic counts: the tile with the fewest vector instructions per dot product.
+    /// arithmetic counts: the tile with the fewest vector instructions per dot product. A few tokens still stream, in a single
+    /// pass, so that arithmetic and memory have the same time.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
             isa: self.family.isa,
             layout: self.layout,
-            tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack, problem.m) },
+            tile: Tile { mr: 1, nr: 16, ku: self.unroll(unpack) },
             schedule: Schedule { unpack, prefetch: self.prefetch(unpack, problem.m) },
             epilogue: Epilogue::F32,
         };
         let packing = self.layout.packing;
-        let readers = || self.family.strategies(packing);
+        let streams = problem.m <= FEW;
+        let readers =
+            || self.family.strategies(packing).filter(move |unpack| !streams || unpack.passes() == 1);
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
@@ -152,11 +158,10 @@ impl Planner {
     }
 
     /// Long enough to hide the loop's own instructions and, where sums of 16 bits are folded, the folding.
-    fn unroll(&self, unpack: Unpack, m: usize) -> usize {
-        match (self.family.isa, unpack, m) {
-            (Isa::Avx2 | Isa::Neon, ..) => 8,
-            (_, Unpack::Turns, _) => 4,
-            (_, _, 2..=16) => self.core.few_unroll,
+    fn unroll(&self, unpack: Unpack) -> usize {
+        match (self.family.isa, unpack) {
+            (Isa::Avx2 | Isa::Neon, _) => 8,
+            (_, Unpack::Turns) => 4,
             _ => 1,
         }
     }
@@ -165,9 +170,9 @@ impl Planner {
     fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
         match (m, unpack) {
             (0..=1, Unpack::Telescope) => self.core.telescoping_prefetch,
-            // Two tokens are an input of the output head's screen.
-            (0..=2, _) => self.core.streaming_prefetch,
-            (3..=16, _) => self.core.few_prefetch,
+            // Two tokens for bytes are an input of the output head's screen.
+            (0..=1, _) | (2, Unpack::Direct) => self.core.streaming_prefetch,
+            (2..=FEW, _) => self.core.few_prefetch,
             // An unpacked tile is in a cache.
             (_, Unpack::Once) => 0,
             _ => self.core.many_prefetch,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{CPU, planner, problem, record, records};
-use tercet_autotune::{Measured, Origin, Planner, Problem, Timer, measure};
+use tercet_autotune::{Measured, Origin, Planner, Problem, Timer, measure, packing_by_rule};
 use tercet_codegen::{Cpu, FAMILIES, Isa, KernelSpec, Packing, Unpack};
 
 /// Kernels of known speed on a machine with disturbances.
@@ -154,14 +154,43 @@ fn candidates_are_legal_distinct_and_few() {
     }
 }
 
+fn recorded(name: &str) -> Cpu {
+    let path = format!("{}/../codegen/tests/cpuid/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    Cpu::from_dump(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn few_tokens_take_one_pass_over_the_weights() {
+    for cpu in ["ice-lake", "zen4", "zen5"].map(recorded) {
+        for (isa, packing) in
+            cpu.isas().into_iter().flat_map(|isa| Packing::ALL.map(|packing| (isa, packing)))
+        {
+            for m in 1..=16 {
+                let plan = Planner::new(isa, packing).on(&cpu).plan(&Problem { m, ..problem(2560) });
+                assert_eq!(plan.spec.schedule.unpack.passes(), 1, "{}", plan.spec);
+            }
+        }
+    }
+}
+
+#[test]
+fn few_threads_of_a_zen_4_read_two_bits_and_others_fewer() {
+    let [zen4, zen5] = ["zen4", "zen5"].map(recorded);
+    for isa in [Isa::Avx512Vnni, Isa::Avx512Vbmi] {
+        assert_eq!(
+            [1, 2, 3, 96].map(|threads| packing_by_rule(isa, &zen4, threads) == Packing::Bits2),
+            [true, true, false, false]
+        );
+        assert_eq!(packing_by_rule(isa, &zen5, 1), Packing::Trits5);
+    }
+    assert_eq!(packing_by_rule(Isa::Avx2, &zen4, 96), Packing::Bits2);
+}
+
 /// Elsewhere VBMI changes no plan but the ISA's name.
 #[test]
 fn the_rule_looks_bytes_up_only_where_that_was_measured() {
-    let dumps = ["ice-lake", "zen4", "zen5"].map(|name| {
-        let path = format!("{}/../codegen/tests/cpuid/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-        (name, Cpu::from_dump(&std::fs::read_to_string(path).unwrap()).unwrap())
-    });
-    for (name, cpu) in dumps {
+    for name in ["ice-lake", "zen4", "zen5"] {
+        let cpu = recorded(name);
         for (packing, m) in Packing::ALL.into_iter().flat_map(|packing| (1..=128).map(move |m| (packing, m)))
         {
             let plan = |isa| Planner::new(isa, packing).on(&cpu).plan(&Problem { m, ..problem(2560) }).spec;

@@ -31,7 +31,7 @@ pub(super) struct Options {
     /// Number of threads; by default one for each performance core that this process may use
     #[arg(long, global = true, value_name = "N")]
     pub(super) threads: Option<usize>,
-    /// Packing of the weights, 2bit or 1.6bit: the same text; 1.6bit, the default with AVX-512, takes less memory
+    /// Packing of the weights, 2bit or 1.6bit: the same text; 1.6bit, the default with AVX-512 (but for one or two threads of a Zen 4), takes less memory
     #[arg(long, global = true, value_name = "PACKING", value_parser = packing())]
     pub(super) packing: Option<Packing>,
     /// Arithmetic: fast is in integers, by micro-kernels; exact is in floats, slowly, as a reference
