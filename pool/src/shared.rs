@@ -166,7 +166,7 @@ impl Shared {
             if exchanged.is_ok() {
                 // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
                 let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
-                // SAFETY: `context` is that job's closure, which `Pool::run_spans` borrows until `unfinished` is 0; it is not
+                // SAFETY: `context` is that job's closure, which `Pool::share` borrows until `unfinished` is 0; it is not
                 // before the caller of this function has counted these tasks.
                 let run = || unsafe { call(context, start..start + taken as usize) };
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {

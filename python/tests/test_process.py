@@ -57,8 +57,10 @@ def test_other_threads_run_meanwhile(model: tercet.Model) -> None:
     ],
 )
 def test_ctrl_c_interrupts(call: str) -> None:
+    # Whoever starts the tests in the background may have them ignore the signal, and children inherit that.
     code = f"""
-import tercet
+import signal, tercet
+signal.signal(signal.SIGINT, signal.default_int_handler)
 m, t = tercet.load_model("fairy-tales", threads=1)
 print("ready", flush=True)
 try:
