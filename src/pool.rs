@@ -45,7 +45,8 @@ pub(crate) fn for_columns_of<T: Element, const N: usize>(
                 let all = out.columns();
                 let columns =
                     all.start + (start - first) * grain..all.end.min(all.start + (end - first) * grain);
-                // SAFETY: spans have tasks of their own, each task runs once, and the outputs are not used otherwise.
+                // SAFETY: each task is in one span, tasks have columns of their own, and so no other part shares one; the
+                // outputs are not used otherwise.
                 work(which, unsafe { out.part(columns) });
             }
             first += tasks;

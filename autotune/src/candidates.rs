@@ -4,6 +4,7 @@ use tercet_codegen::packing::PANEL_ROWS;
 use tercet_codegen::{Isa, KernelSpec, Packing, Schedule, Tile, Unpack, emit};
 
 use crate::core::Core;
+use crate::planner::FEW;
 
 /// `spec` with every legal tile of up to `m` tokens, in a fixed order.
 pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
@@ -21,7 +22,7 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, core: Core) -> Vec<Kerne
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
     let prefetches: &[usize] = match m {
         0..=1 => &[0, 2048, 4096, 8192, 16_384],
-        2..=16 => &[0, 1024, 4096],
+        2..=FEW => &[0, 1024, 4096],
         _ => &[0, 2048],
     };
     let mut candidates = vec![default];

@@ -20,7 +20,7 @@ pub(crate) struct Core {
     pub(crate) shift: f64,
     /// The same for looking one up in tables.
     pub(crate) look_up: f64,
-    /// Threads that it takes to unpack 1.6-bit weights as fast as they share memory.
+    /// Threads from which on unpacking 1.6-bit weights keeps up with the memory that they share.
     pub(crate) trits5_threads: usize,
     /// Bytes ahead of the weights at which kernels prefetch that read them at the speed of memory.
     pub(crate) streaming_prefetch: usize,
@@ -44,27 +44,23 @@ impl Core {
         few_prefetch: 0,
         many_prefetch: 0,
     };
-    /// Dot products leave units for shifts and masks, which permutations and comparisons take from them.
+    /// Dot products leave units for shifts and masks, but not for permutations and comparisons.
     const ZEN_4: Core = Core {
-        spare: 0.0,
         shift: 0.25,
         look_up: 3.0,
         trits5_threads: 3,
-        streaming_prefetch: 0,
-        telescoping_prefetch: 4096,
         few_prefetch: 4096,
         many_prefetch: 2048,
+        ..Self::UNKNOWN
     };
     /// Dot products take two of four vector units.
     const ZEN_5: Core = Core {
         spare: 1.0,
-        shift: Self::UNKNOWN.shift,
-        look_up: Self::UNKNOWN.look_up,
-        trits5_threads: 1,
         streaming_prefetch: 8192,
         telescoping_prefetch: 8192,
         few_prefetch: 4096,
         many_prefetch: 2048,
+        ..Self::UNKNOWN
     };
 
     pub(crate) fn of(cpu: &Cpu) -> Self {

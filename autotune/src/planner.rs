@@ -64,7 +64,7 @@ pub struct Plan {
 }
 
 /// The most tokens with which the weights stream.
-const FEW: usize = 16;
+pub(crate) const FEW: usize = 16;
 
 /// Plans the products of one model on one ISA.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@
 //! that is late or preempted costs no more than what it holds. Workers spin for a bounded time after a job and then park; the
 //! caller spins for a bounded time for the tasks that others still hold and then parks too.
 //!
-//! Cores may share no cache, and a line then takes half a microsecond from one to the other: a job costs each worker one line
-//! at its start and one at its end.
+//! Cores may share no cache, and a line then takes half a microsecond from one to the other: a worker learns all of a job by
+//! one line, and counts what it has done once.
 
 mod shared;
 mod sync;
