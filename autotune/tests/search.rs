@@ -186,6 +186,20 @@ fn few_threads_of_a_zen_4_read_two_bits_and_others_fewer() {
     assert_eq!(packing_by_rule(Isa::Avx2, &zen4, 96), Packing::Bits2);
 }
 
+/// Zen 3 and Zen 4 are one family, which only AVX-512 tells apart.
+#[test]
+fn a_zen_3_has_its_stream_prefetched() {
+    let zen4 = recorded("zen4");
+    let mut zen3 = zen4.clone();
+    zen3.features.retain(|feature| !feature.starts_with("avx512"));
+    let [zen3, zen4] = [zen3, zen4].map(|cpu| {
+        let planner = Planner::new(Isa::Avx2, Packing::Bits2).on(&cpu);
+        planner.plan(&Problem { m: 1, ..problem(2560) }).spec.schedule
+    });
+    assert_eq!((zen3.prefetch, zen4.prefetch), (8192, 0));
+    assert_eq!(zen3.unpack, zen4.unpack);
+}
+
 /// Elsewhere VBMI changes no plan but the ISA's name.
 #[test]
 fn the_rule_looks_bytes_up_only_where_that_was_measured() {
