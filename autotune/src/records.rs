@@ -12,7 +12,7 @@ use crate::planner::{Origin, Problem};
 use crate::sharing::Sharing;
 
 /// Raised by hand whenever emitted code, or how threads share it, changes enough for old measurements to mislead.
-pub const CODEGEN_REVISION: u32 = 4;
+pub const CODEGEN_REVISION: u32 = 5;
 
 /// The version of the file.
 const FORMAT: u32 = 2;

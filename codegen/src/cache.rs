@@ -28,16 +28,16 @@ impl KernelCache {
     /// See [`KernelError`].
     pub fn get(&self, spec: &KernelSpec) -> Result<Arc<MicroKernel>, KernelError> {
         spec.validate()?;
-        let spec = &spec.micro_kernel();
+        let micro_kernel = spec.micro_kernel();
         let lock = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = lock().get(spec) {
+        if let Some(kernel) = lock().get(&micro_kernel) {
             return Ok(Arc::clone(kernel));
         }
         let kernel = Arc::new(MicroKernel::new(*spec)?);
         let mut kernels = lock();
-        let kept = kernels.entry(*spec).or_insert_with(|| {
+        let kept = kernels.entry(micro_kernel).or_insert_with(|| {
             if let Some(code) = kernel.code() {
-                self.profiler.published(&spec.to_string(), code);
+                self.profiler.published(&micro_kernel.to_string(), code);
             }
             kernel
         });

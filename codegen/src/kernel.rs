@@ -56,8 +56,6 @@ impl MicroKernel {
     /// # Errors
     /// See [`KernelError`].
     pub fn new(spec: KernelSpec) -> Result<Self, KernelError> {
-        spec.validate()?;
-        let spec = spec.micro_kernel();
         let emitted = emit::emit(&spec)?;
         let cpu = Cpu::host();
         if !cpu.supports(spec.isa) {
@@ -67,7 +65,7 @@ impl MicroKernel {
             Some(emitted) => Code::Machine(ExecutableMemory::publish(&emitted.code)?),
             None => Code::Portable,
         };
-        Ok(MicroKernel { spec, code })
+        Ok(MicroKernel { spec: spec.micro_kernel(), code })
     }
 
     /// What the kernel is.

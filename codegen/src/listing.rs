@@ -75,7 +75,7 @@ impl Listing {
     pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
         spec.validate()?;
         let kernel = spec.micro_kernel();
-        let (tile, rows) = (spec.tile, (emit::family(spec.isa).rows_at_once)(&kernel));
+        let (tile, rows) = (kernel.tile, (emit::family(spec.isa).rows_at_once)(&kernel));
         let multiply_adds =
             tile.mr * rows * tile.ku * kernel.layout.packing.step() / kernel.schedule.unpack.passes();
         Ok(Listing {

@@ -70,7 +70,7 @@ pub enum Unpack {
     /// Bytes: they are the codes.
     Direct,
     /// Ternary, for many tokens: unpack a tile's rows into bytes, in memory that stays in cache, and multiply all tokens
-    /// with these. The micro-kernel is that of [`Unpack::Direct`].
+    /// with these. The micro-kernel is that of [`Unpack::Direct`], but may gather more products of such small codes.
     Once,
 }
 
@@ -301,12 +301,12 @@ impl KernelSpec {
     }
 
     /// What the machine code is made for: the spec itself, or the kernel that reads what [`Unpack::Once`] unpacked, whose
-    /// row block is the tile.
+    /// row block is the tile and whose turns are as long in k.
     pub fn micro_kernel(&self) -> Self {
         match self.schedule.unpack {
             Unpack::Once => KernelSpec {
                 layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
-                schedule: Schedule { unpack: Unpack::Direct, ..self.schedule },
+                tile: Tile { ku: self.tile.ku * self.layout.packing.groups(), ..self.tile },
                 ..*self
             },
             _ => *self,

@@ -363,8 +363,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 }
                 self.dialect.extract(asm, codes, running);
             }
-            (Unpack::Direct, _) => asm.load(codes, at),
-            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope | Unpack::Once, _) => {
+            (Unpack::Direct | Unpack::Once, _) => asm.load(codes, at),
+            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope, _) => {
                 unreachable!("extraction keeps the bytes, and the others have no codes here")
             }
         }

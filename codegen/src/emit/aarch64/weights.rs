@@ -65,7 +65,7 @@ impl Weights {
     pub(crate) fn codes(&self, asm: &mut Asm, to: V, group: usize, vector: usize) -> V {
         let raw = self.raw[vector];
         match self.spec.schedule.unpack {
-            Unpack::Direct => return raw,
+            Unpack::Direct | Unpack::Once => return raw,
             Unpack::Planes | Unpack::Shift if group == 3 => asm.ushr_b(to, raw, 6),
             Unpack::Planes => asm.and(to, raw, self.constants[group]),
             Unpack::Shift if group == 0 => asm.and(to, raw, self.constants[0]),
@@ -79,7 +79,7 @@ impl Weights {
                 }
                 carry(asm, to, raw);
             }
-            Unpack::Telescope | Unpack::Turns | Unpack::Lookup | Unpack::Once => {
+            Unpack::Telescope | Unpack::Turns | Unpack::Lookup => {
                 unreachable!("the strategy extracts no codes")
             }
         }

@@ -30,7 +30,7 @@ fn families_equal_the_reference_on_a_thinned_grid() {
         for (cpu, isas) in MODELS {
             for &isa in isas {
                 let mut specs = verify::specs(isa, packing);
-                // What unpacks once has no code of its own: it runs that of bytes.
+                // What unpacks once reads other rows than these.
                 specs.retain(|(_, spec)| spec.micro_kernel() == *spec);
                 let mut products = Vec::new();
                 for ((n, k), expected) in &expected {
