@@ -88,12 +88,14 @@ fn the_largest_sums_are_exact() {
     let cache = KernelCache::default();
     for isa in Cpu::host().isas() {
         for (_, spec) in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
-            let spec = KernelSpec { epilogue: Epilogue::I32, ..spec };
+            let longest = Tile { ku: Tile::MAX_KU, ..spec.tile };
             let (least, most) = spec.layout.packing.weights().into_inner();
             let weights: Vec<i8> =
                 [most, least, 0].into_iter().flat_map(|weight| std::iter::repeat_n(weight, MAX_K)).collect();
             let packed = PackedMatrix::pack(spec.layout, n, MAX_K, &weights).unwrap();
-            for a in [-128i8, 127] {
+            let cases = [spec.tile, longest].into_iter().flat_map(|tile| [-128i8, 127].map(|a| (tile, a)));
+            for (tile, a) in cases {
+                let spec = KernelSpec { tile, epilogue: Epilogue::I32, ..spec };
                 let mut acts = Activations::with_capacity(2, MAX_K);
                 for mut row in acts.rows_mut() {
                     row.set(|values| {
