@@ -45,16 +45,12 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, core: Core) -> f64 {
     /// What an instruction costs that takes a spare unit: nearly nothing.
     const SPARED: f64 = 1.0 / 64.0;
     const EXTRACT: f64 = 6.0;
-    // Pair sums of bytes and their addition leave no unit of any core.
-    let core = if spec.isa == Isa::Avx2 { Core::default() } else { core };
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
     let (unpack, once) = match spec.schedule.unpack {
         // A load, which takes no unit for vector arithmetic.
         Unpack::Direct => (0.5, 0.0),
         // The codes are stored and loaded again, and meanwhile nothing is multiplied.
         Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, 2.0 * EXTRACT),
-        // Pays from some 48 tokens on, on a Zen 3.
-        Unpack::Once if spec.isa == Isa::Avx2 => (0.5, 14.0),
         Unpack::Once => (0.5, 6.0),
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
         Unpack::Shift => (core.shift, 0.0),
@@ -62,7 +58,7 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, core: Core) -> f64 {
         Unpack::Extract => (EXTRACT, 0.0),
         Unpack::Lookup => (core.look_up, 0.0),
     };
-    let dot = match (spec.isa, spec.micro_kernel().schedule.unpack) {
+    let dot = match (spec.isa, spec.schedule.unpack) {
         // Pair sums of bytes do not fit 16 bits for long.
         (Isa::Avx2, Unpack::Direct) => 3.0,
         (Isa::Avx2, _) => 2.0,

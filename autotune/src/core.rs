@@ -6,7 +6,7 @@ use tercet_codegen::{Cpu, Isa, Packing, emit};
 /// for reading.
 pub fn packing_by_rule(isa: Isa, cpu: &Cpu, threads: usize) -> Packing {
     match emit::family(isa).packing {
-        Packing::Trits5 if threads < Core::of(cpu).trits5_threads => Packing::Bits2,
+        Packing::Trits5 if threads < Core::of(cpu, isa).trits5_threads => Packing::Bits2,
         packing => packing,
     }
 }
@@ -45,7 +45,8 @@ impl Core {
         many_prefetch: 0,
     };
     /// Left to itself, it reads a stream at three quarters of the memory's speed.
-    const ZEN_3: Core = Core { streaming_prefetch: 8192, ..Self::ZEN_4 };
+    const ZEN_3: Core =
+        Core { streaming_prefetch: 8192, few_prefetch: 4096, many_prefetch: 2048, ..Self::UNKNOWN };
     /// Dot products leave units for shifts and masks, but not for permutations and comparisons.
     const ZEN_4: Core = Core {
         shift: 0.25,
@@ -65,12 +66,18 @@ impl Core {
         ..Self::UNKNOWN
     };
 
-    pub(crate) fn of(cpu: &Cpu) -> Self {
-        match (cpu.vendor.as_str(), cpu.family) {
+    /// What is known of `cpu`, as far as it holds for kernels of `isa`.
+    pub(crate) fn of(cpu: &Cpu, isa: Isa) -> Self {
+        let core = match (cpu.vendor.as_str(), cpu.family) {
             ("AuthenticAMD", 25) if !cpu.features.contains(&"avx512f") => Self::ZEN_3,
             ("AuthenticAMD", 25) => Self::ZEN_4,
             ("AuthenticAMD", 26) => Self::ZEN_5,
             _ => Self::UNKNOWN,
+        };
+        match isa {
+            // Pair sums and their additions take the units that dot products leave.
+            Isa::Avx2 => Core { spare: Self::UNKNOWN.spare, shift: Self::UNKNOWN.shift, ..core },
+            _ => core,
         }
     }
 }

@@ -86,7 +86,7 @@ impl Planner {
 
     /// The same planner, whose rule heeds what is known of this CPU's cores.
     pub fn on(self, cpu: &Cpu) -> Self {
-        Planner { core: Core::of(cpu), ..self }
+        Planner { core: Core::of(cpu, self.family.isa), ..self }
     }
 
     /// The same planner, preferring what `records` hold of the CPU with this [fingerprint](Cpu::fingerprint).
@@ -133,7 +133,7 @@ impl Planner {
     }
 
     /// Decoding streams the weights once: the widest tile and the cheapest unpacking. Hardware prefetchers follow one
-    /// contiguous stream best when few loads share it, and need help only where arithmetic spreads these. With more tokens
+    /// contiguous stream best when few loads share it, and need help where arithmetic spreads these, and on some cores. With more tokens
     /// arithmetic counts: the tile with the fewest vector instructions per dot product. A few tokens still stream, in a single
     /// pass, so that arithmetic and memory have the same time.
     fn analytic(&self, problem: &Problem) -> KernelSpec {

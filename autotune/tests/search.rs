@@ -200,6 +200,20 @@ fn a_zen_3_has_its_stream_prefetched() {
     assert_eq!(zen3.unpack, zen4.unpack);
 }
 
+/// What a core does beside dot products of bytes says nothing of pair sums.
+#[test]
+fn avx2_unpacks_prompts_once_on_any_core() {
+    for cpu in ["ice-lake", "zen4", "zen5"].map(recorded) {
+        for packing in Packing::TERNARY {
+            let planner = Planner::new(Isa::Avx2, packing).on(&cpu);
+            let prompt = planner.plan(&Problem { m: 128, ..problem(2560) });
+            assert_eq!(prompt.spec.schedule.unpack, Unpack::Once, "{}", prompt.spec);
+        }
+        let few = Planner::new(Isa::Avx2, Packing::Bits2).on(&cpu).plan(&Problem { m: 8, ..problem(2560) });
+        assert_eq!(few.spec.schedule.unpack, Unpack::Shift);
+    }
+}
+
 /// Elsewhere VBMI changes no plan but the ISA's name.
 #[test]
 fn the_rule_looks_bytes_up_only_where_that_was_measured() {
