@@ -44,6 +44,9 @@ impl Core {
         few_prefetch: 0,
         many_prefetch: 0,
     };
+    /// Streams are read fastest with prefetches that stay near.
+    const GOLDEN_COVE: Core =
+        Core { streaming_prefetch: 2048, telescoping_prefetch: 2048, few_prefetch: 1024, ..Self::UNKNOWN };
     /// Left to itself, it reads a stream at three quarters of the memory's speed.
     const ZEN_3: Core =
         Core { streaming_prefetch: 8192, few_prefetch: 4096, many_prefetch: 2048, ..Self::UNKNOWN };
@@ -72,6 +75,7 @@ impl Core {
             ("AuthenticAMD", 25) if !cpu.features.contains(&"avx512f") => Self::ZEN_3,
             ("AuthenticAMD", 25) => Self::ZEN_4,
             ("AuthenticAMD", 26) => Self::ZEN_5,
+            ("GenuineIntel", 6) if cpu.features.contains(&"avx512_fp16") => Self::GOLDEN_COVE,
             _ => Self::UNKNOWN,
         };
         match isa {

@@ -200,6 +200,22 @@ fn a_zen_3_has_its_stream_prefetched() {
     assert_eq!(zen3.unpack, zen4.unpack);
 }
 
+/// Half-precision arithmetic tells servers since Sapphire Rapids from an Ice Lake, of which nothing is known.
+#[test]
+fn a_golden_cove_has_its_stream_prefetched_nearby() {
+    let ice_lake = recorded("ice-lake");
+    let mut golden_cove = ice_lake.clone();
+    golden_cove.features.push("avx512_fp16");
+    for (m, unknown, near) in [(1, 4096, 2048), (2, 0, 1024), (16, 0, 1024)] {
+        let [before, after] = [&ice_lake, &golden_cove].map(|cpu| {
+            let planner = Planner::new(Isa::Avx512Vnni, Packing::Trits5).on(cpu);
+            planner.plan(&Problem { m, ..problem(2560) }).spec
+        });
+        assert_eq!((before.schedule.prefetch, after.schedule.prefetch), (unknown, near), "{m} tokens");
+        assert_eq!((before.schedule.unpack, before.tile), (after.schedule.unpack, after.tile));
+    }
+}
+
 /// What a core does beside dot products of bytes says nothing of pair sums.
 #[test]
 fn avx2_unpacks_prompts_once_on_any_core() {
