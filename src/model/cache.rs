@@ -5,7 +5,6 @@ use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
 use super::config::Config;
-use super::vector::Vector;
 use crate::runtime::CacheType;
 
 /// Positions whose keys lie together, element by element, so that scores are computed for all of them at once.
@@ -15,12 +14,6 @@ pub(super) const BLOCK: usize = 32;
 pub(super) trait Element: Copy + Default + Send + Sync {
     /// The elements nearest to `x`, which is as long as `out`.
     fn round(out: &mut [Self], x: &[f32]);
-
-    fn to_f32(self) -> f32;
-
-    /// # Safety
-    /// The CPU has the vector's instructions, and as many elements as it has lanes can be read at `from`.
-    unsafe fn load<V: Vector>(from: *const Self) -> V;
 }
 
 impl Element for f16 {
@@ -33,33 +26,11 @@ impl Element for f16 {
             out.convert_from_f32_slice(&within[..x.len()]);
         }
     }
-
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f16::to_f32(self)
-    }
-
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const Self) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::load_halves(from) }
-    }
 }
 
 impl Element for f32 {
     fn round(out: &mut [Self], x: &[f32]) {
         out.copy_from_slice(x);
-    }
-
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const Self) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::load(from) }
     }
 }
 

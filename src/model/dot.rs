@@ -68,7 +68,7 @@ pub(super) fn dot_trits(x: &[f64], trits: &[i8]) -> f64 {
 fn sum<B: Copy>(mut lanes: Lane, a: &[f32], b: &[B], value: impl Fn(B) -> f32) -> f32 {
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * value(*b);
+            *lane = a.mul_add(value(*b), *lane);
         }
     }
     let mut width = LANES / 2;
@@ -94,7 +94,7 @@ fn lanes(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: the feature was just detected.
         return unsafe { x86::with_avx512(sums, a, b) };
-    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
+    } else if super::vector::x86::avx2_is_there() {
         // SAFETY: the features were just detected.
         return unsafe { x86::with_avx2(sums, a, b) };
     }
@@ -154,7 +154,7 @@ mod x86 {
         unsafe { lanes_in::<__m512>(sums, a, b) }
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,f16c,fma")]
     pub(super) fn with_avx2(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
         // SAFETY: the function has the vector's features.
         unsafe { lanes_in::<__m256>(sums, a, b) }

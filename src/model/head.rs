@@ -321,7 +321,7 @@ impl Input {
                 step
             });
         }
-        // A product, the additions of its lane, and those of the lanes.
+        // The additions of a lane, which take in products unrounded, and those of the lanes.
         let roundings = (x.len() / LANES + 8) as f64;
         Input { scales, rest: self::norm(rest), norm, rounding: roundings * f64::from(f32::EPSILON) }
     }

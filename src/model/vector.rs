@@ -1,10 +1,10 @@
 //! Vectors of floats on every CPU, for code whose lanes are independent of each other: however many there are to a
-//! register, every lane computes the same. Products and sums are rounded separately everywhere.
+//! register, every lane computes the same. A sum takes a product in unrounded, everywhere.
 
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(super) mod x86;
 
 use half::f16;
 
@@ -42,7 +42,7 @@ pub(super) trait Vector: Copy {
     /// The CPU has the vector's instructions, and LANES floats can be written at `to`.
     unsafe fn store(self, to: *mut f32);
 
-    /// self + a · b.
+    /// self + a · b, rounded once.
     ///
     /// # Safety
     /// The CPU has the vector's instructions.
@@ -93,6 +93,6 @@ impl Vector for [f32; 8] {
 
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        std::array::from_fn(|i| self[i] + a[i] * b[i])
+        std::array::from_fn(|i| a[i].mul_add(b[i], self[i]))
     }
 }

@@ -43,6 +43,6 @@ impl Vector for float32x4_t {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { vaddq_f32(self, vmulq_f32(a, b)) }
+        unsafe { vfmaq_f32(self, a, b) }
     }
 }

@@ -6,7 +6,12 @@ use half::f16;
 
 use super::Vector;
 
-/// AVX2 and F16C.
+/// Whether this CPU has what vectors of 256 bits need.
+pub(in crate::model) fn avx2_is_there() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") && is_x86_feature_detected!("fma")
+}
+
+/// AVX2, F16C and FMA.
 impl Vector for __m256 {
     const LANES: usize = 8;
     const ROWS: usize = 4;
@@ -46,7 +51,7 @@ impl Vector for __m256 {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { _mm256_add_ps(self, _mm256_mul_ps(a, b)) }
+        unsafe { _mm256_fmadd_ps(a, b, self) }
     }
 
     #[inline(always)]
@@ -96,7 +101,7 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { _mm512_add_ps(self, _mm512_mul_ps(a, b)) }
+        unsafe { _mm512_fmadd_ps(a, b, self) }
     }
 
     #[inline(always)]

@@ -1,0 +1,57 @@
+//! Attention over keys and values in f32: in double precision, rounded to f32 once a segment. Where activations are then rounded
+//! to integers, the same comes of it as of the true sums, but for ties.
+
+use multiversion::multiversion;
+
+use super::{Query, SEGMENT, Task};
+use crate::model::cache::BLOCK;
+
+/// Elements of a value that are summed at a time.
+const COLUMNS: usize = 32;
+
+impl Task<'_, f32> {
+    /// Gathers query by query.
+    pub(super) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        let rows = sums.chunks_exact_mut(self.head.dim()).zip(totals);
+        rows.zip(queries).for_each(|((sums, totals), query)| *totals = gather_one(self, query, sums));
+    }
+}
+
+/// Writes the sums of one query; returns its totals.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn gather_one(task: Task<'_, f32>, query: &Query<'_>, sums: &mut [f32]) -> (f32, f32) {
+    let Task { head, scale, .. } = task;
+    let (dim, positions) = (head.dim(), task.positions(query.visible));
+    assert_eq!(query.elements.len(), dim);
+    let mut weights = [0.0; SEGMENT];
+    for (block, scores) in positions.clone().step_by(BLOCK).zip(weights.as_chunks_mut::<BLOCK>().0) {
+        let mut sums = [0.0; BLOCK];
+        for (element, keys) in query.elements.iter().zip(head.keys(block).as_chunks().0) {
+            add_multiple(&mut sums, f64::from(*element), keys);
+        }
+        *scores = sums.map(|score| score * f64::from(scale));
+    }
+    let weights = &mut weights[..positions.len()];
+    let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    weights.iter_mut().for_each(|score| *score = libm::exp(*score - largest));
+    let values = head.values(positions.start, positions.len());
+    let (columns, rest) = sums.as_chunks_mut::<COLUMNS>();
+    for (part, sums) in columns.iter_mut().enumerate() {
+        let mut exact = [0.0; COLUMNS];
+        for (weight, values) in weights.iter().zip(values.chunks_exact(dim)) {
+            add_multiple(&mut exact, *weight, &values.as_chunks::<COLUMNS>().0[part]);
+        }
+        *sums = exact.map(|sum| sum as f32);
+    }
+    for (sum, column) in rest.iter_mut().zip(columns.len() * COLUMNS..) {
+        let products = weights.iter().zip(values.chunks_exact(dim)).map(|(w, v)| w * f64::from(v[column]));
+        *sum = products.sum::<f64>() as f32;
+    }
+    (weights.iter().sum::<f64>() as f32, largest as f32)
+}
+
+/// sums += factor · values.
+#[inline(always)]
+fn add_multiple<const N: usize>(sums: &mut [f64; N], factor: f64, values: &[f32; N]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * f64::from(*value));
+}

@@ -1,0 +1,266 @@
+//! Attention over keys and values in half precision: in vectors, with one sum that takes in products unrounded for every score
+//! and element.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::{Query, SEGMENT, Task};
+use crate::model::cache::BLOCK;
+use crate::model::ops::exp;
+use crate::model::vector::{Baseline, Vector};
+
+impl Task<'_, f16> {
+    /// Gathers for at most [`TOGETHER`] queries.
+    pub(super) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        assert!(queries.iter().all(|query| query.elements.len() == self.head.dim()));
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+        {
+            // SAFETY: the features were just detected.
+            return unsafe { self.with_avx512(queries, sums, totals) };
+        } else if crate::model::vector::x86::avx2_is_there() {
+            // SAFETY: the features were just detected.
+            return unsafe { self.with_avx2(queries, sums, totals) };
+        }
+        // SAFETY: every CPU has the baseline.
+        unsafe { self.run::<Baseline>(queries, sums, totals) };
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn with_avx512(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        // SAFETY: the function has the vector's features.
+        unsafe { self.run::<std::arch::x86_64::__m512>(queries, sums, totals) };
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,f16c,fma")]
+    fn with_avx2(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        // SAFETY: the function has the vector's features.
+        unsafe { self.run::<std::arch::x86_64::__m256>(queries, sums, totals) };
+    }
+
+    /// # Safety
+    /// The CPU has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        let mut row = 0;
+        while row < queries.len() {
+            let left = V::ROWS.min(queries.len() - row);
+            let together = [8, 4, 2, 1].into_iter().find(|&count| count <= left).unwrap_or(1);
+            let rows = row..row + together;
+            let (queries, totals) = (&queries[rows.clone()], &mut totals[rows.clone()]);
+            let sums = &mut sums[rows.start * self.head.dim()..rows.end * self.head.dim()];
+            // SAFETY: the caller's promise.
+            unsafe {
+                match together {
+                    8 => self.some::<V, 8>(queries, sums, totals),
+                    4 => self.some::<V, 4>(queries, sums, totals),
+                    2 => self.some::<V, 2>(queries, sums, totals),
+                    _ => self.some::<V, 1>(queries, sums, totals),
+                }
+            }
+            row += together;
+        }
+    }
+
+    /// # Safety
+    /// The CPU has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn some<V: Vector, const Q: usize>(
+        self,
+        queries: &[Query<'_>],
+        sums: &mut [f32],
+        totals: &mut [(f32, f32)],
+    ) {
+        let Task { head, scale, .. } = self;
+        let elements: [&[f32]; Q] = std::array::from_fn(|q| queries[q].elements);
+        let visible = queries.iter().map(|query| query.visible).max().unwrap_or(0);
+        let Range { start, end } = self.positions(visible);
+        let blocks = (start..end).step_by(BLOCK);
+        let values = |block: usize| head.values(block, BLOCK.min(end - block));
+        let keys = |block: usize| if block < visible { head.keys(block) } else { &[] };
+        let mut weights = [[0.0; SEGMENT]; Q];
+        for block in blocks.clone() {
+            let next = if block + BLOCK < end { keys(block + BLOCK) } else { values(start) };
+            // SAFETY: the caller's promise.
+            unsafe { scores::<V, Q>(&mut weights, block - start, &elements, keys(block), next) };
+        }
+        for ((weights, query), totals) in weights.iter_mut().zip(queries).zip(totals) {
+            let seen = self.positions(query.visible).len();
+            *totals = weigh(&mut weights[..(end - start).next_multiple_of(BLOCK)], seen, scale);
+        }
+        for block in blocks {
+            let next = if block + BLOCK < end { values(block + BLOCK) } else { keys(end) };
+            // SAFETY: the caller's promise.
+            unsafe { add_values::<V, Q>(sums, &weights, block - start, values(block), head.dim(), next) };
+        }
+    }
+}
+
+/// Writes Σ query · key for the positions of a block, element after element, to `scores` from `place` on. What is read `next`
+/// is brought near meanwhile: line by line, for a burst of prefetches would hold up the loads.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn scores<V: Vector, const Q: usize>(
+    scores: &mut [[f32; SEGMENT]; Q],
+    place: usize,
+    queries: &[&[f32]; Q],
+    keys: &[f16],
+    next: &[f16],
+) {
+    const { assert!(BLOCK.is_multiple_of(2 * V::LANES)) };
+    assert!(queries.iter().all(|query| query.len() == keys.len() / BLOCK) && place + BLOCK <= SEGMENT);
+    for lane in (0..BLOCK).step_by(2 * V::LANES) {
+        // SAFETY: both vectors of lanes lie within the block of each element, and within the scores of each query from `place`
+        // on; every query has as many elements as the keys have blocks (the assertion).
+        unsafe {
+            let mut sums = [[V::splat(0.0); 2]; Q];
+            for (element, keys) in keys.chunks_exact(BLOCK).enumerate() {
+                V::prefetch(next.as_ptr().wrapping_add(element * BLOCK + lane));
+                let keys = keys.as_ptr().add(lane);
+                let keys = [V::load_halves(keys), V::load_halves(keys.add(V::LANES))];
+                for q in 0..Q {
+                    let query = V::splat(*queries[q].get_unchecked(element));
+                    sums[q] =
+                        [sums[q][0].add_product(query, keys[0]), sums[q][1].add_product(query, keys[1])];
+                }
+            }
+            for (scores, sums) in scores.iter_mut().zip(sums) {
+                let scores = scores.as_mut_ptr().add(place + lane);
+                sums[0].store(scores);
+                sums[1].store(scores.add(V::LANES));
+            }
+        }
+    }
+}
+
+/// Turns a query's scores of whole blocks, of which only the first `visible` count, into weights relative to the largest of
+/// them; returns the sum of the weights, and the largest score.
+#[inline(always)]
+fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
+    let (mut largest, mut totals) = ([f32::NEG_INFINITY; BLOCK], [0.0; BLOCK]);
+    scores[visible..].fill(f32::NEG_INFINITY);
+    let blocks = scores.as_chunks_mut::<BLOCK>().0;
+    for block in &mut *blocks {
+        for (score, largest) in block.iter_mut().zip(&mut largest) {
+            *score *= scale;
+            *largest = if *score > *largest { *score } else { *largest };
+        }
+    }
+    let largest = largest_of(largest);
+    // Of a query that sees none of them no score counts, and -∞ less itself is no number.
+    let base = largest.max(f32::MIN);
+    for block in blocks {
+        for (score, total) in block.iter_mut().zip(&mut totals) {
+            *score = exp(*score - base);
+            *total += *score;
+        }
+    }
+    (totals.iter().sum(), largest)
+}
+
+/// The largest, found half by half in vectors.
+#[inline(always)]
+fn largest_of(mut values: [f32; BLOCK]) -> f32 {
+    let mut width = BLOCK / 2;
+    while width > 0 {
+        for i in 0..width {
+            let (a, b) = (values[i], values[i + width]);
+            values[i] = if a > b { a } else { b };
+        }
+        width /= 2;
+    }
+    values[0]
+}
+
+/// sums += weight · value for the positions of `values`, whose weights begin at `place`, one after another, while what is read
+/// `next` is brought near.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn add_values<V: Vector, const Q: usize>(
+    sums: &mut [f32],
+    weights: &[[f32; SEGMENT]; Q],
+    place: usize,
+    values: &[f16],
+    dim: usize,
+    next: &[f16],
+) {
+    let weights: [&[f32]; Q] = std::array::from_fn(|q| &weights[q][place..place + values.len() / dim]);
+    assert!(sums.len() == Q * dim);
+    let whole = dim - dim % (2 * V::LANES);
+    for column in (0..whole).step_by(2 * V::LANES) {
+        // SAFETY: both vectors of columns lie within each row of `sums` and `values`, which are dim long, and there is a weight
+        // for each row of `values` (the slices).
+        unsafe {
+            let at = |q: usize, half: usize| q * dim + column + half * V::LANES;
+            let mut rows: [[V; 2]; Q] =
+                std::array::from_fn(|q| [0, 1].map(|half| V::load(sums.as_ptr().add(at(q, half)))));
+            for (position, values) in values.chunks_exact(dim).enumerate() {
+                V::prefetch(next.as_ptr().wrapping_add(column * BLOCK + position * 2 * V::LANES));
+                let values = values.as_ptr().add(column);
+                let values = [V::load_halves(values), V::load_halves(values.add(V::LANES))];
+                for q in 0..Q {
+                    let weight = V::splat(*weights[q].get_unchecked(position));
+                    rows[q] = [
+                        rows[q][0].add_product(weight, values[0]),
+                        rows[q][1].add_product(weight, values[1]),
+                    ];
+                }
+            }
+            for (q, row) in rows.into_iter().enumerate() {
+                row[0].store(sums.as_mut_ptr().add(at(q, 0)));
+                row[1].store(sums.as_mut_ptr().add(at(q, 1)));
+            }
+        }
+    }
+    for (sums, weights) in sums.chunks_exact_mut(dim).zip(weights) {
+        for (values, weight) in values.chunks_exact(dim).zip(weights) {
+            for (sum, value) in sums[whole..].iter_mut().zip(&values[whole..]) {
+                *sum = weight.mul_add(value.to_f32(), *sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cache, wave};
+    use super::*;
+    use crate::model::cache::Head;
+    use crate::runtime::CacheType;
+
+    type Totals = [(f32, f32)];
+
+    #[test]
+    fn vectors_compute_what_plain_rust_does() {
+        let (dim, positions) = (100, 77);
+        let cache = cache(CacheType::F16, dim, &wave(positions * dim, 0.4), &wave(positions * dim, 0.9));
+        let elements = wave(8 * dim, 0.1);
+        let queries: Vec<Query<'_>> =
+            elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
+        let Head::F16(head) = cache.head(0, 0) else { panic!("the cache is of halves") };
+        let task = Task { head, segment: 0, scale: 0.2 };
+        let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {
+            let (mut sums, mut totals) = (vec![0.0; 8 * dim], vec![(0.0, f32::NEG_INFINITY); 8]);
+            gather(&mut sums, &mut totals);
+            let totals = totals.into_iter().flat_map(|(total, largest)| [total, largest]);
+            sums.into_iter().chain(totals).map(f32::to_bits).collect::<Vec<_>>()
+        };
+        // SAFETY: plain Rust needs no instructions.
+        let plain = run(&|sums, totals| unsafe { task.run::<[f32; 8]>(&queries, sums, totals) });
+        assert_eq!(run(&|sums, totals| task.gather(&queries, sums, totals)), plain);
+        #[cfg(target_arch = "x86_64")]
+        if crate::model::vector::x86::avx2_is_there() {
+            // SAFETY: the features were just detected.
+            assert_eq!(run(&|sums, totals| unsafe { task.with_avx2(&queries, sums, totals) }), plain);
+        }
+    }
+}
