@@ -12,11 +12,11 @@ use std::ops::Range;
 use super::cache::{Head, HeadOf};
 use super::ops::exp;
 
-/// The most queries whose sums any register file holds.
-const TOGETHER: usize = 8;
-
 /// Positions that are gathered at once, a multiple of [`BLOCK`](super::cache::BLOCK).
 pub(super) const SEGMENT: usize = 512;
+
+/// The most queries whose sums any register file holds.
+const TOGETHER: usize = 8;
 
 /// A query and the number of positions, from the first on, that it may see.
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +184,10 @@ mod tests {
                 let seen = query.visible * dim;
                 let scaled: Vec<f32> = query.elements.iter().map(|x| x * 0.3 * (dim as f32).sqrt()).collect();
                 let expected = reference::attention(&scaled, &keys[..seen], &values[..seen], 1, 1);
-                let most = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(most < 1e-5, "{dim} {kind:?} {}: {most}", query.visible);
+                for (found, expected) in found.iter().zip(expected) {
+                    let visible = query.visible;
+                    assert!((found - expected).abs() < 1e-5, "{dim} {kind:?} {visible}: {found} {expected}");
+                }
             }
         }
     }

@@ -32,8 +32,8 @@ fn gather_one(task: Task<'_, f32>, query: &Query<'_>, sums: &mut [f32]) -> (f32,
         *scores = sums.map(|score| score * f64::from(scale));
     }
     let weights = &mut weights[..positions.len()];
-    let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    weights.iter_mut().for_each(|score| *score = libm::exp(*score - largest));
+    let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max) as f32;
+    weights.iter_mut().for_each(|score| *score = libm::exp(*score - f64::from(largest)));
     let values = head.values(positions.start, positions.len());
     let (columns, rest) = sums.as_chunks_mut::<COLUMNS>();
     for (part, sums) in columns.iter_mut().enumerate() {
@@ -47,7 +47,7 @@ fn gather_one(task: Task<'_, f32>, query: &Query<'_>, sums: &mut [f32]) -> (f32,
         let products = weights.iter().zip(values.chunks_exact(dim)).map(|(w, v)| w * f64::from(v[column]));
         *sum = products.sum::<f64>() as f32;
     }
-    (weights.iter().sum::<f64>() as f32, largest as f32)
+    (weights.iter().sum::<f64>() as f32, largest)
 }
 
 /// sums += factor · values.
