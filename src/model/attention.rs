@@ -46,13 +46,13 @@ impl Gathered {
     /// If a query is not as wide as the head, or there are more or fewer queries than there is room for.
     pub(super) fn gather<'q>(
         &mut self,
-        queries: impl Iterator<Item = Query<'q>>,
+        mut queries: impl Iterator<Item = Query<'q>>,
         head: Head<'_>,
         segment: usize,
         scale: f32,
     ) {
         self.sums.fill(0.0);
-        let (dim, mut queries, mut row) = (self.sums.len() / self.totals.len(), queries, 0);
+        let (dim, mut row) = (self.dim(), 0);
         loop {
             let mut few = [Query { elements: &[], visible: 0 }; TOGETHER];
             let count = few.iter_mut().zip(&mut queries).map(|(place, query)| *place = query).count();
@@ -73,7 +73,7 @@ impl Gathered {
 
     /// Adds what the same queries have gathered over later positions.
     pub(super) fn merge(&mut self, later: &Gathered) {
-        let dim = self.sums.len() / self.totals.len();
+        let dim = self.dim();
         let rows = self.sums.chunks_exact_mut(dim).zip(later.sums.chunks_exact(dim));
         for ((totals, later_totals), (sums, later_sums)) in
             self.totals.iter_mut().zip(&later.totals).zip(rows)
@@ -90,11 +90,16 @@ impl Gathered {
 
     /// Writes the mean value that each query sees, weighted by the softmax of its scores, to its row of `out`.
     pub(super) fn write_means<'o>(&self, out: impl Iterator<Item = &'o mut [f32]>) {
-        let rows = self.sums.chunks_exact(self.sums.len() / self.totals.len());
+        let rows = self.sums.chunks_exact(self.dim());
         for ((sums, (total, _)), out) in rows.zip(&self.totals).zip(out) {
             let factor = 1.0 / total;
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * factor);
         }
+    }
+
+    /// Elements of a query's sums.
+    fn dim(&self) -> usize {
+        self.sums.len() / self.totals.len()
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn from_bf16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
-/// Plain Rust.
+/// Plain Rust. Where the CPU has no fused multiply-add, as x86-64 without AVX2, every product is added in software, slowly.
 impl Vector for [f32; 8] {
     const LANES: usize = 8;
     const ROWS: usize = 4;

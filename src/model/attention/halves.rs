@@ -25,21 +25,21 @@ impl Task<'_, f16> {
             // SAFETY: the features were just detected.
             return unsafe { self.with_avx2(queries, sums, totals) };
         }
-        // SAFETY: every CPU has the baseline.
+        // SAFETY: every CPU that this program was compiled for has the baseline.
         unsafe { self.run::<Baseline>(queries, sums, totals) };
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn with_avx512(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: the function has the vector's features.
+        // SAFETY: `__m512` needs AVX-512 F, which this function has.
         unsafe { self.run::<std::arch::x86_64::__m512>(queries, sums, totals) };
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,f16c,fma")]
     fn with_avx2(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: the function has the vector's features.
+        // SAFETY: `__m256` needs AVX2, F16C and FMA, which this function has.
         unsafe { self.run::<std::arch::x86_64::__m256>(queries, sums, totals) };
     }
 
@@ -117,8 +117,9 @@ unsafe fn scores<V: Vector, const Q: usize>(
     const { assert!(BLOCK.is_multiple_of(2 * V::LANES)) };
     assert!(queries.iter().all(|query| query.len() == keys.len() / BLOCK) && place + BLOCK <= SEGMENT);
     for lane in (0..BLOCK).step_by(2 * V::LANES) {
-        // SAFETY: both vectors of lanes lie within the block of each element, and within the scores of each query from `place`
-        // on; every query has as many elements as the keys have blocks (the assertion).
+        // SAFETY: the CPU has the vector's instructions (the caller's promise). Both vectors of lanes lie within the block of
+        // each element, and within the scores of each query from `place` on, which has BLOCK of them (the assertion); every
+        // query has as many elements as the keys have blocks (the assertion). A prefetch may be of any address.
         unsafe {
             let mut sums = [[V::splat(0.0); 2]; Q];
             for (element, keys) in keys.chunks_exact(BLOCK).enumerate() {
@@ -197,8 +198,9 @@ unsafe fn add_values<V: Vector, const Q: usize>(
     assert!(sums.len() == Q * dim);
     let whole = dim - dim % (2 * V::LANES);
     for column in (0..whole).step_by(2 * V::LANES) {
-        // SAFETY: both vectors of columns lie within each row of `sums` and `values`, which are dim long, and there is a weight
-        // for each row of `values` (the slices).
+        // SAFETY: the CPU has the vector's instructions (the caller's promise). Both vectors of columns lie within each row of
+        // `sums`, which has Q of them (the assertion), and of `values`, whose chunks are dim long; there is a weight for each row
+        // of `values` (the slices). A prefetch may be of any address.
         unsafe {
             let at = |q: usize, half: usize| q * dim + column + half * V::LANES;
             let mut rows: [[V; 2]; Q] =
