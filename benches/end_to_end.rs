@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tercet::{Candidates, Logits, Model, ModelFiles, Preset, Rule, Runtime, RuntimeOptions, State};
+use tercet::formats::ModelFiles;
+use tercet::{Candidates, Logits, Model, Preset, Rule, Runtime, RuntimeOptions, State};
 
 const FAIRY_TALES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/fairy-tales");
 /// Tokens of the prompt, and of what is generated after it.

@@ -9,9 +9,8 @@ use std::iter::repeat_with;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use tercet::autotune::{Planner, Problem};
-use tercet::codegen::{
-    Activations, ColumnsMut, Cpu, Gemm, Isa, KernelCache, KernelSpec, PackedMatrix, Packing,
-};
+use tercet::codegen::{Activations, ColumnsMut, Gemm, Isa, KernelCache, KernelSpec, PackedMatrix, Packing};
+use tercet::cpu::Cpu;
 use tercet::{Runtime, RuntimeOptions};
 use tercet_kernels_ref::gemm::gemm as reference;
 
@@ -118,7 +117,9 @@ fn kernels(criterion: &mut Criterion) {
             });
         }
         hand_written(&mut group, &operands);
-        for isa in Cpu::host().isas().into_iter().filter(|&isa| isa != Isa::Portable || operands.are_quick())
+        for isa in Isa::available(Cpu::host())
+            .into_iter()
+            .filter(|&isa| isa != Isa::Portable || operands.are_quick())
         {
             for spec in Packing::TERNARY.into_iter().flat_map(|p| planned(&operands.problem, isa, p)) {
                 emitted(&mut group, &operands, spec);

@@ -4,7 +4,8 @@ use std::io::{Write, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use tercet::{GenerationDefaults, Generator, Model, ModelFiles, Request, Runtime, RuntimeOptions, Tokenizer};
+use tercet::formats::{GenerationDefaults, ModelFiles};
+use tercet::{Generator, Model, Request, Runtime, RuntimeOptions, Tokenizer};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);

@@ -5,7 +5,8 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tercet::{Candidates, HeadMode, Logits, Model, ModelFiles, Rule, Runtime, RuntimeOptions};
+use tercet::formats::ModelFiles;
+use tercet::{Candidates, HeadMode, Logits, Model, Rule, Runtime, RuntimeOptions};
 
 /// The system's allocator, counting what all threads ask of it.
 struct Counting;

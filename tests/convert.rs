@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tercet::formats::TensorType;
-use tercet::{ChatTemplate, Config, Format, Logits, Message, Model, ModelFiles, Tokenizer, convert};
+use tercet::formats::{Config, Format, ModelFiles, convert};
+use tercet::{ChatTemplate, Logits, Message, Model, Tokenizer};
 
 /// A directory of its own that goes with its value.
 struct Scratch(PathBuf);

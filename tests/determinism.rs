@@ -4,7 +4,8 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use tercet::codegen::{Cpu, Isa, Packing};
+use tercet::codegen::{Isa, Packing};
+use tercet::cpu::Cpu;
 use tercet::{
     ActivationType, Continuation, Generator, HeadMode, Logits, Mode, Model, Request, Runtime, RuntimeOptions,
     SamplerOptions, Sequence, Tokenizer, step_all,
@@ -17,8 +18,9 @@ const LONG_PROMPT: usize = 300;
 
 /// Everything that must not matter, for this CPU.
 fn settings() -> impl Iterator<Item = (Isa, Packing, usize)> {
-    let packed =
-        Cpu::host().isas().into_iter().flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
+    let packed = Isa::available(Cpu::host())
+        .into_iter()
+        .flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
     packed.flat_map(|(isa, packing)| THREADS.map(|threads| (isa, packing, threads)))
 }
 
@@ -88,7 +90,7 @@ fn exact_logits_are_the_same_everywhere() {
             ..Default::default()
         })
     };
-    let best = common::load(common::FAIRY_TALES, &exact(Cpu::host().best(), 2));
+    let best = common::load(common::FAIRY_TALES, &exact(Isa::best(Cpu::host()), 2));
     let prompt = prompt(&common::tokenizer(common::FAIRY_TALES, &best), PROMPT);
     let expected = logits(&best, &prompt, PROMPT);
     for (threads, chunk) in [(1, 7), (3, 1), (2, 32)] {
@@ -103,7 +105,7 @@ fn a_prompt_longer_than_a_batch_is_the_same_everywhere() {
     let best = common::load(common::FAIRY_TALES, &common::best_runtime());
     let prompt = prompt(&common::tokenizer(common::FAIRY_TALES, &best), LONG_PROMPT);
     let expected = logits(&best, &prompt, 1);
-    for isa in Cpu::host().isas() {
+    for isa in Isa::available(Cpu::host()) {
         let model = common::load(common::FAIRY_TALES, &common::runtime(isa, Packing::Bits2, 2));
         for chunk in [LONG_PROMPT, 256, 255] {
             let what = format!("{isa}, {chunk} tokens at once");

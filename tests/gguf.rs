@@ -5,7 +5,8 @@ mod common;
 
 use serde_json::Value;
 use tercet::formats::GgufFile;
-use tercet::{ChatTemplate, Config, Logits, Message, Model, ModelFiles, Tokenizer};
+use tercet::formats::{Config, ModelFiles};
+use tercet::{ChatTemplate, Logits, Message, Model, Tokenizer};
 
 fn files(name: &str) -> ModelFiles {
     ModelFiles::open(&common::path("tests/fixtures/gguf").join(name)).unwrap()

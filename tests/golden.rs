@@ -3,8 +3,10 @@
 mod common;
 
 use common::{Golden, argmax, margin, mean_difference};
-use tercet::codegen::Cpu;
-use tercet::{ActivationType, Candidates, Logits, Mode, Model, ModelFiles, Rule, Runtime, RuntimeOptions};
+use tercet::codegen::Isa;
+use tercet::cpu::Cpu;
+use tercet::formats::ModelFiles;
+use tercet::{ActivationType, Candidates, Logits, Mode, Model, Rule, Runtime, RuntimeOptions};
 
 #[test]
 fn tiny_model_agrees_with_transformers() {
@@ -157,7 +159,7 @@ fn unrounded_activations_agree_with_transformers() {
 fn every_family_is_the_same_on_every_kernel() {
     for family in FAMILIES {
         let files = ModelFiles::open(&common::path(&format!("tests/fixtures/{family}"))).unwrap();
-        for report in tercet::verify::first_layer(&files, &Cpu::host().isas()).unwrap() {
+        for report in tercet::verify::first_layer(&files, &Isa::available(Cpu::host())).unwrap() {
             assert!(report.identical && report.mean_difference < 0.05, "{family}: {report:?}");
         }
     }

@@ -4,10 +4,10 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use tercet::codegen::Cpu;
-use tercet::{
-    Generator, HeadMode, Logits, Model, ModelFiles, Request, Runtime, RuntimeOptions, SamplerOptions,
-};
+use tercet::codegen::Isa;
+use tercet::cpu::Cpu;
+use tercet::formats::ModelFiles;
+use tercet::{Generator, HeadMode, Logits, Model, Request, Runtime, RuntimeOptions, SamplerOptions};
 
 fn ids(model: &Model, path: &str, prompt: &[u32], sampler: SamplerOptions) -> Vec<u32> {
     let tokenizer = common::tokenizer(path, model);
@@ -37,9 +37,9 @@ fn both_heads_choose_the_same_tokens() {
                 RuntimeOptions { head, isa_cap: Some(isa), threads: Some(2), ..RuntimeOptions::default() };
             Model::load(&files, &Runtime::new(&options)).unwrap()
         };
-        let whole = model(HeadMode::Bf16, Cpu::host().best());
+        let whole = model(HeadMode::Bf16, Isa::best(Cpu::host()));
         assert_eq!(whole.memory_use().screen, 0);
-        for isa in Cpu::host().isas() {
+        for isa in Isa::available(Cpu::host()) {
             let exact = model(HeadMode::Exact, isa);
             assert!(exact.memory_use().screen > 0);
             for sampler in &samplers {
@@ -66,9 +66,9 @@ fn the_quantized_head_alone_comes_close_on_every_isa() {
             let mut state = model.new_state(prompt.len()).unwrap();
             model.forward(&mut state, &prompt, Logits::All).unwrap().to_vec()
         };
-        let stored = logits(HeadMode::Bf16, Cpu::host().best());
+        let stored = logits(HeadMode::Bf16, Isa::best(Cpu::host()));
         let mut quantized = Vec::new();
-        for isa in Cpu::host().isas() {
+        for isa in Isa::available(Cpu::host()) {
             let found = logits(HeadMode::Int8, isa);
             assert!(quantized.is_empty() || found == quantized, "{path} {isa}");
             quantized = found;

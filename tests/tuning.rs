@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tercet::autotune::{Origin, Problem, Record, Records, Sharing, Store};
-use tercet::codegen::{Cpu, Isa, KernelSpec, Packing, Tile};
+use tercet::codegen::{Isa, KernelSpec, Packing, Tile};
+use tercet::cpu::Cpu;
+use tercet::formats::{Config, ModelFiles};
 use tercet::tune::{records, tune};
-use tercet::{Config, Kernels, Model, ModelFiles, PLANNED_TOKENS, Runtime, RuntimeOptions};
+use tercet::{Kernels, Model, PLANNED_TOKENS, Runtime, RuntimeOptions};
 
 const THREADS: usize = 2;
 
@@ -88,7 +90,7 @@ fn text(name: &str, model: &Model) -> (Vec<u32>, Vec<u32>) {
 fn the_text_is_the_same_with_any_record(name: &str, choices: usize) {
     let expected = text(name, &common::load(name, &common::best_runtime()));
     assert!(!expected.1.is_empty());
-    for isa in Cpu::host().isas() {
+    for isa in Isa::available(Cpu::host()) {
         for packing in Packing::TERNARY {
             for choice in 0..choices {
                 let scratch = Scratch::new(&format!("{}-{isa}-{packing}-{choice}", name.replace('/', "-")));
@@ -117,7 +119,7 @@ fn the_fairy_tales_are_the_same_with_any_record() {
 #[test]
 fn what_tuning_finds_is_used_at_once_and_by_later_runtimes() {
     let scratch = Scratch::new("learn");
-    let best = Cpu::host().best();
+    let best = Isa::best(Cpu::host());
     let mut first = runtime(best, Packing::Bits2, &scratch.0);
     let shapes = shapes(common::TINY);
     let mut told = 0;

@@ -1,6 +1,7 @@
 //! What is known of cores beyond their instruction sets, as far as plans by rule depend on it.
 
-use tercet_codegen::{Cpu, Isa, Packing, emit};
+use tercet_codegen::{Isa, Packing, emit};
+use tercet_cpu::Cpu;
 
 /// How weights are packed if nobody says otherwise: as suits the family, unless so few threads take longer for unpacking than
 /// for reading.

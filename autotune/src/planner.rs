@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tercet_codegen::{Cpu, Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
+use tercet_codegen::{Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
+use tercet_cpu::Cpu;
 
 use crate::candidates::{self, tiles};
 use crate::core::Core;

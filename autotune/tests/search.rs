@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{CPU, planner, problem, record, records};
 use tercet_autotune::{Measured, Origin, Planner, Problem, Timer, measure, packing_by_rule};
-use tercet_codegen::{Cpu, FAMILIES, Isa, KernelSpec, Packing, Unpack};
+use tercet_codegen::{FAMILIES, Isa, KernelSpec, Packing, Unpack};
+use tercet_cpu::Cpu;
 
 /// Kernels of known speed on a machine with disturbances.
 struct Machine {
@@ -155,7 +156,7 @@ fn candidates_are_legal_distinct_and_few() {
 }
 
 fn recorded(name: &str) -> Cpu {
-    let path = format!("{}/../codegen/tests/cpuid/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../cpu/tests/cpuid/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     Cpu::from_dump(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -163,7 +164,7 @@ fn recorded(name: &str) -> Cpu {
 fn few_tokens_take_one_pass_over_the_weights() {
     for cpu in ["ice-lake", "zen4", "zen5"].map(recorded) {
         for (isa, packing) in
-            cpu.isas().into_iter().flat_map(|isa| Packing::ALL.map(|packing| (isa, packing)))
+            Isa::available(&cpu).into_iter().flat_map(|isa| Packing::ALL.map(|packing| (isa, packing)))
         {
             for m in 1..=16 {
                 let plan = Planner::new(isa, packing).on(&cpu).plan(&Problem { m, ..problem(2560) });

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tercet_cpu::Cpu;
+
 /// One instruction-set level, named by the dot-product instruction it stands for.
 ///
 /// Within an architecture the order is the order of preference: a later level is faster where both run.
@@ -89,6 +91,41 @@ impl Isa {
             Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Vbmi => Some(Architecture::X86_64),
             Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => Some(Architecture::Aarch64),
         }
+    }
+
+    /// Returns the features that kernels of this level use, named as in [`Cpu::features`].
+    const fn required_features(self) -> &'static [&'static str] {
+        match self {
+            Isa::Portable => &[],
+            Isa::Avx2 => &["avx", "avx2"],
+            Isa::AvxVnni => &["avx", "avx2", "avx_vnni"],
+            Isa::Avx512Vnni => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni"],
+            Isa::Avx512Vbmi => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi"],
+            Isa::Neon => &["asimd"],
+            Isa::NeonDot => &["asimd", "asimddp"],
+            Isa::NeonI8mm => &["asimd", "asimddp", "i8mm"],
+        }
+    }
+
+    /// Returns true if kernels of this level run on `cpu`.
+    pub fn runs_on(self, cpu: &Cpu) -> bool {
+        self.required_features().iter().all(|feature| cpu.has(feature))
+    }
+
+    /// Returns the levels that `cpu` runs, the fastest first. The last is always [`Isa::Portable`].
+    pub fn available(cpu: &Cpu) -> Vec<Isa> {
+        Isa::ALL.into_iter().rev().filter(|isa| isa.runs_on(cpu)).collect()
+    }
+
+    /// Returns the fastest level that `cpu` runs.
+    pub fn best(cpu: &Cpu) -> Isa {
+        Isa::ALL.into_iter().rev().find(|isa| isa.runs_on(cpu)).unwrap_or(Isa::Portable)
+    }
+
+    /// Names the kind of machine in tuning records: [`Cpu::fingerprint`] with the levels that it runs.
+    pub fn fingerprint(cpu: &Cpu) -> String {
+        let levels: Vec<&str> = Isa::available(cpu).into_iter().map(Isa::name).collect();
+        cpu.fingerprint(&levels.join("+"))
     }
 
     /// Whether someone who wants at most `cap` may get this level: one of the same architecture that is no better, or

@@ -4,7 +4,6 @@ use std::io;
 
 use crate::activations::Activations;
 use crate::columns::{Element, TileMut};
-use crate::cpu::Cpu;
 use crate::emit;
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
@@ -12,6 +11,7 @@ use crate::packing::{BLOCK_BYTES, LOOKUP_TABLES};
 use crate::portable;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, Tile};
 use crate::view::View;
+use tercet_cpu::Cpu;
 
 /// Why a spec cannot become a micro-kernel here.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +58,8 @@ impl MicroKernel {
     pub fn new(spec: KernelSpec) -> Result<Self, KernelError> {
         let emitted = emit::emit(&spec)?;
         let cpu = Cpu::host();
-        if !cpu.supports(spec.isa) {
-            return Err(KernelError::Cpu { isa: spec.isa, available: cpu.isas() });
+        if !spec.isa.runs_on(cpu) {
+            return Err(KernelError::Cpu { isa: spec.isa, available: Isa::available(cpu) });
         }
         let code = match emitted {
             Some(emitted) => Code::Machine(ExecutableMemory::publish(&emitted.code)?),

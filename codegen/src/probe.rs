@@ -4,12 +4,12 @@
 use std::hint::black_box;
 
 use crate::blocks::Blocks;
-use crate::cpu::Cpu;
 use crate::emit::probe::{self, Loop};
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
 use crate::kernel::KernelError;
 use crate::packing::{BLOCK_BYTES, Block};
+use tercet_cpu::Cpu;
 
 /// Memory to be read, of the kind that packed weights lie in.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ struct Published {
 
 fn publish(isa: Isa, probe: Option<Loop>) -> Result<Option<Published>, KernelError> {
     let cpu = Cpu::host();
-    if !cpu.supports(isa) {
-        return Err(KernelError::Cpu { isa, available: cpu.isas() });
+    if !isa.runs_on(cpu) {
+        return Err(KernelError::Cpu { isa, available: Isa::available(cpu) });
     }
     let published = probe.map(|Loop { emitted, per_turn }| {
         Ok(Published { code: ExecutableMemory::publish(&emitted.code)?, per_turn })
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_isa_of_this_cpu_reads_all_and_not_more() {
-        for isa in Cpu::host().isas() {
+        for isa in Isa::available(Cpu::host()) {
             let (probes, memory) = (ReadProbe::all(isa).unwrap(), Memory::new(1 << 20));
             assert!(!probes.is_empty(), "{isa}");
             for probe in probes {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_vector_isa_of_this_cpu_computes_as_much_as_was_asked_for() {
-        for isa in Cpu::host().isas() {
+        for isa in Isa::available(Cpu::host()) {
             let probe = DotProbe::new(isa).unwrap();
             assert_eq!(probe.is_none(), isa == Isa::Portable);
             if let Some(probe) = probe {
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_the_cpu_lacks_is_refused() {
-        for isa in Isa::ALL.into_iter().filter(|&isa| !Cpu::host().supports(isa)) {
+        for isa in Isa::ALL.into_iter().filter(|&isa| !isa.runs_on(Cpu::host())) {
             assert!(matches!(ReadProbe::all(isa), Err(KernelError::Cpu { .. })), "{isa}");
             assert!(matches!(DotProbe::new(isa), Err(KernelError::Cpu { .. })), "{isa}");
         }

@@ -2,8 +2,9 @@
 
 use tercet_codegen::verify::specs;
 use tercet_codegen::{
-    Activations, ColumnsMut, Cpu, Epilogue, Gemm, KernelCache, KernelSpec, PackedMatrix, Packing,
+    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, PackedMatrix, Packing,
 };
+use tercet_cpu::Cpu;
 
 /// Operands of one product: n × k trits, and int8 activations of some tokens.
 struct Product {
@@ -70,8 +71,9 @@ fn products_are_those_of_plain_arithmetic_on_every_kernel() {
     {
         let product = Product { n, k, size, tokens };
         let expected: Vec<f32> = (0..tokens * n).map(|at| product.expected(at / n, at % n)).collect();
-        let kernels =
-            Cpu::host().isas().into_iter().flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
+        let kernels = Isa::available(Cpu::host())
+            .into_iter()
+            .flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)));
         for (_, spec) in kernels.flat_map(|(isa, packing)| specs(isa, packing)) {
             let spec = KernelSpec { epilogue: Epilogue::I32, ..spec };
             let matrix =
@@ -110,7 +112,8 @@ fn the_last_tokens_are_kept() {
     acts.keep_last(2);
     assert_eq!(acts.tokens(), 2);
     let cache = KernelCache::default();
-    let spec = KernelSpec { epilogue: Epilogue::I32, ..specs(Cpu::host().isas()[0], Packing::Bits2)[0].1 };
+    let spec =
+        KernelSpec { epilogue: Epilogue::I32, ..specs(Isa::available(Cpu::host())[0], Packing::Bits2)[0].1 };
     let matrix =
         PackedMatrix::pack_groups(spec.layout, (20, 100), &product.trits(), 40, &product.scales()).unwrap();
     let mut out = vec![f32::NAN; 40];

@@ -3,9 +3,10 @@
 use tercet_codegen::packing::MAX_K;
 use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected, Report};
 use tercet_codegen::{
-    Activations, ColumnsMut, Cpu, Epilogue, FAMILIES, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
+    Activations, ColumnsMut, Epilogue, FAMILIES, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
     Packing, Schedule, SpecError, Tile, emit,
 };
+use tercet_cpu::Cpu;
 
 /// Specs of every family, strategy and layout, legal or not, with the given unrollings.
 fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
@@ -42,7 +43,8 @@ fn families_equal_the_reference_on_a_thinned_grid() {
     let tokens = [1, 2, 3, 5, 7, 8, 16, 33];
     let sizes = &AWKWARD_SIZES[..8];
     let matrices = sizes.iter().flat_map(|&n| sizes.iter().map(move |&k| (n, k)));
-    let reports = matrices.map(|shape| verify::run(&cache, &Cpu::host().isas(), shape, &tokens).unwrap());
+    let reports =
+        matrices.map(|shape| verify::run(&cache, &Isa::available(Cpu::host()), shape, &tokens).unwrap());
     for report in Report::sum(reports) {
         assert!(report.cases > 0);
         assert!(report.failures.is_empty(), "{}: {} failures", report.failures[0], report.failures.len());
@@ -57,7 +59,7 @@ fn every_legal_tile_equals_the_reference() {
     let cache = KernelCache::default();
     let mut judged = 0;
     let legal = all_specs(&[1, 2, 5, 16]).filter(|spec| spec.validate().is_ok());
-    for spec in legal.filter(|spec| Cpu::host().supports(spec.isa)) {
+    for spec in legal.filter(|spec| spec.isa.runs_on(Cpu::host())) {
         let (_, expected) = expected.iter().find(|(packing, _)| *packing == spec.layout.packing).unwrap();
         let gemm = Gemm::new(&cache, spec).unwrap();
         assert_eq!(expected.judge(&gemm, &expected.pack(spec.layout), spec.tile.mr), None);
@@ -70,7 +72,7 @@ fn every_legal_tile_equals_the_reference() {
 #[test]
 fn a_wrong_weight_is_noticed() {
     let cache = KernelCache::default();
-    for isa in Cpu::host().isas() {
+    for isa in Isa::available(Cpu::host()) {
         for (_, spec) in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
             let expected = Expected::new(spec.layout.packing, 17, 40, 2);
             let mut wrong = expected.pack(spec.layout).unpack();
@@ -86,7 +88,7 @@ fn a_wrong_weight_is_noticed() {
 fn the_largest_sums_are_exact() {
     let n = 3;
     let cache = KernelCache::default();
-    for isa in Cpu::host().isas() {
+    for isa in Isa::available(Cpu::host()) {
         for (_, spec) in Packing::ALL.into_iter().flat_map(|packing| verify::specs(isa, packing)) {
             let longest = Tile { ku: Tile::MAX_KU, ..spec.tile };
             let (least, most) = spec.layout.packing.weights().into_inner();

@@ -1,17 +1,24 @@
 //! The library's errors as Python's, with the same text.
 
 use pyo3::PyErr;
-use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError};
-use tercet::Error;
+use pyo3::exceptions::{
+    PyFileNotFoundError, PyMemoryError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError,
+};
 use tercet::codegen::SpecError;
+use tercet::formats::Error as FileError;
+use tercet::{Error, hub};
 
-/// The exception that stands for `error`.
-pub(crate) fn exception(error: Error) -> PyErr {
+/// Returns the exception that stands for `error`.
+pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
     use std::io::ErrorKind;
+    let error = error.into();
     let text = error.to_string();
     match &error {
-        Error::Missing { .. } => PyFileNotFoundError::new_err(text),
-        Error::Io { source, .. } => match source.kind() {
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(text),
+        Error::Hub(hub::Error::UnknownModel { .. }) | Error::File(FileError::Missing { .. }) => {
+            PyFileNotFoundError::new_err(text)
+        }
+        Error::File(FileError::Io { source, .. }) => match source.kind() {
             ErrorKind::NotFound => PyFileNotFoundError::new_err(text),
             ErrorKind::PermissionDenied => PyPermissionError::new_err(text),
             _ => PyOSError::new_err(text),

@@ -7,9 +7,11 @@ use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tercet::autotune::Choice;
+use tercet::codegen::Isa;
 use tercet::codegen::{
-    Activations, ColumnsMut, Cpu, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix,
+    Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix,
 };
+use tercet::cpu::Cpu;
 
 use crate::errors::{bad_argument, bad_spec, exception};
 use crate::model::parse;
@@ -49,7 +51,7 @@ impl Choices {
             interleave: self.interleave,
             epilogue: parse("epilogue", &self.epilogue)?,
             tokens: self.tokens,
-            ..Choice::of(parse("isa", &self.isa)?.unwrap_or_else(|| Cpu::host().best()))
+            ..Choice::of(parse("isa", &self.isa)?.unwrap_or_else(|| Isa::best(Cpu::host())))
         };
         Ok(choice.spec())
     }
@@ -62,7 +64,7 @@ impl Kernel {
     fn new(choices: Choices) -> PyResult<Self> {
         let spec = choices.spec()?;
         spec.validate().map_err(bad_spec)?;
-        let gemm = match Cpu::host().supports(spec.isa) {
+        let gemm = match spec.isa.runs_on(Cpu::host()) {
             true => Some(Gemm::new(&KernelCache::default(), spec).map_err(|e| exception(e.into()))?),
             false => None,
         };

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use tercet::codegen::cpu::{CacheKind, Limits};
-use tercet::{Config, Kernels};
+use tercet::Kernels;
+use tercet::cpu::{CacheKind, Limits};
+use tercet::formats::Config;
 
 use crate::errors::exception;
 use crate::kernel::seconds;
@@ -25,7 +26,7 @@ pub(crate) struct Cpu {
 /// Probes this machine's CPU, once.
 #[pyfunction]
 pub(crate) fn cpu() -> Cpu {
-    let host = tercet::codegen::Cpu::host();
+    let host = tercet::cpu::Cpu::host();
     let kind = |kind| match kind {
         CacheKind::Data => "data",
         CacheKind::Instruction => "instruction",
@@ -35,7 +36,7 @@ pub(crate) fn cpu() -> Cpu {
         vendor: host.vendor.clone(),
         brand: host.brand.clone(),
         features: host.features.clone(),
-        isas: host.isas().into_iter().map(|isa| isa.name()).collect(),
+        isas: tercet::codegen::Isa::available(host).into_iter().map(|isa| isa.name()).collect(),
         caches: host.caches.iter().map(|cache| (cache.level, kind(cache.kind), cache.size)).collect(),
         logical: host.logical,
         threads: host.default_threads(&Limits::host()),
@@ -87,7 +88,9 @@ pub(crate) fn tune(
     let shapes = match shapes {
         Some(shapes) => shapes,
         None => {
-            let config = py.detach(|| Config::load(&tercet::cli::open_model(name)?)).map_err(exception)?;
+            let config = py
+                .detach(|| Ok(Config::load(&tercet::open_model(name.as_deref(), &mut |_| {})?)?))
+                .map_err(exception)?;
             Kernels::shapes(&config).into_iter().collect()
         }
     };

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
+use tercet::formats::{GenerationDefaults, ModelFiles};
 use tercet::prediction::{self, Windows};
-use tercet::{GenerationDefaults, Logits, Mode, ModelFiles, Preset, Runtime, RuntimeOptions, knobs};
+use tercet::{Logits, Mode, Preset, Runtime, RuntimeOptions, knobs};
 
 use crate::errors::{bad_argument, exception};
 use crate::generation::{Generation, Requested, Signals, Stream, generate};
@@ -55,7 +56,7 @@ impl Options {
             packing: parse("packing", &self.packing)?.or(environment.packing),
             head: parse("head", &self.head)?.unwrap_or(environment.head),
             cache_type: parse("cache_type", &self.cache_type)?.or(environment.cache_type),
-            cache_dir: environment.cache_dir.or_else(tercet::cli::user_cache),
+            cache_dir: environment.cache_dir.or_else(tercet::user_cache),
             ..environment
         };
         Ok(Runtime::new(&options))
@@ -77,7 +78,7 @@ impl Model {
     fn load(py: Python<'_>, name: Option<PathBuf>, options: Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
         let load = || -> tercet::Result<Loaded> {
-            let files = tercet::cli::open_model(name)?;
+            let files = tercet::open_model(name.as_deref(), &mut |_| {})?;
             let model = tercet::Model::load(&files, &runtime)?;
             let defaults = GenerationDefaults::load(&files, model.config())?;
             let tokenizer =

@@ -14,15 +14,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use tercet_codegen::Cpu;
+use tercet_cpu::Cpu;
 
 use super::options::Options;
 use super::roofline::Roof;
 use super::{progress, report};
-use crate::error::Error;
-use crate::model::{Model, Preset};
-use crate::runtime::{Runtime, RuntimeOptions};
 use summary::{Outcome, Summary};
+use tercet_engine::Error;
+use tercet_engine::{Model, Preset};
+use tercet_engine::{Runtime, RuntimeOptions};
 use workload::{Test, Workload};
 
 const EXAMPLES: &str = "\

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 use super::report::{self, Report, size};
-use crate::error::Error;
-use crate::packed::{Kept, PackedCache};
+use tercet_engine::Error;
+use tercet_engine::{Kept, PackedCache};
 
 const EXAMPLES: &str = "\
 The first load of a model keeps its packed form in the user's cache directory (TERCET_CACHE_DIR), from where later

@@ -14,11 +14,11 @@ use super::options::{Options, Session};
 use super::sampling::{Continuation, Described};
 use super::screen::Screen;
 use super::{interrupt, report};
-use crate::chat::ChatTemplate;
-use crate::error::Error;
-use crate::generate::{Request, Stop};
 use conversation::Conversation;
 use input::Input;
+use tercet_engine::ChatTemplate;
+use tercet_engine::Error;
+use tercet_engine::{Request, Stop};
 
 const EXAMPLES: &str = "\
 What was said stays in the key and value cache: a turn costs only its own tokens.

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::options::Options;
 use super::report::{self, Report};
 use super::text::{self, TextFile};
-use crate::prediction::{Prediction, Windows, perplexity};
-use crate::runtime::Mode;
+use tercet_engine::Mode;
+use tercet_engine::prediction::{Prediction, Windows, perplexity};
 
 const EXAMPLES: &str = "\
 Both modes predict every token of a text, as `tercet perplexity` does. Top-1 agreement is how often

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::options::Options;
 use super::{progress, report};
-use crate::convert::{Format, convert};
-use crate::formats::TensorType;
+use tercet_formats::TensorType;
+use tercet_formats::{Format, convert};
 
 const HELP: &str = "\
 Examples:
@@ -99,7 +99,7 @@ impl Convert {
             (To::Safetensors, None) => Ok(Format::Safetensors),
             (To::Safetensors, Some(_)) => {
                 let remedy = "leave it out, or write GGUF: --to gguf, or an output that ends in .gguf";
-                Err(crate::Error::bad_argument("--type", "is for GGUF only", remedy).into())
+                Err(tercet_engine::Error::bad_argument("--type", "is for GGUF only", remedy).into())
             }
             (To::Gguf, kind) => Ok(Format::Gguf(match kind.unwrap_or(Kind::I2S) {
                 Kind::I2S => TensorType::I2S,

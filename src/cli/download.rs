@@ -1,34 +1,25 @@
 //! Models from the hub, and what the user sees of a download.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use indicatif::{HumanBytes, ProgressBar};
 
 use super::{progress, report};
-use crate::error::Result;
-use crate::formats::ModelFiles;
-use crate::hub::{Hub, Progress};
-use crate::{embedded, knobs};
+use tercet_engine::Result;
+use tercet_formats::ModelFiles;
+use tercet_hub::{Hub, HubOptions, Progress};
 
-/// The files of `model`, which may be the path, name or repository of one; or else those of `TERCET_MODEL`, or of the model
-/// inside this program. Downloads are shown on standard error.
-///
-/// # Errors
-/// Fails if there is no such model, or it cannot be downloaded.
-pub fn open_model(model: Option<PathBuf>) -> Result<ModelFiles> {
-    let model = match model.or_else(knobs::model) {
-        Some(model) if !embedded::is_fairy_tales(&model) => model,
-        _ => return Ok(embedded::fairy_tales()),
-    };
+/// Opens `model` as the engine does, and shows downloads on standard error.
+pub(super) fn open_model(model: Option<&Path>) -> Result<ModelFiles> {
     let mut shown = Shown::default();
-    let files = hub()?.open(&model, &mut |progress| shown.tell(progress));
+    let files = tercet_engine::open_model(model, &mut |progress| shown.tell(progress));
     shown.end();
     files
 }
 
 /// The hub as the environment says.
 pub(super) fn hub() -> Result<Hub> {
-    Hub::new(knobs::hub_options()?)
+    Ok(Hub::new(HubOptions::from_environment()?)?)
 }
 
 /// A note and a bar for every file that takes a while.

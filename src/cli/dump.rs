@@ -10,12 +10,13 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tercet_autotune::Choice;
-use tercet_codegen::{Cpu, Epilogue, KernelSpec, Listing, Tile, Unpack};
+use tercet_codegen::Isa;
+use tercet_codegen::{Epilogue, KernelSpec, Listing, Tile, Unpack};
+use tercet_cpu::Cpu;
 
 use super::options::Options;
 use super::report;
-use crate::error::Error;
-use crate::formats;
+use tercet_engine::Error;
 
 const EXAMPLES: &str = "\
 A kernel's name spells all that determines its code:
@@ -130,7 +131,7 @@ impl Dump {
             interleave: self.interleave,
             epilogue: self.epilogue,
             tokens: self.tokens,
-            ..Choice::of(choices.isa_cap.unwrap_or_else(|| Cpu::host().best()))
+            ..Choice::of(choices.isa_cap.unwrap_or_else(|| Isa::best(Cpu::host())))
         };
         Ok(choice.spec())
     }
@@ -152,5 +153,5 @@ fn write_raw(path: &Path, listing: &Listing) -> Result<()> {
         let problem = format!("{} kernels are compiled Rust", listing.spec.isa);
         return Err(Error::bad_argument("--raw", problem, "choose another --isa").into());
     };
-    Ok(formats::write_atomically(path, |file| file.write_all(&code.bytes))?)
+    Ok(tercet_formats::write_atomically(path, |file| file.write_all(&code.bytes))?)
 }

@@ -12,11 +12,11 @@ use super::options::{Options, Session};
 use super::sampling::{Continuation, Described};
 use super::screen::Screen;
 use super::{interrupt, report};
-use crate::chat::{ChatTemplate, Message};
-use crate::error::Error;
 use crate::formats;
-use crate::generate::{Generation, Generator, Request, Stop};
-use crate::model::Logits;
+use tercet_engine::Error;
+use tercet_engine::Logits;
+use tercet_engine::{ChatTemplate, Message};
+use tercet_engine::{Generation, Generator, Request, Stop};
 
 const DEFAULT_TOKENS: usize = 128;
 

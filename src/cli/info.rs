@@ -6,13 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use tercet_autotune::Plan;
-use tercet_codegen::cpu::{Cache, CacheKind, CoreClass, Limits, dump};
-use tercet_codegen::{Cpu, Isa};
+use tercet_codegen::Isa;
+use tercet_cpu::Cpu;
+use tercet_cpu::{Cache, CacheKind, CoreClass, Limits, dump};
 
 use super::options::{Options, Session};
 use super::report::{self, Report, size};
-use crate::knobs::KNOBS;
-use crate::model::{Config, MemoryUse, PLANNED_TOKENS};
+use tercet_engine::knobs::KNOBS;
+use tercet_engine::{MemoryUse, PLANNED_TOKENS};
+use tercet_formats::Config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,7 +104,7 @@ impl Facts<'_> {
         let runtime = &self.session.runtime;
         report.heading("Choices");
         report.row("ISA", format_args!("{}: {}", runtime.isa(), runtime.isa_reason()));
-        report.row("usable ISAs", names(&self.cpu.isas()).join(", "));
+        report.row("usable ISAs", names(&Isa::available(self.cpu)).join(", "));
         report.row("threads", format_args!("{}: {}", runtime.threads(), self.threads_reason));
         report.row("packing", runtime.packing());
     }
@@ -176,8 +178,8 @@ impl Facts<'_> {
         json!({
             "cpu": {
                 "vendor": vendor, "brand": brand, "family": family, "model": cpu_model, "stepping": stepping,
-                "features": features, "isas": names(&self.cpu.isas()), "logical": logical,
-                "fingerprint": self.cpu.fingerprint(),
+                "features": features, "isas": names(&Isa::available(self.cpu)), "logical": logical,
+                "fingerprint": Isa::fingerprint(self.cpu),
                 "caches": caches.iter().map(cache_json).collect::<Vec<_>>(),
                 "cores": self.cpu.topology.cpus.iter().map(|cpu| json!({
                     "cpu": cpu.id, "core": cpu.core, "class": cpu.class.map(|class| class.to_string()),

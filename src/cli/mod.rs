@@ -32,8 +32,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tercet_codegen::SpecError;
 
-use crate::error::Error;
 use options::Options;
+use tercet_engine::Error;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,9 +88,6 @@ enum Command {
     #[command(alias = "benchmark")]
     Bench(bench::Bench),
 }
-
-pub use download::open_model;
-pub use options::user_cache;
 
 /// Runs the command with `arguments`, of which the first is the program's name. Ends the process itself after usage
 /// errors, `--help` and `--version`.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::download;
 use super::options::Options;
 use super::report::{self, Report, size};
-use crate::hub::{Hub, MODELS, NamedModel};
+use tercet_hub::{Hub, MODELS, NamedModel};
 
 const EXAMPLES: &str = "\
 Any of these names can be given to --model; the model is downloaded from the Hugging Face hub unless it is on this

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use etcetera::BaseStrategy;
 use tercet_codegen::{Isa, Packing};
 
 use super::{download, progress, report, tune};
-use crate::formats::ModelFiles;
-use crate::knobs;
-use crate::model::{Config, GenerationDefaults, Model};
-use crate::runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions};
-use crate::tokenizer::Tokenizer;
+use tercet_engine::Model;
+use tercet_engine::Tokenizer;
+use tercet_engine::knobs;
+use tercet_engine::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};
+use tercet_formats::ModelFiles;
+use tercet_formats::{Config, GenerationDefaults};
 
 /// The largest context that is reserved without being asked for: models allow far more than most machines hold.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -73,7 +73,7 @@ pub(super) struct Session {
 impl Options {
     /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
     pub(super) fn files(&self) -> Result<ModelFiles> {
-        Ok(download::open_model(self.model.clone())?)
+        Ok(download::open_model(self.model.as_deref())?)
     }
 
     /// The environment's options, overridden by the flags.
@@ -123,11 +123,6 @@ impl Options {
     fn context(&self, config: &Config) -> usize {
         self.context.unwrap_or(config.max_positions.min(DEFAULT_CONTEXT))
     }
-}
-
-/// Where this user's tuning records are kept, if the system tells.
-pub fn user_cache() -> Option<PathBuf> {
-    etcetera::choose_base_strategy().ok().map(|places| places.cache_dir().join("tercet"))
 }
 
 fn isa() -> impl TypedValueParser<Value = Isa> {

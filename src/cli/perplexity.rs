@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::options::Options;
 use super::report::{self, Report};
 use super::text::TextFile;
-use crate::prediction::{Windows, negative_log_likelihood, perplexity};
+use tercet_engine::prediction::{Windows, negative_log_likelihood, perplexity};
 
 const EXAMPLES: &str = "\
 The text is tokenized once and cut into consecutive windows. Each window is preceded by the

@@ -4,9 +4,9 @@ use std::fmt;
 
 use clap::Args;
 
-use crate::generate::Request;
-use crate::model::GenerationDefaults;
-use crate::sampler::{SamplerOptions, SamplingChoices};
+use tercet_engine::Request;
+use tercet_engine::{SamplerOptions, SamplingChoices};
+use tercet_formats::GenerationDefaults;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Continuation")]

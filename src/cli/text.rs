@@ -7,10 +7,10 @@ use anyhow::Result;
 
 use super::options::Session;
 use super::progress;
-use crate::error::Error;
-use crate::formats::Bytes;
-use crate::model::Model;
-use crate::prediction::{Prediction, Windows};
+use tercet_engine::Error;
+use tercet_engine::Model;
+use tercet_engine::prediction::{Prediction, Windows};
+use tercet_formats::Bytes;
 
 /// A file of UTF-8 text.
 pub(super) struct TextFile {

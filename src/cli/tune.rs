@@ -14,11 +14,12 @@ use super::options::Options;
 use super::progress;
 use super::report::{self, Report};
 use super::roofline::Roof;
-use crate::error::Error;
-use crate::formats::{self, ModelFiles};
-use crate::model::{Config, Kernels, PLANNED_TOKENS, Preset};
-use crate::runtime::{Mode, Runtime};
-use crate::tune::{Tuned, records, tune, untuned};
+use tercet_engine::Error;
+use tercet_engine::tune::{Tuned, records, tune, untuned};
+use tercet_engine::{Kernels, PLANNED_TOKENS, Preset};
+use tercet_engine::{Mode, Runtime};
+use tercet_formats::Config;
+use tercet_formats::ModelFiles;
 
 const EXAMPLES: &str = "\
 For every shape of matrix, with one token (decoding), with two, with a few and with 128 (prefill), the kernels that
@@ -79,7 +80,7 @@ impl Tune {
         let mut runtime = options.runtime()?;
         if let Some(path) = &self.export {
             let (records, _) = store(&runtime)?.read();
-            formats::write_atomically(path, |file| file.write_all(records.to_json().as_bytes()))?;
+            tercet_formats::write_atomically(path, |file| file.write_all(records.to_json().as_bytes()))?;
             return report_store(options, store(&runtime)?, records.len(), "exported");
         }
         if let Some(path) = &self.import {
@@ -167,7 +168,7 @@ fn store(runtime: &Runtime) -> Result<&Store> {
 
 fn bad_import(error: StoreError) -> Error {
     match error {
-        StoreError::Io { action, path, source } => Error::Io { action, path, source },
+        StoreError::Io { action, path, source } => Error::io(action, &path, source),
         error => Error::bad_argument("--import", error.to_string(), "export the records again"),
     }
 }

@@ -6,13 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use tercet_codegen::verify::{AWKWARD_SIZES, Report as KernelReport, run};
-use tercet_codegen::{Cpu, Isa, KernelCache};
+use tercet_codegen::{Isa, KernelCache};
+use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use super::options::Options;
 use super::progress;
 use super::report::{self, Report};
-use crate::verify::{LayerReport, first_layer};
+use tercet_engine::verify::{LayerReport, first_layer};
 
 const EXAMPLES: &str = "\
 Every kernel family that this CPU can run multiplies matrices of awkward sizes, and every sum must
@@ -77,7 +78,7 @@ impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let (runtime, files) = (options.runtime()?, options.files()?);
         let isas: Vec<Isa> =
-            Cpu::host().isas().into_iter().filter(|isa| isa.is_within(runtime.isa())).collect();
+            Isa::available(Cpu::host()).into_iter().filter(|isa| isa.is_within(runtime.isa())).collect();
         let pool = Pool::new(runtime.threads())?;
         let kernels = self.kernels(&pool, runtime.kernels(), &isas)?;
         let spinner = progress::spinner("one layer of the model");

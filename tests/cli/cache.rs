@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use tercet::{Logits, Model, ModelFiles, Runtime, RuntimeOptions};
+use tercet::formats::ModelFiles;
+use tercet::{Logits, Model, Runtime, RuntimeOptions};
 
 use crate::harness::{Ran, Scratch, TINY, command, finish, parse};
 use crate::models::wide_model;

@@ -87,7 +87,7 @@ pub(crate) fn assert_fields(object: &Value, expected: &[&str]) {
 
 /// The instruction sets that this CPU has.
 pub(crate) fn usable_isas() -> Vec<&'static str> {
-    tercet::codegen::Cpu::host().isas().iter().map(|isa| isa.name()).collect()
+    tercet::codegen::Isa::available(tercet::cpu::Cpu::host()).iter().map(|isa| isa.name()).collect()
 }
 
 /// A directory of its own that goes with its value.

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use tercet::codegen::{Cpu, Isa, Packing};
-use tercet::{CacheType, Generator, Logits, Model, ModelFiles, Request, Runtime, RuntimeOptions, Tokenizer};
+use tercet::codegen::{Isa, Packing};
+use tercet::cpu::Cpu;
+use tercet::formats::ModelFiles;
+use tercet::{CacheType, Generator, Logits, Model, Request, Runtime, RuntimeOptions, Tokenizer};
 
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -27,7 +29,7 @@ pub fn runtime(isa: Isa, packing: Packing, threads: usize) -> Runtime {
 }
 
 pub fn best_runtime() -> Runtime {
-    runtime(Cpu::host().best(), Packing::Bits2, 2)
+    runtime(Isa::best(Cpu::host()), Packing::Bits2, 2)
 }
 
 /// The best kernels with keys and values as they are computed, which is how the reference outputs were made.

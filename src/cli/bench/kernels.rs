@@ -11,16 +11,17 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use tercet_codegen::Packing;
 use tercet_codegen::packing::MAX_K;
-use tercet_codegen::{Cpu, Packing};
+use tercet_cpu::Cpu;
 
 use super::{busy, markdown, plot, within};
 use crate::cli::options::Options;
 use crate::cli::roofline::Roof;
 use crate::cli::{progress, report};
-use crate::error::Error;
-use crate::runtime::{Runtime, RuntimeOptions};
 use contest::Contest;
+use tercet_engine::Error;
+use tercet_engine::{Runtime, RuntimeOptions};
 
 const EXAMPLES: &str = "\
 Each kernel multiplies the same numbers on one thread. The weights are read from copies that take

@@ -10,8 +10,7 @@ mod svg;
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::formats;
+use tercet_engine::{Error, Result};
 
 pub(super) use kernels::draw as of_kernels;
 pub(super) use model::draw as of_model;
@@ -38,5 +37,5 @@ pub(super) fn check(path: &Path) -> Result<()> {
 /// # Errors
 /// Fails if the system refuses.
 pub(super) fn write(path: &Path, picture: &str) -> Result<()> {
-    formats::write_atomically(path, |file| file.write_all(picture.as_bytes()))
+    Ok(tercet_formats::write_atomically(path, |file| file.write_all(picture.as_bytes()))?)
 }

@@ -7,8 +7,8 @@ use super::workload::{Rates, Test};
 use crate::cli::info;
 use crate::cli::report::{count, size};
 use crate::cli::roofline::Roof;
-use crate::model::Model;
-use crate::runtime::Runtime;
+use tercet_engine::Model;
+use tercet_engine::Runtime;
 
 /// What `--json` prints.
 #[derive(Debug, Default, Serialize)]

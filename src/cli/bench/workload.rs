@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::cli::progress;
-use crate::error::Result;
-use crate::model::{Candidates, Logits, Model, Rule, State};
+use tercet_engine::Result;
+use tercet_engine::{Candidates, Logits, Model, Rule, State};
 
 /// What greedy decoding asks for.
 const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });

@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use crate::chat::{ChatTemplate, Message};
 use crate::cli::options::Session;
-use crate::error::Result;
-use crate::generate::{Generation, Generator, Request, Stop};
-use crate::tokenizer::Tokenizer;
+use tercet_engine::Result;
+use tercet_engine::Tokenizer;
+use tercet_engine::{ChatTemplate, Message};
+use tercet_engine::{Generation, Generator, Request, Stop};
 
 /// Messages, and the sequence that holds their tokens.
 pub(super) struct Conversation<'m> {

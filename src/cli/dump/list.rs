@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tercet_autotune::{Planner, Problem, tiles};
 use tercet_codegen::packing::PANEL_ROWS;
-use tercet_codegen::{Cpu, FAMILIES, Family, KernelSpec, Packing, Tile, Unpack};
+use tercet_codegen::{FAMILIES, Family, KernelSpec, Packing, Tile, Unpack};
+use tercet_cpu::Cpu;
 
 use super::PREFILL_TOKENS;
 use crate::cli::report::Report;
@@ -35,7 +36,7 @@ impl Entry {
     }
 
     fn runs_here(&self) -> bool {
-        Cpu::host().supports(self.family.isa)
+        self.family.isa.runs_on(Cpu::host())
     }
 }
 

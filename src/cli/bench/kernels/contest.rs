@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use tercet_autotune::{Planner, Problem};
-use tercet_codegen::{Cpu, Isa, Layout, PackedMatrix};
+use tercet_codegen::{Isa, Layout, PackedMatrix};
+use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use super::contestant::{Contestant, Kernel, Operands, alternatives};
 use super::reference::HandWritten;
 use super::{Row, Shape};
 use crate::cli::roofline::Roof;
-use crate::runtime::Runtime;
+use tercet_engine::Runtime;
 
 /// What a kernel multiplies for before it is the next one's turn.
 const TURN: Duration = Duration::from_millis(3);
@@ -135,7 +136,7 @@ impl<'a> Contest<'a> {
 
 /// The planners of every instruction set up to the runtime's; only its own has records.
 fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
-    let isas = Cpu::host().isas().into_iter().filter(|isa| isa.is_within(runtime.isa()));
+    let isas = Isa::available(Cpu::host()).into_iter().filter(|isa| isa.is_within(runtime.isa()));
     isas.map(|isa| match isa == runtime.isa() {
         true => (isa, runtime.planner()),
         false => (isa, Planner::new(isa, runtime.packing()).on(Cpu::host())),

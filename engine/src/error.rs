@@ -1,0 +1,142 @@
+//! Failures of the engine. Callers match on the variants; people read the messages.
+
+use std::io;
+use std::path::Path;
+
+use tercet_formats::one_line;
+
+/// The result of a fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the engine. Every message is one line that names the fault and the remedy.
+///
+/// ```
+/// # use tercet_engine::Error;
+/// fn advice(error: &Error) -> &str {
+///     match error {
+///         Error::ContextExceeded { .. } => "drop the oldest turns",
+///         Error::File(tercet_formats::Error::Missing { .. }) => "look for the file",
+///         error if error.is_bad_input() => "correct the input",
+///         _ => "try again",
+///     }
+/// }
+/// # assert_eq!(advice(&Error::bad_argument("top_p", "7 is out of range", "use 0 to 1")), "correct the input");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model file is missing, damaged or unsupported, or the system refuses to read or write it.
+    #[error(transparent)]
+    File(tercet_formats::Error),
+    /// A model cannot be found or downloaded.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(tercet_hub::Error),
+    /// An argument is out of range. The message names the field, as in `temperature`.
+    #[error("{argument}: {problem}; {remedy}")]
+    BadArgument {
+        /// The argument's name.
+        argument: String,
+        /// Its fault.
+        problem: String,
+        /// The way to mend it.
+        remedy: String,
+    },
+    /// The context cannot hold the prompt and its continuation.
+    #[error(
+        "the prompt and its continuation take {tokens} tokens but the context holds {context}; \
+         shorten the prompt or generate fewer tokens"
+    )]
+    ContextExceeded {
+        /// Tokens that the sequence would hold.
+        tokens: usize,
+        /// Tokens that the context holds.
+        context: usize,
+    },
+    /// The system cannot give the memory that was asked for.
+    #[error("{purpose} takes {bytes} bytes, more than the system gives; {remedy}")]
+    OutOfMemory {
+        /// The use of the memory.
+        purpose: &'static str,
+        /// Bytes asked for.
+        bytes: usize,
+        /// The way to mend it.
+        remedy: &'static str,
+    },
+    /// The caller cancelled the operation.
+    #[error("cancelled")]
+    Cancelled,
+    /// A kernel cannot be emitted or published.
+    #[error(transparent)]
+    Kernel(#[from] tercet_codegen::KernelError),
+    /// A matrix cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] tercet_codegen::packing::PackError),
+}
+
+impl Error {
+    /// Returns true if the user's input (files, arguments) is at fault rather than the system.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Error::File(error) => error.is_bad_input(),
+            #[cfg(feature = "hub")]
+            Error::Hub(error) => error.is_bad_input(),
+            Error::BadArgument { .. } | Error::ContextExceeded { .. } | Error::Pack(_) => true,
+            Error::OutOfMemory { .. } | Error::Cancelled | Error::Kernel(_) => false,
+        }
+    }
+
+    /// Returns an [`Error::BadArgument`] on one line.
+    pub fn bad_argument(
+        argument: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Error::BadArgument {
+            argument: one_line(argument),
+            problem: one_line(problem),
+            remedy: one_line(remedy),
+        }
+    }
+
+    /// Returns the error of a file that contradicts its format.
+    pub fn malformed(
+        file: impl Into<String>,
+        field: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        tercet_formats::Error::malformed(file, field, problem, remedy).into()
+    }
+
+    /// Returns the error of a file that does not exist.
+    pub fn missing(file: impl Into<String>, remedy: impl Into<String>) -> Self {
+        tercet_formats::Error::missing(file, remedy).into()
+    }
+
+    /// Returns the error of a file operation, such as `read`, that the system refused.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        tercet_formats::Error::io(action, path, source).into()
+    }
+}
+
+impl From<tercet_formats::Error> for Error {
+    fn from(error: tercet_formats::Error) -> Self {
+        match error {
+            tercet_formats::Error::BadArgument { argument, problem, remedy } => {
+                Error::BadArgument { argument, problem, remedy }
+            }
+            error => Error::File(error),
+        }
+    }
+}
+
+#[cfg(feature = "hub")]
+impl From<tercet_hub::Error> for Error {
+    fn from(error: tercet_hub::Error) -> Self {
+        match error {
+            tercet_hub::Error::File(error) => error.into(),
+            error => Error::Hub(error),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Keys and values of a sequence.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use tercet_pool::Pool;
+
+use crate::runtime::CacheType;
+use tercet_formats::config::Config;
+
+/// Positions whose keys lie together, element by element, so that scores are computed for all of them at once.
+pub(super) const BLOCK: usize = 32;
+
+/// How keys and values are stored.
+pub(super) trait Element: Copy + Default + Send + Sync {
+    /// The elements nearest to `x`, which is as long as `out`.
+    fn round(out: &mut [Self], x: &[f32]);
+}
+
+impl Element for f16 {
+    /// What is too large for a half becomes the largest.
+    fn round(out: &mut [Self], x: &[f32]) {
+        const PIECE: usize = 64;
+        for (out, x) in out.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
+            let mut within = [0.0; PIECE];
+            within.iter_mut().zip(x).for_each(|(within, x)| *within = x.clamp(-65_504.0, 65_504.0));
+            out.convert_from_f32_slice(&within[..x.len()]);
+        }
+    }
+}
+
+impl Element for f32 {
+    fn round(out: &mut [Self], x: &[f32]) {
+        out.copy_from_slice(x);
+    }
+}
+
+/// The keys and values of every layer.
+#[derive(Debug)]
+pub(super) struct KvCache {
+    context: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    layers: Layers,
+}
+
+#[derive(Debug)]
+enum Layers {
+    F16(Vec<Layer<f16>>),
+    F32(Vec<Layer<f32>>),
+}
+
+#[derive(Debug)]
+struct Layer<E> {
+    /// kv head × block of positions × head_dim × position in the block.
+    keys: Vec<E>,
+    /// kv head × position × head_dim.
+    values: Vec<E>,
+}
+
+/// One head's part of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Head<'a> {
+    F16(HeadOf<'a, f16>),
+    F32(HeadOf<'a, f32>),
+}
+
+/// One head's part of a layer of such elements; what lies behind the positions stored so far is finite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadOf<'a, E> {
+    keys: &'a [E],
+    values: &'a [E],
+    head_dim: usize,
+}
+
+impl KvCache {
+    /// Room for `context` positions.
+    pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Self {
+        let Config { layers, kv_heads, head_dim, .. } = *config;
+        let elements = kv_heads * context.next_multiple_of(BLOCK) * head_dim;
+        let layers = match kind {
+            CacheType::F16 => Layers::F16((0..layers).map(|_| Layer::new(elements)).collect()),
+            CacheType::F32 => Layers::F32((0..layers).map(|_| Layer::new(elements)).collect()),
+        };
+        KvCache { context, kv_heads, head_dim, layers }
+    }
+
+    /// Bytes that a position takes.
+    pub(super) fn bytes_per_position(config: &Config, kind: CacheType) -> usize {
+        let element = match kind {
+            CacheType::F16 => size_of::<f16>(),
+            CacheType::F32 => size_of::<f32>(),
+        };
+        2 * config.layers * config.kv_heads * config.head_dim * element
+    }
+
+    /// Positions that there is room for.
+    pub(super) fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Size of keys and values together.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.layers {
+            Layers::F16(layers) => layers.iter().map(Layer::bytes).sum(),
+            Layers::F32(layers) => layers.iter().map(Layer::bytes).sum(),
+        }
+    }
+
+    /// Stores `keys` and `values` of consecutive tokens, each kv heads × head_dim, at the positions from `position` on.
+    pub(super) fn store(&mut self, pool: &Pool, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
+        let shape = (self.kv_heads, self.head_dim);
+        match &mut self.layers {
+            Layers::F16(layers) => layers[layer].store(pool, shape, position, keys, values),
+            Layers::F32(layers) => layers[layer].store(pool, shape, position, keys, values),
+        }
+    }
+
+    /// The part of a kv head.
+    pub(super) fn head(&self, layer: usize, head: usize) -> Head<'_> {
+        let shape = (self.kv_heads, self.head_dim);
+        match &self.layers {
+            Layers::F16(layers) => Head::F16(layers[layer].head(shape, head)),
+            Layers::F32(layers) => Head::F32(layers[layer].head(shape, head)),
+        }
+    }
+}
+
+impl<E: Element> Layer<E> {
+    fn new(elements: usize) -> Self {
+        Layer { keys: vec![E::default(); elements], values: vec![E::default(); elements] }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.keys[..]) + size_of_val(&self.values[..])
+    }
+
+    fn store(
+        &mut self,
+        pool: &Pool,
+        (kv_heads, dim): (usize, usize),
+        position: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) {
+        /// Elements of a key that are rounded at a time.
+        const PIECE: usize = 64;
+        let (width, of_head) = (kv_heads * dim, self.keys.len() / kv_heads);
+        pool.chunks(&mut self.keys, of_head, |head, cache| {
+            for (token, position) in keys.chunks_exact(width).zip(position..) {
+                let block = &mut cache[position / BLOCK * BLOCK * dim..][..BLOCK * dim];
+                let key = &token[head * dim..][..dim];
+                let mut rounded = [E::default(); PIECE];
+                for (key, block) in key.chunks(PIECE).zip(block.chunks_mut(PIECE * BLOCK)) {
+                    let rounded = &mut rounded[..key.len()];
+                    E::round(rounded, key);
+                    for (elements, key) in block.chunks_exact_mut(BLOCK).zip(rounded) {
+                        elements[position % BLOCK] = *key;
+                    }
+                }
+            }
+        });
+        pool.chunks(&mut self.values, of_head, |head, cache| {
+            for (token, position) in values.chunks_exact(width).zip(position..) {
+                E::round(&mut cache[position * dim..][..dim], &token[head * dim..][..dim]);
+            }
+        });
+    }
+
+    fn head(&self, (kv_heads, head_dim): (usize, usize), head: usize) -> HeadOf<'_, E> {
+        let elements = self.keys.len() / kv_heads;
+        let part = head * elements..(head + 1) * elements;
+        HeadOf { keys: &self.keys[part.clone()], values: &self.values[part], head_dim }
+    }
+}
+
+impl<'a, E> HeadOf<'a, E> {
+    /// Elements of a key or value.
+    pub(super) fn dim(&self) -> usize {
+        self.head_dim
+    }
+
+    /// The keys of the [`BLOCK`] positions from `position` on, head_dim × position.
+    pub(super) fn keys(&self, position: usize) -> &'a [E] {
+        &self.keys[position * self.head_dim..][..BLOCK * self.head_dim]
+    }
+
+    /// The values of `count` positions from `position` on, position × head_dim.
+    pub(super) fn values(&self, position: usize, count: usize) -> &'a [E] {
+        &self.values[position * self.head_dim..][..count * self.head_dim]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    #[test]
+    fn what_is_stored_is_read() {
+        let preset = Preset::find("bitnet-2b-4t").unwrap();
+        let config = Config { layers: 2, kv_heads: 3, head_dim: 5, ..preset.config() };
+        let pool = Pool::new(2).unwrap();
+        let row = |position: usize, offset: f32| {
+            (0..15).map(move |i| offset + (position * 16 + i) as f32).collect::<Vec<_>>()
+        };
+        for kind in CacheType::ALL {
+            let mut cache = KvCache::new(&config, kind, 70);
+            for positions in [0..1, 1..40, 40..70] {
+                let tokens = |offset| positions.clone().flat_map(|p| row(p, offset)).collect::<Vec<_>>();
+                cache.store(&pool, 1, positions.start, &tokens(0.0), &tokens(0.5));
+            }
+            for (head, position) in (0..3).flat_map(|head| (0..70).map(move |position| (head, position))) {
+                let expected = |offset| row(position, offset)[head * 5..][..5].to_vec();
+                match cache.head(1, head) {
+                    Head::F16(read) => {
+                        let halves = |offset| rounded(&expected(offset));
+                        assert_eq!(read_position(&read, position), (halves(0.0), halves(0.5)));
+                    }
+                    Head::F32(read) => {
+                        assert_eq!(read_position(&read, position), (expected(0.0), expected(0.5)));
+                    }
+                }
+                assert!(
+                    matches!(cache.head(0, head), Head::F16(HeadOf { keys, .. }) if keys[0] == f16::ZERO)
+                        || kind == CacheType::F32
+                );
+            }
+            assert_eq!(cache.bytes(), 96 * KvCache::bytes_per_position(&config, kind));
+        }
+    }
+
+    fn read_position<E: Element>(head: &HeadOf<'_, E>, position: usize) -> (Vec<E>, Vec<E>) {
+        let keys = head.keys(position / BLOCK * BLOCK).chunks(BLOCK).map(|block| block[position % BLOCK]);
+        (keys.collect(), head.values(position, 1).to_vec())
+    }
+
+    #[test]
+    fn what_no_half_holds_becomes_the_largest() {
+        assert_eq!(rounded(&[1e9, -1e9, 65_519.0, 1.0]), [f16::MAX, f16::MIN, f16::MAX, f16::ONE]);
+        assert!(rounded(&[f32::NAN])[0].is_nan());
+    }
+
+    fn rounded(x: &[f32]) -> Vec<f16> {
+        let mut out = vec![f16::ZERO; x.len()];
+        f16::round(&mut out, x);
+        out
+    }
+}

@@ -1,0 +1,138 @@
+//! Ternary matrices in floats: what the fast mode is judged by, sharing neither packing nor kernels with it.
+
+use tercet_codegen::ColumnsMut;
+use tercet_pool::Pool;
+
+use super::dot::dot_trits;
+use crate::pool;
+use tercet_formats::{Scales, Ternary};
+
+/// A ternary matrix as it was read. Products are computed in double precision and rounded to f32 once: where activations are
+/// then rounded to integers, the same comes of them as of the true products, but for ties.
+#[derive(Debug)]
+pub(super) struct ExactMatrix {
+    n: usize,
+    k: usize,
+    ternary: Ternary,
+}
+
+impl ExactMatrix {
+    /// The matrix of n × k weights.
+    pub(super) fn new((n, k): (usize, usize), ternary: Ternary) -> Self {
+        assert_eq!(ternary.trits.len(), n * k);
+        ExactMatrix { n, k, ternary }
+    }
+
+    /// Rows.
+    pub(super) fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Size of weights and scales.
+    pub(super) fn bytes(&self) -> usize {
+        self.ternary.trits.len() + size_of_val(self.scales(0..self.n))
+    }
+
+    /// Columns that share a scale.
+    pub(super) fn group_size(&self) -> usize {
+        match self.ternary.scales {
+            Scales::Tensor(_) => self.k,
+            Scales::Groups { size, .. } => size,
+        }
+    }
+
+    /// Writes the weights of a row to `out`, k long.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        let size = self.group_size();
+        let groups = self.trits(row).chunks(size).zip(out.chunks_mut(size));
+        for ((trits, out), scale) in groups.zip(self.scales(row..row + 1)) {
+            out.iter_mut().zip(trits).for_each(|(out, &trit)| *out = scale * f32::from(trit));
+        }
+    }
+
+    /// Multiplies every row of `x`, k wide, into the start of `out`, token-major.
+    ///
+    /// # Panics
+    /// If `out` holds fewer than tokens × n.
+    pub(super) fn multiply(&self, pool: &Pool, x: &[f64], out: &mut [f32]) {
+        const ROWS: usize = 16;
+        let tokens = x.len() / self.k;
+        pool::for_columns(
+            pool,
+            ColumnsMut::new(&mut out[..tokens * self.n], tokens, self.n),
+            ROWS,
+            |mut out| {
+                let rows = out.columns();
+                for (token, x) in x.chunks_exact(self.k).enumerate() {
+                    let out = out.row_mut(token);
+                    out.iter_mut().zip(rows.clone()).for_each(|(y, row)| *y = self.product(row, x));
+                }
+            },
+        );
+    }
+
+    /// Σ x·w of a row.
+    fn product(&self, row: usize, x: &[f64]) -> f32 {
+        let size = self.group_size();
+        let groups = x.chunks(size).zip(self.trits(row).chunks(size)).zip(self.scales(row..row + 1));
+        groups.map(|((x, trits), scale)| dot_trits(x, trits) * f64::from(*scale)).sum::<f64>() as f32
+    }
+
+    fn trits(&self, row: usize) -> &[i8] {
+        &self.ternary.trits[row * self.k..][..self.k]
+    }
+
+    /// The scales of consecutive rows, or the one of all.
+    fn scales(&self, rows: std::ops::Range<usize>) -> &[f32] {
+        match &self.ternary.scales {
+            Scales::Tensor(scale) => std::slice::from_ref(scale),
+            Scales::Groups { size, values } => {
+                let count = self.k.div_ceil(*size);
+                &values[rows.start * count..rows.end * count]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::random_trits;
+
+    #[test]
+    fn products_are_those_of_plain_arithmetic() {
+        let pool = Pool::new(2).unwrap();
+        for (n, k, size, tokens) in
+            [(1, 5, None, 1), (70, 300, None, 3), (33, 96, Some(64), 2), (20, 7, Some(7), 1)]
+        {
+            let trits = random_trits(n * k, 9);
+            let count = k.div_ceil(size.unwrap_or(k));
+            let values: Vec<f32> = (0..n * count).map(|i| 0.01 * (1 + i % 13) as f32).collect();
+            let scale = |row: usize, column: usize| match size {
+                None => values[0],
+                Some(size) => values[row * count + column / size],
+            };
+            let scales = match size {
+                None => Scales::Tensor(values[0]),
+                Some(size) => Scales::Groups { size, values: values.clone() },
+            };
+            let x: Vec<f64> = (0..tokens * k).map(|i| (i as f64 * 0.7).sin() * 3.0).collect();
+            let matrix = ExactMatrix::new((n, k), Ternary { trits: trits.clone(), scales });
+            let mut out = vec![f32::NAN; tokens * n];
+            matrix.multiply(&pool, &x, &mut out);
+            let mut weights = vec![f32::NAN; k];
+            for row in 0..n {
+                matrix.read_row(row, &mut weights);
+                for (column, weight) in weights.iter().enumerate() {
+                    assert_eq!(*weight, scale(row, column) * f32::from(trits[row * k + column]));
+                }
+                for token in 0..tokens {
+                    let products = x[token * k..][..k].iter().zip(&weights);
+                    let expected: f64 = products.map(|(x, w)| x * f64::from(*w)).sum();
+                    let found = f64::from(out[token * n + row]);
+                    assert!((found - expected).abs() < 1e-6, "{n}x{k}/{size:?}: {found} {expected}");
+                }
+            }
+        }
+    }
+}

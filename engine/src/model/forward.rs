@@ -1,0 +1,390 @@
+//! The forward pass of a decoder-only transformer with ternary layers: transformers' `BitNetForCausalLM`,
+//! `LlamaForCausalLM` or `Qwen3ForCausalLM`, as the [`Config`](super::Config) says.
+
+use std::ops::Range;
+
+use tercet_codegen::ColumnsMut;
+use tercet_pool::Pool;
+
+use super::Model;
+use super::attention::{Gathered, Query, SEGMENT};
+use super::buffers::{BATCH, Buffers};
+use super::dot::dot_stored;
+use super::head::{Candidates, Rows};
+use super::input::Input;
+use super::norm::Norm;
+use super::ops;
+use super::state::{Rotary, State};
+use super::weights::{Layer, Table};
+use crate::error::{Error, Result};
+use crate::pool;
+use crate::runtime::HeadMode;
+use tercet_formats::config::Activation;
+
+/// Which positions' logits are wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Logits<'a> {
+    /// No one's: only keys and values are wanted.
+    None,
+    /// Only the last token's.
+    Last,
+    /// Only the last token's, and of these the candidates'.
+    Candidates(Candidates<'a>),
+    /// Every token's.
+    All,
+}
+
+/// The next tokens of one sequence, which lie side by side in a batch.
+struct Run<'s> {
+    state: &'s mut State,
+    tokens: usize,
+}
+
+impl Model {
+    /// Appends `tokens` to the sequence in `state` and returns logits, positions × vocabulary.
+    ///
+    /// However a sequence is split into calls, its logits are the same bit for bit.
+    ///
+    /// # Errors
+    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; the state is unchanged.
+    pub fn forward<'s>(
+        &self,
+        state: &'s mut State,
+        tokens: &[u32],
+        wanted: Logits<'_>,
+    ) -> Result<&'s mut [f32]> {
+        self.check(state, tokens)?;
+        state.logits.clear();
+        let (batches, last) = (tokens.chunks(BATCH), tokens.len().div_ceil(BATCH) - 1);
+        let candidates = match &wanted {
+            Logits::Candidates(candidates) => std::slice::from_ref(candidates),
+            _ => &[],
+        };
+        self.buffers.lend(&self.config, |buffers| {
+            for (i, batch) in batches.enumerate() {
+                let kept = match wanted {
+                    Logits::All => batch.len(),
+                    Logits::None => 0,
+                    _ => usize::from(i == last),
+                };
+                let pool = self.pool(batch.len());
+                self.run_layers(pool, buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
+                state.position += batch.len();
+                self.append_logits(pool, buffers, kept, candidates, &mut state.logits);
+            }
+        });
+        Ok(&mut state.logits)
+    }
+
+    /// Appends one of `tokens` to each of the sequences, of which there are at most [`BATCH`], and leaves the logits of its
+    /// candidates in each. The weights are read once for all.
+    ///
+    /// Every sequence's logits are those of [`Model::forward`] bit for bit.
+    ///
+    /// # Errors
+    /// Fails if a token is outside the vocabulary or exceeds its sequence's context; the states are unchanged.
+    ///
+    /// # Panics
+    /// If the numbers of sequences, tokens and candidates differ, or are more than [`BATCH`].
+    pub(crate) fn forward_each(
+        &self,
+        states: &mut [&mut State],
+        tokens: &[u32],
+        candidates: &[Candidates<'_>],
+    ) -> Result<()> {
+        assert!(states.len() == tokens.len() && tokens.len() == candidates.len() && tokens.len() <= BATCH);
+        let mut pairs = states.iter().zip(tokens.chunks(1));
+        pairs.try_for_each(|(state, token)| self.check(state, token))?;
+        let (pool, mut logits) = (self.pool(tokens.len()), Vec::new());
+        self.buffers.lend(&self.config, |buffers| {
+            let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
+            self.run_layers(pool, buffers, &mut runs, tokens, tokens.len());
+            self.append_logits(pool, buffers, tokens.len(), candidates, &mut logits);
+        });
+        for (state, logits) in states.iter_mut().zip(logits.chunks_exact(self.config.vocab_size)) {
+            state.position += 1;
+            state.logits.clear();
+            state.logits.extend_from_slice(logits);
+        }
+        Ok(())
+    }
+
+    /// Refuses `tokens` that cannot follow what `state` holds.
+    pub(crate) fn check(&self, state: &State, tokens: &[u32]) -> Result<()> {
+        if tokens.is_empty() {
+            return Err(Error::bad_argument("the prompt", "it has no tokens", "give at least one"));
+        }
+        let vocabulary = self.config.vocab_size;
+        if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            let problem = format!("token {token} is outside the vocabulary of {vocabulary}");
+            return Err(Error::bad_argument("the prompt", problem, "use ids of this model's tokenizer"));
+        }
+        let total = state.position() + tokens.len();
+        if total > state.context() {
+            return Err(Error::ContextExceeded { tokens: total, context: state.context() });
+        }
+        Ok(())
+    }
+
+    /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in its run's cache.
+    fn run_layers(
+        &self,
+        pool: &Pool,
+        buffers: &mut Buffers,
+        runs: &mut [Run<'_>],
+        tokens: &[u32],
+        kept: usize,
+    ) {
+        let residual = buffers.residual.chunks_mut(self.config.hidden_size);
+        tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
+        let last = self.weights.layers.len() - 1;
+        for (i, layer) in self.weights.layers.iter().enumerate() {
+            let kept = if i == last { kept } else { tokens.len() };
+            self.attention_block(pool, layer, i, buffers, runs, kept);
+            self.feed_forward_block(pool, layer, buffers, kept);
+        }
+    }
+
+    /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual; for the last `kept` tokens,
+    /// which then are the only ones.
+    fn attention_block(
+        &self,
+        pool: &Pool,
+        layer: &Layer,
+        index: usize,
+        buffers: &mut Buffers,
+        runs: &mut [Run<'_>],
+        kept: usize,
+    ) {
+        let hidden = self.config.hidden_size;
+        let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
+        let Buffers { residual, rounded, q, k, v, attended, product, .. } = buffers;
+        let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
+        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        let first = tokens - kept;
+        if first == 0 {
+            input.multiply([(&layer.k, k), (&layer.v, v), (&layer.q, q)]);
+        } else {
+            input.multiply([(&layer.k, k), (&layer.v, v)]);
+            if kept > 0 {
+                input.keep_last(kept);
+                input.multiply([(&layer.q, q)]);
+            }
+        }
+        let [q_norm, k_norm] =
+            layer.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
+        let (width, kv_width) = (layer.q.n(), layer.k.n());
+        let mut start = 0;
+        for Run { state, tokens } in runs {
+            let (position, of_run) = (state.position, start * kv_width..(start + *tokens) * kv_width);
+            let (k, v) = (&mut k[of_run.clone()], &v[of_run]);
+            self.turn_heads(pool, k_norm, &state.rotary, position, k, kv_width);
+            state.cache.store(pool, index, position, k, v);
+            let skipped = first.saturating_sub(start).min(*tokens);
+            let queries = (start + skipped).saturating_sub(first) * width
+                ..(start + *tokens).saturating_sub(first) * width;
+            let (q, attended) = (&mut q[queries.clone()], &mut attended[queries]);
+            self.turn_heads(pool, q_norm, &state.rotary, position + skipped, q, width);
+            match *tokens - skipped {
+                0 => {}
+                1 => self.attend_one(pool, index, state, position + skipped, q, attended),
+                _ => self.attend(pool, index, state, position + skipped, q, attended),
+            }
+            start += *tokens;
+        }
+        if kept == 0 {
+            return;
+        }
+        residual.copy_within(first * hidden..tokens * hidden, 0);
+        let norm = layer.attention_sub_norm.as_ref();
+        Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
+        self.add(pool, residual, product, kept);
+    }
+
+    /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
+    fn feed_forward_block(&self, pool: &Pool, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
+        let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
+        let Buffers { residual, rounded, gate, up, product, .. } = buffers;
+        let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
+        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        input.multiply([(&layer.gate, gate), (&layer.up, up)]);
+        let gate = &mut gate[..tokens * ffn];
+        pool.chunks(gate, ffn, |token, gate| {
+            let up = &up[token * ffn..][..ffn];
+            match self.config.activation {
+                Activation::Relu2 => ops::relu2_gate(gate, up),
+                Activation::Silu => ops::silu_gate(gate, up),
+            }
+        });
+        Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
+        self.add(pool, residual, product, tokens);
+    }
+
+    /// residual += x, for the first `tokens` tokens.
+    fn add(&self, pool: &Pool, residual: &mut [f32], x: &[f32], tokens: usize) {
+        let hidden = self.config.hidden_size;
+        pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
+            ops::add(residual, &x[token * hidden..][..hidden]);
+        });
+    }
+
+    /// Norms the heads of consecutive tokens, each `width` wide, and turns them by their positions, the first of which is
+    /// `position`.
+    fn turn_heads(
+        &self,
+        pool: &Pool,
+        norm: Option<&Norm>,
+        rotary: &Rotary,
+        position: usize,
+        tokens: &mut [f32],
+        width: usize,
+    ) {
+        pool.chunks(tokens, width, |token, heads| {
+            let (cos, sin) = rotary.at(position + token);
+            for head in heads.chunks_mut(self.config.head_dim) {
+                norm.into_iter().for_each(|norm| norm.apply_in_place(head));
+                ops::rotate(head, cos, sin);
+            }
+        });
+    }
+
+    /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, whose queries are `q`, a task per kv
+    /// head and segment.
+    fn attend_one(
+        &self,
+        pool: &Pool,
+        layer: usize,
+        state: &mut State,
+        position: usize,
+        q: &[f32],
+        attended: &mut [f32],
+    ) {
+        let State { cache, segments, .. } = state;
+        let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
+        let (width, visible) = (group * dim, position + 1);
+        let used = visible.div_ceil(SEGMENT);
+        let segments = &mut segments[..self.config.kv_heads * used];
+        pool.chunks(segments, 1, |task, gathered| {
+            let (head, segment) = (task / used, task % used);
+            let queries = q[head * width..][..width].chunks_exact(dim);
+            gathered[0].gather(
+                queries.map(|elements| Query { elements, visible }),
+                cache.head(layer, head),
+                segment,
+                self.score_scale(),
+            );
+        });
+        for (segments, out) in segments.chunks_mut(used).zip(attended.chunks_mut(width)) {
+            let (first, later) = segments.split_at_mut(1);
+            later.iter().for_each(|later| first[0].merge(later));
+            first[0].write_means(out.chunks_exact_mut(dim));
+        }
+    }
+
+    /// The same of consecutive tokens, the first of which is at `position`, a task per few tokens.
+    fn attend(
+        &self,
+        pool: &Pool,
+        layer: usize,
+        state: &State,
+        position: usize,
+        q: &[f32],
+        attended: &mut [f32],
+    ) {
+        /// Enough queries to share every key that is read, and few enough for many tasks.
+        const TOKENS: usize = 8;
+        let cache = &state.cache;
+        let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
+        let (group, width) = (heads / kv_heads, heads * dim);
+        pool.chunks(attended, TOKENS * width, |task, out| {
+            let (first, count) = (task * TOKENS, out.len() / width);
+            let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
+            for head in 0..kv_heads {
+                let of_head = head * group * dim..(head + 1) * group * dim;
+                let queries = (first..first + count).flat_map(|token| {
+                    let visible = position + token + 1;
+                    let elements = q[token * width..][of_head.clone()].chunks_exact(dim);
+                    elements.map(move |elements| Query { elements, visible })
+                });
+                let cached = cache.head(layer, head);
+                all.gather(queries.clone(), cached, 0, self.score_scale());
+                for later in 1..(position + first + count).div_ceil(SEGMENT) {
+                    segment.gather(queries.clone(), cached, later, self.score_scale());
+                    all.merge(&segment);
+                }
+                let rows = out.chunks_exact_mut(width);
+                all.write_means(rows.flat_map(|row| row[of_head.clone()].chunks_exact_mut(dim)));
+            }
+        });
+    }
+
+    fn score_scale(&self) -> f32 {
+        1.0 / (self.config.head_dim as f32).sqrt()
+    }
+
+    /// Appends the logits of the batch's first `tokens` tokens, or of each one's candidates, if there are any and the head can
+    /// tell which rows do not matter.
+    fn append_logits(
+        &self,
+        pool: &Pool,
+        buffers: &mut Buffers,
+        tokens: usize,
+        candidates: &[Candidates<'_>],
+        logits: &mut Vec<f32>,
+    ) {
+        /// Enough to share a read of the head, and few enough for the sums of all rows to be small.
+        const TOKENS: usize = 16;
+        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
+        let start = logits.len();
+        logits.resize(start + tokens * vocabulary, 0.0);
+        let Buffers { residual, normed, .. } = buffers;
+        for (normed, residual) in
+            normed.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden)).take(tokens)
+        {
+            self.weights.norm.apply(normed, residual);
+        }
+        for (i, logits) in logits[start..].chunks_mut(TOKENS * vocabulary).enumerate() {
+            let tokens = i * TOKENS..(i * TOKENS + logits.len() / vocabulary);
+            let candidates = candidates.get(tokens.clone());
+            self.head(pool, buffers, tokens, candidates, logits);
+        }
+    }
+
+    /// Writes the logits of some tokens, whose last norms `buffers` holds.
+    fn head(
+        &self,
+        pool: &Pool,
+        buffers: &mut Buffers,
+        tokens: Range<usize>,
+        candidates: Option<&[Candidates<'_>]>,
+        logits: &mut [f32],
+    ) {
+        const ROWS: usize = 64;
+        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
+        let Buffers { normed, rounded, head: scratch, .. } = buffers;
+        let x = &normed[tokens.start * hidden..tokens.end * hidden];
+        let rows = match self.weights.head() {
+            Table::Floats(rows) => rows,
+            Table::Ternary(head) => {
+                return Input::new(pool, x, hidden, None, rounded).multiply([(head, logits)]);
+            }
+        };
+        match (&self.screen, candidates) {
+            (Some(screen), _) if self.head == HeadMode::Int8 => {
+                return screen.approximate(pool, x, scratch, logits);
+            }
+            (Some(screen), Some(candidates)) => {
+                return screen.logits(pool, rows, x, candidates, scratch, logits);
+            }
+            _ => {}
+        }
+        let logits = ColumnsMut::new(logits, tokens.len(), vocabulary);
+        pool::for_columns(pool, logits, ROWS, |mut logits| {
+            for (i, row) in logits.columns().enumerate() {
+                for (token, x) in x.chunks_exact(hidden).enumerate() {
+                    logits.row_mut(token)[i] = dot_stored(x, rows.row(row));
+                }
+            }
+        });
+    }
+}

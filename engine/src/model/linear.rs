@@ -1,0 +1,315 @@
+//! Ternary linear layers: packed weights and the micro-kernels planned for their shape, or exact ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use tercet_autotune::{Plan, Planner, Problem, Sharing};
+use tercet_codegen::{
+    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
+};
+use tercet_pool::Pool;
+
+use super::exact::ExactMatrix;
+use super::input::Form;
+use super::norm::Norm;
+use super::weights::Layer;
+use crate::error::Result;
+use crate::pool;
+use crate::runtime::{ActivationType, Mode, Runtime};
+use tercet_formats::config::Config;
+use tercet_formats::{Scales, Ternary};
+
+/// Numbers of tokens that kernels are planned for, and what computes so many at once.
+pub const PLANNED_TOKENS: [(&str, usize); 4] = [("decode", 1), ("pair", 2), ("few", 8), ("prefill", 128)];
+
+/// Which of [`PLANNED_TOKENS`] serves best.
+pub(super) fn planned_for(tokens: usize) -> usize {
+    match tokens {
+        0..=1 => 0,
+        2 => 1,
+        3..=16 => 2,
+        _ => 3,
+    }
+}
+
+/// The kernels of one shape, for each of [`PLANNED_TOKENS`].
+type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
+
+/// Plans and kernels per shape of matrix.
+#[derive(Debug, Default)]
+pub struct Kernels {
+    /// By n, k and what is stored.
+    planned: BTreeMap<(usize, usize, Epilogue), Planned>,
+}
+
+impl Kernels {
+    /// The shapes (n, k) of a model's ternary matrices.
+    pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
+        Layer::shapes(config).into_iter().collect()
+    }
+
+    /// The most threads that make a product faster, for each of [`PLANNED_TOKENS`]: what the largest matrix's plan says, and
+    /// `all` if there is none.
+    pub(super) fn threads(&self, all: usize) -> [usize; PLANNED_TOKENS.len()] {
+        let largest = self.plans().max_by_key(|((n, k), _)| n * k);
+        largest.map_or([all; PLANNED_TOKENS.len()], |(_, plans)| plans.map(|plan| plan.sharing.threads))
+    }
+
+    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
+    pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
+        let planned = self.planned.iter();
+        planned.map(|(&(n, k, _), planned)| ((n, k), planned.each_ref().map(|(plan, _)| plan)))
+    }
+}
+
+/// Packs matrices, and plans and makes the kernels of each new shape.
+#[derive(Debug)]
+pub(super) struct Packer<'a> {
+    planner: Planner,
+    cache: &'a KernelCache,
+    threads: usize,
+    mode: Mode,
+    kernels: Mutex<Kernels>,
+}
+
+impl<'a> Packer<'a> {
+    /// A packer of matrices that will be multiplied as `runtime` says.
+    pub(super) fn new(runtime: &'a Runtime) -> Self {
+        Packer {
+            planner: runtime.planner(),
+            cache: runtime.kernels(),
+            threads: runtime.threads(),
+            mode: runtime.mode(),
+            kernels: Mutex::default(),
+        }
+    }
+
+    /// The kernels of every matrix packed.
+    pub(super) fn into_kernels(self) -> Kernels {
+        self.kernels.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packs a matrix of n × k weights, unless the mode is exact; its input is normed by `norm`.
+    ///
+    /// # Errors
+    /// Those of [`PackedMatrix::pack`]; fails too if a planned kernel cannot be made.
+    pub(super) fn linear(
+        &self,
+        (n, k): (usize, usize),
+        ternary: Ternary,
+        norm: Option<Norm>,
+    ) -> Result<Linear> {
+        if let Mode::Exact(activations) = self.mode {
+            let weights = Weights::Exact(ExactMatrix::new((n, k), ternary), activations);
+            return Ok(Linear { norm, weights });
+        }
+        let (layout, Ternary { trits, scales }) = (self.layout(), ternary);
+        let weights = match scales {
+            Scales::Tensor(scale) => PackedMatrix::pack(layout, n, k, &trits)?.with_scale(scale),
+            Scales::Groups { size, values } => {
+                PackedMatrix::pack_groups(layout, (n, k), &trits, size, &values)?
+            }
+        };
+        self.packed(weights, norm)
+    }
+
+    /// The layer with these weights, which are in the planned [layout](Self::layout).
+    ///
+    /// # Errors
+    /// Fails if a planned kernel cannot be made.
+    pub(super) fn packed(&self, weights: PackedMatrix, norm: Option<Norm>) -> Result<Linear> {
+        let epilogue = match weights.group_size() {
+            None => Epilogue::F32,
+            Some(_) => Epilogue::I32,
+        };
+        let kernels = self.planned(weights.n(), weights.k(), epilogue)?;
+        Ok(Linear {
+            norm,
+            weights: Weights::Packed(weights, kernels.map(|(plan, gemm)| (gemm, plan.sharing))),
+        })
+    }
+
+    /// How matrices are packed for the planned kernels.
+    pub(super) fn layout(&self) -> Layout {
+        self.planner.layout()
+    }
+
+    fn planned(&self, n: usize, k: usize, epilogue: Epilogue) -> Result<Planned> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planned) = kernels.planned.get(&(n, k, epilogue)) {
+            return Ok(planned.clone());
+        }
+        let plan = |m| -> Result<(Plan, Gemm)> {
+            let plan = self.planner.plan(&Problem { n, k, m, threads: self.threads });
+            let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
+            Ok((plan, Gemm::new(self.cache, plan.spec)?))
+        };
+        let [decode, pair, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
+        let planned = [decode?, pair?, few?, prefill?];
+        kernels.planned.insert((n, k, epilogue), planned.clone());
+        Ok(planned)
+    }
+}
+
+/// y = W x, for a ternary matrix W.
+#[derive(Debug)]
+pub(super) struct Linear {
+    /// What norms the input.
+    pub(super) norm: Option<Norm>,
+    weights: Weights,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "exact ones are few and slow")]
+enum Weights {
+    /// For integers, with the kernel for each of [`PLANNED_TOKENS`].
+    Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
+    /// For floats, rounded in this way.
+    Exact(ExactMatrix, ActivationType),
+}
+
+impl Linear {
+    /// Output features.
+    pub(super) fn n(&self) -> usize {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.n(),
+            Weights::Exact(weights, _) => weights.n(),
+        }
+    }
+
+    /// The packed weights, unless the mode is exact.
+    pub(super) fn packed_weights(&self) -> Option<&PackedMatrix> {
+        match &self.weights {
+            Weights::Packed(weights, _) => Some(weights),
+            Weights::Exact(..) => None,
+        }
+    }
+
+    /// Size of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.bytes(),
+            Weights::Exact(weights, _) => weights.bytes(),
+        }
+    }
+
+    /// What it multiplies.
+    pub(super) fn form(&self) -> Form {
+        match &self.weights {
+            Weights::Packed(weights, _) => Form::Integers(weights.group_size().unwrap_or(weights.k())),
+            Weights::Exact(weights, ActivationType::Int8) => Form::Floats(Some(weights.group_size())),
+            Weights::Exact(_, ActivationType::F32) => Form::Floats(None),
+        }
+    }
+
+    /// Writes the weights of a row to `out`, k long.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.read_row(row, out),
+            Weights::Exact(weights, _) => weights.read_row(row, out),
+        }
+    }
+
+    /// Multiplies every token of `acts` with each layer's weights into the start of its output, token-major: one job.
+    ///
+    /// # Panics
+    /// If a layer's form is not that of the activations, these are not k wide, or an output holds fewer than tokens × n.
+    pub(super) fn apply<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, acts: &Activations) {
+        let planned = planned_for(acts.tokens());
+        let mut task_kib = usize::MAX;
+        let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
+            Weights::Packed(weights, kernels) => {
+                let (gemm, sharing) = &kernels[planned];
+                task_kib = task_kib.min(sharing.task_kib);
+                (gemm, weights)
+            }
+            Weights::Exact(..) => panic!("an exact layer multiplies floats"),
+        });
+        multiply(pool, task_kib, weights, acts, layers.map(|(_, out)| out));
+    }
+
+    /// Multiplies every token of `x` with each layer's weights into the start of its output, token-major.
+    ///
+    /// # Panics
+    /// If a layer's form is not floats, or an output holds fewer than tokens × n.
+    pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, x: &[f64]) {
+        for (linear, out) in layers {
+            match &linear.weights {
+                Weights::Packed(..) => panic!("a packed layer multiplies integers"),
+                Weights::Exact(weights, _) => weights.multiply(pool, x, out),
+            }
+        }
+    }
+}
+
+/// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool, whose
+/// tasks are about `task_kib` KiB of weights.
+///
+/// # Panics
+/// If the activations are not k wide or have other groups, an output holds fewer than tokens × n, a kernel is for another
+/// layout or epilogue than its weights, or these differ in layout.
+pub(crate) fn multiply<const N: usize>(
+    pool: &Pool,
+    task_kib: usize,
+    weights: [(&Gemm, &PackedMatrix); N],
+    acts: &Activations,
+    outs: [&mut [f32]; N],
+) {
+    let (tokens, layout) = (acts.tokens(), weights[0].1.layout());
+    assert!(weights.iter().all(|(_, weights)| weights.layout() == layout));
+    let mut sizes = weights.iter().map(|(_, weights)| weights.n());
+    let outs = outs.map(|out| {
+        let n = sizes.next().unwrap_or_default();
+        ColumnsMut::new(&mut out[..tokens * n], tokens, n)
+    });
+    let shapes = weights.map(|(_, weights)| (weights.n(), weights.k()));
+    let grain = grain(layout, shapes, Sharing { threads: pool.threads(), task_kib });
+    pool::for_columns_of(pool, outs, grain, |which, columns| {
+        let (gemm, weights) = weights[which];
+        match weights.group_size() {
+            None => gemm.compute(weights, acts, columns),
+            Some(_) => gemm.compute_groups(weights, acts, columns),
+        }
+    });
+}
+
+/// Rows per task: whole row blocks, so many that a few tasks are there for each thread and all threads have equally much to do.
+/// A thread alone streams all.
+fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: Sharing) -> usize {
+    const TASKS_PER_THREAD: usize = 4;
+    let Sharing { threads, task_kib } = sharing;
+    let blocks = shapes.map(|(n, _)| layout.row_blocks(n));
+    let all: usize = blocks.iter().sum();
+    if threads == 1 {
+        return all * layout.block_rows();
+    }
+    let row_block = shapes.iter().map(|&(_, k)| layout.bytes(layout.block_rows(), k)).max().unwrap_or(1);
+    let most = ((task_kib << 10) / row_block).clamp(1, all.div_ceil(threads * TASKS_PER_THREAD).max(1));
+    let tasks = |size: usize| blocks.iter().map(|blocks| blocks.div_ceil(size)).sum::<usize>();
+    let of_the_busiest = |size: &usize| tasks(*size).div_ceil(threads) * size;
+    // The largest of the most even.
+    (1..=most).rev().min_by_key(of_the_busiest).unwrap_or(1) * layout.block_rows()
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_codegen::Packing;
+
+    use super::*;
+
+    #[test]
+    fn threads_have_equally_much_to_do() {
+        let layout = Layout { packing: Packing::Trits5, interleave: 4 };
+        let grain = |shapes: &[(usize, usize)], threads| match *shapes {
+            [a] => grain(layout, [a], Sharing::by_rule(threads)),
+            [a, b] => grain(layout, [a, b], Sharing::by_rule(threads)),
+            _ => unreachable!(),
+        };
+        // 27 tasks of 4 row blocks would be 14 for one thread and 13 for the other.
+        assert_eq!(grain(&[(6912, 2560)], 2), 3 * 64);
+        assert_eq!(grain(&[(640, 2560)], 2), 64);
+        assert_eq!(grain(&[(6912, 2560), (6912, 2560)], 2), 4 * 64);
+        assert_eq!(grain(&[(6912, 2560)], 1), 6912);
+        assert_eq!(grain(&[(16, 2560)], 8), 64);
+    }
+}

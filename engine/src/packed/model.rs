@@ -1,0 +1,64 @@
+//! The packed files of one model.
+
+use tercet_codegen::Layout;
+use tercet_pool::Pool;
+
+use super::{PackedCache, PackedFile, Part, Source};
+use crate::error::Result;
+use tercet_formats::ModelFiles;
+
+/// Where the packed files of one model are kept; nowhere by default.
+#[derive(Debug, Default)]
+pub(crate) struct PackedModel {
+    place: Option<(PackedCache, Source)>,
+    name: String,
+    warnings: Vec<String>,
+}
+
+impl PackedCache {
+    /// Where this cache keeps the model of `files`: nowhere if it is small, or part of the program.
+    pub(crate) fn model(&self, files: &ModelFiles, pool: &Pool) -> PackedModel {
+        let mut model = PackedModel { name: files.name().to_owned(), ..PackedModel::default() };
+        match Source::find(self.dir(), files, pool) {
+            Ok(source) => model.place = source.map(|source| (self.clone(), source)),
+            Err(error) => model.warnings.push(not_kept(&error)),
+        }
+        model
+    }
+}
+
+impl PackedModel {
+    /// What `make` makes of the packed file of `layout`, or if there is none that can be used, from the model's own files;
+    /// its `parts` are then kept.
+    ///
+    /// # Errors
+    /// Those of `make` without a packed file. What is wrong with packed files is a warning.
+    pub(crate) fn load<T>(
+        &mut self,
+        layout: Layout,
+        pool: &Pool,
+        make: impl Fn(Option<&PackedFile>) -> Result<T>,
+        parts: impl Fn(&T) -> Vec<Part<'_>>,
+    ) -> Result<T> {
+        let Some((cache, source)) = &self.place else { return make(None) };
+        match cache.open(source, layout).and_then(|file| file.map(|file| make(Some(&file))).transpose()) {
+            Ok(Some(made)) => return Ok(made),
+            Ok(None) => {}
+            Err(error) => self.warnings.push(error.to_string()),
+        }
+        let made = make(None)?;
+        if let Err(error) = cache.write(source, layout, &self.name, &parts(&made), pool) {
+            self.warnings.push(not_kept(&error));
+        }
+        Ok(made)
+    }
+
+    /// What went wrong, a line each.
+    pub(crate) fn warnings(self) -> Vec<String> {
+        self.warnings
+    }
+}
+
+fn not_kept(problem: &crate::error::Error) -> String {
+    format!("the packed model is not kept for the next time: {problem}")
+}

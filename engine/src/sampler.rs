@@ -1,0 +1,298 @@
+//! Choosing the next token from logits, the same on every platform.
+//!
+//! Probabilities are whole numbers in units of 2⁻⁴⁰ of the best candidate's, so that their sums are exact in any
+//! order; the exponential is `libm`'s and the generator ChaCha8.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::error::{Error, Result};
+use crate::model::{Candidates, Rule};
+use tercet_formats::GenerationDefaults;
+
+/// How the next token is chosen. The default is greedy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplerOptions {
+    /// Divides the logits; 0 takes the best token without chance.
+    pub temperature: f32,
+    /// Keeps this many of the best tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keeps the fewest best tokens that together hold this share of the probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keeps tokens at least this probable relative to the best; 0 keeps all.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens already in the history; 1 changes none.
+    pub repetition_penalty: f32,
+    /// How many of the latest tokens of the history count; 0 counts all.
+    pub repetition_window: usize,
+    /// Same seed, same choices.
+    pub seed: u64,
+}
+
+impl Default for SamplerOptions {
+    fn default() -> Self {
+        SamplerOptions {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            repetition_window: 0,
+            seed: 0,
+        }
+    }
+}
+
+impl SamplerOptions {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] naming the flag.
+    pub fn validate(&self) -> Result<()> {
+        let check = |valid: bool, flag: &str, value: f32, remedy: &str| match valid {
+            true => Ok(()),
+            false => Err(Error::bad_argument(flag, format!("{value} is out of range"), remedy)),
+        };
+        let Self { temperature, top_p, min_p, repetition_penalty, .. } = *self;
+        check(temperature >= 0.0 && temperature.is_finite(), "--temperature", temperature, "use 0 or more")?;
+        check(top_p > 0.0 && top_p <= 1.0, "--top-p", top_p, "use a number above 0 and up to 1")?;
+        check((0.0..=1.0).contains(&min_p), "--min-p", min_p, "use a number from 0 to 1")?;
+        let penalty_is_valid = repetition_penalty > 0.0 && repetition_penalty.is_finite();
+        check(
+            penalty_is_valid,
+            "--repetition-penalty",
+            repetition_penalty,
+            "use a number above 0, 1 for none",
+        )
+    }
+}
+
+/// What a caller says about sampling; the rest is left to the model's authors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplingChoices {
+    /// Always take the best token.
+    pub greedy: bool,
+    /// See [`SamplerOptions::temperature`].
+    pub temperature: Option<f32>,
+    /// See [`SamplerOptions::top_k`].
+    pub top_k: Option<usize>,
+    /// See [`SamplerOptions::top_p`].
+    pub top_p: Option<f32>,
+    /// See [`SamplerOptions::min_p`].
+    pub min_p: Option<f32>,
+    /// See [`SamplerOptions::repetition_penalty`].
+    pub repetition_penalty: Option<f32>,
+    /// See [`SamplerOptions::seed`].
+    pub seed: u64,
+}
+
+impl SamplingChoices {
+    /// The choices over the suggestions in `defaults`: chance comes in if either asks for it.
+    pub fn over(&self, defaults: &GenerationDefaults) -> SamplerOptions {
+        let repetition_penalty = self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0);
+        let greedy = SamplerOptions { repetition_penalty, seed: self.seed, ..SamplerOptions::default() };
+        let asked = self.temperature.is_some()
+            || self.top_k.is_some()
+            || self.top_p.is_some()
+            || self.min_p.is_some();
+        if self.greedy || !(asked || defaults.do_sample == Some(true)) {
+            return greedy;
+        }
+        SamplerOptions {
+            temperature: self.temperature.or(defaults.temperature).unwrap_or(1.0),
+            top_k: self.top_k.or(defaults.top_k).unwrap_or(0),
+            top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
+            min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
+            ..greedy
+        }
+    }
+}
+
+/// Draws tokens. Buffers grow to the vocabulary once; after that nothing is allocated.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    options: SamplerOptions,
+    rng: ChaCha8Rng,
+    candidates: Vec<Candidate>,
+    seen: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    logit: f32,
+    token: u32,
+    /// Probability in units of [`UNIT`].
+    weight: u64,
+}
+
+/// Tokens less than e⁻¹⁴ times (a millionth) as probable as the best are never drawn, so that nobody needs their logits.
+const LEAST_LIKELY: f32 = 14.0;
+
+/// Weight of the best candidate. 2²¹ tokens (more than any vocabulary) cannot overflow the sum.
+const UNIT: f32 = (1_u64 << 40) as f32;
+
+impl Sampler {
+    /// A sampler at the start of its sequence.
+    ///
+    /// # Errors
+    /// Those of [`SamplerOptions::validate`].
+    pub fn new(options: SamplerOptions) -> Result<Self> {
+        options.validate()?;
+        let rng = ChaCha8Rng::seed_from_u64(options.seed);
+        Ok(Sampler { options, rng, candidates: Vec::new(), seen: Vec::new() })
+    }
+
+    /// The tokens whose logits [`Sampler::sample`] will look at, `history` being what precedes the token.
+    ///
+    /// Penalties change only logits of the history's tokens, which therefore are wanted in any case.
+    pub fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
+        let SamplerOptions { temperature, top_k, repetition_penalty, .. } = self.options;
+        let rule = match (temperature, top_k) {
+            (0.0, _) => Rule::Best,
+            // A little more, for what rounding does to the distances.
+            (_, 0) => Rule::Within(temperature * (LEAST_LIKELY + 0.01) + 1e-3),
+            (_, k) => Rule::Top(k),
+        };
+        Candidates { rule, always: if repetition_penalty == 1.0 { &[] } else { history } }
+    }
+
+    /// The token that follows `history`, by `logits` over the vocabulary, in which repetitions are penalised in place.
+    /// Of equals the lowest token is the better; NaN is never chosen.
+    ///
+    /// Order as in transformers: repetition penalty, temperature, top-k, top-p, min-p.
+    pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> u32 {
+        self.penalise(logits, history);
+        let (best, best_logit) = argmax(logits);
+        if self.options.temperature == 0.0 {
+            return best;
+        }
+        let chance = self.rng.next_u64();
+        if best_logit.is_infinite() {
+            return best;
+        }
+        self.gather(logits);
+        self.keep_top_k();
+        self.weigh(best_logit);
+        self.keep_top_p();
+        self.keep_min_p();
+        self.draw(chance).unwrap_or(best)
+    }
+
+    /// Keskar et al., "CTRL", 2019, as transformers applies it: once for each token, however often it occurred.
+    fn penalise(&mut self, logits: &mut [f32], history: &[u32]) {
+        let SamplerOptions { repetition_penalty: penalty, repetition_window: window, .. } = self.options;
+        if penalty == 1.0 {
+            return;
+        }
+        let start = if window == 0 { 0 } else { history.len().saturating_sub(window) };
+        let recent = &history[start..];
+        self.seen.resize(logits.len(), false);
+        for &token in recent {
+            let Some(seen) = self.seen.get_mut(token as usize) else { continue };
+            if !std::mem::replace(seen, true) {
+                let logit = &mut logits[token as usize];
+                *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+            }
+        }
+        for &token in recent {
+            if let Some(seen) = self.seen.get_mut(token as usize) {
+                *seen = false;
+            }
+        }
+    }
+
+    fn gather(&mut self, logits: &[f32]) {
+        let candidate = |(token, &logit)| Candidate { logit, token: token as u32, weight: 0 };
+        let numbers = logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan());
+        self.candidates.clear();
+        self.candidates.reserve(logits.len());
+        self.candidates.extend(numbers.map(candidate));
+    }
+
+    fn keep_top_k(&mut self) {
+        let k = self.options.top_k;
+        if k > 0 && k < self.candidates.len() {
+            self.candidates.select_nth_unstable_by(k - 1, better_first);
+            self.candidates.truncate(k);
+        }
+    }
+
+    /// The softmax numerators, without the tokens that are too unlikely to be drawn.
+    fn weigh(&mut self, best_logit: f32) {
+        let temperature = self.options.temperature;
+        self.candidates.retain_mut(|candidate| {
+            let distance = (candidate.logit - best_logit) / temperature;
+            candidate.weight = (libm::expf(distance) * UNIT) as u64;
+            distance >= -LEAST_LIKELY
+        });
+    }
+
+    /// Sorts only as far down as the nucleus reaches: vocabularies are large and nuclei small.
+    /// Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
+    fn keep_top_p(&mut self) {
+        if self.options.top_p >= 1.0 {
+            return;
+        }
+        let goal = f64::from(self.options.top_p) * self.mass() as f64;
+        let (mut held, mut sorted, mut step) = (0_u64, 0, 64);
+        while sorted < self.candidates.len() {
+            let rest = &mut self.candidates[sorted..];
+            let next = step.min(rest.len());
+            if next < rest.len() {
+                rest.select_nth_unstable_by(next - 1, better_first);
+            }
+            rest[..next].sort_unstable_by(better_first);
+            for (i, candidate) in rest[..next].iter().enumerate() {
+                held += candidate.weight;
+                if held as f64 >= goal {
+                    self.candidates.truncate(sorted + i + 1);
+                    return;
+                }
+            }
+            sorted += next;
+            step *= 4;
+        }
+    }
+
+    fn keep_min_p(&mut self) {
+        let least = (self.options.min_p * UNIT) as u64;
+        self.candidates.retain(|candidate| candidate.weight >= least);
+    }
+
+    /// Walks the candidates, in token order, up to the point that `chance`, uniform over all u64, falls on.
+    fn draw(&mut self, chance: u64) -> Option<u32> {
+        self.candidates.sort_unstable_by_key(|candidate| candidate.token);
+        let mut left = ((u128::from(chance) * u128::from(self.mass())) >> 64) as u64;
+        for candidate in &self.candidates {
+            if left < candidate.weight {
+                return Some(candidate.token);
+            }
+            left -= candidate.weight;
+        }
+        None
+    }
+
+    fn mass(&self) -> u64 {
+        self.candidates.iter().map(|candidate| candidate.weight).sum()
+    }
+}
+
+fn better_first(a: &Candidate, b: &Candidate) -> Ordering {
+    b.logit.partial_cmp(&a.logit).unwrap_or(Ordering::Equal).then(a.token.cmp(&b.token))
+}
+
+/// The lowest token of the largest logit, and that logit; token 0 and −∞ if none is larger.
+fn argmax(logits: &[f32]) -> (u32, f32) {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (token, &logit) in logits.iter().enumerate() {
+        if logit > best.1 {
+            best = (token as u32, logit);
+        }
+    }
+    best
+}

@@ -1,0 +1,231 @@
+use super::*;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+const TINY: &[u8] = include_bytes!("../../../tests/fixtures/bitnet-tiny/tokenizer.json");
+const BOS: u32 = 256;
+const EOT: u32 = 258;
+
+/// Byte-level, without merges: token ids below 256 are the bytes themselves in some order.
+fn tiny() -> Tokenizer {
+    Tokenizer::parse(TINY, "tokenizer.json", 320, Some(BOS)).unwrap()
+}
+
+/// In the manner of SentencePiece: words that begin with `▁`, and bytes for everything else.
+fn byte_fallback() -> Tokenizer {
+    let mut vocab = serde_json::Map::new();
+    for byte in 0..256 {
+        vocab.insert(format!("<0x{byte:02X}>"), byte.into());
+    }
+    for word in ["▁", "a", "b", "▁ab", "▁ba"] {
+        vocab.insert(word.into(), vocab.len().into());
+    }
+    let json = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "post_processor": null,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": null,
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": vocab, "merges": []},
+    });
+    Tokenizer::parse(json.to_string().as_bytes(), "tokenizer.json", 1000, None).unwrap()
+}
+
+fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> (Vec<String>, String) {
+    let mut stream = tokenizer.stream(false);
+    let pieces = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
+    (pieces, stream.finish().unwrap())
+}
+
+const TEXTS: [&str; 5] = [
+    "Once upon a time",
+    "naïve café — “quotes”",
+    "日本語のテキスト、中文字符和한국어",
+    "🦀👩‍👩‍👧‍👦🇪🇺 mixed 🎉🎉 text",
+    "ba ab  \n\n  ab\u{FFFD} ba 𝔘𝔫𝔦 ba ab ab ab ab ab ba ba ab ba ab ba ab ba ba 🦀🦀🦀🦀🦀🦀 ab",
+];
+
+#[test]
+fn bos_comes_first_exactly_when_asked_for() {
+    let tokenizer = tiny();
+    let plain = tokenizer.encode("hé", false).unwrap();
+    assert_eq!(plain.len(), 3);
+    assert_eq!(tokenizer.encode("hé", true).unwrap(), [&[BOS], &plain[..]].concat());
+    assert_eq!(tokenizer.encode("", true).unwrap(), [BOS]);
+    assert!(tokenizer.encode("", false).unwrap().is_empty());
+}
+
+#[test]
+fn special_tokens_in_a_rendered_template_are_tokens() {
+    let tokenizer = tiny();
+    let ids = tokenizer.encode("<|begin_of_text|>a<|eot_id|>", false).unwrap();
+    assert_eq!((ids[0], ids[2], ids.len()), (BOS, EOT, 3));
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), "<|begin_of_text|>a<|eot_id|>");
+    assert_eq!(tokenizer.decode(&ids, true).unwrap(), "a");
+    assert_eq!(tokenizer.id_of("<|eot_id|>"), Some(EOT));
+    assert_eq!(tokenizer.token_str(EOT).as_deref(), Some("<|eot_id|>"));
+    assert_eq!((tokenizer.token_str(300), tokenizer.vocab_size()), (None, 259));
+}
+
+/// Ids that transformers made from the same texts.
+#[test]
+fn the_fairy_tales_prompts_have_their_published_ids() {
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fairy-tales");
+    let json = std::fs::read(model.join("tokenizer.json")).unwrap();
+    let golden = std::fs::read(model.join("golden.safetensors")).unwrap();
+    let golden = ::safetensors::SafeTensors::deserialize(&golden).unwrap();
+    let published = |key: &str| -> Vec<u32> {
+        let data = golden.tensor(key).unwrap().data();
+        data.as_chunks().0.iter().map(|id| i64::from_le_bytes(*id) as u32).collect()
+    };
+
+    let tokenizer = Tokenizer::parse(&json, "tokenizer.json", 4096, Some(4093)).unwrap();
+    let cases = [
+        (
+            "0",
+            "Once upon a time",
+            ", there was a little girl named Lily. She loved to play outside in the sun.",
+        ),
+        ("1", "One day, a little girl named Lily", " went to the park with her mom. Lily was very happy."),
+        (
+            "2",
+            "There was once a king who had a daughter",
+            " who had a daughter who had a daughter and a daughter",
+        ),
+    ];
+    for (number, prompt, continuation) in cases {
+        let ids = published(&format!("{number}.ids"));
+        assert_eq!(tokenizer.encode(prompt, true).unwrap(), ids);
+        assert_eq!(tokenizer.decode(&ids, true).unwrap(), prompt);
+        let text = tokenizer.decode(&published(&format!("{number}.greedy")), true).unwrap();
+        assert!(text.starts_with(continuation), "{text}");
+    }
+}
+
+#[test]
+fn a_stream_gives_whole_characters_as_soon_as_they_are_whole() {
+    let tokenizer = tiny();
+    for text in TEXTS {
+        let ids = tokenizer.encode(text, false).unwrap();
+        assert_eq!(ids.len(), text.len(), "one token per byte");
+        let (pieces, rest) = streamed(&tokenizer, &ids);
+        let characters: Vec<String> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        if !text.contains('\u{FFFD}') {
+            assert!(rest.is_empty());
+            assert_eq!(characters, text.chars().map(String::from).collect::<Vec<_>>());
+        }
+        assert_eq!(characters.concat() + &rest, text);
+    }
+}
+
+#[test]
+fn a_stream_with_byte_fallback_and_stripped_spaces_gives_the_same_text() {
+    let tokenizer = byte_fallback();
+    for text in TEXTS {
+        let ids = tokenizer.encode(&format!(" {text}"), false).unwrap();
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
+        let (pieces, rest) = streamed(&tokenizer, &ids);
+        assert!(
+            text.contains('\u{FFFD}') || pieces.iter().all(|piece| !piece.contains('\u{FFFD}')),
+            "{pieces:?}"
+        );
+        assert_eq!(pieces.concat() + &rest, text);
+    }
+}
+
+#[test]
+fn a_stream_of_any_bytes_is_the_text_of_all_of_them() {
+    let tokenizer = tiny();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for _ in 0..200 {
+        let bytes: Vec<u32> = (0..100)
+            .map(|_| match rng.next_u32() % 4 {
+                0 => rng.next_u32() % 320,
+                1 => byte_token(&tokenizer, 0xF0),
+                2 => byte_token(&tokenizer, 0x80 + (rng.next_u32() % 64) as u8),
+                _ => byte_token(&tokenizer, b'a'),
+            })
+            .collect();
+        let (pieces, rest) = streamed(&tokenizer, &bytes);
+        assert_eq!(pieces.concat() + &rest, tokenizer.decode(&bytes, false).unwrap());
+    }
+}
+
+fn byte_token(tokenizer: &Tokenizer, byte: u8) -> u32 {
+    (0..256).find(|&id| byte_of(&tokenizer.token_str(id).unwrap()) == Some(byte)).unwrap()
+}
+
+/// GPT-2's table: printable Latin-1 stands for itself, the n-th other byte for U+0100 + n.
+fn byte_of(token: &str) -> Option<u8> {
+    let printable = |b: &u8| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut characters = token.chars();
+    let (Some(c), None) = (characters.next(), characters.next()) else { return None };
+    match c as u32 {
+        code @ 0..0x100 => Some(code as u8),
+        code => (0..=255).filter(|b| !printable(b)).nth(code as usize - 0x100),
+    }
+}
+
+#[test]
+fn the_window_stays_small_whatever_comes() {
+    for tokenizer in [tiny(), byte_fallback()] {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        for kind in 0..4 {
+            let mut stream = tokenizer.stream(true);
+            for _ in 0..3000 {
+                let id = match kind {
+                    0 => 0xFF,
+                    1 => 0xE2,
+                    2 => 0x80 + rng.next_u32() % 64,
+                    _ => rng.next_u32() % 320,
+                };
+                stream.push(id).unwrap();
+                assert!(stream.window_len() <= 64);
+            }
+        }
+    }
+}
+
+#[test]
+fn malformed_files_are_named() {
+    let json = String::from_utf8(TINY.to_vec()).unwrap();
+    for bytes in ["", "{}", "[1]", &json[..json.len() / 2], &json.replace("\"BPE\"", "\"XYZ\"")] {
+        let error = Tokenizer::parse(bytes.as_bytes(), "tokenizer.json", 320, None).unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().starts_with("tokenizer.json: "), "{error}");
+    }
+    let small = Tokenizer::parse(TINY, "tokenizer.json", 257, Some(BOS)).unwrap();
+    let message = small.encode("<|eot_id|>", true).unwrap_err().to_string();
+    assert!(message.contains("token 258 is outside the model's vocabulary of 257"), "{message}");
+}
+
+#[test]
+fn mutated_files_never_panic() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..2000 {
+        let mut bytes = TINY.to_vec();
+        let at = rng.next_u64() as usize % bytes.len();
+        bytes[at] = b"0123456789-{}[]\",:ntfa"[rng.next_u32() as usize % 22];
+        use_as_tokenizer(&bytes);
+    }
+}
+
+#[test]
+fn a_decoder_that_is_no_json_is_an_error() {
+    let json = String::from_utf8(TINY.to_vec()).unwrap();
+    let at = json.find("\"decoder\": {").unwrap() + "\"decoder\": {".len();
+    for junk in ["\"x\": 1e999, ", "\"x\": \"\\ud800\", ", "1: 2, "] {
+        let broken = [&json[..at], junk, &json[at..]].concat();
+        assert!(Tokenizer::parse(broken.as_bytes(), "tokenizer.json", 320, None).is_err());
+    }
+}
+
+/// The body of the fuzz target: no bytes make it panic.
+fn use_as_tokenizer(bytes: &[u8]) {
+    if let Ok(tokenizer) = Tokenizer::parse(bytes, "tokenizer.json", 320, None) {
+        let ids = tokenizer.encode("Hé <|eot_id|>🦀", true).unwrap_or_default();
+        let _ = tokenizer.decode(&ids, false);
+    }
+}

@@ -1,0 +1,244 @@
+//! Measures kernels on this machine: the stopwatch for the autotuner's search, and what it found.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tercet_autotune::{Measured, Origin, Planner, Problem, Record, Records, Sharing, Timer, measure};
+use tercet_codegen::{Activations, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix};
+use tercet_cpu::Cpu;
+use tercet_pool::Pool;
+
+use crate::error::{Error, Result};
+use crate::model::{PLANNED_TOKENS, multiply, random_trits};
+use crate::pool;
+use crate::runtime::Runtime;
+
+/// What tuning found for one problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuned {
+    /// The problem.
+    pub problem: Problem,
+    /// The kernel by rule.
+    pub default: KernelSpec,
+    /// The fastest kernel where threads share its work by rule.
+    pub kernel: Measured<KernelSpec>,
+    /// How they share the work of that kernel best.
+    pub sharing: Measured<Sharing>,
+}
+
+impl Tuned {
+    /// The best time of a product.
+    pub fn time(&self) -> Duration {
+        self.sharing.time
+    }
+
+    /// How many times as fast as by rule.
+    pub fn gain(&self) -> f64 {
+        self.kernel.gain * self.sharing.gain
+    }
+}
+
+/// Searches the fastest kernels for the matrix shapes (n, k), for each of [`PLANNED_TOKENS`], within about `budget`
+/// altogether. `progress` is told of every result.
+///
+/// # Errors
+/// Fails if a shape cannot be packed, a kernel cannot be made or the threads cannot be started.
+pub fn tune(
+    runtime: &Runtime,
+    shapes: &[(usize, usize)],
+    budget: Duration,
+    mut progress: impl FnMut(&Tuned),
+) -> Result<Vec<Tuned>> {
+    let start = Instant::now();
+    let tuner = Tuner {
+        planner: runtime.planner(),
+        pool: pool::start(runtime.threads())?,
+        kernels: KernelCache::default(),
+    };
+    let mut found = Vec::new();
+    for (i, &shape) in shapes.iter().enumerate() {
+        let operands = Operands::new(tuner.planner.layout(), &tuner.pool, shape)?;
+        for (j, (_, m)) in PLANNED_TOKENS.into_iter().enumerate() {
+            let searches = (shapes.len() - i) * PLANNED_TOKENS.len() - j;
+            let left = budget.saturating_sub(start.elapsed());
+            let tuned = tuner.search(&operands, m, left / searches as u32)?;
+            progress(&tuned);
+            found.push(tuned);
+        }
+    }
+    Ok(found)
+}
+
+/// The time of a product of a matrix (n, k) with `m` tokens by the kernel of `spec`, on `threads` threads: the least of
+/// what was measured within about `budget`, with weights that no cache holds.
+///
+/// # Errors
+/// Fails if the shape cannot be packed, the kernel cannot be made or the threads cannot be started.
+pub fn time(
+    spec: &KernelSpec,
+    shape: (usize, usize),
+    m: usize,
+    threads: usize,
+    budget: Duration,
+) -> Result<Duration> {
+    let spec = KernelSpec { epilogue: Epilogue::F32, ..*spec };
+    let tuner = Tuner {
+        planner: Planner::new(spec.isa, spec.layout.packing),
+        pool: pool::start(threads)?,
+        kernels: KernelCache::default(),
+    };
+    let operands = Operands::new(spec.layout, &tuner.pool, shape)?;
+    let mut stopwatch = Stopwatch::new(&tuner, &operands, m, spec);
+    let mut least = stopwatch.time(&spec)?;
+    while stopwatch.start.elapsed() < budget {
+        least = least.min(stopwatch.time(&spec)?);
+    }
+    Ok(least)
+}
+
+/// Those of `shapes` that are planned by rule, not by a record.
+pub fn untuned(runtime: &Runtime, shapes: impl IntoIterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
+    let planner = runtime.planner();
+    let by_rule =
+        |n, k, m| planner.plan(&Problem { n, k, m, threads: runtime.threads() }).origin == Origin::Default;
+    shapes.into_iter().filter(|&(n, k)| PLANNED_TOKENS.into_iter().any(|(_, m)| by_rule(n, k, m))).collect()
+}
+
+/// The records of what was found, for [`Runtime::learn`].
+pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
+    let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let planner = runtime.planner();
+    let mut records = Records::default();
+    for tuned @ Tuned { problem, kernel, sharing, .. } in found {
+        let record = Record {
+            spec: kernel.winner,
+            sharing: sharing.winner,
+            time: tuned.time(),
+            runner_up: kernel.runner_up,
+            date,
+            origin: Origin::Measured,
+        };
+        records.insert(planner.key(problem), record);
+    }
+    records
+}
+
+struct Tuner {
+    planner: Planner,
+    pool: Pool,
+    /// Of its own, so that the many candidates are gone when tuning is over.
+    kernels: KernelCache,
+}
+
+impl Tuner {
+    fn search(&self, operands: &Operands, m: usize, budget: Duration) -> Result<Tuned> {
+        let problem = Problem { n: operands.n, k: operands.k, m, threads: self.pool.threads() };
+        let kernels = self.planner.candidates(&problem);
+        let sharings = Sharing::candidates(problem.threads);
+        // The kernels are the longer list by far.
+        let for_sharing = if sharings.len() > 1 { budget / 4 } else { Duration::ZERO };
+        let mut stopwatch = Stopwatch::new(self, operands, m, kernels[0]);
+        let kernel = measure(&kernels, budget - for_sharing, &mut stopwatch)?;
+        let mut stopwatch = Stopwatch::new(self, operands, m, kernel.winner);
+        let sharing = measure(&sharings, for_sharing, &mut stopwatch)?;
+        Ok(Tuned { problem, default: kernels[0], kernel, sharing })
+    }
+}
+
+/// Copies of one matrix, together much larger than the last-level cache: a decoded token finds no weights there.
+struct Operands {
+    n: usize,
+    k: usize,
+    copies: Vec<PackedMatrix>,
+}
+
+impl Operands {
+    fn new(layout: Layout, pool: &Pool, (n, k): (usize, usize)) -> Result<Self> {
+        const LEAST: usize = 64 << 20;
+        const MOST: usize = 512 << 20;
+        const MOST_COPIES: usize = 512;
+        const MOST_WEIGHTS: usize = 1 << 30;
+        if n.checked_mul(k).is_none_or(|weights| weights > MOST_WEIGHTS) {
+            let problem = format!("{n} x {k} is too large");
+            return Err(Error::bad_argument("the shape", problem, "use up to 2^30 weights"));
+        }
+        let first = PackedMatrix::pack(layout, n, k, &random_trits(n * k, 1))?;
+        // Caches keep some of what passes through them, even of twice their size.
+        let cached = Cpu::host().caches.iter().map(|cache| cache.size as usize).max().unwrap_or_default();
+        let others = (4 * cached).clamp(LEAST, MOST).div_ceil(first.bytes()).min(MOST_COPIES) - 1;
+        let mut copies = pool.map(others, |_| first.clone());
+        copies.push(first);
+        Ok(Operands { n, k, copies })
+    }
+}
+
+/// Times products of `acts` with one copy after another: by several kernels, or by one that is shared in several ways.
+struct Stopwatch<'t> {
+    tuner: &'t Tuner,
+    operands: &'t Operands,
+    /// The one whose work is shared in several ways.
+    kernel: KernelSpec,
+    acts: Activations,
+    out: Vec<f32>,
+    /// Products in one measurement.
+    products: usize,
+    next: usize,
+    start: Instant,
+}
+
+impl<'t> Stopwatch<'t> {
+    fn new(tuner: &'t Tuner, operands: &'t Operands, m: usize, kernel: KernelSpec) -> Self {
+        /// Multiply-adds of one measurement: a millisecond or so where arithmetic is the limit.
+        const WORK: usize = 1 << 29;
+        let Operands { n, k, .. } = *operands;
+        let mut acts = Activations::with_capacity(m, k);
+        for mut row in acts.rows_mut() {
+            row.set(|values| {
+                values.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 37) as i8);
+                1.0
+            });
+        }
+        let all = operands.copies.len();
+        let products = if m == 1 { all } else { (WORK / (n * k * m)).clamp(1, all) };
+        let start = Instant::now();
+        Stopwatch { tuner, operands, kernel, acts, out: vec![0.0; m * n], products, next: 0, start }
+    }
+}
+
+impl Stopwatch<'_> {
+    fn product(&mut self, spec: &KernelSpec, sharing: Sharing) -> Result<Duration> {
+        let pool = self.tuner.pool.first(sharing.threads);
+        let gemm = Gemm::new(&self.tuner.kernels, *spec)?;
+        let start = Instant::now();
+        for _ in 0..self.products {
+            let weights = &self.operands.copies[self.next];
+            multiply(&pool, sharing.task_kib, [(&gemm, weights)], &self.acts, [&mut self.out]);
+            self.next = (self.next + 1) % self.operands.copies.len();
+        }
+        Ok(start.elapsed() / self.products as u32)
+    }
+}
+
+impl Timer<KernelSpec> for Stopwatch<'_> {
+    type Error = Error;
+
+    fn time(&mut self, spec: &KernelSpec) -> Result<Duration> {
+        self.product(spec, Sharing::by_rule(self.tuner.pool.threads()))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+impl Timer<Sharing> for Stopwatch<'_> {
+    type Error = Error;
+
+    fn time(&mut self, sharing: &Sharing) -> Result<Duration> {
+        let kernel = self.kernel;
+        self.product(&kernel, *sharing)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

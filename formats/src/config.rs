@@ -1,0 +1,174 @@
+//! What a model's `config.json` and `generation_config.json` say, validated.
+
+mod family;
+mod generation;
+mod rope;
+#[cfg(test)]
+mod tests;
+
+use crate::error::Result;
+use crate::json::{self, Object};
+use crate::{CONFIG, ModelFiles};
+
+pub use family::{BITNET, Family, LLAMA, ONE_BIT_LLM, QWEN3};
+pub use generation::GenerationDefaults;
+pub use rope::{Rope, RopeScaling};
+
+/// Limits far above any published model: a hostile file cannot make us compute or allocate the absurd.
+mod limit {
+    pub(super) const VOCAB: usize = 1 << 21;
+    pub(super) const WIDTH: usize = 1 << 18;
+    pub(super) const LAYERS: usize = 1 << 10;
+    pub(super) const HEADS: usize = 1 << 12;
+    pub(super) const HEAD_DIM: usize = 1 << 12;
+    pub(super) const POSITIONS: usize = 1 << 24;
+}
+
+/// The architecture of a decoder-only transformer with ternary linear layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Rows of the embedding, and of the output head.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward block.
+    pub intermediate_size: usize,
+    /// Number of transformer blocks.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head; even.
+    pub head_dim: usize,
+    /// Positions that the model was trained for. Large values are legal: bound the KV cache by what is asked for.
+    pub max_positions: usize,
+    /// Added to the mean square in RMSNorm.
+    pub rms_norm_eps: f32,
+    /// The rotary embedding.
+    pub rope: Rope,
+    /// What is done to the feed-forward block's gate.
+    pub activation: Activation,
+    /// Whether there is an RMSNorm in front of the output projection of attention and of the feed-forward block.
+    pub sub_norms: bool,
+    /// Whether the heads of queries and keys are normed.
+    pub query_key_norms: bool,
+    /// Added to the mean square in the RMSNorm in front of each ternary layer, if these have one of their own.
+    pub linear_norm_eps: Option<f32>,
+    /// Whether the output head is the embedding.
+    pub tie_word_embeddings: bool,
+    /// The token that starts a sequence.
+    pub bos_token_id: Option<u32>,
+    /// The tokens that end one.
+    pub eos_token_ids: Vec<u32>,
+}
+
+/// What a gate becomes before it is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(x, 0)².
+    Relu2,
+    /// x / (1 + e⁻ˣ).
+    Silu,
+}
+
+impl Config {
+    /// Reads and validates the configuration of a model.
+    ///
+    /// # Errors
+    /// Those of [`ModelFiles::get`] and [`Config::parse`].
+    pub fn load(files: &ModelFiles) -> Result<Self> {
+        Self::parse(&files.get(CONFIG)?, &files.label(CONFIG))
+    }
+
+    /// Validates the `config.json` in `bytes`, which messages call `label`. Absent fields take the values that
+    /// transformers' configuration class gives them; absent sizes are errors.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`](crate::Error::Malformed) for what is missing or contradictory,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other architectures; both name the field.
+    pub fn parse(bytes: &[u8], label: &str) -> Result<Self> {
+        let map = json::parse(bytes, label)?;
+        let root = Object::new(label, &map);
+        let required = |name, largest| root.require(name, root.size(name, largest)?);
+
+        let family = Family::of(&root)?;
+        refuse_variants(&root)?;
+        let vocab_size = required("vocab_size", limit::VOCAB)?;
+        let hidden_size = required("hidden_size", limit::WIDTH)?;
+        let heads = required("num_attention_heads", limit::HEADS)?;
+        let head_dim = head_dim(&root, family, hidden_size, heads)?;
+        let max_positions = required("max_position_embeddings", limit::POSITIONS)?;
+        let eps = |object: &Object<'_>| object.number("rms_norm_eps", "a positive number", |n| n > 0.0);
+        Ok(Config {
+            vocab_size,
+            hidden_size,
+            intermediate_size: required("intermediate_size", limit::WIDTH)?,
+            layers: required("num_hidden_layers", limit::LAYERS)?,
+            heads,
+            kv_heads: kv_heads(&root, heads)?,
+            head_dim,
+            max_positions,
+            rms_norm_eps: eps(&root)?.unwrap_or(family.rms_norm_eps),
+            rope: Rope::parse(&root, family.rope_theta, head_dim, max_positions)?,
+            activation: activation(&root, family)?,
+            sub_norms: family.sub_norms,
+            query_key_norms: family.query_key_norms,
+            linear_norm_eps: match root.object("quantization_config", "quantization_config.")? {
+                Some(object) if object.flag("use_rms_norm")?.unwrap_or(false) => {
+                    Some(eps(&object)?.unwrap_or(1e-6))
+                }
+                _ => None,
+            },
+            tie_word_embeddings: root.flag("tie_word_embeddings")?.unwrap_or(false),
+            bos_token_id: root.token_ids("bos_token_id", vocab_size)?.and_then(|ids| ids.first().copied()),
+            eos_token_ids: root.token_ids("eos_token_id", vocab_size)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// What some models of a family have, and none that is ternary.
+fn refuse_variants(root: &Object<'_>) -> Result<()> {
+    for name in ["attention_bias", "mlp_bias", "use_sliding_window"] {
+        if root.flag(name)?.unwrap_or(false) {
+            return Err(root.unsupported(name, true, "false"));
+        }
+    }
+    Ok(())
+}
+
+fn activation(root: &Object<'_>, family: &Family) -> Result<Activation> {
+    match root.text("hidden_act")? {
+        None => Ok(family.activation),
+        Some("relu2") => Ok(Activation::Relu2),
+        Some("silu") => Ok(Activation::Silu),
+        Some(other) => Err(root.unsupported("hidden_act", other, "relu2 or silu")),
+    }
+}
+
+fn kv_heads(root: &Object<'_>, heads: usize) -> Result<usize> {
+    let kv_heads = root.size("num_key_value_heads", heads)?.unwrap_or(heads);
+    if heads.is_multiple_of(kv_heads) {
+        Ok(kv_heads)
+    } else {
+        let problem = format!("{kv_heads} does not divide num_attention_heads, {heads}");
+        Err(root.malformed("num_key_value_heads", &problem))
+    }
+}
+
+fn head_dim(root: &Object<'_>, family: &Family, hidden_size: usize, heads: usize) -> Result<usize> {
+    let head_dim = match root.size("head_dim", limit::HEAD_DIM)?.or(family.head_dim) {
+        Some(head_dim) => head_dim,
+        None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
+        None => {
+            let problem = format!("{hidden_size} is no multiple of num_attention_heads, {heads}");
+            return Err(root.malformed("hidden_size", &problem));
+        }
+    };
+    if head_dim.is_multiple_of(2) && head_dim <= limit::HEAD_DIM {
+        Ok(head_dim)
+    } else {
+        let problem = format!("{head_dim} is not an even number up to {}", limit::HEAD_DIM);
+        Err(root.malformed("head_dim", &problem))
+    }
+}

@@ -1,0 +1,62 @@
+//! How a model's authors suggest to continue texts.
+
+use super::Config;
+use crate::ModelFiles;
+use crate::error::Result;
+use crate::json::{self, Object};
+
+const FILE: &str = "generation_config.json";
+
+/// The suggestions of `generation_config.json`; `None` where it makes none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GenerationDefaults {
+    /// The token that starts a sequence; the [`Config`]'s if the file names none.
+    pub bos_token_id: Option<u32>,
+    /// The tokens that end one; the [`Config`]'s if the file names none.
+    pub eos_token_ids: Vec<u32>,
+    /// Whether to sample at all; greedy if false.
+    pub do_sample: Option<bool>,
+    /// Temperature, at least 0.
+    pub temperature: Option<f32>,
+    /// Number of candidates; 0 stands for all.
+    pub top_k: Option<usize>,
+    /// Share of the probability that the candidates hold, in (0, 1].
+    pub top_p: Option<f32>,
+    /// Least probability of a candidate relative to the best one's, in [0, 1].
+    pub min_p: Option<f32>,
+    /// Divisor of positive logits of tokens already seen, above 0.
+    pub repetition_penalty: Option<f32>,
+}
+
+impl GenerationDefaults {
+    /// Reads a model's suggestions; without the file, there are only the tokens that `config` names.
+    ///
+    /// # Errors
+    /// Those of [`ModelFiles::try_get`] and [`GenerationDefaults::parse`].
+    pub fn load(files: &ModelFiles, config: &Config) -> Result<Self> {
+        let bytes = files.try_get(FILE)?;
+        Self::parse(bytes.as_deref().unwrap_or(b"{}"), &files.label(FILE), config)
+    }
+
+    /// Validates the `generation_config.json` in `bytes`, which messages call `label`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`](crate::Error::Malformed) for values out of range, naming the field.
+    pub fn parse(bytes: &[u8], label: &str, config: &Config) -> Result<Self> {
+        let map = json::parse(bytes, label)?;
+        let root = Object::new(label, &map);
+        let ids = |name| root.token_ids(name, config.vocab_size);
+        Ok(GenerationDefaults {
+            bos_token_id: ids("bos_token_id")?.and_then(|ids| ids.first().copied()).or(config.bos_token_id),
+            eos_token_ids: ids("eos_token_id")?.unwrap_or_else(|| config.eos_token_ids.clone()),
+            do_sample: root.flag("do_sample")?,
+            temperature: root.number("temperature", "a number of at least 0", |n| n >= 0.0)?,
+            top_k: root
+                .number("top_k", "a whole number of at least 0", |n| n >= 0.0 && n.fract() == 0.0)?
+                .map(|n| n as usize),
+            top_p: root.number("top_p", "a number above 0 and at most 1", |n| n > 0.0 && n <= 1.0)?,
+            min_p: root.number("min_p", "a number from 0 to 1", |n| (0.0..=1.0).contains(&n))?,
+            repetition_penalty: root.number("repetition_penalty", "a number above 0", |n| n > 0.0)?,
+        })
+    }
+}

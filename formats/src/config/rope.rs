@@ -1,0 +1,205 @@
+//! The frequencies of the rotary embedding (Su et al. 2021), and how they are stretched for long contexts.
+
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::json::Object;
+
+/// A rotary embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rope {
+    /// Base of the frequencies.
+    pub theta: f32,
+    /// How they are stretched.
+    pub scaling: RopeScaling,
+}
+
+/// How frequencies are changed, after transformers' `modeling_rope_utils`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// All divided by the factor.
+    Linear {
+        /// How many times longer the context is.
+        factor: f32,
+    },
+    /// Llama 3.1's: long waves are divided by the factor, short ones kept, and those between interpolated.
+    Llama3 {
+        /// How many times longer the context is.
+        factor: f32,
+        /// Waves longer than the original context divided by this are long.
+        low_freq_factor: f32,
+        /// Waves shorter than the original context divided by this are short.
+        high_freq_factor: f32,
+        /// Positions before stretching.
+        original_positions: f32,
+    },
+    /// YaRN (Peng et al. 2023), which multiplies cosines and sines too.
+    Yarn {
+        /// How many times longer the context is.
+        factor: f32,
+        /// Turns within the original context above which a frequency is kept.
+        beta_fast: f32,
+        /// Turns within the original context below which a frequency is divided by the factor.
+        beta_slow: f32,
+        /// Positions before stretching.
+        original_positions: f32,
+        /// What cosines and sines are multiplied with.
+        attention_factor: f32,
+    },
+    /// Every frequency divided by a factor of its own, whatever the length of the text: LongRoPE (Ding et al. 2024) with
+    /// the same factors for short and long ones. It is how GGUF stores any stretching.
+    LongRope {
+        /// One for each frequency.
+        factors: Arc<[f32]>,
+        /// What cosines and sines are multiplied with.
+        attention_factor: f32,
+    },
+}
+
+impl Rope {
+    /// The embedding of a `config.json`: at the top level and in `rope_scaling` or, as newer versions of transformers
+    /// write it, in `rope_parameters`.
+    pub(super) fn parse(
+        root: &Object<'_>,
+        default_theta: f32,
+        head_dim: usize,
+        max_positions: usize,
+    ) -> Result<Self> {
+        let base = |object: &Object<'_>| object.number("rope_theta", "a positive number", |n| n > 0.0);
+        let mut rope = Rope { theta: base(root)?.unwrap_or(default_theta), scaling: RopeScaling::None };
+        for (name, path) in [("rope_scaling", "rope_scaling."), ("rope_parameters", "rope_parameters.")] {
+            if let Some(object) = root.object(name, path)? {
+                rope.theta = base(&object)?.unwrap_or(rope.theta);
+                rope.scaling = RopeScaling::parse(&object, head_dim, max_positions)?;
+            }
+        }
+        Ok(rope)
+    }
+
+    /// The angle per position of each pair of elements, in f32 as transformers computes it.
+    pub fn frequencies(&self, head_dim: usize) -> Vec<f32> {
+        let frequency = |i| 1.0 / libm::powf(self.theta, (2 * i) as f32 / head_dim as f32);
+        (0..head_dim / 2).map(|i| self.stretched(frequency(i), i, head_dim)).collect()
+    }
+
+    /// What the frequencies are divided by, if they are all that the scaling changes.
+    pub fn factors(&self, head_dim: usize) -> Option<Vec<f32>> {
+        match &self.scaling {
+            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => {
+                let plain = Rope { scaling: RopeScaling::None, ..self.clone() }.frequencies(head_dim);
+                let stretched = self.frequencies(head_dim);
+                Some(plain.iter().zip(stretched).map(|(plain, stretched)| plain / stretched).collect())
+            }
+            RopeScaling::LongRope { factors, attention_factor: 1.0 } => Some(factors.to_vec()),
+            RopeScaling::LongRope { .. } | RopeScaling::Yarn { .. } => None,
+        }
+    }
+
+    /// What becomes of the frequency of pair `i`.
+    fn stretched(&self, frequency: f32, i: usize, head_dim: usize) -> f32 {
+        match &self.scaling {
+            RopeScaling::LongRope { factors, .. } => frequency / factors[i],
+            &RopeScaling::None => frequency,
+            &RopeScaling::Linear { factor } => frequency / factor,
+            &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
+                let wave = 2.0 * PI as f32 / frequency;
+                if wave < original_positions / high_freq_factor {
+                    return frequency;
+                }
+                if wave > original_positions / low_freq_factor {
+                    return frequency / factor;
+                }
+                let kept =
+                    (original_positions / wave - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                (1.0 - kept) * frequency / factor + kept * frequency
+            }
+            &RopeScaling::Yarn { factor, beta_fast, beta_slow, original_positions, .. } => {
+                let pair = |turns: f32| {
+                    let wave = f64::from(original_positions) / (f64::from(turns) * 2.0 * PI);
+                    head_dim as f64 * libm::log(wave) / (2.0 * libm::log(f64::from(self.theta)))
+                };
+                let first = pair(beta_fast).floor().max(0.0) as f32;
+                let last = pair(beta_slow).ceil().min((head_dim - 1) as f64) as f32;
+                let width = if first == last { 0.001 } else { last - first };
+                let kept = 1.0 - ((i as f32 - first) / width).clamp(0.0, 1.0);
+                frequency / factor * (1.0 - kept) + frequency * kept
+            }
+        }
+    }
+
+    /// What cosines and sines are multiplied with.
+    pub fn attention_factor(&self) -> f32 {
+        match self.scaling {
+            RopeScaling::Yarn { attention_factor, .. } | RopeScaling::LongRope { attention_factor, .. } => {
+                attention_factor
+            }
+            _ => 1.0,
+        }
+    }
+}
+
+impl RopeScaling {
+    fn parse(object: &Object<'_>, head_dim: usize, max_positions: usize) -> Result<Self> {
+        let positive = |name| object.number(name, "a positive number", |n| n > 0.0);
+        let required = |name| object.require(name, positive(name)?);
+        if let Some(part) = positive("partial_rotary_factor")?.filter(|&part| part != 1.0) {
+            return Err(object.unsupported("partial_rotary_factor", part, "1"));
+        }
+        let original = || -> Result<f32> {
+            Ok(positive("original_max_position_embeddings")?.unwrap_or(max_positions as f32))
+        };
+        let (name, kind) = match object.text("rope_type")? {
+            Some(kind) => ("rope_type", kind),
+            None => ("type", object.text("type")?.unwrap_or("default")),
+        };
+        match kind {
+            "default" => Ok(RopeScaling::None),
+            "linear" => Ok(RopeScaling::Linear { factor: required("factor")? }),
+            "llama3" => {
+                let (low_freq_factor, high_freq_factor) =
+                    (required("low_freq_factor")?, required("high_freq_factor")?);
+                if high_freq_factor <= low_freq_factor {
+                    let problem =
+                        format!("{high_freq_factor} is not above low_freq_factor, {low_freq_factor}");
+                    return Err(object.malformed("high_freq_factor", &problem));
+                }
+                Ok(RopeScaling::Llama3 {
+                    factor: required("factor")?,
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_positions: original()?,
+                })
+            }
+            "yarn" => {
+                for name in ["mscale", "mscale_all_dim", "truncate"] {
+                    if object.get(name).is_some() {
+                        return Err(object.unsupported(name, "given", "the default"));
+                    }
+                }
+                let factor = required("factor")?;
+                let by_paper = if factor <= 1.0 { 1.0 } else { 0.1 * libm::logf(factor) + 1.0 };
+                Ok(RopeScaling::Yarn {
+                    factor,
+                    beta_fast: positive("beta_fast")?.unwrap_or(32.0),
+                    beta_slow: positive("beta_slow")?.unwrap_or(1.0),
+                    original_positions: original()?,
+                    attention_factor: positive("attention_factor")?.unwrap_or(by_paper),
+                })
+            }
+            "longrope" => {
+                let required = |name| object.require(name, object.positive_numbers(name, head_dim / 2)?);
+                let factors = required("short_factor")?;
+                if required("long_factor")? != factors {
+                    return Err(object.unsupported("long_factor", "another than short_factor", "the same"));
+                }
+                let attention_factor = positive("attention_factor")?;
+                let attention_factor = object.require("attention_factor", attention_factor)?;
+                Ok(RopeScaling::LongRope { factors: factors.into(), attention_factor })
+            }
+            other => Err(object.unsupported(name, other, "default, linear, llama3, yarn or longrope")),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! To a directory in the Hugging Face format.
+
+use std::path::Path;
+use std::{fs, io};
+
+use half::{bf16, f16};
+use serde_json::{Map, Value, json};
+
+use super::{Converted, Role, Source, write_tensors};
+use crate::error::{Error, Result};
+use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary, write_atomically};
+
+/// Files that are taken over as they are, if the source has them.
+const COPIED: [&str; 5] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+
+/// One tensor of the file to be.
+struct Entry {
+    name: String,
+    role: Role,
+    dtype: &'static str,
+    shape: Vec<usize>,
+    bytes: usize,
+}
+
+/// The type of all floats but the scales: transformers wants a quantized model's to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FloatType {
+    Bf16,
+    F16,
+    F32,
+}
+
+/// How ternary matrices are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Four codes to a byte, and a scale.
+    Packed,
+    /// As floats, for groups with scales of their own.
+    Floats,
+}
+
+impl Form {
+    fn of(source: &Source<'_>) -> Result<Self> {
+        for (name, role) in &source.tensors {
+            if let Role::Ternary(n, k) = *role
+                && matches!(source.checkpoint.ternary(name, n, k)?.scales, Scales::Groups { .. })
+            {
+                return Ok(Form::Floats);
+            }
+        }
+        Ok(Form::Packed)
+    }
+}
+
+impl FloatType {
+    /// The narrowest type that keeps every float of the source.
+    fn of(source: &Source<'_>, form: Form) -> Result<Self> {
+        // Activations of models with one scale are known to exceed the range of f16.
+        let mut types = match form {
+            Form::Packed => vec![FloatType::Bf16, FloatType::F32],
+            Form::Floats => vec![FloatType::Bf16, FloatType::F16, FloatType::F32],
+        };
+        for (name, role) in &source.tensors {
+            let mut narrow =
+                |values: &[f32]| types.retain(|kind| values.iter().all(|v| kind.rounded(*v) == *v));
+            match *role {
+                Role::Vector(len) => narrow(&source.checkpoint.vector(name, len)?),
+                Role::Floats(n, k) => {
+                    let stored = source.checkpoint.floats(name, n, k)?;
+                    let rows = stored.get();
+                    (0..n).for_each(|row| narrow(&rows.slice(row * k, k).to_vec()));
+                }
+                Role::Ternary(n, k) if form == Form::Floats => {
+                    match source.checkpoint.ternary(name, n, k)?.scales {
+                        Scales::Tensor(scale) => narrow(&[scale]),
+                        Scales::Groups { values, .. } => narrow(&values),
+                    }
+                }
+                Role::Ternary(..) => {}
+            }
+        }
+        // Floats are f32 at most.
+        Ok(types.first().copied().unwrap_or(FloatType::F32))
+    }
+
+    /// The nearest value of this type.
+    fn rounded(self, value: f32) -> f32 {
+        match self {
+            FloatType::Bf16 => bf16::from_f32(value).to_f32(),
+            FloatType::F16 => f16::from_f32(value).to_f32(),
+            FloatType::F32 => value,
+        }
+    }
+
+    /// transformers' name, the header's, and the bytes of an element.
+    fn names(self) -> (&'static str, &'static str, usize) {
+        match self {
+            FloatType::Bf16 => ("bfloat16", "BF16", 2),
+            FloatType::F16 => ("float16", "F16", 2),
+            FloatType::F32 => ("float32", "F32", 4),
+        }
+    }
+
+    fn bytes(self, floats: Floats<'_>) -> Vec<u8> {
+        match (self, floats) {
+            (FloatType::Bf16, Floats::Bf16(bytes))
+            | (FloatType::F16, Floats::F16(bytes))
+            | (FloatType::F32, Floats::F32(bytes)) => bytes.to_vec(),
+            (_, floats) => self.encode(&floats.to_vec()),
+        }
+    }
+
+    fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            FloatType::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+            FloatType::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            FloatType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+}
+
+pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
+    let form = Form::of(source)?;
+    let floats = FloatType::of(source, form)?;
+    let entries = entries(source, form, floats)?;
+    // A new directory appears whole; in one that exists, every file is replaced whole.
+    let building = match out.exists() {
+        true => out.to_owned(),
+        false => out.with_added_extension(format!("{}.tmp", std::process::id())),
+    };
+    fs::create_dir_all(&building).map_err(|e| Error::io("write", &building, e))?;
+    let outcome = fill(source, &entries, form, floats, &building);
+    if building != out {
+        let outcome =
+            outcome.and_then(|()| fs::rename(&building, out).map_err(|e| Error::io("write", out, e)));
+        if outcome.is_err() {
+            // The first failure is the one to report.
+            let _ = fs::remove_dir_all(&building);
+        }
+        outcome?;
+    } else {
+        outcome?;
+    }
+    Ok(Converted { tensors: entries.len(), rounding: 0.0 })
+}
+
+fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, dir: &Path) -> Result<()> {
+    let mut scale = 0.0;
+    write_tensors(&dir.join(MODEL), &header(entries)?, entries.len(), 1, |i| {
+        let Entry { name, role, .. } = &entries[i];
+        match *role {
+            Role::Ternary(n, k) => {
+                let Ternary { trits, scales } = source.checkpoint.ternary(name, n, k)?;
+                match scales {
+                    Scales::Tensor(one) if form == Form::Packed => {
+                        scale = one;
+                        Ok(pack(&trits, n, k))
+                    }
+                    scales => Ok(floats.encode(&weights(&trits, &scales, k))),
+                }
+            }
+            // The scale of the matrix before it.
+            Role::Vector(1) if name.ends_with("_scale") => Ok(f32::to_le_bytes(scale).to_vec()),
+            Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
+            Role::Floats(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
+        }
+    })?;
+    for file in COPIED {
+        if let Some(bytes) = source.files.try_get(file)? {
+            write_atomically(&dir.join(file), |writer| writer.write_all(&bytes))?;
+        }
+    }
+    let mut config = source.config.clone();
+    match form {
+        Form::Packed => _ = config.insert("quantization_config".to_owned(), quantization(&config)),
+        Form::Floats => _ = config.remove("quantization_config"),
+    }
+    config.remove("dtype");
+    config.insert("torch_dtype".to_owned(), floats.names().0.into());
+    let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
+    write_atomically(&dir.join(CONFIG), |writer| writer.write_all(&text))?;
+    // That of shards which `model.safetensors` takes the place of.
+    let index = dir.join(SHARD_INDEX);
+    match fs::remove_file(&index) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("delete", &index, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Scales multiply, and are stored beside the codes.
+fn quantization(config: &Map<String, Value>) -> Value {
+    let mut quantization = config.get("quantization_config").cloned().unwrap_or_else(|| json!({}));
+    for (field, value) in
+        [("quant_method", "bitnet"), ("linear_class", "autobitlinear"), ("quantization_mode", "offline")]
+    {
+        quantization[field] = value.into();
+    }
+    quantization
+}
+
+fn entries(source: &Source<'_>, form: Form, floats: FloatType) -> Result<Vec<Entry>> {
+    let (_, float, width) = floats.names();
+    let mut entries = Vec::new();
+    for (name, role) in source.tensors.iter().cloned() {
+        let (dtype, shape, size) = match role {
+            Role::Vector(len) => (float, vec![len], width * len),
+            Role::Floats(n, k) => (float, vec![n, k], width * n * k),
+            Role::Ternary(n, k) if form == Form::Floats => (float, vec![n, k], width * n * k),
+            Role::Ternary(n, k) if n.is_multiple_of(4) => ("U8", vec![n / 4, k], n / 4 * k),
+            Role::Ternary(n, _) => {
+                let found = format!("{n} rows");
+                return Err(Error::unsupported(source.files.name(), name, found, "a multiple of 4 rows"));
+            }
+        };
+        let scaled = (dtype == "U8").then(|| format!("{name}_scale"));
+        entries.push(Entry { name, role, dtype, shape, bytes: size });
+        entries.extend(scaled.map(|name| Entry {
+            name,
+            role: Role::Vector(1),
+            dtype: "F32",
+            shape: vec![1],
+            bytes: 4,
+        }));
+    }
+    Ok(entries)
+}
+
+fn header(entries: &[Entry]) -> Result<Vec<u8>> {
+    let mut header = Map::new();
+    header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
+    let mut start = 0;
+    for entry in entries {
+        let end = start + entry.bytes;
+        let described = json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [start, end] });
+        header.insert(entry.name.clone(), described);
+        start = end;
+    }
+    let mut text = Value::Object(header).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    Ok([&(text.len() as u64).to_le_bytes()[..], &text].concat())
+}
+
+/// The weights of rows of `k`.
+fn weights(trits: &[i8], scales: &Scales, k: usize) -> Vec<f32> {
+    let scale = |i: usize| match scales {
+        Scales::Tensor(scale) => *scale,
+        Scales::Groups { size, values } => values[i / k * k.div_ceil(*size) + i % k / size],
+    };
+    trits.iter().enumerate().map(|(i, trit)| f32::from(*trit) * scale(i)).collect()
+}
+
+/// Four codes to a byte, rows n/4 apart, as transformers' `pack_weights` has it.
+fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
+    let quarter = n / 4 * k;
+    let code = |i: usize| (trits[i] + 1) as u8;
+    (0..quarter).map(|i| (0..4).fold(0, |byte, part| byte | code(i + part * quarter) << (2 * part))).collect()
+}

@@ -1,0 +1,211 @@
+//! The files that make up one model.
+
+use std::path::{Path, PathBuf};
+
+use super::{Bytes, GgufFile};
+use crate::error::{Error, Result};
+
+/// Name of the file that describes the architecture.
+pub const CONFIG: &str = "config.json";
+/// Name of the file that holds the tensors.
+pub const MODEL: &str = "model.safetensors";
+/// Name of the file that says which of several files holds which tensor.
+pub const SHARD_INDEX: &str = "model.safetensors.index.json";
+
+/// A named set of files in the layout of a Hugging Face repository: a directory, part of the program, or a GGUF file,
+/// whose metadata stand for the repository's JSON files.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    name: String,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Directory(PathBuf),
+    Embedded(&'static [(&'static str, &'static [u8])]),
+    Gguf(Box<GgufFile>),
+}
+
+impl ModelFiles {
+    /// The model at `dir`: a directory that holds `config.json` and `model.safetensors`, or its shards and their index; or
+    /// a GGUF file.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for another file, and those of
+    /// [`GgufFile::open`].
+    pub fn open(dir: &Path) -> Result<Self> {
+        if dir.is_file() {
+            return Self::open_file(dir);
+        }
+        if !dir.is_dir() {
+            return Err(Error::missing(
+                dir.display().to_string(),
+                "give the directory that holds the model's config.json and model.safetensors",
+            ));
+        }
+        let files = ModelFiles { name: directory_name(dir), place: Place::Directory(dir.to_owned()) };
+        files.require(CONFIG)?;
+        files.require(SHARD_INDEX).or_else(|_| files.require(MODEL))?;
+        Ok(files)
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
+        if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("gguf")) {
+            return Err(Error::unsupported(
+                path.display().to_string(),
+                "the model",
+                "a single file",
+                "a GGUF file, or the directory that holds config.json and model.safetensors",
+            ));
+        }
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self::in_gguf(name, GgufFile::open(Bytes::map(path)?, path.display().to_string())?))
+    }
+
+    /// The model in a GGUF file.
+    pub fn in_gguf(name: String, file: GgufFile) -> Self {
+        ModelFiles { name, place: Place::Gguf(Box::new(file)) }
+    }
+
+    /// The GGUF file, if the model is one.
+    pub(super) fn gguf(&self) -> Option<&GgufFile> {
+        match &self.place {
+            Place::Gguf(file) => Some(file),
+            Place::Directory(_) | Place::Embedded(_) => None,
+        }
+    }
+
+    /// A model whose files are part of the program, as pairs of file name and contents.
+    pub const fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        ModelFiles { name, place: Place::Embedded(files) }
+    }
+
+    /// The same files under another name.
+    pub fn named(self, name: &str) -> Self {
+        ModelFiles { name: name.to_owned(), ..self }
+    }
+
+    /// The model's name: that of its directory or file, or the one it was embedded under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What messages call `file`.
+    pub fn label(&self, file: &str) -> String {
+        match &self.place {
+            Place::Directory(dir) => dir.join(file).display().to_string(),
+            Place::Embedded(_) => format!("{} (embedded)/{file}", self.name),
+            Place::Gguf(gguf) => format!("{} (read as {file})", gguf.label()),
+        }
+    }
+
+    /// The contents of `file`, mapped if it holds tensors and read otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is no such file, [`Error::Io`] if it cannot be read.
+    pub fn get(&self, file: &str) -> Result<Bytes> {
+        self.try_get(file)?.ok_or_else(|| self.missing(file))
+    }
+
+    /// The contents of `file`, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file exists and cannot be read; [`Error::BadArgument`] if `file` is more than a name.
+    pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
+        // Names may come out of model files: they must not lead elsewhere.
+        if file.contains(['/', '\\']) || file == ".." {
+            return Err(Error::bad_argument(file, "is not a plain file name", "use a name without folders"));
+        }
+        match &self.place {
+            Place::Directory(dir) if !dir.join(file).exists() => Ok(None),
+            Place::Directory(dir) if file.ends_with(".safetensors") => Bytes::map(&dir.join(file)).map(Some),
+            Place::Directory(dir) => Bytes::read(&dir.join(file)).map(Some),
+            Place::Embedded(files) => {
+                Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::from(*bytes)))
+            }
+            Place::Gguf(gguf) => Ok(gguf.json(file)?.map(|json| json.to_string().into_bytes().into())),
+        }
+    }
+
+    /// The files on disk that decide what the weights are; none if they are part of the program.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read.
+    pub fn paths(&self) -> Result<Option<Vec<PathBuf>>> {
+        let dir = match &self.place {
+            Place::Directory(dir) => dir,
+            Place::Embedded(_) => return Ok(None),
+            Place::Gguf(gguf) => {
+                let path = PathBuf::from(gguf.label());
+                return Ok(path.is_file().then(|| vec![path]));
+            }
+        };
+        let failed = |e| Error::io("read", dir, e);
+        let mut paths = Vec::new();
+        for entry in dir.read_dir().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let text = name.to_string_lossy();
+            if text == CONFIG || text.ends_with(".safetensors") || text.ends_with(".safetensors.index.json") {
+                paths.push(dir.join(&name));
+            }
+        }
+        paths.sort();
+        Ok(Some(paths))
+    }
+
+    fn missing(&self, file: &str) -> Error {
+        let remedy = match &self.place {
+            Place::Gguf(_) => "use a file that has it: convert the model again, with its tokenizer",
+            _ => "download all files of the model's repository into one directory",
+        };
+        Error::missing(self.label(file), remedy)
+    }
+
+    fn require(&self, file: &str) -> Result<()> {
+        match &self.place {
+            Place::Directory(dir) if !dir.join(file).exists() => Err(self.missing(file)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn directory_name(dir: &Path) -> String {
+    let absolute = dir.canonicalize();
+    let dir = absolute.as_deref().unwrap_or(dir);
+    dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    #[test]
+    fn a_directory_is_opened_by_path() {
+        let files = ModelFiles::open(&root().join("tests/fixtures/bitnet-tiny")).unwrap();
+        assert_eq!(files.name(), "bitnet-tiny");
+        assert!(files.label(CONFIG).ends_with("config.json"));
+        assert_eq!(files.get(CONFIG).unwrap()[0], b'{');
+        assert!(files.try_get("chat_template.jinja").unwrap().is_none());
+        assert!(files.get("../bitnet-tiny/config.json").is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let message = |path: &str| ModelFiles::open(&root().join(path)).unwrap_err().to_string();
+        assert!(message("nowhere").contains("nowhere: no such file"));
+        assert!(message("src").contains("config.json: no such file"));
+        assert!(message("Cargo.toml").contains("a single file"));
+    }
+
+    #[test]
+    fn embedded_files_are_found_by_name() {
+        let files = ModelFiles::embedded("tiny".into(), &[("config.json", b"{}")]);
+        assert_eq!(&*files.get(CONFIG).unwrap(), b"{}");
+        assert!(files.get(MODEL).unwrap_err().to_string().starts_with("tiny (embedded)/model.safetensors"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Tensors by the names that transformers gives them, in the order of rows that it gives them.
+
+use super::tensor::Tensor;
+use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
+use crate::error::{Error, Result};
+use crate::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Table, Ternary};
+
+const OTHER_MODEL: &str = "the file contradicts its own metadata: convert it again";
+
+impl Checkpoint for GgufFile {
+    fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
+        let values = self.stored_floats(name, &[len])?.get().to_vec();
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(values),
+            Some(i) => Err(self.malformed(&own_name(name), format!("element {i} is {}", values[i]), DAMAGED)),
+        }
+    }
+
+    fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
+        let (_, _, kind) = self.tensor(name, &[n, k])?;
+        match kind.is_ternary() {
+            true => self.ternary(name, n, k).map(Table::Ternary),
+            false => self.stored_floats(name, &[n, k]).map(Table::Floats),
+        }
+    }
+
+    fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
+        let (own, tensor, kind) = self.tensor(name, &[n, k])?;
+        if !kind.is_ternary() {
+            return Err(self.wrong_type(&own, kind.name(), "I2_S, TQ1_0, TQ2_0 or Q2_0"));
+        }
+        let (mut trits, mut scales) = ternary::decode(kind, &self.bytes[tensor.range.clone()], n * k);
+        // It will be packed, and not read again.
+        self.bytes.release(tensor.range.clone());
+        if let Some(at) = trits.iter().position(|trit| *trit > 1) {
+            let problem = format!("code 3 at row {}, column {} is no ternary weight", at / k, at % k);
+            return Err(self.malformed(
+                &own,
+                problem,
+                "use a file with ternary weights, or download it again",
+            ));
+        }
+        self.check_scales(&own, &mut trits, &mut scales)?;
+        if let Some(heads) = self.interleaved_heads(name)? {
+            trits = interleave::undo(&trits, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
+            if scales.len() > 1 {
+                scales = interleave::undo(&scales, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
+            }
+        }
+        let matrix = Ternary { trits, scales: merged(scales, kind.block().0, k) };
+        Ok(match self.own_scale(&own)? {
+            None => matrix,
+            Some(factor) => matrix.scaled(factor),
+        })
+    }
+}
+
+impl GgufFile {
+    /// Whether there is a tensor called `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.shape(name).is_some()
+    }
+
+    /// The shape of the tensor called `name`, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(&own_name(name)).map(|tensor| &tensor.shape[..])
+    }
+
+    /// The floating-point tensor `name` of `shape`, row-major, as it is stored.
+    pub(super) fn stored_floats(&self, name: &str, shape: &[usize]) -> Result<StoredFloats> {
+        let (name, tensor, kind) = self.tensor(name, shape)?;
+        let bytes = &self.bytes[tensor.range.clone()];
+        let floats = match kind {
+            TensorType::F32 => Floats::F32(bytes),
+            TensorType::F16 => Floats::F16(bytes),
+            TensorType::Bf16 => Floats::Bf16(bytes),
+            TensorType::Q4_0 => Floats::Blocks(BlockKind::Q4_0, bytes),
+            TensorType::Q8_0 => Floats::Blocks(BlockKind::Q8_0, bytes),
+            TensorType::Q6K => Floats::Blocks(BlockKind::Q6K, bytes),
+            _ => {
+                return Err(self.wrong_type(&name, kind.name(), "F32, F16, BF16, Q8_0, Q6_K or Q4_0"));
+            }
+        };
+        Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats))
+    }
+
+    /// What llama.cpp's converter of 1bitLLM's models stores beside the matrix `name` for its products to be multiplied
+    /// with, if it did.
+    fn own_scale(&self, name: &str) -> Result<Option<f32>> {
+        let name = format!("{}.scale", name.trim_end_matches(".weight"));
+        match self.shape(&name) {
+            None => Ok(None),
+            Some([]) => Ok(Some(self.stored_floats(&name, &[])?.get().get(0))),
+            Some(_) => Ok(self.vector(&name, 1)?.pop()),
+        }
+    }
+
+    /// A scale of 0 makes its block 0, in place of which its neighbour's serves, or what is found elsewhere. A negative one
+    /// is that of the negated weights.
+    fn check_scales(&self, name: &str, trits: &mut [i8], scales: &mut [f32]) -> Result<()> {
+        if let Some(bad) = scales.iter().find(|scale| !scale.is_finite()) {
+            return Err(self.malformed(name, format!("the scale is {bad}"), DAMAGED));
+        }
+        let block = (trits.len() / scales.len().max(1)).max(1);
+        for (trits, scale) in trits.chunks_mut(block).zip(&mut *scales) {
+            if *scale < 0.0 {
+                trits.iter_mut().for_each(|trit| *trit = -*trit);
+            } else if *scale == 0.0 {
+                trits.fill(0);
+            }
+            *scale = scale.abs();
+        }
+        let any = scales.iter().copied().find(|scale| *scale > 0.0).unwrap_or(1.0);
+        for i in 0..scales.len() {
+            if scales[i] == 0.0 {
+                scales[i] = scales.get(i ^ 1).copied().filter(|scale| *scale > 0.0).unwrap_or(any);
+            }
+        }
+        Ok(())
+    }
+
+    /// In how many heads llama.cpp's converter interleaved the rows of the matrix, if it did: for the architecture
+    /// `llama` it makes neighbours of the pairs of rows that the rotary embedding turns.
+    fn interleaved_heads(&self, name: &str) -> Result<Option<usize>> {
+        let key = match name {
+            _ if self.architecture()? != "llama" => return Ok(None),
+            _ if name.ends_with("q_proj.weight") => "attention.head_count",
+            _ if name.ends_with("k_proj.weight") => "attention.head_count_kv",
+            _ => return Ok(None),
+        };
+        let heads = self.metadata.uniform(&format!("llama.{key}"))?;
+        let heads = match heads {
+            None => self.metadata.uniform("llama.attention.head_count")?,
+            some => some,
+        };
+        Ok(heads.and_then(|heads| usize::try_from(heads).ok()))
+    }
+
+    /// The own name, place and type of the tensor `name`, which must be of this `shape`.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<(String, &Tensor, TensorType)> {
+        let name = own_name(name);
+        let tensor = self.tensors.get(&name);
+        let tensor =
+            tensor.ok_or_else(|| self.malformed(&name, "the tensor is missing".into(), OTHER_MODEL))?;
+        if tensor.shape != shape {
+            let problem = format!("the shape is {:?}, the metadata demand {shape:?}", tensor.shape);
+            return Err(self.malformed(&name, problem, OTHER_MODEL));
+        }
+        match tensor.kind {
+            Ok(kind) => Ok((name, tensor, kind)),
+            Err(code) => Err(self.wrong_type(
+                &name,
+                &format!("number {code}"),
+                &TensorType::ALL.map(TensorType::name).join(", "),
+            )),
+        }
+    }
+
+    fn uneven(&self, name: &str, n: usize, heads: usize) -> Error {
+        self.malformed(name, format!("{n} rows cannot be {heads} heads of an even width"), OTHER_MODEL)
+    }
+
+    fn wrong_type(&self, name: &str, found: &str, expected: &str) -> Error {
+        Error::unsupported(&self.label, format!("the type of {name}"), found, expected)
+    }
+
+    fn malformed(&self, name: &str, problem: String, remedy: &str) -> Error {
+        Error::malformed(&self.label, name, problem, remedy)
+    }
+}
+
+/// GGUF's name of the tensor; names that transformers does not have are the file's own.
+fn own_name(name: &str) -> String {
+    names::gguf_name(name).unwrap_or_else(|| name.to_owned())
+}
+
+/// The scales of every `size` weights of rows of `k`: one where all are the same, or as few as there can be.
+fn merged(scales: Vec<f32>, size: usize, k: usize) -> Scales {
+    let same = |scales: &[f32]| scales.iter().all(|scale| *scale == scales[0]);
+    if scales.len() <= 1 || same(&scales) {
+        return Scales::Tensor(scales.first().copied().unwrap_or(1.0));
+    }
+    let in_row = k / size;
+    let fits = |&count: &usize| in_row.is_multiple_of(count) && scales.chunks(count).all(same);
+    let count = [in_row, 8, 4, 2].into_iter().find(fits).unwrap_or(1);
+    Scales::Groups { size: count * size, values: scales.into_iter().step_by(count).collect() }
+}

@@ -1,0 +1,35 @@
+//! Files of ternary language models, read and written with every bound checked.
+//!
+//! [`ModelFiles`] names the files of one model, whatever their format. [`Config`] is its architecture, [`Checkpoint`]
+//! its tensors under transformers' names, and [`convert`] writes it in another format.
+
+mod atomic;
+mod bytes;
+mod chat_template;
+mod checkpoint;
+pub mod config;
+mod convert;
+mod error;
+mod files;
+mod floats;
+mod gguf;
+mod json;
+mod safetensors;
+mod ternary;
+mod transformers;
+
+pub use atomic::write_atomically;
+pub use bytes::Bytes;
+pub use chat_template::TemplateSource;
+pub use checkpoint::{Checkpoint, Table, open_checkpoint};
+pub use config::{Config, GenerationDefaults};
+pub use convert::{Converted, Format, convert};
+pub use error::{Error, Result, one_line};
+pub use files::{CONFIG, MODEL, ModelFiles, SHARD_INDEX};
+pub use floats::{BlockKind, Floats, StoredFloats};
+pub use gguf::{GgufFile, GgufHeader, TensorType};
+pub(crate) use gguf::{encode_ternary, recognize_pre};
+pub use safetensors::{TensorFile, write_f32};
+pub use ternary::{Scales, Ternary};
+pub(crate) use transformers::is_one_bit_llm;
+pub use transformers::shard_index;

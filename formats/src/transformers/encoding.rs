@@ -1,0 +1,131 @@
+//! How a checkpoint's ternary weights are stored, by its `config.json`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::json::Object;
+
+/// What can be read.
+pub(super) const EXPECTED: &str = "a checkpoint packed by transformers (quant_method bitnet), master weights \
+                                   (quantization_mode online), or floats that are ternary already";
+
+/// How ternary weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Trits, packed or in floats, and a scale beside each matrix.
+    Quantized(ScaleRule),
+    /// Floats that are rounded to the trits of their mean magnitude: transformers' online mode.
+    Master,
+    /// Floats that are trits times a scale.
+    Plain,
+}
+
+/// How a linear layer's `weight_scale` turns its integer sums into outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScaleRule {
+    /// transformers' `AutoBitLinear`: sums are multiplied by it.
+    Multiply,
+    /// transformers' `BitLinear`: sums are divided by it.
+    Divide,
+}
+
+impl ScaleRule {
+    pub(super) fn factor(self, scale: f32) -> f32 {
+        match self {
+            ScaleRule::Multiply => scale,
+            ScaleRule::Divide => 1.0 / scale,
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Encoding::Quantized(_) => "offline",
+            Encoding::Master => "online",
+            Encoding::Plain => "absent",
+        })
+    }
+}
+
+impl Encoding {
+    /// What `quantization_config` says, with the defaults of transformers' `BitNetQuantConfig`.
+    pub(super) fn of(root: &Object<'_>) -> Result<Self> {
+        let Some(quantization) = root.object("quantization_config", "quantization_config.")? else {
+            return Ok(if is_one_bit_llm(root) { Encoding::Master } else { Encoding::Plain });
+        };
+        let setting = |name, default| -> Result<_> { Ok(quantization.text(name)?.unwrap_or(default)) };
+        let method = setting("quant_method", "")?;
+        if method != "bitnet" {
+            return Err(quantization.unsupported("quant_method", format!("{method:?}"), EXPECTED));
+        }
+        let rule = match setting("linear_class", "bitlinear")? {
+            "autobitlinear" => ScaleRule::Multiply,
+            "bitlinear" => ScaleRule::Divide,
+            other => {
+                return Err(quantization.unsupported("linear_class", other, "autobitlinear or bitlinear"));
+            }
+        };
+        match (setting("quantization_mode", "offline")?, rule) {
+            ("offline", _) => Ok(Encoding::Quantized(rule)),
+            ("online", ScaleRule::Multiply) => Ok(Encoding::Master),
+            // transformers' `BitLinear` knows no modes.
+            ("online", ScaleRule::Divide) => Ok(Encoding::Quantized(rule)),
+            (other, _) => Err(quantization.unsupported("quantization_mode", other, "offline or online")),
+        }
+    }
+}
+
+/// Whether the model is of the class that 1bitLLM published its models with, master weights under names of their own.
+pub(crate) fn is_one_bit_llm(root: &Object<'_>) -> bool {
+    let classes = root.get("architectures").and_then(Value::as_array);
+    classes.is_some_and(|classes| classes.iter().any(|class| class == "BitnetForCausalLM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn encoding(config: Value) -> Result<Encoding> {
+        let Value::Object(map) = config else { panic!("no object") };
+        Encoding::of(&Object::new("config.json", &map))
+    }
+
+    fn bitnet(class: Value, mode: Value) -> Result<Encoding> {
+        let quantization =
+            json!({ "quant_method": "bitnet", "linear_class": class, "quantization_mode": mode });
+        encoding(json!({ "quantization_config": quantization }))
+    }
+
+    #[test]
+    fn what_a_scale_means_is_told_apart() {
+        let (multiply, divide) = (ScaleRule::Multiply, ScaleRule::Divide);
+        let absent = Value::Null;
+        assert_eq!(bitnet(json!("autobitlinear"), absent.clone()).unwrap(), Encoding::Quantized(multiply));
+        assert_eq!(bitnet(json!("bitlinear"), json!("offline")).unwrap(), Encoding::Quantized(divide));
+        assert_eq!(bitnet(absent.clone(), absent.clone()).unwrap(), Encoding::Quantized(divide));
+        assert_eq!(bitnet(json!("autobitlinear"), json!("online")).unwrap(), Encoding::Master);
+        assert_eq!(encoding(json!({ "architectures": ["BitnetForCausalLM"] })).unwrap(), Encoding::Master);
+        assert_eq!(encoding(json!({ "architectures": ["BitNetForCausalLM"] })).unwrap(), Encoding::Plain);
+        assert_eq!((multiply.factor(4.0), divide.factor(4.0)), (4.0, 0.25));
+    }
+
+    #[test]
+    fn other_quantizations_are_named() {
+        let quantized = |quantization| encoding(json!({ "quantization_config": quantization }));
+        for (found, part) in [
+            (quantized(json!([])), "quantization_config: is no object"),
+            (quantized(json!({})), "quantization_config.quant_method is \"\""),
+            (quantized(json!({ "quant_method": "gptq" })), "quantization_config.quant_method is \"gptq\""),
+            (bitnet(json!("linear"), Value::Null), "quantization_config.linear_class is linear"),
+            (bitnet(Value::Null, json!("never")), "quantization_config.quantization_mode is never"),
+        ] {
+            let message = found.unwrap_err().to_string();
+            assert!(message.starts_with("config.json: ") && message.contains(part), "{message} lacks {part}");
+        }
+    }
+}

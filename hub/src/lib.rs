@@ -1,0 +1,297 @@
+//! Models by name or repository, from the Hugging Face hub or its cache on this machine.
+//!
+//! Files go where Hugging Face's libraries keep them, and what these have downloaded is used. hf-hub, the crate for this,
+//! neither resumes nor verifies downloads since version 1.0, hence the few files here.
+
+mod cache;
+mod catalog;
+mod checksum;
+mod client;
+mod download;
+mod environment;
+mod error;
+mod listing;
+mod repository;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cache::RepositoryCache;
+use client::{Client, Failure};
+use download::{Refusal, download};
+use listing::{Listing, RemoteFile, SHARD_INDEX};
+
+use tercet_formats::{CONFIG, MODEL, ModelFiles};
+
+pub use catalog::{MODELS, NamedModel};
+pub use error::{Error, Result};
+pub use repository::Repository;
+
+/// How the hub is reached; see [`HubOptions::from_environment`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubOptions {
+    /// Address; none is <https://huggingface.co>.
+    pub endpoint: Option<String>,
+    /// Access token.
+    pub token: Option<String>,
+    /// Where downloaded files are kept.
+    pub cache_dir: PathBuf,
+    /// Whether to do without the network.
+    pub offline: bool,
+}
+
+/// What a download tells while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// Another process downloads the same file.
+    Waiting(&'a str),
+    /// So many bytes of a file have arrived.
+    Bytes {
+        /// The file.
+        file: &'a str,
+        /// Its bytes that are here.
+        done: u64,
+        /// All of them.
+        size: u64,
+    },
+}
+
+/// The hub and its cache.
+#[derive(Debug)]
+pub struct Hub {
+    client: Client,
+    cache_dir: PathBuf,
+    offline: bool,
+}
+
+impl Hub {
+    /// The hub of `options`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] if the endpoint is no http address.
+    pub fn new(options: HubOptions) -> Result<Self> {
+        let HubOptions { endpoint, token, cache_dir, offline } = options;
+        let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let client = Client::new(&endpoint, token).ok_or_else(|| {
+            Error::bad_argument("HF_ENDPOINT", format!("{endpoint:?} is no http address"), "set one, or none")
+        })?;
+        Ok(Hub { client, cache_dir, offline })
+    }
+
+    /// Opens `model`: a path, a short name of [`MODELS`], or a repository written as `hf:owner/repo`. What is not
+    /// on this machine is downloaded, and `progress` told of it.
+    ///
+    /// # Errors
+    /// Those of [`ModelFiles::open`] and [`Hub::fetch`].
+    pub fn open(&self, model: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelFiles> {
+        let text = model.to_str().filter(|_| !model.exists());
+        let repository = match text {
+            Some(text) if text.starts_with(repository::SCHEME) => text.parse()?,
+            Some(text) => match NamedModel::find(text) {
+                Some(named) => named.repository()?,
+                None => {
+                    let remedy = "give the directory that holds the model's config.json, a name that `tercet models` \
+                                  lists, or hf:owner/repo";
+                    return Err(Error::unknown_model(text, remedy));
+                }
+            },
+            None => return Ok(ModelFiles::open(model)?),
+        };
+        let path = self.fetch(&repository, progress)?;
+        Ok(ModelFiles::open(&path)?.named(repository.name()))
+    }
+
+    /// Where the files of `repository` are on this machine, if all are.
+    pub fn find(&self, repository: &Repository) -> Option<PathBuf> {
+        let cache = RepositoryCache::new(&self.cache_dir, repository);
+        let snapshot = cache.snapshot(&cache.commit(repository.revision())?);
+        match repository.file() {
+            Some(file) => Some(snapshot.join(file)).filter(|path| path.is_file()),
+            None => Some(snapshot).filter(|snapshot| is_model(snapshot)),
+        }
+    }
+
+    /// Downloads what is missing of the model in `repository`; the directory of its files, or the file that it names.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] if the hub does not give it to us, [`Error::Download`] if the network or what came through it
+    /// is at fault, [`Error::File`] if the cache cannot be written.
+    pub fn fetch(&self, repository: &Repository, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
+        let found = self.find(repository);
+        if let Some(path) = found.as_ref().filter(|path| path.is_file() || has_all_descriptions(path)) {
+            return Ok(path.clone());
+        }
+        if self.offline {
+            let remedy = "unset HF_HUB_OFFLINE to download it";
+            return found.ok_or_else(|| {
+                Error::bad_argument(repository.to_string(), "is not on this machine as a whole", remedy)
+            });
+        }
+        match (self.list(repository), found) {
+            (Ok(listing), _) => self.fetch_listed(repository, &listing, progress),
+            // What is here can be run.
+            (Err(Failure::Network(_) | Failure::Status(500.., _)), Some(path)) => Ok(path),
+            (Err(failure), _) => Err(self.explain(repository, failure)),
+        }
+    }
+
+    fn list(&self, repository: &Repository) -> Result<Listing, Failure> {
+        /// Of a list of files.
+        const MOST_BYTES: u64 = 16 << 20;
+        let revision = repository.revision().replace('/', "%2F");
+        let path = format!("/api/models/{}/revision/{revision}?blobs=true", repository.id());
+        let response = self.client.get(&path, 0)?;
+        let json = response.into_body().into_with_config().limit(MOST_BYTES).read_to_vec();
+        let json = json.map_err(|e| Failure::Network(e.to_string()))?;
+        Listing::parse(&json).map_err(Failure::Network)
+    }
+
+    /// Weights come last: a snapshot that has them has all.
+    fn fetch_listed(
+        &self,
+        repository: &Repository,
+        listing: &Listing,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf> {
+        let cache = RepositoryCache::new(&self.cache_dir, repository);
+        let (descriptions, weights) = listing.parts(repository)?;
+        let mut get = |file| self.fetch_file(repository, &cache, &listing.commit, file, progress);
+        descriptions.into_iter().try_for_each(|file| get(file).map(drop))?;
+        let path = get(weights)?;
+        if weights.name == SHARD_INDEX {
+            let index = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+            let shards = listing.shards(&index).map_err(|problem| {
+                let file = format!("{repository}/{SHARD_INDEX}");
+                Error::malformed(
+                    file,
+                    "weight_map",
+                    problem,
+                    "the repository is incomplete: use another revision",
+                )
+            })?;
+            shards.into_iter().try_for_each(|shard| get(shard).map(drop))?;
+        }
+        cache.note(repository.revision(), &listing.commit)?;
+        Ok(if repository.file().is_some() { path } else { cache.snapshot(&listing.commit) })
+    }
+
+    fn fetch_file(
+        &self,
+        repository: &Repository,
+        cache: &RepositoryCache,
+        commit: &str,
+        file: &RemoteFile,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf> {
+        let path = cache.snapshot(commit).join(&file.name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        let RemoteFile { name, size, checksum } = file;
+        let (blob, incomplete) = cache.blob(checksum.digits());
+        let _lock = cache.lock(checksum.digits(), || progress(Progress::Waiting(name)))?;
+        if !blob.is_file() {
+            cache::make_parent(&blob)?;
+            let address = format!("/{}/resolve/{commit}/{name}", repository.id());
+            let mut tell = |done| progress(Progress::Bytes { file: name, done, size: *size });
+            download(&self.client, &address, file, (&blob, &incomplete), &mut tell).map_err(|refusal| {
+                let label = format!("{repository}: {name}");
+                match refusal {
+                    Refusal::Hub(failure @ Failure::Status(..)) => self.explain(repository, failure),
+                    Refusal::Hub(Failure::Network(problem)) => Error::download(
+                        label,
+                        format!("the download from {} broke off: {problem}", self.client.endpoint()),
+                        "run the command again: it goes on where it stopped",
+                    ),
+                    Refusal::Checksum => Error::download(
+                        label,
+                        "what arrived does not have the checksum that the hub tells",
+                        "run the command again; if it persists, the hub or a proxy in between is at fault",
+                    ),
+                    Refusal::Disk(e) if is_full(&e) => Error::download(
+                        label,
+                        format!(
+                            "no space is left for its {} MB in {}",
+                            size / 1_000_000,
+                            self.cache_dir.display()
+                        ),
+                        "make room, or set HF_HOME to another place, and run the command again",
+                    ),
+                    Refusal::Disk(e) => Error::io("write", &incomplete, e),
+                }
+            })?;
+        }
+        if !path.is_file() {
+            cache.link(commit, name, checksum.digits())?;
+        }
+        Ok(path)
+    }
+
+    /// The user's side of a failure.
+    fn explain(&self, repository: &Repository, failure: Failure) -> Error {
+        let endpoint = self.client.endpoint();
+        let what = repository.to_string();
+        let (status, code) = match failure {
+            Failure::Status(status, code) => (status, code),
+            Failure::Network(problem) => {
+                let problem = format!("{endpoint} cannot be reached: {problem}");
+                let remedy = "check the network; a directory that holds the model's files needs none";
+                return Error::download(what, problem, remedy);
+            }
+        };
+        match (status, code.as_str()) {
+            (404, "RevisionNotFound") => {
+                let problem = format!("{endpoint} has no revision {} of it", repository.revision());
+                Error::bad_argument(what, problem, "check the spelling behind the @")
+            }
+            (404, _) => {
+                let problem = format!("there is no such repository, revision or file on {endpoint}");
+                Error::bad_argument(
+                    what,
+                    problem,
+                    "check the spelling; `tercet models` lists models with names",
+                )
+            }
+            (401 | 403, _) => {
+                let problem = match (self.client.has_token(), code.as_str()) {
+                    (true, _) => format!("{endpoint} refuses access with this token ({status})"),
+                    (false, "GatedRepo") => format!("{endpoint} grants access on request only ({status})"),
+                    (false, _) => format!("{endpoint} has no such repository that is public ({status})"),
+                };
+                let id = repository.id();
+                let remedy = format!(
+                    "check the spelling; if {endpoint}/{id} asks for it, accept its terms there, and set HF_TOKEN to a \
+                     token of {endpoint}/settings/tokens"
+                );
+                Error::bad_argument(what, problem, remedy)
+            }
+            _ => Error::download(what, format!("{endpoint} answers with status {status}"), "try again later"),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a snapshot has all that running its model takes.
+fn is_model(snapshot: &Path) -> bool {
+    let has = |name: &str| snapshot.join(name).is_file();
+    has(CONFIG)
+        && (has("tokenizer.json") || has("tokenizer.model"))
+        && (has(MODEL)
+            || fs::read(snapshot.join(SHARD_INDEX)).is_ok_and(|index| has_shards(snapshot, &index)))
+}
+
+fn has_shards(snapshot: &Path, index: &[u8]) -> bool {
+    let index: serde_json::Value = serde_json::from_slice(index).unwrap_or_default();
+    let shards = index["weight_map"].as_object().into_iter().flat_map(|map| map.values());
+    let mut shards = shards.filter_map(|name| name.as_str()).peekable();
+    shards.peek().is_some() && shards.all(|name| repository::is_path(name) && snapshot.join(name).is_file())
+}
+
+/// Whether nothing optional may be missing: other programs download these files only when they need them.
+fn has_all_descriptions(snapshot: &Path) -> bool {
+    ["generation_config.json", "tokenizer_config.json"].iter().all(|name| snapshot.join(name).is_file())
+}

@@ -1,0 +1,130 @@
+//! What a repository holds, and which of its files make up the model.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::cache::is_commit;
+use super::checksum::Checksum;
+use super::repository::{Repository, is_path};
+use crate::error::{Error, Result};
+use tercet_formats::MODEL;
+
+/// The list of a sharded model's files.
+pub(super) const SHARD_INDEX: &str = "model.safetensors.index.json";
+
+/// Files that are wanted where there are such, besides the weights.
+const DESCRIPTIONS: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+/// A repository at one commit.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) commit: String,
+    files: Vec<RemoteFile>,
+}
+
+/// A file as the hub describes it.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteFile {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) checksum: Checksum,
+}
+
+/// The hub's answer to `/api/models/ID/revision/REVISION?blobs=true`, in its own words.
+#[derive(Deserialize)]
+struct Answer {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    blob_id: Option<String>,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    sha256: String,
+    size: u64,
+}
+
+impl Listing {
+    /// Reads the hub's answer; what it says becomes names of files only if it is plain.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+        let answer: Answer = serde_json::from_slice(json).map_err(|e| format!("its list of files: {e}"))?;
+        if !is_commit(&answer.sha) {
+            return Err("its list of files names no commit".to_owned());
+        }
+        let files = answer.siblings.into_iter().filter(|file| is_path(&file.rfilename));
+        Ok(Listing { commit: answer.sha, files: files.filter_map(RemoteFile::new).collect() })
+    }
+
+    /// The files of the model besides its weights, and the first file of its weights: the file that `repository` names,
+    /// the only one, or the list of all.
+    pub(super) fn parts(&self, repository: &Repository) -> Result<(Vec<&RemoteFile>, &RemoteFile)> {
+        if let Some(name) = repository.file() {
+            let missing = || {
+                let problem = format!("there is no file {name} at revision {}", repository.revision());
+                Error::bad_argument(repository.to_string(), problem, self.ggufs(repository))
+            };
+            return Ok((Vec::new(), self.file(name).ok_or_else(missing)?));
+        }
+        let weights = self.file(MODEL).or_else(|| self.file(SHARD_INDEX)).ok_or_else(|| {
+            let problem = format!("holds neither {MODEL} nor {SHARD_INDEX}");
+            Error::bad_argument(repository.to_string(), problem, self.ggufs(repository))
+        })?;
+        Ok((DESCRIPTIONS.iter().filter_map(|name| self.file(name)).collect(), weights))
+    }
+
+    /// The files that the shard index `json` names.
+    pub(super) fn shards(&self, json: &[u8]) -> Result<Vec<&RemoteFile>, String> {
+        let index: Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        let map = index["weight_map"].as_object().ok_or("it has no weight_map")?;
+        let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        let find = |name: &str| self.file(name).ok_or_else(|| format!("the repository has no {name}"));
+        names.into_iter().map(find).collect()
+    }
+
+    fn file(&self, name: &str) -> Option<&RemoteFile> {
+        self.files.iter().find(|file| file.name == name)
+    }
+
+    /// What to ask for instead.
+    fn ggufs(&self, repository: &Repository) -> String {
+        const MOST: usize = 4;
+        let names = self.files.iter().map(|file| &file.name).filter(|name| name.ends_with(".gguf"));
+        let ggufs: Vec<String> =
+            names.take(MOST).map(|name| format!("hf:{}/{name}", repository.id())).collect();
+        if ggufs.is_empty() {
+            "use a repository of safetensors or GGUF files".to_owned()
+        } else {
+            format!("use {}", ggufs.join(" or "))
+        }
+    }
+}
+
+impl RemoteFile {
+    fn new(file: Sibling) -> Option<Self> {
+        let (size, checksum) = match file.lfs {
+            Some(lfs) => (lfs.size, Checksum::sha256(&lfs.sha256)?),
+            None => (file.size?, Checksum::git(&file.blob_id?)?),
+        };
+        Some(RemoteFile { name: file.rfilename, size, checksum })
+    }
+}
