@@ -63,6 +63,12 @@ pub enum Error {
         /// The way to mend it.
         remedy: &'static str,
     },
+    /// The scheduler's queue is full.
+    #[error("{waiting} requests are waiting already; try again later")]
+    Busy {
+        /// Requests that wait.
+        waiting: usize,
+    },
     /// The caller cancelled the operation.
     #[error("cancelled")]
     Cancelled,
@@ -82,7 +88,7 @@ impl Error {
             #[cfg(feature = "hub")]
             Error::Hub(error) => error.is_bad_input(),
             Error::BadArgument { .. } | Error::ContextExceeded { .. } | Error::Pack(_) => true,
-            Error::OutOfMemory { .. } | Error::Cancelled | Error::Kernel(_) => false,
+            Error::OutOfMemory { .. } | Error::Busy { .. } | Error::Cancelled | Error::Kernel(_) => false,
         }
     }
 

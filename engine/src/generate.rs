@@ -1,8 +1,7 @@
-//! From a prompt to text, token by token.
+//! Generates text from a prompt, token by token.
 
 mod continuation;
 mod text;
-mod together;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -13,27 +12,27 @@ use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
 pub use continuation::{Continuation, Sequence, Step};
-pub use together::step_all;
 
-/// What is to be generated.
+/// A request for text. The default is greedy and knows no end tokens; [`Session::request`](crate::Session::request) has
+/// those of the model.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The most tokens to generate.
+    /// Most tokens to generate.
     pub max_tokens: usize,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,
     /// Tokens that end the text.
     pub eos: Vec<u32>,
-    /// Strings that end the text, themselves not part of it.
+    /// Strings that end the text. The text excludes them.
     pub stop: Vec<String>,
 }
 
-/// Why generation ended.
+/// The reason why a text ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The model chose an end token.
     Eos,
-    /// The request's number of tokens, or the context, is full.
+    /// The requested number of tokens is reached, or the context is full.
     Length,
     /// A stop string was complete.
     StopString,
@@ -42,7 +41,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The reason's name in reports.
+    /// Returns the reason's name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Stop::Eos => "eos",
@@ -53,7 +52,7 @@ impl Stop {
     }
 }
 
-/// What was generated.
+/// A generated text.
 #[derive(Clone, Debug)]
 pub struct Generation {
     /// The tokens, an end token included.
@@ -62,8 +61,10 @@ pub struct Generation {
     pub text: String,
     /// Why it ended.
     pub stop: Stop,
-    /// Tokens that prefill went through.
+    /// Prompt tokens that prefill went through.
     pub prompt_tokens: usize,
+    /// Prompt tokens whose keys and values came from another sequence.
+    pub cached_tokens: usize,
     /// Time until the first token's logits.
     pub prefill: Duration,
     /// Time from there to the end.
@@ -71,18 +72,18 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Prompt tokens per second.
+    /// Returns the prompt tokens per second.
     pub fn prefill_tps(&self) -> f64 {
         self.prompt_tokens as f64 / self.prefill.as_secs_f64()
     }
 
-    /// Tokens per second after the first; 0 if there was no second.
+    /// Returns the tokens per second after the first; 0 if there was no second.
     pub fn decode_tps(&self) -> f64 {
         self.ids.len().saturating_sub(1) as f64 / self.decode.as_secs_f64()
     }
 }
 
-/// One sequence of a model and its continuations, each run to its end.
+/// One sequence of a model. Each continuation of it runs to its end.
 #[derive(Debug)]
 pub struct Generator<'m> {
     model: &'m Model,
@@ -91,7 +92,7 @@ pub struct Generator<'m> {
 }
 
 impl<'m> Generator<'m> {
-    /// An empty sequence of at most `context` tokens.
+    /// Starts an empty sequence of at most `context` tokens.
     ///
     /// # Errors
     /// Those of [`Model::new_state`].
@@ -99,22 +100,23 @@ impl<'m> Generator<'m> {
         Ok(Generator { model, tokenizer, sequence: Sequence::new(model, context)? })
     }
 
-    /// Every token of the sequence.
+    /// Returns every token of the sequence.
     pub fn history(&self) -> &[u32] {
         self.sequence.history()
     }
 
-    /// Size of the key and value cache.
+    /// Returns the size of the KV cache in bytes.
     pub fn cache_bytes(&self) -> usize {
         self.sequence.cache_bytes()
     }
 
-    /// Makes `ids` the sequence and keeps what the cache already holds of its beginning.
+    /// Cuts the sequence back to its longest common prefix with `ids`. The KV cache keeps that prefix.
     pub fn rewind_to(&mut self, ids: &[u32]) {
         self.sequence.rewind_to(ids);
     }
 
-    /// Appends `prompt` and then generated tokens to the sequence, handing on text as it becomes certain.
+    /// Appends `prompt` and then generated tokens to the sequence. `on_text` receives text as it becomes certain, and ends
+    /// it by breaking.
     ///
     /// # Errors
     /// Fails if the request is invalid, the prompt is empty or exceeds the context, or the model yields no numbers; the
@@ -123,15 +125,9 @@ impl<'m> Generator<'m> {
         &mut self,
         prompt: &[u32],
         request: &Request,
-        mut on_text: impl FnMut(&str) -> ControlFlow<()>,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation> {
         let Generator { model, tokenizer, ref mut sequence } = *self;
-        let mut continuation = Continuation::new(model, tokenizer, sequence, prompt, request.clone())?;
-        while let Some(step) = continuation.step(model, sequence)? {
-            if !step.text.is_empty() && on_text(&step.text).is_break() {
-                continuation.cancel();
-            }
-        }
-        Ok(continuation.finish())
+        Continuation::new(model, tokenizer, sequence, prompt, request.clone())?.run(model, sequence, on_text)
     }
 }

@@ -4,6 +4,7 @@
 //! [`Generator`] turns a prompt into text.
 
 mod chat;
+mod conversation;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
@@ -15,6 +16,8 @@ mod pool;
 pub mod prediction;
 mod runtime;
 mod sampler;
+mod scheduler;
+mod session;
 mod source;
 mod stop;
 mod tokenizer;
@@ -22,10 +25,11 @@ pub mod tune;
 pub mod verify;
 
 pub use chat::{ChatTemplate, Message};
+pub use conversation::Conversation;
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
-pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop, step_all};
+pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,
     TernaryLinear,
@@ -33,6 +37,8 @@ pub use model::{
 pub use packed::{Kept, PackedCache};
 pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
+pub use scheduler::{Event, JobId, Scheduler, SchedulerOptions};
+pub use session::{Loading, Session, SessionOptions, Stream};
 pub use source::{Progress as OpenProgress, open_model};
 pub use stop::{Progress, StopMatcher};
 pub use tokenizer::{StreamDecoder, Tokenizer};

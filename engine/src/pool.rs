@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 pub(crate) fn start(threads: usize) -> Result<tercet_pool::Pool> {
     const MOST: usize = 1024;
     if !(1..=MOST).contains(&threads) {
-        return Err(Error::bad_argument("--threads", format!("{threads} is out of range"), "use 1 to 1024"));
+        return Err(Error::bad_argument("threads", format!("{threads} is out of range"), "use 1 to 1024"));
     }
     tercet_pool::Pool::new(threads).map_err(|e| {
-        Error::bad_argument("--threads", format!("cannot start {threads} threads: {e}"), "use fewer threads")
+        Error::bad_argument("threads", format!("cannot start {threads} threads: {e}"), "use fewer threads")
     })
 }
 

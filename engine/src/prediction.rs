@@ -38,7 +38,7 @@ impl Windows {
         let size = size.unwrap_or(WINDOW.min(most));
         if !(1..=most).contains(&size) {
             let remedy = format!("this model allows 1 to {most}");
-            return Err(Error::bad_argument("--window", format!("{size} is out of range"), remedy));
+            return Err(Error::bad_argument("window", format!("{size} is out of range"), remedy));
         }
         let missing = || {
             let (problem, remedy) = ("is missing", "name the token that starts a sequence in config.json");

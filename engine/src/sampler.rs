@@ -52,20 +52,20 @@ impl SamplerOptions {
     /// Checks every range.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] naming the flag.
+    /// [`Error::BadArgument`] with the field's name.
     pub fn validate(&self) -> Result<()> {
-        let check = |valid: bool, flag: &str, value: f32, remedy: &str| match valid {
+        let check = |valid: bool, field: &str, value: f32, remedy: &str| match valid {
             true => Ok(()),
-            false => Err(Error::bad_argument(flag, format!("{value} is out of range"), remedy)),
+            false => Err(Error::bad_argument(field, format!("{value} is out of range"), remedy)),
         };
         let Self { temperature, top_p, min_p, repetition_penalty, .. } = *self;
-        check(temperature >= 0.0 && temperature.is_finite(), "--temperature", temperature, "use 0 or more")?;
-        check(top_p > 0.0 && top_p <= 1.0, "--top-p", top_p, "use a number above 0 and up to 1")?;
-        check((0.0..=1.0).contains(&min_p), "--min-p", min_p, "use a number from 0 to 1")?;
+        check(temperature >= 0.0 && temperature.is_finite(), "temperature", temperature, "use 0 or more")?;
+        check(top_p > 0.0 && top_p <= 1.0, "top_p", top_p, "use a number above 0 and up to 1")?;
+        check((0.0..=1.0).contains(&min_p), "min_p", min_p, "use a number from 0 to 1")?;
         let penalty_is_valid = repetition_penalty > 0.0 && repetition_penalty.is_finite();
         check(
             penalty_is_valid,
-            "--repetition-penalty",
+            "repetition_penalty",
             repetition_penalty,
             "use a number above 0, 1 for none",
         )
@@ -87,6 +87,8 @@ pub struct SamplingChoices {
     pub min_p: Option<f32>,
     /// See [`SamplerOptions::repetition_penalty`].
     pub repetition_penalty: Option<f32>,
+    /// See [`SamplerOptions::repetition_window`].
+    pub repetition_window: Option<usize>,
     /// See [`SamplerOptions::seed`].
     pub seed: u64,
 }
@@ -95,7 +97,12 @@ impl SamplingChoices {
     /// The choices over the suggestions in `defaults`: chance comes in if either asks for it.
     pub fn over(&self, defaults: &GenerationDefaults) -> SamplerOptions {
         let repetition_penalty = self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0);
-        let greedy = SamplerOptions { repetition_penalty, seed: self.seed, ..SamplerOptions::default() };
+        let greedy = SamplerOptions {
+            repetition_penalty,
+            repetition_window: self.repetition_window.unwrap_or(0),
+            seed: self.seed,
+            ..SamplerOptions::default()
+        };
         let asked = self.temperature.is_some()
             || self.top_k.is_some()
             || self.top_p.is_some()

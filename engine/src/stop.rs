@@ -30,7 +30,7 @@ impl StopMatcher {
         let stops: Vec<String> = stops.into_iter().collect();
         if stops.iter().any(String::is_empty) {
             return Err(Error::bad_argument(
-                "--stop",
+                "stop",
                 "a stop string is empty",
                 "give at least one character",
             ));
@@ -129,6 +129,6 @@ mod tests {
 
     #[test]
     fn an_empty_stop_string_is_refused() {
-        assert!(StopMatcher::new([String::new()]).unwrap_err().to_string().starts_with("--stop: "));
+        assert!(StopMatcher::new([String::new()]).unwrap_err().to_string().starts_with("stop: "));
     }
 }

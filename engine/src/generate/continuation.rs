@@ -1,5 +1,6 @@
-//! A continuation step by step, so that its caller decides what happens between tokens.
+//! Generates step by step, so that callers decide what happens between tokens.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::text::TextStream;
@@ -9,56 +10,78 @@ use crate::model::{BATCH, Candidates, Logits, Model, State};
 use crate::sampler::Sampler;
 use crate::tokenizer::Tokenizer;
 
-/// The tokens of one sequence: what was said so far stays in the key and value cache.
+/// The tokens of one sequence, with their keys and values.
 #[derive(Debug)]
 pub struct Sequence {
-    pub(super) state: State,
-    /// Every token of the sequence; the latest may not have been through the model yet.
-    pub(super) history: Vec<u32>,
+    pub(crate) state: State,
+    /// Every token of the sequence. The model may not have read the latest ones yet.
+    pub(crate) history: Vec<u32>,
+    /// Tokens whose keys and values were copied from another sequence.
+    cached: usize,
 }
 
 impl Sequence {
-    /// An empty sequence of at most `context` tokens.
+    /// Starts an empty sequence of at most `context` tokens.
     ///
     /// # Errors
     /// Those of [`Model::new_state`].
     pub fn new(model: &Model, context: usize) -> Result<Self> {
-        Ok(Sequence { state: model.new_state(context)?, history: Vec::new() })
+        Ok(Sequence { state: model.new_state(context)?, history: Vec::new(), cached: 0 })
     }
 
-    /// Every token of the sequence.
+    /// Starts an empty sequence with room for `prompt` and its continuation, as far as the model allows.
+    ///
+    /// # Errors
+    /// Those of [`Model::new_state`].
+    pub fn for_request(model: &Model, prompt: &[u32], request: &Request) -> Result<Self> {
+        Self::new(model, model.context_for(prompt.len().saturating_add(request.max_tokens)))
+    }
+
+    /// Copies the keys and values of the longest prefix of this unread sequence that `other` has read, if that is longer
+    /// than the prefix at hand. At least the last token stays unread, because the next one is chosen by its logits.
+    pub(crate) fn share_prefix(&mut self, other: &Sequence) {
+        let read = &other.history[..other.state.position()];
+        let common = self.history.iter().zip(read).take_while(|(a, b)| a == b).count();
+        let common = common.min(self.history.len().saturating_sub(1));
+        if common > self.state.position() {
+            self.state.copy_prefix(&other.state, common);
+            self.cached = common;
+        }
+    }
+
+    /// Returns every token of the sequence.
     pub fn history(&self) -> &[u32] {
         &self.history
     }
 
-    /// Size of the key and value cache.
+    /// Returns the size of the KV cache in bytes.
     pub fn cache_bytes(&self) -> usize {
         self.state.cache_bytes()
     }
 
-    /// Makes `ids` the sequence and keeps what the cache already holds of its beginning.
+    /// Cuts the sequence back to its longest common prefix with `ids`. The KV cache keeps that prefix.
     pub fn rewind_to(&mut self, ids: &[u32]) {
         let common = self.history.iter().zip(ids).take_while(|(a, b)| a == b).count();
         self.history.truncate(common);
         self.state.truncate(common.min(self.state.position()));
     }
 
-    /// Tokens that the cache does not hold yet.
-    fn pending(&self) -> &[u32] {
+    /// Returns the tokens that the model has not read yet.
+    pub(crate) fn pending(&self) -> &[u32] {
         &self.history[self.state.position()..]
     }
 }
 
-/// What a step led to.
+/// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The token that was chosen; none while the prompt is read.
-    pub id: Option<u32>,
+    /// The chosen tokens: none while the prompt is read, several where a draft was accepted.
+    pub ids: Vec<u32>,
     /// The text that is now certain.
     pub text: String,
 }
 
-/// A continuation under way. It belongs to the sequence that it was made for.
+/// A text in the making. It belongs to the sequence that it was made for.
 #[derive(Debug)]
 pub struct Continuation {
     request: Request,
@@ -66,17 +89,19 @@ pub struct Continuation {
     text: TextStream,
     ids: Vec<u32>,
     stop: Option<Stop>,
-    prompt_tokens: usize,
+    /// Tokens that were pending at the start.
+    pending: usize,
+    cached_tokens: usize,
     start: Instant,
     /// Time until the first token's logits, once they are there.
     prefill: Option<Duration>,
 }
 
 impl Continuation {
-    /// Appends `prompt` to the sequence, to be continued as `request` says.
+    /// Appends `prompt` to the sequence. Steps then continue it as `request` says.
     ///
     /// # Errors
-    /// Fails if the request is invalid, or the prompt is empty, exceeds the context or is not of this model; the sequence
+    /// Fails if the request is invalid, or the prompt is empty, exceeds the context or is not of this model. The sequence
     /// is then as before.
     pub fn new(
         model: &Model,
@@ -90,20 +115,39 @@ impl Continuation {
         let pending = [sequence.pending(), prompt].concat();
         model.check(&sequence.state, &pending)?;
         sequence.history.extend_from_slice(prompt);
-        let (prompt_tokens, start) = (pending.len(), Instant::now());
+        sequence.cached = 0;
         Ok(Continuation {
             request,
             sampler,
             text,
             ids: Vec::new(),
             stop: None,
-            prompt_tokens,
-            start,
+            pending: pending.len(),
+            cached_tokens: 0,
+            start: Instant::now(),
             prefill: None,
         })
     }
 
-    /// Reads a part of the prompt or generates a token; none once the text has ended.
+    /// Runs to the end. `on_text` receives text as it becomes certain, and ends it by breaking.
+    ///
+    /// # Errors
+    /// Those of [`Continuation::step`].
+    pub fn run(
+        mut self,
+        model: &Model,
+        sequence: &mut Sequence,
+        mut on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation> {
+        while let Some(step) = self.step(model, sequence)? {
+            if !step.text.is_empty() && on_text(&step.text).is_break() {
+                self.cancel();
+            }
+        }
+        Ok(self.finish())
+    }
+
+    /// Reads a part of the prompt or generates a token. Returns none once the text has ended.
     ///
     /// # Errors
     /// Fails if the model yields no numbers or the tokenizer cannot decode.
@@ -111,29 +155,36 @@ impl Continuation {
         if self.stop.is_some() {
             return Ok(None);
         }
-        let Sequence { state, history } = sequence;
-        let pending = &history[state.position()..];
-        if pending.len() > BATCH {
-            model.forward(state, &pending[..BATCH], Logits::None)?;
+        if sequence.pending().len() > BATCH {
+            self.read(model, sequence, BATCH)?;
             return Ok(Some(Step::default()));
         }
-        model.forward(state, pending, Logits::Candidates(self.candidates(history)))?;
+        let Sequence { state, history, .. } = sequence;
+        let pending = &history[state.position()..];
+        model.forward(state, pending, Logits::Candidates(self.sampler.candidates(history)))?;
         self.accept(model, sequence).map(Some)
     }
 
-    /// Whether the next step takes one token through the model.
-    pub(super) fn awaits_one_token(&self, sequence: &Sequence) -> bool {
-        self.stop.is_none() && sequence.pending().len() == 1
+    /// Reads at most `tokens` tokens of the prompt, but not its last one.
+    pub(crate) fn read(&mut self, model: &Model, sequence: &mut Sequence, tokens: usize) -> Result<()> {
+        let Sequence { state, history, .. } = sequence;
+        let unread = &history[state.position()..history.len() - 1];
+        let part = &unread[..tokens.min(unread.len())];
+        if !part.is_empty() {
+            model.forward(state, part, Logits::None)?;
+        }
+        Ok(())
     }
 
-    /// Whose logits the next token's choice will look at.
-    pub(super) fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
+    /// Returns the tokens whose logits decide the next choice.
+    pub(crate) fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
         self.sampler.candidates(history)
     }
 
     /// Chooses the next token of the sequence by the logits that its state holds.
-    pub(super) fn accept(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
-        let Sequence { state, history } = sequence;
+    pub(crate) fn accept(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
+        self.cached_tokens = sequence.cached;
+        let Sequence { state, history, .. } = sequence;
         let (context, logits) = (state.context(), state.logits_mut());
         let start = self.start;
         self.prefill.get_or_insert_with(|| start.elapsed());
@@ -145,7 +196,7 @@ impl Continuation {
             }
             history.push(id);
             self.ids.push(id);
-            step.id = Some(id);
+            step.ids.push(id);
             if self.request.eos.contains(&id) {
                 self.stop = Some(Stop::Eos);
             } else {
@@ -167,12 +218,12 @@ impl Continuation {
         Ok(step)
     }
 
-    /// The tokens so far, an end token included.
+    /// Returns the tokens so far, an end token included.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// Why the text ended, once it has.
+    /// Returns why the text ended, once it has.
     pub fn stop(&self) -> Option<Stop> {
         self.stop
     }
@@ -182,7 +233,7 @@ impl Continuation {
         self.stop = Some(Stop::Cancelled);
     }
 
-    /// What was generated so far.
+    /// Returns what was generated so far.
     pub fn finish(self) -> Generation {
         let elapsed = self.start.elapsed();
         let prefill = self.prefill.unwrap_or(elapsed);
@@ -190,7 +241,8 @@ impl Continuation {
             ids: self.ids,
             text: self.text.into_text(),
             stop: self.stop.unwrap_or(Stop::Cancelled),
-            prompt_tokens: self.prompt_tokens,
+            prompt_tokens: self.pending - self.cached_tokens,
+            cached_tokens: self.cached_tokens,
             prefill,
             decode: elapsed - prefill,
         }

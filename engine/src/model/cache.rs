@@ -115,12 +115,41 @@ impl KvCache {
         }
     }
 
+    /// Copies the keys and values of the first `positions` positions of `from`, a cache of the same model.
+    pub(super) fn copy_prefix(&mut self, from: &KvCache, positions: usize) {
+        let shape = (self.kv_heads, self.head_dim);
+        match (&mut self.layers, &from.layers) {
+            (Layers::F16(to), Layers::F16(from)) => copy_layers(to, from, shape, positions),
+            (Layers::F32(to), Layers::F32(from)) => copy_layers(to, from, shape, positions),
+            _ => unreachable!("sequences of one model have caches of one type"),
+        }
+    }
+
     /// The part of a kv head.
     pub(super) fn head(&self, layer: usize, head: usize) -> Head<'_> {
         let shape = (self.kv_heads, self.head_dim);
         match &self.layers {
             Layers::F16(layers) => Head::F16(layers[layer].head(shape, head)),
             Layers::F32(layers) => Head::F32(layers[layer].head(shape, head)),
+        }
+    }
+}
+
+fn copy_layers<E: Element>(
+    to: &mut [Layer<E>],
+    from: &[Layer<E>],
+    (kv_heads, dim): (usize, usize),
+    positions: usize,
+) {
+    let heads = |elements: usize| elements / kv_heads;
+    for (to, from) in to.iter_mut().zip(from) {
+        let (to_head, from_head) = (heads(to.keys.len()), heads(from.keys.len()));
+        for (to, from) in to.keys.chunks_exact_mut(to_head).zip(from.keys.chunks_exact(from_head)) {
+            let elements = positions.next_multiple_of(BLOCK) * dim;
+            to[..elements].copy_from_slice(&from[..elements]);
+        }
+        for (to, from) in to.values.chunks_exact_mut(to_head).zip(from.values.chunks_exact(from_head)) {
+            to[..positions * dim].copy_from_slice(&from[..positions * dim]);
         }
     }
 }

@@ -30,6 +30,9 @@ pub enum Logits<'a> {
     Last,
     /// Only the last token's, and of these the candidates'.
     Candidates(Candidates<'a>),
+    /// Those of the last tokens, one for each of these candidates, and of each only the candidates'. A draft of several
+    /// tokens is verified in one call this way.
+    LastCandidates(&'a [Candidates<'a>]),
     /// Every token's.
     All,
 }
@@ -47,6 +50,9 @@ impl Model {
     ///
     /// # Errors
     /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; the state is unchanged.
+    ///
+    /// # Panics
+    /// If logits of more tokens are wanted than there are.
     pub fn forward<'s>(
         &self,
         state: &'s mut State,
@@ -55,22 +61,24 @@ impl Model {
     ) -> Result<&'s mut [f32]> {
         self.check(state, tokens)?;
         state.logits.clear();
-        let (batches, last) = (tokens.chunks(BATCH), tokens.len().div_ceil(BATCH) - 1);
-        let candidates = match &wanted {
-            Logits::Candidates(candidates) => std::slice::from_ref(candidates),
-            _ => &[],
+        let (count, mut candidates) = match &wanted {
+            Logits::None => (0, &[][..]),
+            Logits::Last => (1, &[][..]),
+            Logits::Candidates(candidates) => (1, std::slice::from_ref(candidates)),
+            Logits::LastCandidates(candidates) => (candidates.len(), *candidates),
+            Logits::All => (tokens.len(), &[][..]),
         };
+        assert!(count <= tokens.len(), "logits of more tokens than there are");
+        let first = tokens.len() - count;
         self.buffers.lend(&self.config, |buffers| {
-            for (i, batch) in batches.enumerate() {
-                let kept = match wanted {
-                    Logits::All => batch.len(),
-                    Logits::None => 0,
-                    _ => usize::from(i == last),
-                };
+            for (batch, start) in tokens.chunks(BATCH).zip((0..).step_by(BATCH)) {
+                let kept = (start + batch.len()).saturating_sub(first.max(start));
                 let pool = self.pool(batch.len());
                 self.run_layers(pool, buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
                 state.position += batch.len();
-                self.append_logits(pool, buffers, kept, candidates, &mut state.logits);
+                let (here, later) = candidates.split_at(kept.min(candidates.len()));
+                self.append_logits(pool, buffers, kept, here, &mut state.logits);
+                candidates = later;
             }
         });
         Ok(&mut state.logits)

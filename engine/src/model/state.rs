@@ -51,6 +51,17 @@ impl State {
         &mut self.logits
     }
 
+    /// Takes over the first `positions` tokens of `other`, a sequence of the same model. The caller vouches that both
+    /// sequences begin with the same tokens.
+    ///
+    /// # Panics
+    /// If `other` is shorter, or this sequence's context is.
+    pub(crate) fn copy_prefix(&mut self, other: &State, positions: usize) {
+        assert!(positions <= other.position && positions <= self.context(), "the prefix does not fit");
+        self.cache.copy_prefix(&other.cache, positions);
+        self.position = positions;
+    }
+
     /// Forgets the tokens from `position` on.
     ///
     /// # Panics

@@ -129,12 +129,12 @@ fn a_seed_stands_for_one_sequence() {
 fn ranges_are_checked_and_the_flag_is_named() {
     let off = SamplerOptions::default;
     for (options, flag) in [
-        (SamplerOptions { temperature: -0.1, ..off() }, "--temperature"),
-        (SamplerOptions { temperature: f32::NAN, ..off() }, "--temperature"),
-        (SamplerOptions { top_p: 0.0, ..off() }, "--top-p"),
-        (SamplerOptions { top_p: 1.1, ..off() }, "--top-p"),
-        (SamplerOptions { min_p: -1.0, ..off() }, "--min-p"),
-        (SamplerOptions { repetition_penalty: 0.0, ..off() }, "--repetition-penalty"),
+        (SamplerOptions { temperature: -0.1, ..off() }, "temperature"),
+        (SamplerOptions { temperature: f32::NAN, ..off() }, "temperature"),
+        (SamplerOptions { top_p: 0.0, ..off() }, "top_p"),
+        (SamplerOptions { top_p: 1.1, ..off() }, "top_p"),
+        (SamplerOptions { min_p: -1.0, ..off() }, "min_p"),
+        (SamplerOptions { repetition_penalty: 0.0, ..off() }, "repetition_penalty"),
     ] {
         let error = Sampler::new(options).unwrap_err();
         assert!(error.is_bad_input() && error.to_string().starts_with(flag), "{error}");

@@ -1,0 +1,207 @@
+//! A conversation: messages in, and only the new tokens go through the model.
+
+use std::ops::{ControlFlow, Deref};
+
+use crate::chat::{ChatTemplate, Message};
+use crate::error::Result;
+use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
+use crate::session::Session;
+
+/// Messages, and the sequence that holds their tokens.
+///
+/// It borrows its session, or shares it in an `Arc`.
+///
+/// ```
+/// # #[cfg(feature = "embedded")]
+/// # fn main() -> tercet_engine::Result<()> {
+/// use std::ops::ControlFlow;
+/// use tercet_engine::{Request, Session};
+///
+/// let session = Session::open("fairy-tales")?;
+/// let mut conversation = session.conversation(None)?;
+/// let request = Request { max_tokens: 10, ..session.request() };
+/// let reply = conversation.reply("Tell me about the sea", &request, |_| ControlFlow::Continue(()))?;
+/// assert_eq!(conversation.messages()[1].content, reply.text);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "embedded"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+pub struct Conversation<S> {
+    session: S,
+    template: ChatTemplate,
+    sequence: Sequence,
+    system: Option<Message>,
+    messages: Vec<Message>,
+    /// The text of the sequence's tokens, if it is known to the letter.
+    spoken: Option<Spoken>,
+}
+
+#[derive(Debug)]
+struct Spoken {
+    /// The last prompt and its reply.
+    text: String,
+    /// Tokens of the sequence that stand for the text. An end token may follow, which the template spells out itself.
+    tokens: usize,
+}
+
+impl<S: Deref<Target = Session>> Conversation<S> {
+    /// Starts a conversation in a context of the session's size, with an optional message of the system.
+    ///
+    /// # Errors
+    /// Fails if the model has no valid chat template, or does not allow the context.
+    pub fn new(session: S, system: Option<String>) -> Result<Self> {
+        let system = system.map(|text| Message::new("system", text));
+        Ok(Conversation {
+            template: session.template()?,
+            sequence: Sequence::new(session.model(), session.context())?,
+            messages: system.iter().cloned().collect(),
+            system,
+            spoken: None,
+            session,
+        })
+    }
+
+    /// Forgets everything but the system's message.
+    pub fn reset(&mut self) {
+        self.messages = self.system.iter().cloned().collect();
+        self.sequence.rewind_to(&[]);
+        self.spoken = None;
+    }
+
+    /// Returns the messages so far.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Returns the number of tokens in the sequence.
+    pub fn tokens(&self) -> usize {
+        self.sequence.history().len()
+    }
+
+    /// Adds `text` as the user's message and generates the reply. `on_text` receives the reply's text as it becomes
+    /// certain, and ends it by breaking.
+    ///
+    /// # Errors
+    /// Those of the template, the tokenizer and [`Continuation`]; the turn is then not part of the conversation.
+    pub fn reply(
+        &mut self,
+        text: &str,
+        request: &Request,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation> {
+        self.messages.push(Message::new("user", text));
+        let outcome = self.speak(request, on_text);
+        match &outcome {
+            Ok(generation) => self.messages.push(Message::new("assistant", &generation.text)),
+            Err(_) => {
+                self.messages.pop();
+                self.spoken = None;
+            }
+        }
+        outcome
+    }
+
+    fn speak(
+        &mut self,
+        request: &Request,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation> {
+        let prompt = self.template.render(&self.messages, true)?;
+        let ids = self.encode(&prompt)?;
+        // The last token must go through the model even if the cache holds it: the next token is chosen by its logits.
+        self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);
+        let fresh = &ids[self.tokens()..];
+        let (model, tokenizer) = (self.session.model(), self.session.tokenizer());
+        let continuation =
+            Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
+        let generation = continuation.run(model, &mut self.sequence, on_text)?;
+
+        let ended_by_token = usize::from(generation.stop == Stop::Eos);
+        let cut = matches!(generation.stop, Stop::StopString | Stop::Cancelled);
+        let tokens = self.tokens() - ended_by_token;
+        self.spoken = (!cut).then(|| Spoken { text: prompt + &generation.text, tokens });
+        Ok(generation)
+    }
+
+    /// Returns the tokens of `prompt`. As far as the sequence says the same, they are the sequence's own.
+    fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
+        let tokenizer = self.session.tokenizer();
+        if let Some(Spoken { text, tokens }) = &self.spoken
+            && let Some(fresh) = prompt.strip_prefix(text.as_str())
+        {
+            let said = &self.sequence.history()[..*tokens];
+            return Ok([said, &tokenizer.encode(fresh, false)?].concat());
+        }
+        tokenizer.encode(prompt, false)
+    }
+}
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests {
+    use tercet_codegen::Isa;
+
+    use super::*;
+    use crate::generate::Generator;
+    use crate::runtime::{Runtime, RuntimeOptions};
+
+    fn session() -> Session {
+        let options =
+            RuntimeOptions { isa_cap: Some(Isa::Portable), threads: Some(1), ..RuntimeOptions::default() };
+        Session::new(crate::fairy_tales(), Runtime::new(&options), None, &mut |_| {}).unwrap()
+    }
+
+    fn request(session: &Session, tokens: usize) -> Request {
+        let eos = session.defaults().eos_token_ids.clone();
+        Request { max_tokens: tokens, eos, ..Request::default() }
+    }
+
+    fn say(conversation: &mut Conversation<&Session>, text: &str, request: &Request) -> Generation {
+        conversation.reply(text, request, |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    #[test]
+    fn only_the_new_turn_is_read() {
+        let session = session();
+        let mut conversation = session.conversation(None).unwrap();
+        let request = request(&session, 12);
+        let first =
+            say(&mut conversation, "Tell me a long story about a king, a queen and a dragon", &request);
+        let before = conversation.tokens();
+        let second = say(&mut conversation, "And then?", &request);
+        assert!(second.prompt_tokens < first.prompt_tokens, "{} tokens were read", second.prompt_tokens);
+        assert!(conversation.tokens() > before);
+    }
+
+    #[test]
+    fn the_cache_changes_no_word() {
+        let session = session();
+        let request = request(&session, 10);
+        let mut cached = session.conversation(None).unwrap();
+        say(&mut cached, "Hello", &request);
+        let second = say(&mut cached, "Who are you?", &request);
+
+        let history = cached.sequence.history();
+        let prompt = &history[..history.len() - second.ids.len()];
+        let mut generator = Generator::new(session.model(), session.tokenizer(), session.context()).unwrap();
+        let anew = generator.generate(prompt, &request, |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(anew.ids, second.ids);
+        assert_eq!(anew.prompt_tokens, prompt.len());
+    }
+
+    #[test]
+    fn a_turn_that_does_not_fit_is_forgotten() {
+        let session = session();
+        let mut conversation = session.conversation(None).unwrap();
+        let request = request(&session, 3);
+        say(&mut conversation, "Hello", &request);
+        let messages = conversation.messages().to_vec();
+        let refused = conversation.reply(&"word ".repeat(2000), &request, |_| ControlFlow::Continue(()));
+        assert!(matches!(refused, Err(crate::Error::ContextExceeded { .. })));
+        assert_eq!(conversation.messages(), messages);
+        say(&mut conversation, "Still there?", &request);
+        conversation.reset();
+        assert_eq!((conversation.tokens(), conversation.messages().len()), (0, 0));
+    }
+}
