@@ -2,13 +2,14 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use tercet::codegen::{Isa, Packing};
 use tercet::cpu::Cpu;
 use tercet::{
-    ActivationType, Continuation, Generator, HeadMode, Logits, Mode, Model, Request, Runtime, RuntimeOptions,
-    SamplerOptions, Sequence, Tokenizer, step_all,
+    ActivationType, Event, Generator, HeadMode, Logits, Mode, Model, Request, Runtime, RuntimeOptions,
+    SamplerOptions, Scheduler, SchedulerOptions, Session, Tokenizer,
 };
 
 const THREADS: [usize; 3] = [1, 2, 3];
@@ -148,30 +149,33 @@ fn sequences_have_the_same_text_together_as_alone() {
     let sampler = SamplerOptions { temperature: 0.9, top_k: 50, seed: 7, ..Default::default() };
     for head in HeadMode::ALL {
         let options = RuntimeOptions { head, threads: Some(2), ..Default::default() };
-        let model = common::load(common::FAIRY_TALES, &Runtime::new(&options));
-        let tokenizer = common::tokenizer(common::FAIRY_TALES, &model);
+        let session = Session::new(tercet::fairy_tales(), Runtime::new(&options), None, &mut |_| {}).unwrap();
+        let (model, tokenizer) = (session.model(), session.tokenizer());
         // More than the head takes at once, with prompts and texts of different lengths.
         let requests: Vec<(Vec<u32>, Request)> = (0..19)
             .map(|i| {
                 let sampler = SamplerOptions { seed: i, ..sampler.clone() };
                 let request = Request { max_tokens: 10 + i as usize, sampler, ..Request::default() };
-                (prompt(&tokenizer, 1 + 17 * i as usize), request)
+                (prompt(tokenizer, 1 + 17 * i as usize), request)
             })
             .collect();
-        let mut courses: Vec<_> = requests
+        let mut scheduler = Scheduler::new(&session, SchedulerOptions::default());
+        let jobs: Vec<_> = requests
             .iter()
-            .map(|(prompt, request)| {
-                let mut sequence = Sequence::new(&model, prompt.len() + request.max_tokens).unwrap();
-                let continuation =
-                    Continuation::new(&model, &tokenizer, &mut sequence, prompt, request.clone()).unwrap();
-                (sequence, continuation)
-            })
+            .map(|(prompt, request)| scheduler.submit(prompt.clone(), request.clone()).unwrap())
             .collect();
-        while step_all(&model, &mut courses).unwrap().iter().any(Option::is_some) {}
-        for ((prompt, request), (_, continuation)) in requests.iter().zip(courses) {
-            let mut alone = Generator::new(&model, &tokenizer, prompt.len() + request.max_tokens).unwrap();
+        let mut texts = HashMap::new();
+        while !scheduler.is_idle() {
+            for event in scheduler.round() {
+                if let Event::Finished(job, generation) = event {
+                    texts.insert(job, generation);
+                }
+            }
+        }
+        for ((prompt, request), job) in requests.iter().zip(jobs) {
+            let mut alone = Generator::new(model, tokenizer, prompt.len() + request.max_tokens).unwrap();
             let alone = alone.generate(prompt, request, |_| ControlFlow::Continue(())).unwrap();
-            let together = continuation.finish();
+            let together = texts.remove(&job).unwrap();
             assert_eq!((together.ids, together.text), (alone.ids, alone.text), "{head:?}");
         }
     }

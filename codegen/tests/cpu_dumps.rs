@@ -243,11 +243,11 @@ fn extreme_register_values_are_no_panic() {
 #[test]
 fn the_host_agrees_with_the_standard_library() {
     let cpu = Cpu::host();
-    assert_eq!(Avx2.runs_on(&cpu), is_x86_feature_detected!("avx2"));
-    assert_eq!(AvxVnni.runs_on(&cpu), is_x86_feature_detected!("avxvnni"));
+    assert_eq!(Avx2.runs_on(cpu), is_x86_feature_detected!("avx2"));
+    assert_eq!(AvxVnni.runs_on(cpu), is_x86_feature_detected!("avxvnni"));
     let avx512 = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
-    assert_eq!(Avx512Vnni.runs_on(&cpu), avx512 && is_x86_feature_detected!("avx512vnni"));
-    assert_eq!(Avx512Vbmi.runs_on(&cpu), Avx512Vnni.runs_on(&cpu) && is_x86_feature_detected!("avx512vbmi"));
+    assert_eq!(Avx512Vnni.runs_on(cpu), avx512 && is_x86_feature_detected!("avx512vnni"));
+    assert_eq!(Avx512Vbmi.runs_on(cpu), Avx512Vnni.runs_on(cpu) && is_x86_feature_detected!("avx512vbmi"));
     let features = [
         ("ssse3", is_x86_feature_detected!("ssse3")),
         ("sse4_1", is_x86_feature_detected!("sse4.1")),
@@ -283,13 +283,13 @@ fn the_host_agrees_with_the_standard_library() {
 #[test]
 fn the_host_is_sane_and_its_record_reads_back() {
     let cpu = Cpu::host();
-    assert!(Portable.runs_on(&cpu) && cpu.logical > 0);
-    assert_eq!(Isa::fingerprint(&cpu), Isa::fingerprint(&Cpu::probe()));
+    assert!(Portable.runs_on(cpu) && cpu.logical > 0);
+    assert_eq!(Isa::fingerprint(cpu), Isa::fingerprint(&Cpu::probe()));
     if cfg!(target_arch = "x86_64") {
         let replayed = Cpu::from_dump(&dump::record()).unwrap();
         assert_eq!(
             (Isa::available(&replayed), replayed.features),
-            (Isa::available(&cpu), cpu.features.clone())
+            (Isa::available(cpu), cpu.features.clone())
         );
         assert_eq!((replayed.vendor, replayed.brand), (cpu.vendor.clone(), cpu.brand.clone()));
     }

@@ -104,9 +104,9 @@ pub(super) fn features() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::super::Cpu;
-    use crate::super::fake_root::FakeRoot;
-    use crate::super::topology::{CoreClass, Topology};
+    use crate::Cpu;
+    use crate::fake_root::FakeRoot;
+    use crate::topology::{CoreClass, Topology};
 
     #[test]
     fn the_main_id_register_names_the_core() {

@@ -110,7 +110,7 @@ fn cpus(quota: &str, period: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::super::fake_root::FakeRoot;
+    use crate::fake_root::FakeRoot;
 
     const STATUS: &str =
         "Name:\ttercet\nCpus_allowed:\tffff\nCpus_allowed_list:\t0-3,8-63\nMems_allowed_list:\t0\n";

@@ -138,8 +138,8 @@ pub(super) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::super::fake_root::FakeRoot;
-    use crate::super::{CacheKind, Cpu, Limits};
+    use crate::fake_root::FakeRoot;
+    use crate::{CacheKind, Cpu, Limits};
 
     /// Two performance cores with two threads each and two efficiency cores; CPU 6 is offline.
     fn hybrid(name: &str) -> Topology {

@@ -114,8 +114,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);
         let fresh = &ids[self.tokens()..];
         let (model, tokenizer) = (self.session.model(), self.session.tokenizer());
-        let continuation =
-            Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
+        let continuation = Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
         let generation = continuation.run(model, &mut self.sequence, on_text)?;
 
         let ended_by_token = usize::from(generation.stop == Stop::Eos);

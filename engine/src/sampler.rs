@@ -63,12 +63,7 @@ impl SamplerOptions {
         check(top_p > 0.0 && top_p <= 1.0, "top_p", top_p, "use a number above 0 and up to 1")?;
         check((0.0..=1.0).contains(&min_p), "min_p", min_p, "use a number from 0 to 1")?;
         let penalty_is_valid = repetition_penalty > 0.0 && repetition_penalty.is_finite();
-        check(
-            penalty_is_valid,
-            "repetition_penalty",
-            repetition_penalty,
-            "use a number above 0, 1 for none",
-        )
+        check(penalty_is_valid, "repetition_penalty", repetition_penalty, "use a number above 0, 1 for none")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs many sequences of one model at once.
 //!
-//! A [`Scheduler`] owns the sequences. A round decodes one token of every sequence in one pass over the weights, and then
-//! reads prompts, up to a budget of tokens. Prompts share the keys and values of common prefixes. Each text is bit for
+//! A [`Scheduler`] owns the sequences. A round decodes one token of every sequence in one pass over the weights, and
+//! reads a part of the prompts. Prompts share the keys and values of common prefixes. Each text is bit for
 //! bit that of its request alone, whatever runs beside it.
 
 #[cfg(all(test, feature = "embedded"))]
@@ -22,9 +22,10 @@ pub struct SchedulerOptions {
     pub parallel: usize,
     /// Requests that may wait; more are refused.
     pub queue: usize,
-    /// Most prompt tokens that a round reads while other sequences decode. Few keep the time between tokens short, many
-    /// make a batch of prompts finish sooner.
+    /// Most prompt tokens that a round reads: fewer keep rounds short.
     pub prompt_tokens: usize,
+    /// Read all prompts before any sequence decodes. A batch finishes sooner, but texts stop while new prompts are read.
+    pub prompts_first: bool,
     /// Finished sequences that are kept, because later prompts may begin like them.
     pub kept_prefixes: usize,
 }
@@ -32,7 +33,13 @@ pub struct SchedulerOptions {
 impl Default for SchedulerOptions {
     /// Options for a batch that is known in advance: prompts first, then everything decodes together.
     fn default() -> Self {
-        SchedulerOptions { parallel: 32, queue: usize::MAX, prompt_tokens: usize::MAX, kept_prefixes: 0 }
+        SchedulerOptions {
+            parallel: 32,
+            queue: usize::MAX,
+            prompt_tokens: BATCH,
+            prompts_first: true,
+            kept_prefixes: 0,
+        }
     }
 }
 
@@ -157,16 +164,17 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         }
     }
 
-    /// Admits waiting requests, decodes one token of every sequence that has read its prompt, and reads prompts.
+    /// Admits waiting requests, decodes one token of every sequence that has read its prompt, and reads a part of the
+    /// prompts.
     pub fn round(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.collect_finished(&mut events);
         self.admit(&mut events);
-        let decoding = self.running.iter().any(Running::decodes);
-        if decoding {
+        let reading = self.running.iter().any(Running::reads_prompt);
+        if !(reading && self.options.prompts_first) {
             self.decode(&mut events);
         }
-        self.read_prompts(if decoding { self.options.prompt_tokens } else { usize::MAX }, &mut events);
+        self.read_prompts(self.options.prompt_tokens, &mut events);
         self.collect_finished(&mut events);
         events
     }
@@ -221,7 +229,7 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         }
     }
 
-    /// Reads prompts in the order of admission, at most `budget` tokens altogether but at least one part.
+    /// Reads prompts in the order of admission, at most `budget` tokens altogether but at least one.
     fn read_prompts(&mut self, mut budget: usize, events: &mut Vec<Event>) {
         while let Some(at) = self.running.iter().position(Running::reads_prompt) {
             self.share_prefix(at);

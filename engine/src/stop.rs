@@ -29,11 +29,7 @@ impl StopMatcher {
     pub fn new(stops: impl IntoIterator<Item = String>) -> Result<Self> {
         let stops: Vec<String> = stops.into_iter().collect();
         if stops.iter().any(String::is_empty) {
-            return Err(Error::bad_argument(
-                "stop",
-                "a stop string is empty",
-                "give at least one character",
-            ));
+            return Err(Error::bad_argument("stop", "a stop string is empty", "give at least one character"));
         }
         Ok(StopMatcher { stops, held: String::new() })
     }

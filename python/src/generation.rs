@@ -1,13 +1,12 @@
 //! Generation whose caller may look on, and interrupt.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use tercet::{Continuation, Request, SamplingChoices, Sequence, Step, step_all};
+use tercet::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step};
 
 use crate::errors::exception;
-use crate::model::Loaded;
 
 /// What is asked for; what is none is left to the model's authors.
 #[derive(FromPyObject)]
@@ -20,20 +19,31 @@ pub(crate) struct Requested {
     top_p: Option<f32>,
     min_p: Option<f32>,
     repetition_penalty: Option<f32>,
+    repetition_window: Option<usize>,
     seed: u64,
     eos: Option<Vec<u32>>,
     stop: Vec<String>,
 }
 
 impl Requested {
-    fn over(self, loaded: &Loaded) -> Request {
+    fn request(self, session: &Session) -> Request {
         let Requested { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed, .. } = self;
-        let choices = SamplingChoices { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed };
+        let choices = SamplingChoices {
+            greedy,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            repetition_window: self.repetition_window,
+            seed,
+        };
+        let suggested = session.request_with(&choices);
         Request {
             max_tokens: self.max_tokens,
-            sampler: choices.over(&loaded.defaults),
-            eos: self.eos.unwrap_or_else(|| loaded.defaults.eos_token_ids.clone()),
+            eos: self.eos.unwrap_or(suggested.eos),
             stop: self.stop,
+            sampler: suggested.sampler,
         }
     }
 }
@@ -88,76 +98,69 @@ impl Signals {
     }
 }
 
-/// A sequence that has room for `prompt` and what is asked for, as far as the model has.
-fn begin(loaded: &Loaded, prompt: &[u32], request: Request) -> tercet::Result<(Sequence, Continuation)> {
-    let Loaded { model, tokenizer, .. } = loaded;
-    let context = model.context_for(prompt.len().saturating_add(request.max_tokens));
-    let mut sequence = Sequence::new(model, context)?;
-    let continuation = Continuation::new(model, tokenizer, &mut sequence, prompt, request)?;
-    Ok((sequence, continuation))
-}
-
-/// The most prompts that are continued together: more would not be faster, and each has a cache of its own.
-const TOGETHER: usize = 32;
-
-/// Continues every prompt; they share every read of the weights.
+/// Continues every prompt; they share every read of the weights. `on_token` hears of every token.
 pub(crate) fn generate(
     py: Python<'_>,
-    loaded: &Loaded,
-    prompts: &[Vec<u32>],
+    session: &Session,
+    prompts: Vec<Vec<u32>>,
     request: Requested,
     on_token: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Generation>> {
-    let request = request.over(loaded);
-    let goes_on = |index: usize, step: &Step| -> PyResult<bool> {
-        let Some(on_token) = &on_token else { return Ok(true) };
-        Python::attach(|py| {
-            let answer = on_token.bind(py).call1((index, step.id, &step.text))?;
-            Ok(answer.is_none() || answer.is_truthy()?)
-        })
-    };
+    let request = request.request(session);
     py.detach(|| {
         let mut signals = Signals::new();
-        let mut generations: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
-        let mut waiting = prompts.iter().enumerate();
-        // Which prompt each course continues, and the courses.
-        let (mut indices, mut courses) = (Vec::new(), Vec::new());
-        loop {
-            for (index, prompt) in waiting.by_ref().take(TOGETHER - courses.len()) {
-                indices.push(index);
-                courses.push(begin(loaded, prompt, request.clone()).map_err(exception)?);
+        let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
+        let submitted: tercet::Result<Vec<JobId>> =
+            prompts.into_iter().map(|prompt| scheduler.submit(prompt, request.clone())).collect();
+        let jobs = submitted.map_err(exception)?;
+        let mut generations: Vec<Option<Generation>> = jobs.iter().map(|_| None).collect();
+        let index = |job| jobs.iter().position(|&known| known == job).unwrap_or_default();
+        while !scheduler.is_idle() {
+            for event in scheduler.round() {
+                match event {
+                    Event::Step(job, step) => {
+                        if !goes_on(on_token.as_ref(), index(job), &step)? {
+                            scheduler.cancel(job);
+                        }
+                    }
+                    Event::Finished(job, generation) => generations[index(job)] = Some(generation.into()),
+                    Event::Failed(_, error) => return Err(exception(error)),
+                }
             }
-            if courses.is_empty() {
-                return Ok(generations.into_iter().flatten().collect());
-            }
-            let steps = step_all(&loaded.model, &mut courses).map_err(exception)?;
             signals.check()?;
-            for (at, step) in steps.into_iter().enumerate().rev() {
-                let (_, continuation) = &mut courses[at];
-                if step.map(|step| goes_on(indices[at], &step)).transpose()? == Some(false) {
-                    continuation.cancel();
-                }
-                if continuation.stop().is_some() {
-                    let (_, continuation) = courses.swap_remove(at);
-                    generations[indices.swap_remove(at)] = Some(continuation.finish().into());
-                }
-            }
         }
+        Ok(generations.into_iter().flatten().collect())
+    })
+}
+
+/// Tells `on_token` of a step's tokens, the last one with the text. Returns false if it wants no more.
+fn goes_on(on_token: Option<&Py<PyAny>>, index: usize, step: &Step) -> PyResult<bool> {
+    let Some(on_token) = on_token else { return Ok(true) };
+    Python::attach(|py| {
+        let last = step.ids.len().saturating_sub(1);
+        let mut goes_on = true;
+        for (at, id) in step.ids.iter().enumerate() {
+            let text = if at == last { step.text.as_str() } else { "" };
+            let answer = on_token.bind(py).call1((index, id, text))?;
+            goes_on &= answer.is_none() || answer.is_truthy()?;
+        }
+        Ok(goes_on)
     })
 }
 
 /// Texts that continue a prompt, as they become certain.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Stream {
-    loaded: Arc<Loaded>,
-    course: Mutex<(Sequence, Continuation)>,
-}
+pub(crate) struct Stream(Mutex<tercet::Stream<Arc<Session>>>);
 
 impl Stream {
-    pub(crate) fn new(loaded: Arc<Loaded>, prompt: &[u32], request: Requested) -> PyResult<Self> {
-        let request = request.over(&loaded);
-        let course = begin(&loaded, prompt, request).map_err(exception)?;
-        Ok(Stream { loaded, course: Mutex::new(course) })
+    pub(crate) fn new(session: Arc<Session>, prompt: &[u32], request: Requested) -> PyResult<Self> {
+        let request = request.request(&session);
+        let stream = tercet::Stream::new(session, prompt, request).map_err(exception)?;
+        Ok(Stream(Mutex::new(stream)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, tercet::Stream<Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,10 +172,9 @@ impl Stream {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<String>> {
         py.detach(|| {
-            let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-            let (sequence, continuation) = &mut *course;
+            let mut stream = self.lock();
             let mut signals = Signals::new();
-            while let Some(step) = continuation.step(&self.loaded.model, sequence).map_err(exception)? {
+            while let Some(step) = stream.step().map_err(exception)? {
                 if !step.text.is_empty() {
                     return Ok(Some(step.text));
                 }
@@ -185,13 +187,12 @@ impl Stream {
     /// The tokens generated so far.
     #[getter]
     fn ids(&self, py: Python<'_>) -> Vec<u32> {
-        py.detach(|| self.course.lock().unwrap_or_else(PoisonError::into_inner).1.ids().to_vec())
+        py.detach(|| self.lock().ids().to_vec())
     }
 
     /// Why the text ended, once it has.
     #[getter]
     fn stop(&self, py: Python<'_>) -> Option<&'static str> {
-        let stop = || self.course.lock().unwrap_or_else(PoisonError::into_inner).1.stop();
-        py.detach(stop).map(tercet::Stop::name)
+        py.detach(|| self.lock().stop()).map(tercet::Stop::name)
     }
 }

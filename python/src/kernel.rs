@@ -65,7 +65,7 @@ impl Kernel {
         let spec = choices.spec()?;
         spec.validate().map_err(bad_spec)?;
         let gemm = match spec.isa.runs_on(Cpu::host()) {
-            true => Some(Gemm::new(&KernelCache::default(), spec).map_err(|e| exception(e.into()))?),
+            true => Some(Gemm::new(&KernelCache::default(), spec).map_err(exception)?),
             false => None,
         };
         Ok(Kernel { spec, gemm })

@@ -88,9 +88,10 @@ pub(crate) fn tune(
     let shapes = match shapes {
         Some(shapes) => shapes,
         None => {
-            let config = py
-                .detach(|| Ok(Config::load(&tercet::open_model(name.as_deref(), &mut |_| {})?)?))
-                .map_err(exception)?;
+            let config = || -> tercet::Result<Config> {
+                Ok(Config::load(&tercet::open_model(name.as_deref(), &mut |_| {})?)?)
+            };
+            let config = py.detach(config).map_err(exception)?;
             Kernels::shapes(&config).into_iter().collect()
         }
     };

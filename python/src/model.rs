@@ -6,27 +6,16 @@ use std::sync::Arc;
 
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
-use tercet::formats::{GenerationDefaults, ModelFiles};
 use tercet::prediction::{self, Windows};
-use tercet::{Logits, Mode, Preset, Runtime, RuntimeOptions, knobs};
+use tercet::{Logits, Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
 
 use crate::errors::{bad_argument, exception};
 use crate::generation::{Generation, Requested, Signals, Stream, generate};
 use crate::tokenizer::Tokenizer;
 
-/// A model and all that is needed to run it.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) files: ModelFiles,
-    pub(crate) runtime: Runtime,
-    pub(crate) model: tercet::Model,
-    pub(crate) tokenizer: tercet::Tokenizer,
-    pub(crate) defaults: GenerationDefaults,
-}
-
 /// A model that is ready to run. Safe to use from several threads.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Model(Arc<Loaded>);
+pub(crate) struct Model(Arc<Session>);
 
 /// How a model is to be run; what is none is left to the environment and the machine.
 #[derive(FromPyObject)]
@@ -43,23 +32,25 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn runtime(&self) -> PyResult<Runtime> {
-        let environment = knobs::runtime_options().map_err(exception)?;
+        Ok(Runtime::new(&self.runtime_options()?))
+    }
+
+    fn runtime_options(&self) -> PyResult<RuntimeOptions> {
+        let environment = SessionOptions::from_environment().map_err(exception)?.runtime;
         let mode: Mode = parse("mode", &self.mode)?.unwrap_or_default();
         let mode = match parse("activations", &self.activations)? {
             Some(activations) => mode.with_activations(activations).map_err(exception)?,
             None => mode,
         };
-        let options = RuntimeOptions {
+        Ok(RuntimeOptions {
             mode,
             isa_cap: parse("isa", &self.isa)?.or(environment.isa_cap),
             threads: self.threads.or(environment.threads),
             packing: parse("packing", &self.packing)?.or(environment.packing),
             head: parse("head", &self.head)?.unwrap_or(environment.head),
             cache_type: parse("cache_type", &self.cache_type)?.or(environment.cache_type),
-            cache_dir: environment.cache_dir.or_else(tercet::user_cache),
             ..environment
-        };
-        Ok(Runtime::new(&options))
+        })
     }
 }
 
@@ -76,29 +67,17 @@ impl Model {
     /// Loads the model called `name`.
     #[staticmethod]
     fn load(py: Python<'_>, name: Option<PathBuf>, options: Options) -> PyResult<Self> {
-        let runtime = options.runtime()?;
-        let load = || -> tercet::Result<Loaded> {
-            let files = tercet::open_model(name.as_deref(), &mut |_| {})?;
-            let model = tercet::Model::load(&files, &runtime)?;
-            let defaults = GenerationDefaults::load(&files, model.config())?;
-            let tokenizer =
-                tercet::Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
-            Ok(Loaded { files, runtime, model, tokenizer, defaults })
-        };
-        py.detach(load).map(|loaded| Model(Arc::new(loaded))).map_err(exception)
+        let options = SessionOptions { runtime: options.runtime_options()?, ..SessionOptions::default() };
+        let open = || Session::open_with(name.as_deref(), &options, &mut |_| {});
+        py.detach(open).map(|session| Model(Arc::new(session))).map_err(exception)
     }
 
     /// A model of a preset's shape with random weights and the tokenizer of the built-in model.
     #[staticmethod]
     fn synthetic(py: Python<'_>, preset: &str, options: Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
-        let load = || -> tercet::Result<Loaded> {
-            let model = tercet::Model::synthetic(&Preset::find(preset)?, &runtime)?;
-            let files = tercet::fairy_tales();
-            let tokenizer = tercet::Tokenizer::load(&files, model.config().vocab_size, Some(0))?;
-            Ok(Loaded { files, runtime, model, tokenizer, defaults: GenerationDefaults::default() })
-        };
-        py.detach(load).map(|loaded| Model(Arc::new(loaded))).map_err(exception)
+        let open = || Session::synthetic(&Preset::find(preset)?, runtime);
+        py.detach(open).map(|session| Model(Arc::new(session))).map_err(exception)
     }
 
     /// The model's tokenizer.
@@ -110,49 +89,49 @@ impl Model {
     /// The model's name.
     #[getter]
     fn name(&self) -> &str {
-        self.0.model.name()
+        self.0.model().name()
     }
 
     /// The instruction set that it runs on.
     #[getter]
     fn isa(&self) -> &str {
-        self.0.runtime.isa().name()
+        self.0.runtime().isa().name()
     }
 
     /// In which arithmetic its ternary layers are computed.
     #[getter]
     fn mode(&self) -> &str {
-        self.0.runtime.mode().name()
+        self.0.runtime().mode().name()
     }
 
     /// Threads that share a token's work.
     #[getter]
     fn threads(&self) -> usize {
-        self.0.runtime.threads()
+        self.0.runtime().threads()
     }
 
     /// What could not be had as asked.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        self.0.runtime.warnings().to_vec()
+        self.0.runtime().warnings().to_vec()
     }
 
     /// Rows of the embedding: one more than the largest token.
     #[getter]
     fn vocab_size(&self) -> usize {
-        self.0.model.config().vocab_size
+        self.0.model().config().vocab_size
     }
 
     /// The most tokens that a sequence may have.
     #[getter]
     fn context_length(&self) -> usize {
-        self.0.model.config().max_positions
+        self.0.model().config().max_positions
     }
 
     /// Bytes in memory: packed ternary matrices, embedding, output head, its quantized copy, and a position's keys and values.
     fn memory_use(&self) -> [usize; 5] {
         let tercet::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
-            self.0.model.memory_use();
+            self.0.model().memory_use();
         [ternary, embedding, head, screen, cache_per_token]
     }
 
@@ -165,7 +144,7 @@ impl Model {
         request: Requested,
         on_token: Option<Py<PyAny>>,
     ) -> PyResult<Vec<Generation>> {
-        generate(py, &self.0, &prompts, request, on_token)
+        generate(py, &self.0, prompts, request, on_token)
     }
 
     /// The texts that continue a prompt, one after another.
@@ -175,7 +154,7 @@ impl Model {
 
     /// The logits of every position, positions × vocabulary.
     fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let Loaded { model, .. } = &*self.0;
+        let model = self.0.model();
         let vocabulary = model.config().vocab_size;
         let logits = py.detach(|| -> tercet::Result<Vec<f32>> {
             let mut state = model.new_state(model.context_for(ids.len()))?;
@@ -187,7 +166,7 @@ impl Model {
 
     /// exp of the mean of -ln p over `ids`, cut into windows.
     fn perplexity(&self, py: Python<'_>, ids: Vec<u32>, window: Option<usize>) -> PyResult<f64> {
-        let Loaded { model, tokenizer, .. } = &*self.0;
+        let (model, tokenizer) = (self.0.model(), self.0.tokenizer());
         if ids.is_empty() {
             return Err(bad_argument("the text", "it has no tokens", "give some"));
         }

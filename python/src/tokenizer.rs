@@ -3,60 +3,59 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use tercet::{ChatTemplate, Message};
+use tercet::{Message, Session};
 
 use crate::errors::exception;
-use crate::model::Loaded;
 
 /// A model's tokenizer.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Tokenizer(pub(crate) Arc<Loaded>);
+pub(crate) struct Tokenizer(pub(crate) Arc<Session>);
 
 #[pymethods]
 impl Tokenizer {
     /// The token that starts a sequence.
     #[getter]
     fn bos_token_id(&self) -> Option<u32> {
-        self.0.tokenizer.bos()
+        self.0.tokenizer().bos()
     }
 
     /// The tokens that end one.
     #[getter]
     fn eos_token_ids(&self) -> Vec<u32> {
-        self.0.defaults.eos_token_ids.clone()
+        self.0.defaults().eos_token_ids.clone()
     }
 
     /// The number of tokens that the tokenizer knows.
     #[getter]
     fn vocab_size(&self) -> usize {
-        self.0.tokenizer.vocab_size()
+        self.0.tokenizer().vocab_size()
     }
 
     /// The tokens of `text`, after the start token if `add_bos`.
     fn encode(&self, text: &str, add_bos: bool) -> PyResult<Vec<u32>> {
-        self.0.tokenizer.encode(text, add_bos).map_err(exception)
+        self.0.tokenizer().encode(text, add_bos).map_err(exception)
     }
 
     /// The text of `ids`.
     fn decode(&self, ids: Vec<u32>, skip_special: bool) -> PyResult<String> {
-        self.0.tokenizer.decode(&ids, skip_special).map_err(exception)
+        self.0.tokenizer().decode(&ids, skip_special).map_err(exception)
     }
 
     /// The prompt for messages, each a role and what it says.
     fn render(&self, messages: Vec<(String, String)>, add_generation_prompt: bool) -> PyResult<String> {
         let messages: Vec<_> =
             messages.into_iter().map(|(role, content)| Message::new(role, content)).collect();
-        let template = ChatTemplate::load(&self.0.files).map_err(exception)?;
+        let template = self.0.template().map_err(exception)?;
         template.render(&messages, add_generation_prompt).map_err(exception)
     }
 
     /// The token as the vocabulary spells it.
     fn token(&self, id: u32) -> Option<String> {
-        self.0.tokenizer.token_str(id)
+        self.0.tokenizer().token_str(id)
     }
 
     /// The id of a token as the vocabulary spells it.
     fn id_of(&self, token: &str) -> Option<u32> {
-        self.0.tokenizer.id_of(token)
+        self.0.tokenizer().id_of(token)
     }
 }

@@ -1,6 +1,5 @@
 //! `tercet chat`: turns of a conversation, typed or piped in.
 
-mod conversation;
 mod input;
 
 use std::io::{self, IsTerminal};
@@ -10,14 +9,14 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{Options, Session};
+use super::options::Options;
 use super::sampling::{Continuation, Described};
 use super::screen::Screen;
 use super::{interrupt, report};
-use conversation::Conversation;
 use input::Input;
-use tercet_engine::ChatTemplate;
+use tercet_engine::Conversation;
 use tercet_engine::Error;
+use tercet_engine::Session;
 use tercet_engine::{Request, Stop};
 
 const EXAMPLES: &str = "\
@@ -79,10 +78,9 @@ impl Chat {
             return Err(Error::bad_argument("--json", problem, "pipe the turns in, one a line").into());
         }
         let session = options.load()?;
-        let request = self.continuation.request(&session.defaults, usize::MAX);
+        let request = self.continuation.request(session.defaults(), usize::MAX);
         request.sampler.validate()?;
-        let template = ChatTemplate::load(&session.files)?;
-        let mut conversation = Conversation::new(&session, template, self.system.clone())?;
+        let mut conversation = session.conversation(self.system.clone())?;
         let mut input = Input::new(interactive)?;
         if interactive {
             report::note(greeting(&session, &request));
@@ -101,9 +99,9 @@ impl Chat {
         }
         if options.json {
             report::print_json(&Summary {
-                model: session.model.name(),
-                isa: session.runtime.isa().name(),
-                threads: session.runtime.threads(),
+                model: session.model().name(),
+                isa: session.runtime().isa().name(),
+                threads: session.runtime().threads(),
                 turns,
                 peak_rss_bytes: report::peak_rss_bytes(),
             })?;
@@ -115,17 +113,17 @@ impl Chat {
 fn greeting(session: &Session, request: &Request) -> String {
     format!(
         "[{} | {}, {} | context {} tokens | {}]\n{COMMANDS}",
-        session.model.name(),
-        session.runtime.isa(),
-        report::count(session.runtime.threads(), "thread"),
-        session.context,
+        session.model().name(),
+        session.runtime().isa(),
+        report::count(session.runtime().threads(), "thread"),
+        session.context(),
         Described(&request.sampler),
     )
 }
 
 /// One turn; a full context is told, and is no failure.
 fn take_turn(
-    conversation: &mut Conversation<'_>,
+    conversation: &mut Conversation<&Session>,
     session: &Session,
     request: &Request,
     text: &str,
@@ -145,8 +143,11 @@ fn take_turn(
         reply => reply?,
     };
     screen.end()?;
-    if generation.stop == Stop::Length && conversation.tokens() > session.context {
-        report::note(format_args!("the context of {} tokens is full: /reset to start anew", session.context));
+    if generation.stop == Stop::Length && conversation.tokens() > session.context() {
+        report::note(format_args!(
+            "the context of {} tokens is full: /reset to start anew",
+            session.context()
+        ));
     }
     Ok(Turn {
         user: text.to_owned(),

@@ -44,15 +44,15 @@ impl CompareModes {
         let fast = Options { mode: Some(Mode::Fast), activations: None, ..options.clone() };
 
         let session = fast.load()?;
-        let windows = Windows::new(&session.model, &session.tokenizer, self.window)?;
+        let windows = Windows::new(session.model(), session.tokenizer(), self.window)?;
         let mut ids = text.tokens(&session)?;
         ids.truncate(self.tokens.unwrap_or(usize::MAX).max(1));
-        let by_fast = text::predict("fast", &windows, &session.model, &ids)?;
+        let by_fast = text::predict("fast", &windows, session.model(), &ids)?;
         let (name, isa, threads) =
-            (session.model.name().to_owned(), session.runtime.isa(), session.runtime.threads());
+            (session.model().name().to_owned(), session.runtime().isa(), session.runtime().threads());
         // One model at a time: the exact one is large.
         drop(session);
-        let by_exact = text::predict("exact", &windows, &exact.load()?.model, &ids)?;
+        let by_exact = text::predict("exact", &windows, exact.load()?.model(), &ids)?;
 
         let agreement = agreement(&by_fast, &by_exact);
         let [fast, exact] = [by_fast, by_exact].map(|predictions| perplexity(&predictions));

@@ -8,13 +8,14 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{Options, Session};
+use super::options::Options;
 use super::sampling::{Continuation, Described};
 use super::screen::Screen;
 use super::{interrupt, report};
 use crate::formats;
 use tercet_engine::Error;
 use tercet_engine::Logits;
+use tercet_engine::Session;
 use tercet_engine::{ChatTemplate, Message};
 use tercet_engine::{Generation, Generator, Request, Stop};
 
@@ -78,7 +79,7 @@ impl Generate {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let text = self.prompt_text()?;
         let session = options.load()?;
-        let request = self.continuation.request(&session.defaults, DEFAULT_TOKENS);
+        let request = self.continuation.request(session.defaults(), DEFAULT_TOKENS);
         request.sampler.validate()?;
         let prompt = self.encode(text, &session)?;
         if let Some(path) = &self.logits {
@@ -124,19 +125,19 @@ impl Generate {
 
     fn encode(&self, text: String, session: &Session) -> Result<Prompt> {
         if let Some(ids) = &self.prompt_ids {
-            return Ok(Prompt { ids: ids.clone(), echo: session.tokenizer.decode(ids, true)? });
+            return Ok(Prompt { ids: ids.clone(), echo: session.tokenizer().decode(ids, true)? });
         }
         if self.chat {
-            let template = ChatTemplate::load(&session.files)?;
+            let template = ChatTemplate::load(session.files())?;
             let text = template.render(&[Message::new("user", text)], true)?;
-            return Ok(Prompt { ids: session.tokenizer.encode(&text, false)?, echo: String::new() });
+            return Ok(Prompt { ids: session.tokenizer().encode(&text, false)?, echo: String::new() });
         }
-        Ok(Prompt { ids: session.tokenizer.encode(&text, true)?, echo: text })
+        Ok(Prompt { ids: session.tokenizer().encode(&text, true)?, echo: text })
     }
 }
 
 fn generate(session: &Session, prompt: &Prompt, request: &Request, visible: bool) -> Result<Generation> {
-    let mut generator = Generator::new(&session.model, &session.tokenizer, session.context)?;
+    let mut generator = Generator::new(session.model(), session.tokenizer(), session.context())?;
     interrupt::install();
     let mut screen = Screen::new(visible, &prompt.echo);
     let generation =
@@ -146,22 +147,22 @@ fn generate(session: &Session, prompt: &Prompt, request: &Request, visible: bool
 }
 
 fn write_logits(path: &Path, session: &Session, ids: &[u32]) -> Result<()> {
-    let mut state = session.model.new_state(session.context)?;
-    let logits = session.model.forward(&mut state, ids, Logits::All)?;
-    let shape = [ids.len(), session.model.config().vocab_size];
+    let mut state = session.model().new_state(session.context())?;
+    let logits = session.model().forward(&mut state, ids, Logits::All)?;
+    let shape = [ids.len(), session.model().config().vocab_size];
     Ok(formats::write_f32(path, "logits", &shape, logits)?)
 }
 
 fn summary<'a>(session: &'a Session, prompt: &'a Prompt, generation: &'a Generation) -> Summary<'a> {
     Summary {
-        model: session.model.name(),
-        isa: session.runtime.isa().name(),
-        threads: session.runtime.threads(),
+        model: session.model().name(),
+        isa: session.runtime().isa().name(),
+        threads: session.runtime().threads(),
         prompt_ids: &prompt.ids,
         ids: &generation.ids,
         text: &generation.text,
         stop: generation.stop.name(),
-        load_s: session.model.load_time().as_secs_f64(),
+        load_s: session.model().load_time().as_secs_f64(),
         prefill_s: generation.prefill.as_secs_f64(),
         decode_s: generation.decode.as_secs_f64(),
         prefill_tps: report::rate(generation.prefill_tps()),
@@ -173,9 +174,9 @@ fn summary<'a>(session: &'a Session, prompt: &'a Prompt, generation: &'a Generat
 fn summary_line(session: &Session, generation: &Generation, request: &Request) -> String {
     format!(
         "[{} | {}, {} | prefill {} at {:.0}/s | decode {} at {:.0}/s | {}]",
-        session.model.name(),
-        session.runtime.isa(),
-        report::count(session.runtime.threads(), "thread"),
+        session.model().name(),
+        session.runtime().isa(),
+        report::count(session.runtime().threads(), "thread"),
         report::count(generation.prompt_tokens, "token"),
         report::rate(generation.prefill_tps()),
         report::count(generation.ids.len(), "token"),

@@ -10,8 +10,9 @@ use tercet_codegen::Isa;
 use tercet_cpu::Cpu;
 use tercet_cpu::{Cache, CacheKind, CoreClass, Limits, dump};
 
-use super::options::{Options, Session};
+use super::options::Options;
 use super::report::{self, Report, size};
+use tercet_engine::Session;
 use tercet_engine::knobs::KNOBS;
 use tercet_engine::{MemoryUse, PLANNED_TOKENS};
 use tercet_formats::Config;
@@ -101,7 +102,7 @@ impl Facts<'_> {
     }
 
     fn report_choices(&self, report: &mut Report) {
-        let runtime = &self.session.runtime;
+        let runtime = self.session.runtime();
         report.heading("Choices");
         report.row("ISA", format_args!("{}: {}", runtime.isa(), runtime.isa_reason()));
         report.row("usable ISAs", names(&Isa::available(self.cpu)).join(", "));
@@ -110,7 +111,7 @@ impl Facts<'_> {
     }
 
     fn report_model(&self, report: &mut Report) {
-        let model = &self.session.model;
+        let model = self.session.model();
         let Config { layers, hidden_size, intermediate_size, heads, kv_heads, head_dim, .. } =
             *model.config();
         let (ternary, float) = parameters(model.config());
@@ -125,8 +126,9 @@ impl Facts<'_> {
     }
 
     fn report_memory(&self, report: &mut Report) {
-        let MemoryUse { ternary, embedding, head, screen, cache_per_token } = self.session.model.memory_use();
-        let context = self.session.context;
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } =
+            self.session.model().memory_use();
+        let context = self.session.context();
         report.heading("Memory");
         report.row("ternary weights", size(ternary));
         report.row("embedding", size(embedding));
@@ -150,7 +152,7 @@ impl Facts<'_> {
 
     fn report_plans(&self, report: &mut Report) {
         report.heading("Plans (n × k: kernel, origin)");
-        for ((n, k), plans) in self.session.model.kernels().plans() {
+        for ((n, k), plans) in self.session.model().kernels().plans() {
             for ((what, _), plan) in PLANNED_TOKENS.into_iter().zip(plans) {
                 let name = format!("{n} × {k}");
                 report.row(name, format_args!("{what:<9}{}  {}", plan.spec, plan.origin.name()));
@@ -159,12 +161,14 @@ impl Facts<'_> {
     }
 
     fn total_bytes(&self) -> usize {
-        let MemoryUse { ternary, embedding, head, screen, cache_per_token } = self.session.model.memory_use();
-        ternary + embedding + head + screen + cache_per_token * self.session.context
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } =
+            self.session.model().memory_use();
+        ternary + embedding + head + screen + cache_per_token * self.session.context()
     }
 
     fn json(&self) -> Value {
-        let Session { runtime, model, context, .. } = self.session;
+        let (runtime, model, context) =
+            (self.session.runtime(), self.session.model(), self.session.context());
         let Cpu { vendor, brand, family, model: cpu_model, stepping, features, caches, logical, .. } =
             self.cpu;
         let config = model.config();

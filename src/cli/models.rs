@@ -6,10 +6,10 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::download;
 use super::options::Options;
 use super::report::{self, Report, size};
-use tercet_hub::{Hub, MODELS, NamedModel};
+use tercet_engine::Error;
+use tercet_hub::{Hub, HubOptions, MODELS, NamedModel};
 
 const EXAMPLES: &str = "\
 Any of these names can be given to --model; the model is downloaded from the Hugging Face hub unless it is on this
@@ -29,7 +29,7 @@ pub(super) struct Models {}
 
 impl Models {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
-        let hub = download::hub()?;
+        let hub = Hub::new(HubOptions::from_environment().map_err(Error::from)?).map_err(Error::from)?;
         match options.json {
             true => {
                 let models = MODELS.iter().map(|model| json(&hub, model)).collect::<Result<Vec<_>>>()?;

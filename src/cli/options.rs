@@ -7,16 +7,12 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tercet_codegen::{Isa, Packing};
 
-use super::{download, progress, report, tune};
-use tercet_engine::Model;
-use tercet_engine::Tokenizer;
-use tercet_engine::knobs;
-use tercet_engine::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};
+use super::loading::{self, Steps};
+use super::report;
+use tercet_engine::{
+    ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, Session, SessionOptions,
+};
 use tercet_formats::ModelFiles;
-use tercet_formats::{Config, GenerationDefaults};
-
-/// The largest context that is reserved without being asked for: models allow far more than most machines hold.
-const DEFAULT_CONTEXT: usize = 4096;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model and machine")]
@@ -60,25 +56,15 @@ pub(super) struct Options {
     pub(super) json: bool,
 }
 
-/// A model and all that is needed to run it.
-pub(super) struct Session {
-    pub(super) files: ModelFiles,
-    pub(super) runtime: Runtime,
-    pub(super) model: Model,
-    pub(super) tokenizer: Tokenizer,
-    pub(super) defaults: GenerationDefaults,
-    pub(super) context: usize,
-}
-
 impl Options {
     /// The files of `--model`, of `TERCET_MODEL`, or of the model inside this program.
     pub(super) fn files(&self) -> Result<ModelFiles> {
-        Ok(download::open_model(self.model.as_deref())?)
+        Ok(loading::open_model(self.model.as_deref())?)
     }
 
     /// The environment's options, overridden by the flags.
     pub(super) fn runtime_options(&self) -> Result<RuntimeOptions> {
-        let environment = knobs::runtime_options()?;
+        let environment = SessionOptions::from_environment()?.runtime;
         Ok(RuntimeOptions {
             isa_cap: self.isa.or(environment.isa_cap),
             threads: self.threads.or(environment.threads),
@@ -87,7 +73,6 @@ impl Options {
             head: self.head.unwrap_or(environment.head),
             cache_type: self.cache_type.or(environment.cache_type),
             no_cache: self.no_cache || environment.no_cache,
-            cache_dir: environment.cache_dir.or_else(user_cache),
             ..environment
         })
     }
@@ -104,24 +89,14 @@ impl Options {
         Ok(runtime)
     }
 
-    /// Loads the model.
+    /// Opens the model; steps that take time are shown on standard error.
     pub(super) fn load(&self) -> Result<Session> {
-        let (mut runtime, files) = (self.runtime()?, self.files()?);
-        if !self.no_tune && !knobs::no_tune()? {
-            tune::at_first_load(&mut runtime, &files)?;
-        }
-        let spinner = progress::spinner(format!("loading {}", files.name()));
-        let model = Model::load(&files, &runtime)?;
-        model.warnings().iter().for_each(|warning| report::note(format_args!("warning: {warning}")));
-        let defaults = GenerationDefaults::load(&files, model.config())?;
-        let tokenizer = Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
-        spinner.finish_and_clear();
-        let context = self.context(model.config());
-        Ok(Session { files, runtime, model, tokenizer, defaults, context })
-    }
-
-    fn context(&self, config: &Config) -> usize {
-        self.context.unwrap_or(config.max_positions.min(DEFAULT_CONTEXT))
+        let mut options = SessionOptions::from_environment()?;
+        options.runtime = self.runtime_options()?;
+        options.context = self.context;
+        options.tune &= !self.no_tune;
+        let mut steps = Steps::default();
+        Ok(Session::open_with(self.model.as_deref(), &options, &mut |step| steps.show(step))?)
     }
 }
 

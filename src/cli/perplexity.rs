@@ -49,13 +49,13 @@ impl Perplexity {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let text = TextFile::read(&self.file)?;
         let session = options.load()?;
-        let windows = Windows::new(&session.model, &session.tokenizer, self.window)?;
+        let windows = Windows::new(session.model(), session.tokenizer(), self.window)?;
         let ids = text.tokens(&session)?;
-        let predictions = super::text::predict("predicting", &windows, &session.model, &ids)?;
+        let predictions = super::text::predict("predicting", &windows, session.model(), &ids)?;
         let summary = Summary {
-            model: session.model.name(),
-            isa: session.runtime.isa().name(),
-            threads: session.runtime.threads(),
+            model: session.model().name(),
+            isa: session.runtime().isa().name(),
+            threads: session.runtime().threads(),
             window: windows.size(),
             tokens: ids.len(),
             nll: negative_log_likelihood(&predictions),

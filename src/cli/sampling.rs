@@ -65,7 +65,16 @@ impl Continuation {
 impl Sampling {
     fn choices(&self) -> SamplingChoices {
         let Sampling { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed } = *self;
-        SamplingChoices { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed }
+        SamplingChoices {
+            greedy,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            seed,
+            ..SamplingChoices::default()
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::options::Session;
 use super::progress;
 use tercet_engine::Error;
 use tercet_engine::Model;
+use tercet_engine::Session;
 use tercet_engine::prediction::{Prediction, Windows};
 use tercet_formats::Bytes;
 
@@ -28,7 +28,7 @@ impl TextFile {
 
     /// The text as the session's model reads it, without special tokens.
     pub(super) fn tokens(&self, session: &Session) -> Result<Vec<u32>> {
-        let ids = session.tokenizer.encode(&self.text, false)?;
+        let ids = session.tokenizer().encode(&self.text, false)?;
         if ids.is_empty() {
             let problem = "there are no tokens to predict";
             return Err(bad_file(&self.path, problem, "give a file with text").into());

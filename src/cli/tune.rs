@@ -7,19 +7,17 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
-use tercet_autotune::{Problem, Records, Sharing, Store, StoreError, read_all};
-use tercet_codegen::Isa;
+use tercet_autotune::{Problem, Sharing, Store, StoreError, read_all};
 
 use super::options::Options;
 use super::progress;
 use super::report::{self, Report};
 use super::roofline::Roof;
 use tercet_engine::Error;
-use tercet_engine::tune::{Tuned, records, tune, untuned};
+use tercet_engine::Runtime;
+use tercet_engine::tune::{Tuned, records, tune};
 use tercet_engine::{Kernels, PLANNED_TOKENS, Preset};
-use tercet_engine::{Mode, Runtime};
 use tercet_formats::Config;
-use tercet_formats::ModelFiles;
 
 const EXAMPLES: &str = "\
 For every shape of matrix, with one token (decoding), with two, with a few and with 128 (prefill), the kernels that
@@ -126,30 +124,6 @@ fn with_bar(runtime: &Runtime, shapes: &[(usize, usize)], budget: Duration) -> R
     let found = tune(runtime, shapes, budget, |_| bar.inc(1));
     bar.finish_and_clear();
     Ok(found?)
-}
-
-/// Tunes for the matrices of a model that has no records yet, for a few seconds.
-pub(super) fn at_first_load(runtime: &mut Runtime, files: &ModelFiles) -> Result<()> {
-    const BUDGET: Duration = Duration::from_secs(4);
-    /// Weights of a matrix that every core's own cache holds: among such kernels there is nothing to choose.
-    const SMALL: usize = 1 << 22;
-    if runtime.mode() != Mode::Fast {
-        return Ok(());
-    }
-    let shapes = untuned(runtime, Kernels::shapes(&Config::load(files)?));
-    // Compiled kernels are slow to time and leave little to choose.
-    if shapes.iter().all(|(n, k)| n * k < SMALL) || runtime.isa() == Isa::Portable {
-        return Ok(());
-    }
-    // Without a store that keeps what is found, every run would be the first.
-    if runtime.store().is_none_or(|store| store.add(Records::default()).is_err()) {
-        return Ok(());
-    }
-    let (name, seconds) = (files.name(), BUDGET.as_secs());
-    report::note(format_args!("tuning {name} for this machine, once, for {seconds} s (--no-tune: never)"));
-    let found = with_bar(runtime, &shapes, BUDGET)?;
-    keep(runtime, &found);
-    Ok(())
 }
 
 /// Takes over what was found; whether it could be stored.

@@ -50,6 +50,7 @@ fn every_schedule_gives_each_request_its_lone_text() {
         let options = SchedulerOptions {
             parallel: 1 + below(6),
             prompt_tokens: [1, 20, 300, usize::MAX][below(4)],
+            prompts_first: below(2) == 0,
             kept_prefixes: below(3),
             ..SchedulerOptions::default()
         };
