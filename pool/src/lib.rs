@@ -1,12 +1,42 @@
 //! Fork-join among a few threads, in microseconds, without collapse when cores are busy.
 //!
-//! A job is a number of tasks. Every thread, the caller among them, has a share of consecutive tasks and takes these one at
-//! a time or by halves, so that what it reads is one stream, and then those that others have not come to, so that a thread
-//! that is late or preempted costs no more than what it holds. Workers spin for a bounded time after a job and then park; the
-//! caller spins for a bounded time for the tasks that others still hold and then parks too.
+//! A job is a number of tasks. The caller and the workers each get a share of consecutive tasks, so
+//! that each thread reads one stream of memory. A thread first takes the tasks of its own share, and
+//! then helps with the shares of the others. So a late or preempted thread delays the job only by
+//! the tasks that it already holds.
 //!
-//! Cores may share no cache, and a line then takes half a microsecond from one to the other: a worker learns all of a job by
-//! one line, and counts what it has done once.
+//! ```text
+//! run, 8 tasks, 2 threads:          caller 0 1 2 3 | worker 4 5 6 7
+//! the worker is late:               caller 0 1 2 3 4 5 6 | worker 7
+//! run_spans, 32 tasks, 2 threads:   caller 0..8 8..12 12..14 14 15 | worker 16..24 24..28 ...
+//! ```
+//!
+//! [`Pool::run`] takes one task at a time. [`Pool::run_spans`] takes half of the remaining share at
+//! a time: long spans first, short ones at the end, so that all threads finish together.
+//!
+//! After a job, workers spin for a bounded time and then park. A caller that has to wait for tasks
+//! of others also spins for a bounded time and then parks.
+//!
+//! # One cache line per job
+//! Cores may share no cache. Moving a cache line between two of them then takes half a microsecond.
+//! So each worker has a line of its own, and the caller writes the whole job into it: the closure,
+//! the end of the share, and the number of tasks left. A worker that spins on this line learns
+//! everything with one transfer. It also reports only once, when it has no more tasks to take.
+//!
+//! ```
+//! use tercet_pool::Pool;
+//!
+//! let pool = Pool::new(2)?;
+//! let mut squares = vec![0; 1000];
+//! // Each task gets a chunk of 100 elements.
+//! pool.chunks(&mut squares, 100, |chunk_index, chunk| {
+//!     for (i, square) in chunk.iter_mut().enumerate() {
+//!         *square = (100 * chunk_index + i).pow(2);
+//!     }
+//! });
+//! assert_eq!(squares[999], 998_001);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod shared;
 mod sync;
@@ -17,7 +47,9 @@ use std::panic::resume_unwind;
 use shared::{Grip, Job, Shared};
 use sync::{Arc, JoinHandle, Mutex, fence};
 
-/// The calling thread and some workers, which other pools may have a part in.
+/// A team of threads: the calling thread and some workers.
+///
+/// Clones, and pools made by [`Pool::first`], share the same workers.
 #[derive(Clone)]
 pub struct Pool {
     workers: Arc<Workers>,
@@ -27,7 +59,7 @@ pub struct Pool {
 struct Workers {
     shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
-    /// Held by the caller of a job.
+    /// The lock that the caller of a job holds.
     busy: Mutex<()>,
 }
 
@@ -38,10 +70,19 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads, the caller's among them.
+    /// Starts a pool of `threads` threads. The caller counts as one of them, so that `threads - 1`
+    /// workers start.
     ///
     /// # Errors
-    /// Fails if the system cannot start the others.
+    /// Fails if the system cannot start a worker.
+    ///
+    /// ```
+    /// use tercet_pool::Pool;
+    ///
+    /// let pool = Pool::new(4)?;
+    /// assert_eq!(pool.threads(), 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let workers = threads.saturating_sub(1);
         let shared = Arc::new(Shared::new(workers));
@@ -53,34 +94,73 @@ impl Pool {
         Ok(Pool { workers: Arc::new(started), threads: workers + 1 })
     }
 
-    /// A pool of the first `threads` of these threads, or of all if they are fewer, for jobs that more make no faster. The
-    /// others sleep meanwhile.
+    /// Returns a pool of the first `threads` of these threads, or of all if there are fewer.
+    ///
+    /// It is for jobs that more threads do not make faster. The other workers sleep meanwhile.
+    ///
+    /// ```
+    /// use tercet_pool::Pool;
+    ///
+    /// let pool = Pool::new(4)?;
+    /// let half = pool.first(2);
+    /// assert_eq!((half.threads(), pool.threads()), (2, 4));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn first(&self, threads: usize) -> Self {
         Pool { workers: Arc::clone(&self.workers), threads: threads.clamp(1, self.threads) }
     }
 
-    /// Number of threads.
+    /// Returns the number of threads, the caller included.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Calls `task(i)` once for every i below `tasks`, and returns when all calls have.
+    /// Calls `task(i)` once for every `i` below `tasks`, and returns when all calls have returned.
     ///
-    /// A job that is started while another is under way on the same threads, by a task or another thread, runs on its caller
-    /// alone.
+    /// The workers run one job at a time. If they are busy, the job runs on its caller alone: this
+    /// holds for a job that a task starts, and for a job of another thread.
     ///
     /// # Panics
-    /// If a task does, once the others are done.
+    /// Panics if a task panics, once no task is running any more. `tasks` must be below 2³².
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use tercet_pool::Pool;
+    ///
+    /// let (pool, sum) = (Pool::new(2)?, AtomicUsize::new(0));
+    /// pool.run(100, |i| _ = sum.fetch_add(i, Ordering::Relaxed));
+    /// assert_eq!(sum.into_inner(), 4950);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn run<F: Fn(usize) + Sync>(&self, tasks: usize, task: F) {
         self.share(tasks, Grip::One, |span| span.for_each(&task));
     }
 
-    /// Like [`Pool::run`], but calls `work` for spans of consecutive tasks, which together are all of them: half of what is
-    /// left of a share at a time. So who starts a span at a cost seldom does, and all are done at about the same time.
+    /// Calls `work` with spans of consecutive tasks, which cover every task below `tasks` once.
+    ///
+    /// A thread takes half of the remaining share each time, rounded up. A share of 50 tasks
+    /// becomes spans of 25, 13, 6, 3, 2 and 1 tasks. So a thread pays the cost of starting a span
+    /// only a few times, and the short spans at the end let all threads finish together.
     ///
     /// # Panics
-    /// If a call does, once the others are done.
+    /// Panics if a call panics, once no call is running any more. `tasks` must be below 2³².
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use tercet_pool::Pool;
+    ///
+    /// let (pool, spans) = (Pool::new(2)?, Mutex::new(Vec::new()));
+    /// pool.run_spans(100, |span| spans.lock().unwrap().push(span));
+    ///
+    /// let mut spans = spans.into_inner().unwrap();
+    /// spans.sort_by_key(|span| span.start);
+    /// // The spans join without gaps, and there are far fewer of them than tasks.
+    /// assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
+    /// assert_eq!((spans[0].start, spans.last().unwrap().end), (0, 100));
+    /// assert!(spans.len() <= 12);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn run_spans<F: Fn(Range<usize>) + Sync>(&self, tasks: usize, work: F) {
         self.share(tasks, Grip::Half, work);
     }
@@ -93,7 +173,8 @@ impl Pool {
         }
         let tasks = u32::try_from(tasks).expect("fewer than 2^32 tasks");
         shared.publish(&Job::new(&work, tasks, grip), self.threads);
-        // Pairs with the fence of a worker that goes to sleep: it sees the job, or this sees it asleep.
+        // Pairs with the fence of a worker that goes to sleep. Either the worker sees the job, or
+        // this thread sees that the worker sleeps.
         fence(sync::Ordering::SeqCst);
         for (index, worker) in handles[..self.threads - 1].iter().enumerate() {
             if shared.must_wake(index) {
@@ -109,22 +190,37 @@ impl Pool {
         }
     }
 
-    /// Calls `task(i, chunk)` for the consecutive chunks of `len` elements of `slice`; the last may be shorter.
+    /// Calls `task(i, chunk)` for each chunk of `len` consecutive elements of `slice`. The last
+    /// chunk may be shorter.
     ///
     /// # Panics
-    /// If `len` is 0, or a task panics.
+    /// Panics if `len` is 0. Panics if a task panics, once no task is running any more.
     pub fn chunks<T: Send, F: Fn(usize, &mut [T]) + Sync>(&self, slice: &mut [T], len: usize, task: F) {
         let (total, first) = (slice.len(), Shares(slice.as_mut_ptr()));
         self.run(total.div_ceil(len), |i| {
             let start = i * len;
-            // SAFETY: `start` is within the slice, and the chunks of different tasks do not overlap; each task runs once,
-            // and `slice` stays exclusively borrowed until all have run.
+            // SAFETY:
+            // - `start` is less than `total`, because `i` is less than `total.div_ceil(len)`.
+            // - the chunk ends within the slice, because its length is at most `total - start`.
+            // - no two chunks overlap, and each task runs once.
+            // - `slice` stays exclusively borrowed until all tasks have run.
             let chunk = unsafe { std::slice::from_raw_parts_mut(first.at(start), len.min(total - start)) };
             task(i, chunk);
         });
     }
 
-    /// The results of `task(0)` to `task(tasks - 1)`, in that order.
+    /// Returns the results of `task(0)` to `task(tasks - 1)`, in this order.
+    ///
+    /// # Panics
+    /// Panics if a task panics, once no task is running any more. `tasks` must be below 2³².
+    ///
+    /// ```
+    /// use tercet_pool::Pool;
+    ///
+    /// let pool = Pool::new(2)?;
+    /// assert_eq!(pool.map(5, |i| i * i), [0, 1, 4, 9, 16]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn map<T: Send, F: Fn(usize) -> T + Sync>(&self, tasks: usize, task: F) -> Vec<T> {
         let mut results: Vec<Option<T>> = (0..tasks).map(|_| None).collect();
         self.chunks(&mut results, 1, |i, result| result[0] = Some(task(i)));
@@ -137,23 +233,27 @@ impl Drop for Workers {
         self.shared.end();
         for worker in self.handles.drain(..) {
             worker.thread().unpark();
-            // A worker catches its tasks' panics and has none of its own.
+            // The join cannot fail: a worker catches the panics of tasks, and never panics itself.
             let _ = worker.join();
         }
     }
 }
 
-/// A pointer whose users keep to disjoint elements.
+/// A pointer to elements that tasks use without overlap.
 struct Shares<T>(*mut T);
 
-// SAFETY: `chunks` gives each element to one task, and `T: Send` lets that task be another thread's.
+// SAFETY:
+// - `chunks` gives each element to one task only.
+// - `T: Send` allows this task to run on another thread.
 unsafe impl<T: Send> Sync for Shares<T> {}
 
 impl<T> Shares<T> {
+    /// Returns the address of element `index`.
+    ///
     /// # Safety
-    /// `index` is within the allocation.
+    /// `index` must be within the allocation.
     unsafe fn at(&self, index: usize) -> *mut T {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `index` is within the allocation.
         unsafe { self.0.add(index) }
     }
 }

@@ -1,4 +1,4 @@
-//! What caller and workers share, and the protocol over it.
+//! The state that caller and workers share, and the protocol that they follow.
 
 use std::any::Any;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::sync::{
     spin_loop,
 };
 
-/// A borrowed closure and the tasks that it is to be called for.
+/// A borrowed closure and the number of its tasks.
 pub(crate) struct Job {
     call: *mut (),
     context: *mut (),
@@ -18,11 +18,12 @@ pub(crate) struct Job {
     grip: Grip,
 }
 
-/// How much of a share is taken at once.
+/// The number of tasks that a thread takes at once.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Grip {
+    /// One task.
     One,
-    /// Half of what is left.
+    /// Half of the remaining share, rounded up.
     Half,
 }
 
@@ -31,9 +32,9 @@ type Call = unsafe fn(*const (), Range<usize>);
 impl Job {
     pub(crate) fn new<F: Fn(Range<usize>) + Sync>(work: &F, tasks: u32, grip: Grip) -> Self {
         /// # Safety
-        /// `context` points to a live `F`.
+        /// `context` must point to a live `F`.
         unsafe fn call<F: Fn(Range<usize>)>(context: *const (), span: Range<usize>) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that `context` points to a live `F`.
             let work = unsafe { &*context.cast::<F>() };
             work(span);
         }
@@ -42,23 +43,33 @@ impl Job {
     }
 }
 
-/// In cache lines of its own: what one thread writes is not in the way of what others read.
+/// A value alone in its cache lines, so that writes to it do not slow down readers of other values.
+///
+/// 128 bytes, because CPUs may fetch lines in pairs.
 #[repr(align(128))]
 struct Alone<T>(T);
 
-/// One thread's share of a job, consecutive tasks, and all that whoever takes one has to know: a worker learns of a job by
-/// one line from the caller's cache.
+/// One thread's share of a job: consecutive tasks, with everything that is needed to run them.
 ///
-/// The other fields change only while no task is left in the share, so whoever takes a task by exchanging an unchanged state
-/// has read the fields of that very job.
+/// All fields fit in one cache line. A worker spins on `state`, so this line is the only one that
+/// has to come from the caller's cache.
+///
+/// The other fields change only while no task is left in the share. A thread reads them first, and
+/// then takes tasks by a compare-and-exchange of `state`. If that succeeds, the job is still the
+/// same, and so the fields belong to it:
+///
+/// ```text
+/// state = job 7, 4 tasks left; end = 100     the tasks 96, 97, 98 and 99 are left
+/// job 7, 4 tasks -> job 7, 2 tasks           a thread takes 96..98, which is half
+/// ```
 struct Share {
-    /// The number of the job in the upper half, and in the lower the tasks of the share that nobody has taken.
+    /// The number of the job in the upper 32 bits, and the tasks left in the lower 32 bits.
     state: AtomicU64,
     call: AtomicPtr<()>,
     context: AtomicPtr<()>,
-    /// The first of the job's tasks that is behind the share.
+    /// The end of the share: its last task plus one.
     end: AtomicUsize,
-    /// Whether whoever comes takes half of what is left, instead of one task.
+    /// True for [`Grip::Half`], false for [`Grip::One`].
     halves: AtomicBool,
 }
 
@@ -73,7 +84,7 @@ impl Share {
         }
     }
 
-    /// Offers those `tasks` of the job.
+    /// Fills the share with these `tasks` of the job.
     fn offer(&self, job: &Job, tasks: Range<u32>) {
         self.call.store(job.call, Ordering::Relaxed);
         self.context.store(job.context, Ordering::Relaxed);
@@ -89,19 +100,23 @@ impl Share {
 }
 
 pub(crate) struct Shared {
-    /// The caller's, then the workers'.
+    /// The share of the caller, then the shares of the workers.
     shares: Vec<Alone<Share>>,
-    /// Tasks that are not known to be done.
+    /// Tasks that no thread has reported as done.
     unfinished: Alone<AtomicUsize>,
-    /// How many threads the job is for.
+    /// Number of threads that the job is for.
     threads: AtomicUsize,
+    /// The payload of a task's panic.
     panic: Alone<Mutex<Option<Box<dyn Any + Send>>>>,
-    /// The caller, once it parks.
+    /// The caller, if it is parked.
     waiting: Alone<Mutex<Option<Thread>>>,
+    /// True for each worker that is parked or about to park.
     asleep: Vec<AtomicBool>,
+    /// True once the workers must end.
     over: AtomicBool,
 }
 
+/// Returns the number of tasks left in a share.
 fn untaken(state: u64) -> u64 {
     state & u64::from(u32::MAX)
 }
@@ -119,10 +134,11 @@ impl Shared {
         }
     }
 
-    /// Offers the job's tasks to the first `threads` threads. The previous job must be finished, and the closure must live
-    /// until this one is.
+    /// Divides the job's tasks among the first `threads` threads.
+    ///
+    /// The previous job must be finished. The closure must live until this job is finished.
     pub(crate) fn publish(&self, job: &Job, threads: usize) {
-        // Workers read this with every job: it stays in their caches while it is the same.
+        // Workers read this number with every job. Without a store it stays in their caches.
         if self.threads.load(Ordering::Relaxed) != threads {
             self.threads.store(threads, Ordering::Relaxed);
         }
@@ -133,13 +149,14 @@ impl Shared {
         }
     }
 
-    /// Runs tasks until none is left to take: those of thread `own`, and then those that the others have not come to; none
-    /// if the job is for others.
+    /// Runs tasks until no share has any left: first the share of thread `own`, then the others.
+    ///
+    /// Does nothing if the job is for fewer threads and `own` is not among them.
     pub(crate) fn take_tasks(&self, own: usize) {
         let threads = self.threads.load(Ordering::Relaxed);
         let helped = if own < threads { threads } else { 0 };
         let done: usize = (own..own + helped).map(|owner| self.take_share(owner % threads)).sum();
-        // All at once: the count comes from another core's cache.
+        // One subtraction for all tasks, because the line with the count is in another core's cache.
         if done > 0
             && self.unfinished.0.fetch_sub(done, Ordering::AcqRel) == done
             && let Some(caller) = lock(&self.waiting.0).take()
@@ -148,7 +165,7 @@ impl Shared {
         }
     }
 
-    /// Runs what is left of a share, and returns how many tasks those were.
+    /// Runs the remaining tasks of a share, and returns the number of tasks that this thread ran.
     fn take_share(&self, owner: usize) -> usize {
         let Alone(share) = &self.shares[owner];
         let mut done = 0;
@@ -164,10 +181,14 @@ impl Shared {
             let exchanged =
                 share.state.compare_exchange(state, state - taken, Ordering::AcqRel, Ordering::Relaxed);
             if exchanged.is_ok() {
-                // SAFETY: `call` came from a `Call` in `Job::new`: the state did not change, so it is this job's.
+                // SAFETY:
+                // - `call` was a `Call` in `Job::new`.
+                // - it belongs to this job, because the state did not change since it was read.
                 let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
-                // SAFETY: `context` is that job's closure, which `Pool::share` borrows until `unfinished` is 0; it is not
-                // before the caller of this function has counted these tasks.
+                // SAFETY:
+                // - `context` points to the closure of the same job, and `call` was made for its type.
+                // - `Pool::share` borrows the closure until `unfinished` is 0.
+                // - `unfinished` stays above 0 until `take_tasks` reports the tasks taken here.
                 let run = || unsafe { call(context, start..start + taken as usize) };
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     *lock(&self.panic.0) = Some(panic);
@@ -177,7 +198,7 @@ impl Shared {
         }
     }
 
-    /// Returns when no task of the job is unfinished.
+    /// Waits until every task of the job is done.
     pub(crate) fn wait(&self) {
         let finished = || self.unfinished.0.load(Ordering::Acquire) == 0;
         if spin_until(finished) {
@@ -194,7 +215,7 @@ impl Shared {
         lock(&self.panic.0).take()
     }
 
-    /// A worker's life.
+    /// Runs a worker: takes tasks, spins, parks, and returns when the pool ends.
     pub(crate) fn work(&self, index: usize) {
         let Alone(own) = &self.shares[index + 1];
         let news = || own.is_left() || self.over.load(Ordering::Acquire);
@@ -205,7 +226,7 @@ impl Shared {
                 continue;
             }
             asleep.store(true, Ordering::Relaxed);
-            // Pairs with the fence of a caller that has published a job.
+            // Pairs with the fence of a caller that has published a job: see `Pool::share`.
             fence(Ordering::SeqCst);
             while !news() && asleep.load(Ordering::Acquire) {
                 park();
@@ -214,23 +235,24 @@ impl Shared {
         }
     }
 
-    /// Whether the worker must be unparked.
+    /// Returns true if the caller must unpark the worker, and marks the worker as awake.
     pub(crate) fn must_wake(&self, index: usize) -> bool {
         let asleep = &self.asleep[index];
         asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::AcqRel)
     }
 
-    /// Lets the workers end once they are awake.
+    /// Tells the workers to end. The caller then unparks them.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Release);
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks.
+    // No thread panics while it holds one of these locks, so the value is always sound.
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Spins until `done` returns true, or for [`SPINS`] turns. Returns true if `done` did.
 fn spin_until(done: impl Fn() -> bool) -> bool {
     (0..SPINS).any(|_| {
         spin_loop();

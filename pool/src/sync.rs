@@ -1,4 +1,4 @@
-//! The primitives of the protocol: the standard library's, or those that loom explores.
+//! The synchronization primitives: from the standard library, or from loom, which explores them.
 
 #[cfg(not(loom))]
 mod imp {
@@ -7,7 +7,7 @@ mod imp {
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use std::thread::{JoinHandle, Thread, current, park};
 
-    /// How often to look for news before parking: some tens of microseconds.
+    /// Turns of spinning before a thread parks: some tens of microseconds.
     pub(crate) const SPINS: usize = 2_000;
 
     pub(crate) fn spawn(
@@ -25,7 +25,7 @@ mod imp {
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread::{JoinHandle, Thread, current, park};
 
-    /// Spinning explores nothing that parking does not.
+    /// One turn, because more spinning adds no interleaving that parking does not have.
     pub(crate) const SPINS: usize = 1;
 
     pub(crate) fn spawn(_: usize, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

@@ -27,7 +27,7 @@ fn every_task_runs_once_in_every_job() {
 }
 
 #[test]
-fn spans_are_all_tasks_and_fewer_than_these() {
+fn spans_cover_every_task_once_and_are_few() {
     for threads in [1, 2, 3, 8] {
         let pool = Pool::new(threads).unwrap();
         for tasks in [0, 1, 2, 7, 1000] {
@@ -37,14 +37,14 @@ fn spans_are_all_tasks_and_fewer_than_these() {
                 runs.lock().unwrap()[span].iter_mut().for_each(|runs| *runs += 1);
             });
             assert_eq!(runs.into_inner().unwrap(), vec![1; tasks], "{threads} threads");
-            // A share of 1000 is halved ten times at most, whoever does it.
+            // At most ten halvings bring a share of 1000 tasks to one task.
             assert!(spans.into_inner() <= 1.max(11 * threads));
         }
     }
 }
 
 #[test]
-fn jobs_for_fewer_threads_leave_the_others_alone() {
+fn a_job_for_fewer_threads_runs_on_these_alone() {
     for threads in 1..=4 {
         let (part, seen) = (Pool::new(4).unwrap().first(threads), Mutex::new(HashSet::new()));
         assert_eq!(part.threads(), threads);
@@ -99,14 +99,14 @@ fn jobs_within_jobs_and_from_other_threads_run() {
 }
 
 #[test]
-fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+fn a_panic_reaches_the_caller_and_the_pool_survives() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..50 {
         let job = || pool.run(8, |i| assert_ne!(i, 5, "task five"));
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_err();
         assert!(panic.downcast_ref::<String>().unwrap().contains("task five"));
     }
-    // It still has its worker: the two tasks wait for each other.
+    // The worker is still alive: these two tasks wait for each other.
     let both = std::sync::Barrier::new(2);
     pool.run(2, |_| {
         both.wait();

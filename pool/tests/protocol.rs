@@ -1,10 +1,11 @@
-//! Every interleaving of small jobs, explored by loom: `RUSTFLAGS="--cfg loom" cargo test -p tercet-pool --release`.
+//! loom explores every interleaving of small jobs:
+//! `RUSTFLAGS="--cfg loom" cargo test -p tercet-pool --release --test protocol`.
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use tercet_pool::Pool;
 
-/// Runs jobs of so many tasks on the first so many of `threads` threads.
+/// Runs jobs, given as (threads, tasks), on a pool of `threads` threads.
 fn explore(threads: usize, preemptions: usize, jobs: &'static [(usize, usize)]) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
@@ -23,7 +24,7 @@ fn explore(threads: usize, preemptions: usize, jobs: &'static [(usize, usize)]) 
     });
 }
 
-/// Runs a job of so many tasks in spans, and another.
+/// Runs a job of `tasks` tasks in spans, and then a job of two tasks.
 fn explore_spans(threads: usize, preemptions: usize, tasks: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
@@ -44,7 +45,7 @@ fn explore_spans(threads: usize, preemptions: usize, tasks: usize) {
 }
 
 #[test]
-fn jobs_in_spans() {
+fn two_jobs_in_spans() {
     explore_spans(2, 2, 5);
 }
 
@@ -74,6 +75,6 @@ fn jobs_for_different_threads() {
 }
 
 #[test]
-fn dropped_without_a_job() {
+fn a_pool_that_is_dropped_without_a_job() {
     explore(2, 3, &[]);
 }
