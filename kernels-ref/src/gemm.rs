@@ -1,12 +1,20 @@
-//! Multiplication of ternary weights by 8-bit activations, exact in 32-bit integers.
+//! Exact products of ternary weights and 8-bit activations, in 32-bit integers.
 
-/// `out[token][row] = Σ weights[row][i] · acts[token][i]`: a GEMM, or a GEMV when `m` is 1.
+/// Multiplies weights by activations: `out[token][row] = Σ weights[row][i] · acts[token][i]`.
 ///
-/// `weights` is `n × k` of -1, 0, 1; `acts` is `m × k`; the result is `m × n`, token-major.
-/// Exact for every `k` below 2²⁴.
+/// This is a GEMM, or a GEMV if `m` is 1. `weights` is `n × k` and holds -1, 0 and 1. `acts` is
+/// `m × k`. The result is `m × n`, token-major. It is exact for every `k` below 2²⁴.
 ///
 /// # Panics
-/// If a slice's length is not the product of its two dimensions.
+/// Panics if the length of a slice is not the product of its two dimensions.
+///
+/// ```
+/// use tercet_kernels_ref::gemm::gemm;
+///
+/// let weights = [1, 0, -1, /* second row */ -1, -1, 1];
+/// let acts = [5, 7, -128, /* second token */ 127, -3, 2];
+/// assert_eq!(gemm(&weights, &acts, 2, 3, 2), [133, -140, 125, -122]);
+/// ```
 pub fn gemm(weights: &[i8], acts: &[i8], n: usize, k: usize, m: usize) -> Vec<i32> {
     assert_eq!(weights.len(), n * k, "weights are n × k");
     assert_eq!(acts.len(), m * k, "activations are m × k");
@@ -19,12 +27,22 @@ pub fn gemm(weights: &[i8], acts: &[i8], n: usize, k: usize, m: usize) -> Vec<i3
     out
 }
 
-/// `Σ weights[i] · acts[i]` over the shorter of the two slices.
+/// Returns `Σ weights[i] · acts[i]`, over the length of the shorter slice.
 pub fn dot(weights: &[i8], acts: &[i8]) -> i32 {
     weights.iter().zip(acts).map(|(&w, &a)| i32::from(i16::from(w) * i16::from(a))).sum()
 }
 
-/// The one epilogue: an exact sum, rounded to `f32`, times the product of weight and activation scales.
+/// Rounds an exact sum to `f32` and multiplies it by `factor`, the product of both scales.
+///
+/// This is the epilogue of every kernel.
+///
+/// ```
+/// use tercet_kernels_ref::gemm::scaled;
+///
+/// assert_eq!(scaled(-6, 0.25), -1.5);
+/// // 2²⁴ + 1 is no f32. It becomes 2²⁴ before the multiplication.
+/// assert_eq!(scaled((1 << 24) + 1, 0.5), 8_388_608.0);
+/// ```
 pub fn scaled(acc: i32, factor: f32) -> f32 {
     acc as f32 * factor
 }

@@ -1,12 +1,13 @@
 //! The floating-point steps of a BitNet transformer, in `f32`, in plain sequential loops.
 //!
-//! Formulas follow Hugging Face transformers' BitNet model; summation order and the platform's `exp`, `sin` and
-//! `cos` are this crate's own, so compare against other implementations within a tolerance.
+//! The formulas are those of Hugging Face transformers' BitNet model. The order of summation is this
+//! crate's own, and `exp`, `sin` and `cos` come from the platform. So compare with other
+//! implementations within a tolerance.
 
-/// Root-mean-square norm: `x / sqrt(mean(x²) + eps) · weight`.
+/// Computes the root-mean-square norm: `x / sqrt(mean(x²) + eps) · weight`.
 ///
 /// # Panics
-/// If `x` and `weight` differ in length.
+/// Panics if `x` and `weight` differ in length.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     assert_eq!(x.len(), weight.len(), "one weight per value");
     let mean_square = dot(x, x) / x.len() as f32;
@@ -14,18 +15,19 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     x.iter().zip(weight).map(|(x, w)| x * rstd * w).collect()
 }
 
-/// The frequencies of a rotary embedding: `base^(-2i/head_dim)` for pair `i`.
+/// Returns the frequencies of a rotary embedding: `base^(-2i/head_dim)` for pair `i`.
 pub fn rope_frequencies(head_dim: usize, base: f32) -> Vec<f32> {
     (0..head_dim / 2).map(|i| 1.0 / base.powf((2 * i) as f32 / head_dim as f32)).collect()
 }
 
-/// Rotary position embedding, in place, of every head of one token.
+/// Applies the rotary position embedding to every head of one token, in place.
 ///
-/// `heads` is `heads × head_dim`, with half as many `frequencies` as a head is wide. In the rotate-half convention value
-/// `i` of a head turns with value `i + head_dim/2`, by the angle `position · frequencies[i]`, and grows by `factor`.
+/// `heads` is `heads × head_dim`, and there are `head_dim / 2` frequencies. The convention is
+/// rotate-half: the values `i` and `i + head_dim/2` of a head form a pair. The pair is rotated by the
+/// angle `position · frequencies[i]` and multiplied by `factor`.
 ///
 /// # Panics
-/// If there are no frequencies, or the heads are not whole.
+/// Panics if there are no frequencies, or if `heads` is not a whole number of heads.
 pub fn rope(heads: &mut [f32], position: usize, frequencies: &[f32], factor: f32) {
     let half = frequencies.len();
     assert!(half > 0 && heads.len().is_multiple_of(2 * half), "whole heads");
@@ -38,13 +40,14 @@ pub fn rope(heads: &mut [f32], position: usize, frequencies: &[f32], factor: f32
     }
 }
 
-/// Grouped-query attention of one token over the positions that it may see, itself included.
+/// Computes grouped-query attention of one token over the positions that it may see.
 ///
-/// `query` is `heads × head_dim`; `keys` and `values` are `positions × kv_heads × head_dim`; the result has the
-/// shape of `query`. Each run of `heads / kv_heads` query heads shares one key-value head.
+/// The token itself is one of these positions. `query` is `heads × head_dim`. `keys` and `values` are
+/// `positions × kv_heads × head_dim`. The result has the shape of `query`. Each run of
+/// `heads / kv_heads` query heads shares one key-value head.
 ///
 /// # Panics
-/// If the shapes do not divide, or `keys` and `values` differ in length.
+/// Panics if a shape does not divide evenly, or if `keys` and `values` differ in length.
 pub fn attention(query: &[f32], keys: &[f32], values: &[f32], heads: usize, kv_heads: usize) -> Vec<f32> {
     assert!(heads.is_multiple_of(kv_heads) && query.len().is_multiple_of(heads), "whole head groups");
     let head_dim = query.len() / heads;
@@ -70,7 +73,7 @@ pub fn attention(query: &[f32], keys: &[f32], values: &[f32], heads: usize, kv_h
     out
 }
 
-/// `exp(x) / Σ exp(x)`, computed from `x - max(x)` so that nothing overflows.
+/// Returns `exp(x) / Σ exp(x)`, computed from `x - max(x)` so that nothing overflows.
 pub fn softmax(x: &[f32]) -> Vec<f32> {
     let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp: Vec<f32> = x.iter().map(|x| (x - max).exp()).collect();
@@ -78,34 +81,36 @@ pub fn softmax(x: &[f32]) -> Vec<f32> {
     exp.iter().map(|e| e / sum).collect()
 }
 
-/// The squared-ReLU gate of the feed-forward block: `relu(gate)² · up`.
+/// Computes the squared-ReLU gate of the feed-forward block: `relu(gate)² · up`.
 ///
 /// # Panics
-/// If the slices differ in length.
+/// Panics if the slices differ in length.
 pub fn relu2_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
     assert_eq!(gate.len(), up.len(), "one gate per value");
     gate.iter().zip(up).map(|(gate, up)| gate.max(0.0).powi(2) * up).collect()
 }
 
-/// The SiLU gate of the feed-forward block: `gate / (1 + e^-gate) · up`.
+/// Computes the SiLU gate of the feed-forward block: `gate / (1 + e^-gate) · up`.
 ///
 /// # Panics
-/// If the slices differ in length.
+/// Panics if the slices differ in length.
 pub fn silu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
     assert_eq!(gate.len(), up.len(), "one gate per value");
     gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
 }
 
-/// Logits of one token through the tied head: `embedding` (`vocabulary × hidden.len()`) times `hidden`.
+/// Computes the logits of one token with a tied output head.
+///
+/// The logits are `embedding`, which is `vocabulary × hidden.len()`, times `hidden`.
 ///
 /// # Panics
-/// If `embedding` is not whole rows.
+/// Panics if `embedding` is not a whole number of rows.
 pub fn logits(hidden: &[f32], embedding: &[f32]) -> Vec<f32> {
     assert!(embedding.len().is_multiple_of(hidden.len()), "embedding rows are as long as the hidden state");
     embedding.chunks_exact(hidden.len()).map(|row| dot(hidden, row)).collect()
 }
 
-/// The value of a bfloat16, which is the upper half of an `f32`.
+/// Converts a bfloat16, which is the upper half of an `f32`.
 pub fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }

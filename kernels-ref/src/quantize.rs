@@ -1,21 +1,30 @@
-//! Absmax quantization of activations, one scale per token.
+//! Absmax quantization of activations, in `f32`, with one scale per token.
 //!
-//! As in Hugging Face transformers' BitNet integration and the
-//! [BitNet b1.58 paper](https://arxiv.org/abs/2402.17764), in `f32`.
+//! The formula is that of the [BitNet b1.58 paper](https://arxiv.org/abs/2402.17764) and of Hugging
+//! Face transformers' BitNet integration.
 
-/// Quantizes one token's activations: `s = 127 / max(max|x|, 1e-5)`, `q = clamp(round(x · s), -128, 127)`.
+/// Quantizes the activations of one token to 8 bits.
 ///
-/// Halves round to even. Returns `q` and `s`; `x ≈ q / s`. `x` must be finite.
+/// The scale is `s = 127 / max(max|x|, 1e-5)`, and each value becomes
+/// `q = clamp(round(x · s), -128, 127)`. Halves round to even. Returns `q` and `s`, so that
+/// `x ≈ q / s`. `x` must be finite.
+///
+/// ```
+/// use tercet_kernels_ref::quantize::absmax;
+///
+/// // The largest magnitude becomes ±127.
+/// assert_eq!(absmax(&[-0.25, 0.125]), (vec![-127, 64], 508.0));
+/// ```
 pub fn absmax(x: &[f32]) -> (Vec<i8>, f32) {
     let mut q = vec![0; x.len()];
     let scale = absmax_into(x, &mut q);
     (q, scale)
 }
 
-/// [`absmax`] into a slice that the caller owns; returns the scale.
+/// Quantizes like [`absmax`] into a slice of the caller, and returns the scale.
 ///
 /// # Panics
-/// If the slices differ in length.
+/// Panics if the slices differ in length.
 pub fn absmax_into(x: &[f32], q: &mut [i8]) -> f32 {
     assert_eq!(x.len(), q.len(), "one quantized value per activation");
     let absmax = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));

@@ -3,12 +3,21 @@
 use std::error::Error;
 use std::fmt;
 
-/// Quantizes a whole weight matrix to -1, 0, 1 by its mean magnitude, as Hugging Face transformers does online.
+/// Quantizes a whole weight matrix to -1, 0 and 1 by its mean magnitude.
 ///
-/// `s = 1 / max(mean|w|, 1e-5)`, `t = clamp(round(w · s), -1, 1)`, halves to even. Returns the trits and the
-/// magnitude `1 / s` that a trit stands for: `w ≈ t · magnitude`. `weights` must be finite.
+/// The scale is `s = 1 / max(mean|w|, 1e-5)`, and each weight becomes
+/// `t = clamp(round(w · s), -1, 1)`. Halves round to even. Returns the trits and their magnitude
+/// `1 / s`, so that `w ≈ t · magnitude`. `weights` must be finite.
 ///
-/// The mean is summed in `f64`; transformers sums in `f32` in an order of its own, so the last bit may differ.
+/// Hugging Face transformers does the same when it quantizes online. Its last bit may differ,
+/// because it sums the mean in `f32` in another order. This function sums in `f64`.
+///
+/// ```
+/// use tercet_kernels_ref::ternary::absmean;
+///
+/// // The mean magnitude is 2. So -1 / 2 rounds to 0, and -2.5 / 2 rounds to -1.
+/// assert_eq!(absmean(&[4.0, -1.0, 0.5, -2.5]), (vec![1, 0, 0, -1], 2.0));
+/// ```
 pub fn absmean(weights: &[f32]) -> (Vec<i8>, f32) {
     let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
     let mean = (sum / weights.len().max(1) as f64) as f32;
@@ -17,12 +26,12 @@ pub fn absmean(weights: &[f32]) -> (Vec<i8>, f32) {
     (trits, 1.0 / scale)
 }
 
-/// A two-bit code of 3, which stands for no trit.
+/// An error: a two-bit code is 3, which is not the code of a trit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidCode {
-    /// Row of the unpacked matrix.
+    /// Row of the code in the unpacked matrix.
     pub row: usize,
-    /// Column of the matrix.
+    /// Column of the code.
     pub column: usize,
 }
 
@@ -34,13 +43,22 @@ impl fmt::Display for InvalidCode {
 
 impl Error for InvalidCode {}
 
-/// Packs `n × k` trits as Hugging Face transformers does: `n/4 × k` bytes.
+/// Packs `n × k` trits into `n/4 × k` bytes, in the format of Hugging Face transformers.
 ///
-/// The byte at `(r, c)` holds the codes `trit + 1` of rows `r`, `r + n/4`, `r + n/2`, `r + 3n/4` of column `c`
-/// at bits 0, 2, 4, 6.
+/// A trit has the code `trit + 1`, in two bits. The byte at `(r, c)` holds four codes of column `c`:
+/// those of rows `r`, `r + n/4`, `r + n/2` and `r + 3n/4`, at bits 0, 2, 4 and 6.
 ///
 /// # Panics
-/// If `n` is no multiple of 4, `trits` is not `n × k`, or a value is not a trit.
+/// Panics if `n` is not a multiple of 4, if `trits` is not `n × k`, or if a value is not a trit.
+///
+/// ```
+/// use tercet_kernels_ref::ternary::{pack, unpack};
+///
+/// // Four rows of one column.
+/// let packed = pack(&[-1, 0, 1, 1], 4, 1);
+/// assert_eq!(packed, [0b10_10_01_00]);
+/// assert_eq!(unpack(&packed, 4, 1), Ok(vec![-1, 0, 1, 1]));
+/// ```
 pub fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
     assert!(n.is_multiple_of(4), "rows are packed by fours");
     assert_eq!(trits.len(), n * k, "trits are n × k");
@@ -54,13 +72,20 @@ pub fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Unpacks what [`pack`] wrote: `n/4 × k` bytes to `n × k` trits.
+/// Unpacks the format of [`pack`]: `n/4 × k` bytes become `n × k` trits.
 ///
 /// # Errors
-/// The first code of 3, in order of rows.
+/// Returns the position of the first code of 3, in order of rows.
 ///
 /// # Panics
-/// If `n` is no multiple of 4 or `packed` is not `n/4 × k`.
+/// Panics if `n` is not a multiple of 4, or if `packed` is not `n/4 × k`.
+///
+/// ```
+/// use tercet_kernels_ref::ternary::unpack;
+///
+/// let error = unpack(&[0b00_11_00_00], 4, 1).unwrap_err();
+/// assert_eq!((error.row, error.column), (2, 0));
+/// ```
 pub fn unpack(packed: &[u8], n: usize, k: usize) -> Result<Vec<i8>, InvalidCode> {
     assert!(n.is_multiple_of(4), "rows are packed by fours");
     assert_eq!(packed.len(), n / 4 * k, "packed weights are n/4 × k");

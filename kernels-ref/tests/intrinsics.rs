@@ -1,10 +1,10 @@
-//! The hand-written kernels against the truth, bit for bit.
+//! Compares the hand-written kernels with the truth, bit for bit.
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 use tercet_kernels_ref::gemm::gemm;
 use tercet_kernels_ref::intrinsics::{self, Activations, Level, Packed};
 
-/// Marsaglia's xorshift: the same bytes in every run.
+/// Returns random bytes that are the same in every run, from Marsaglia's xorshift.
 fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {

@@ -1,17 +1,22 @@
-//! AVX2 without VNNI: blocks of 16 rows, two 256-bit vectors abreast, sums in 16 bits folded to 32 in time.
+//! AVX2 without VNNI: blocks of 16 rows in two 256-bit vectors, and sums in 16 bits.
+//!
+//! `vpmaddubsw` multiplies bytes and adds the products in pairs to 16 bits. The pair sums of a few
+//! steps still fit 16 bits. Then they are folded into 32 bits, before they can overflow.
 
 use super::{MAX_BLOCK_ROWS, Tile, planes, prefetch_beyond};
 use std::arch::x86_64::*;
 use std::slice;
 
-/// Vectors of 8 rows abreast.
+/// Vectors in a block, each of 8 rows.
 const ABREAST: usize = 2;
 
-/// Steps between folds: `vpmaddubsw` yields at most 2 · 2 · 128 = 512, and each step adds four of them to a sum,
-/// so 15 steps reach 30 720 of the 32 767 that 16 bits hold.
+/// Steps between folds.
+///
+/// A pair sum is at most 2 · 2 · 128 = 512 in magnitude. Each step adds four pair sums to a 16-bit
+/// sum, so 15 steps reach 30 720. The limit of 16 bits is 32 767.
 const FOLD_STEPS: usize = 15;
 
-/// Dot products of a block's codes with one to six tokens, one per row of `out`.
+/// Computes the dot products of a block's codes with one to six tokens. `out` has a row per token.
 #[target_feature(enable = "avx2")]
 pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     match out.len() {
@@ -44,9 +49,11 @@ fn gemm<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]], out: &mut [[i32;
     }
 }
 
-/// 16-bit sums over at most [`FOLD_STEPS`] steps; a lane's dot product is the sum of its two halves.
+/// Returns 16-bit sums over at most [`FOLD_STEPS`] steps. A 32-bit lane's dot product is the sum of
+/// its two halves.
 ///
-/// The planes take turns: within a step where the registers hold all planes, else across the steps.
+/// With few tokens, each step multiplies all planes. Else the registers are too few, and each plane
+/// makes a pass over the steps.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn short_sums<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]]) -> [[__m256i; ABREAST]; T] {
@@ -70,7 +77,7 @@ fn add_planes<const T: usize>(sums: &mut [[__m256i; ABREAST]; T], tiles: &[Tile]
     add_plane::<3, 6, T>(sums, tiles, acts);
 }
 
-/// Adds the sums of plane `G`, which lies at bit `SHIFT`.
+/// Adds the pair sums of plane `G`, which starts at bit `SHIFT`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_plane<const G: usize, const SHIFT: i32, const T: usize>(
@@ -96,7 +103,7 @@ fn add_plane<const G: usize, const SHIFT: i32, const T: usize>(
 #[target_feature(enable = "avx2")]
 fn load(tile: &Tile, v: usize) -> __m256i {
     let codes = &tile.0.as_chunks::<32>().0[v];
-    // SAFETY: `codes` is 32 bytes; the load needs no alignment.
+    // SAFETY: `codes` is 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) }
 }
 
@@ -104,6 +111,6 @@ fn load(tile: &Tile, v: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn store(out: &mut [i32; MAX_BLOCK_ROWS], v: usize, sums: __m256i) {
     let out = &mut out.as_chunks_mut::<8>().0[v];
-    // SAFETY: `out` is 32 bytes; the store needs no alignment.
+    // SAFETY: `out` is 32 bytes, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sums) }
 }

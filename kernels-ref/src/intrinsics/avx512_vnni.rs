@@ -1,15 +1,15 @@
-//! AVX-512 VNNI: blocks of 64 rows, four 512-bit vectors abreast.
+//! AVX-512 VNNI: blocks of 64 rows in four 512-bit vectors.
 
 use super::{MAX_BLOCK_ROWS, Tile, planes, prefetch_beyond};
 use std::arch::x86_64::*;
 
-/// Vectors of 16 rows abreast.
+/// Vectors in a block, each of 16 rows.
 const ABREAST: usize = 4;
 
-/// Steps per chunk: 16 KiB of weights and 6 KiB of activations, which the planes pass over in turn.
+/// Steps per chunk: 16 KiB of weights and 6 KiB of activations. Each plane makes a pass over them.
 const CHUNK_STEPS: usize = 64;
 
-/// Dot products of a block's codes with one to six tokens, one per row of `out`.
+/// Computes the dot products of a block's codes with one to six tokens. `out` has a row per token.
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let (tiles, _) = tiles.as_chunks();
@@ -24,7 +24,10 @@ pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_R
     }
 }
 
-/// One token: every plane has accumulators of its own, which are 1, 4, 16 and 64 times its sums.
+/// Multiplies one token. Every plane has its own accumulators.
+///
+/// The codes of a plane stay where they are in the byte, so these accumulators are 1, 4, 16 and 64
+/// times the plane's sums. Shifts after the loop divide them exactly.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn gemv(tiles: &[[Tile; ABREAST]], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let mut acc = [[_mm512_setzero_si512(); ABREAST]; 4];
@@ -45,7 +48,7 @@ fn gemv(tiles: &[[Tile; ABREAST]], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_
     }
 }
 
-/// Several tokens, chunk by chunk, so that the passes find their operands in the first-level cache.
+/// Multiplies several tokens, chunk by chunk, so that the passes read from the first-level cache.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn gemm<const T: usize>(
     tiles: &[[Tile; ABREAST]],
@@ -68,8 +71,9 @@ fn gemm<const T: usize>(
     }
 }
 
-/// Accumulators are scarce, so the planes take turns, highest first, and the sums are divided by four in between:
-/// no code is ever shifted.
+/// Adds one plane at a time, the highest first, because registers for accumulators are scarce.
+///
+/// Between two planes the sums are divided by four, so no code is ever shifted.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn chunk_sums<const T: usize>(tiles: &[[Tile; ABREAST]], acts: &[[[i32; T]; 4]]) -> [[__m512i; ABREAST]; T] {
@@ -81,7 +85,7 @@ fn chunk_sums<const T: usize>(tiles: &[[Tile; ABREAST]], acts: &[[[i32; T]; 4]])
     sums
 }
 
-/// `sums = sums / 4 +` the sums of plane `G`, which `MASK` leaves in place.
+/// Divides `sums` by four and adds the sums of plane `G`, which `MASK` selects.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn add_plane<const G: usize, const MASK: u8, const T: usize>(
@@ -104,7 +108,7 @@ fn add_plane<const G: usize, const MASK: u8, const T: usize>(
     }
 }
 
-/// Adds to every lane the dot product of its masked codes with four activations.
+/// Adds the dot product of four masked codes and four activations to every lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn accumulate<const MASK: u8>(acc: __m512i, codes: __m512i, acts: i32) -> __m512i {
@@ -115,7 +119,7 @@ fn accumulate<const MASK: u8>(acc: __m512i, codes: __m512i, acts: i32) -> __m512
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(tile: &Tile) -> __m512i {
-    // SAFETY: a tile is 64 bytes, aligned to 64.
+    // SAFETY: a tile is 64 bytes and aligned to 64 bytes.
     unsafe { _mm512_load_si512(tile.0.as_ptr().cast()) }
 }
 
@@ -123,6 +127,6 @@ fn load(tile: &Tile) -> __m512i {
 #[target_feature(enable = "avx512f")]
 fn store(out: &mut [i32; MAX_BLOCK_ROWS], v: usize, sums: __m512i) {
     let out = &mut out.as_chunks_mut::<16>().0[v];
-    // SAFETY: `out` is 64 bytes; the store needs no alignment.
+    // SAFETY: `out` is 64 bytes, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sums) }
 }

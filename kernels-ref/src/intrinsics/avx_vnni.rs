@@ -1,15 +1,15 @@
-//! AVX-VNNI: blocks of 16 rows, two 256-bit vectors abreast.
+//! AVX-VNNI: blocks of 16 rows in two 256-bit vectors.
 
 use super::{MAX_BLOCK_ROWS, Tile, planes, prefetch_beyond};
 use std::arch::x86_64::*;
 
-/// Vectors of 8 rows abreast.
+/// Vectors in a block, each of 8 rows.
 const ABREAST: usize = 2;
 
-/// Steps per chunk: 4 KiB of weights and 6 KiB of activations, which the planes pass over in turn.
+/// Steps per chunk: 4 KiB of weights and 6 KiB of activations. Each plane makes a pass over them.
 const CHUNK_STEPS: usize = 64;
 
-/// Dot products of a block's codes with one to six tokens, one per row of `out`.
+/// Computes the dot products of a block's codes with one to six tokens. `out` has a row per token.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     match out.len() {
@@ -23,7 +23,10 @@ pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_R
     }
 }
 
-/// One token: every plane has accumulators of its own, which are 1, 4, 16 and 64 times its sums.
+/// Multiplies one token. Every plane has its own accumulators.
+///
+/// The codes of a plane stay where they are in the byte, so these accumulators are 1, 4, 16 and 64
+/// times the plane's sums. Shifts after the loop divide them exactly.
 #[target_feature(enable = "avx2,avxvnni")]
 fn gemv(tiles: &[Tile], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let mut acc = [[_mm256_setzero_si256(); ABREAST]; 4];
@@ -44,7 +47,7 @@ fn gemv(tiles: &[Tile], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]
     }
 }
 
-/// Several tokens, chunk by chunk, so that the passes find their operands in the first-level cache.
+/// Multiplies several tokens, chunk by chunk, so that the passes read from the first-level cache.
 #[target_feature(enable = "avx2,avxvnni")]
 fn gemm<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let mut acc = [[_mm256_setzero_si256(); ABREAST]; T];
@@ -63,8 +66,9 @@ fn gemm<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]], out: &mut [[i32;
     }
 }
 
-/// Accumulators are scarce, so the planes take turns, highest first, and the sums are divided by four in between:
-/// no code is ever shifted.
+/// Adds one plane at a time, the highest first, because registers for accumulators are scarce.
+///
+/// Between two planes the sums are divided by four, so no code is ever shifted.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn chunk_sums<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]]) -> [[__m256i; ABREAST]; T] {
@@ -76,7 +80,7 @@ fn chunk_sums<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]]) -> [[__m25
     sums
 }
 
-/// `sums = sums / 4 +` the sums of plane `G`, which `MASK` leaves in place.
+/// Divides `sums` by four and adds the sums of plane `G`, which `MASK` selects.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn add_plane<const G: usize, const MASK: u8, const T: usize>(
@@ -99,7 +103,7 @@ fn add_plane<const G: usize, const MASK: u8, const T: usize>(
     }
 }
 
-/// Adds to every lane the dot product of its masked codes with four activations.
+/// Adds the dot product of four masked codes and four activations to every lane.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn accumulate<const MASK: u8>(acc: __m256i, codes: __m256i, acts: i32) -> __m256i {
@@ -111,7 +115,7 @@ fn accumulate<const MASK: u8>(acc: __m256i, codes: __m256i, acts: i32) -> __m256
 #[target_feature(enable = "avx2")]
 fn load(tile: &Tile, v: usize) -> __m256i {
     let codes = &tile.0.as_chunks::<32>().0[v];
-    // SAFETY: `codes` is 32 bytes; the load needs no alignment.
+    // SAFETY: `codes` is 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) }
 }
 
@@ -119,6 +123,6 @@ fn load(tile: &Tile, v: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn store(out: &mut [i32; MAX_BLOCK_ROWS], v: usize, sums: __m256i) {
     let out = &mut out.as_chunks_mut::<8>().0[v];
-    // SAFETY: `out` is 32 bytes; the store needs no alignment.
+    // SAFETY: `out` is 32 bytes, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sums) }
 }

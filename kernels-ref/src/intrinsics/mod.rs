@@ -1,17 +1,34 @@
-//! Hand-written kernels: the *baseline* that generated code has to beat. Not the truth.
+//! Hand-written kernels: the *baseline* that generated code has to beat. They are not the truth.
 //!
-//! One straightforward kernel per vector level of x86-64, and one for AArch64, as a careful engineer writes it with
-//! `std::arch`.
+//! There is one straightforward kernel per vector level of x86-64, and one for AArch64. Each is
+//! written with `std::arch`, as a careful engineer would do it.
+//!
+//! ```
+//! use tercet_kernels_ref::gemm;
+//! use tercet_kernels_ref::intrinsics::{self, Activations, Level, Packed};
+//!
+//! let (weights, acts) = ([1, 0, -1, -1, -1, 1], [5, 7, -128]);
+//! for level in Level::available() {
+//!     let (n, k, m) = (2, 3, 1);
+//!     let mut out = vec![0; m * n];
+//!     let packed = Packed::new(level, &weights, n, k);
+//!     intrinsics::gemm(&packed, &Activations::new(&acts, m, k), 0..n, &mut out);
+//!     assert_eq!(out, gemm::gemm(&weights, &acts, n, k, m));
+//! }
+//! ```
 //!
 //! # Arithmetic
-//! Weights are stored as codes `w + 1`, on x86-64 the unsigned operand of the byte dot products, and
-//! `Σ w·a = Σ (w + 1)·a − Σ a`, with `Σ a` computed once per token.
+//! Weights are stored as codes `w + 1`, because x86-64's dot products of bytes need one unsigned
+//! operand. `Σ w·a = Σ (w + 1)·a − Σ a`, and `Σ a` is computed once per token.
 //!
 //! # Layout
-//! A tile is 16 rows × 16 inputs in 64 bytes. Dword lane = row; byte `j` of a lane holds the codes of inputs
-//! `4g + j` at bits `2g`, for `g` in `0..4`. So plane `g` of a tile (its bits `2g` and `2g + 1`) meets four
-//! consecutive activations, the same for every lane: a broadcast dword. Tiles go step by step along `k`, with the
-//! one or four tiles of a block of rows side by side, so that a kernel reads one contiguous stream.
+//! A tile is 16 rows × 16 inputs in 64 bytes. Each 32-bit lane belongs to one row. Byte `j` of a lane
+//! holds four codes: that of input `4g + j` at bits `2g` and `2g + 1`, for `g` in `0..4`. These bits
+//! of all bytes are plane `g`. The four codes of a plane in a lane meet four consecutive activations,
+//! which are the same for every lane. So a kernel broadcasts them.
+//!
+//! A block of rows is one tile or four tiles side by side. Its tiles follow each other step by step
+//! along `k`, so that a kernel reads one contiguous stream.
 
 #![allow(clippy::needless_range_loop, reason = "loops over register tiles index several arrays alike")]
 
@@ -26,15 +43,18 @@ mod neon_dot;
 
 use std::ops::Range;
 
-/// Inputs that one tile spans; `k` is padded to a multiple of it with zero activations.
+/// Inputs in a tile. Zero activations pad `k` to a multiple of it.
 const STEP: usize = 16;
-/// Rows that one tile spans.
+/// Rows in a tile.
 const TILE_ROWS: usize = 16;
-/// Most rows in a block, and the granularity at which [`gemm`] may be split.
+/// The largest number of rows in a block. [`gemm`] may be split at its multiples.
 const MAX_BLOCK_ROWS: usize = 64;
-/// Most tokens that one call of a kernel multiplies.
+/// The largest number of tokens in one call of a kernel.
 const MAX_TOKENS: usize = 6;
-/// Largest `k`: the highest plane is accumulated in place, 64 times its value, so |sum| ≤ k/4 · 128 · 128 < 2³¹.
+/// The largest `k`.
+///
+/// The highest plane is accumulated in place, at 64 times its value. So the limit on a sum is
+/// |sum| ≤ k/4 · 128 · 128 < 2³¹.
 const MAX_K: usize = 1 << 18;
 
 /// A vector instruction level that has a kernel here.
@@ -62,12 +82,12 @@ impl Level {
     #[cfg(target_arch = "aarch64")]
     const ALL: &[Level] = &[Level::NeonDot];
 
-    /// The levels that this CPU and operating system can run, fastest first.
+    /// Returns the levels that this CPU and operating system can run, fastest first.
     pub fn available() -> Vec<Level> {
         Level::ALL.iter().copied().filter(|level| level.is_available()).collect()
     }
 
-    /// Whether this CPU and operating system can run the level.
+    /// Returns true if this CPU and operating system can run the level.
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         match self {
@@ -79,13 +99,13 @@ impl Level {
         }
     }
 
-    /// Whether this CPU and operating system can run the level.
+    /// Returns true if this CPU and operating system can run the level.
     #[cfg(target_arch = "aarch64")]
     pub fn is_available(self) -> bool {
         std::arch::is_aarch64_feature_detected!("dotprod")
     }
 
-    /// Tiles side by side in a block of rows.
+    /// Returns the number of tiles side by side in a block of rows.
     fn tiles_abreast(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -95,7 +115,7 @@ impl Level {
     }
 }
 
-/// 16 rows × 16 inputs of two-bit codes, one cache line.
+/// Two-bit codes of 16 rows × 16 inputs: one cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Tile([u8; 64]);
@@ -112,7 +132,7 @@ impl Packed {
     /// Packs `n × k` trits for the kernel of `level`.
     ///
     /// # Panics
-    /// If `trits` is not `n × k`, a value is not a trit, or `k` is not in `1..=2¹⁸`.
+    /// Panics if `trits` is not `n × k`, if a value is not a trit, or if `k` is not in `1..=2¹⁸`.
     pub fn new(level: Level, trits: &[i8], n: usize, k: usize) -> Packed {
         assert!((1..=MAX_K).contains(&k), "k is in 1..=2^18");
         assert_eq!(trits.len(), n * k, "trits are n × k");
@@ -132,18 +152,18 @@ impl Packed {
         Packed { level, n, k, tiles }
     }
 
-    /// Bytes of packed weights, padding included: what one pass over the matrix reads.
+    /// Returns the size of the packed weights in bytes, padding included. One pass reads them all.
     pub fn size_bytes(&self) -> usize {
         size_of_val(self.tiles.as_slice())
     }
 }
 
-/// The activations of `m` tokens, padded to whole steps and interleaved for the kernels of every level.
+/// The activations of `m` tokens, padded to whole steps and interleaved. All levels share the layout.
 pub struct Activations {
     m: usize,
     k: usize,
     sums: Vec<i32>,
-    /// By group of tokens, then step, plane and token: dwords of four consecutive activations.
+    /// Dwords of four consecutive activations, by group of tokens, step, plane and token.
     dwords: Vec<i32>,
 }
 
@@ -151,7 +171,7 @@ impl Activations {
     /// Pads and interleaves `m × k` activations.
     ///
     /// # Panics
-    /// If `acts` is not `m × k` or `k` is zero.
+    /// Panics if `acts` is not `m × k`, or if `k` is zero.
     pub fn new(acts: &[i8], m: usize, k: usize) -> Activations {
         assert!(k > 0, "k is not zero");
         assert_eq!(acts.len(), m * k, "activations are m × k");
@@ -165,7 +185,7 @@ impl Activations {
         Activations { m, k, sums, dwords }
     }
 
-    /// Every group's sums, dwords and first token.
+    /// Returns the sums, the dwords and the first token of every group.
     fn groups(&self) -> impl Iterator<Item = (&[i32], &[i32], usize)> {
         let tokens = group_tokens(self.m);
         let dwords = self.dwords.chunks(tokens * self.k.next_multiple_of(STEP) / 4);
@@ -173,22 +193,26 @@ impl Activations {
     }
 }
 
-/// Tokens in every group but the last: the fewest groups that the kernels' limit allows, of about one size.
+/// Returns the number of tokens in every group but the last.
+///
+/// The kernels limit the size of a group. This makes as few groups as possible, of nearly equal size.
 fn group_tokens(m: usize) -> usize {
     m.div_ceil(m.div_ceil(MAX_TOKENS).max(1)).max(1)
 }
 
-/// Activations `input..input + 4` of a token as a little-endian dword; zero beyond its end.
+/// Returns activations `input..input + 4` of a token as a little-endian dword, padded with zeros.
 fn dword(token: &[i8], input: usize) -> i32 {
     i32::from_le_bytes([0, 1, 2, 3].map(|j| token.get(input + j).map_or(0, |a| a.cast_unsigned())))
 }
 
-/// Multiplies `rows` of `weights` by all tokens: `out[token][row − rows.start]`, `m × rows.len()`, token-major.
+/// Multiplies `rows` of `weights` by all tokens.
 ///
-/// Threads may share a matrix by rows: `rows` starts at a multiple of 64 and ends at one, or at `n`.
+/// `out` is `m × rows.len()`, token-major. The product of a token and a row goes to
+/// `out[token][row − rows.start]`. Threads may share a matrix by rows: `rows` must start at a
+/// multiple of 64, and must end at one or at `n`.
 ///
 /// # Panics
-/// If the CPU cannot run the level that `weights` was packed for, or `rows`, `k` or `out.len()` do not fit.
+/// Panics if the CPU cannot run the level of `weights`, or if `rows`, `k` or `out.len()` do not fit.
 pub fn gemm(weights: &Packed, acts: &Activations, rows: Range<usize>, out: &mut [i32]) {
     let Packed { level, n, k, ref tiles } = *weights;
     assert!(level.is_available(), "the CPU lacks {level:?}");
@@ -205,7 +229,7 @@ pub fn gemm(weights: &Packed, acts: &Activations, rows: Range<usize>, out: &mut 
         let height = block_rows.min(rows.end - row);
         for (sums, dwords, first) in acts.groups() {
             let dots = &mut dots[..sums.len()];
-            // SAFETY: `level` is available, so the CPU has every feature that its kernel enables.
+            // SAFETY: the CPU has every feature that the kernel enables, because `level` is available.
             unsafe {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -226,19 +250,21 @@ pub fn gemm(weights: &Packed, acts: &Activations, rows: Range<usize>, out: &mut 
     }
 }
 
-/// A group's dwords by step, plane and token.
+/// Splits the dwords of a group by step, plane and token.
 fn planes<const T: usize>(dwords: &[i32]) -> &[[[i32; T]; 4]] {
     dwords.as_chunks().0.as_chunks().0
 }
 
-/// Asks for the weights 8 KiB beyond `weights`: about the latency of memory at its full bandwidth.
+/// Prefetches the weights 8 KiB ahead of `weights`.
+///
+/// Memory at full bandwidth delivers about 8 KiB within its latency.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch_beyond<T>(weights: &T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for line in 0..size_of::<T>() / 64 {
         let address = std::ptr::from_ref(weights).cast::<i8>().wrapping_add(8192 + 64 * line);
-        // SAFETY: a prefetch is a hint that never faults, whatever the address.
+        // SAFETY: a prefetch is a hint. It never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
     }
 }

@@ -1,14 +1,16 @@
-//! NEON with SDOT: blocks of 16 rows, four 128-bit vectors abreast, and activations named by lane.
+//! NEON with SDOT: blocks of 16 rows in four 128-bit vectors.
+//!
+//! One register holds the activations of four groups, and each `sdot` names one of its lanes.
 
 use super::{MAX_BLOCK_ROWS, Tile, planes};
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::array;
 
-/// Vectors of four rows abreast.
+/// Vectors in a block, each of four rows.
 const ABREAST: usize = 4;
 
-/// Dot products of a block's codes with one to six tokens, one per row of `out`.
+/// Computes the dot products of a block's codes with one to six tokens. `out` has a row per token.
 #[target_feature(enable = "dotprod")]
 pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     match out.len() {
@@ -22,8 +24,11 @@ pub(super) fn block(tiles: &[Tile], dwords: &[i32], out: &mut [[i32; MAX_BLOCK_R
     }
 }
 
-/// One token: every plane has accumulators of its own, which are 1, 4 and 16 times its sums; the highest is shifted down
-/// first, for its bytes would be negative.
+/// Multiplies one token. Every plane has its own accumulators.
+///
+/// The accumulators of the lower three planes are 1, 4 and 16 times their sums. Shifts after the
+/// loop divide them exactly. The highest plane is shifted down first, because `sdot` would read its
+/// bytes as negative numbers.
 #[target_feature(enable = "dotprod")]
 fn gemv(tiles: &[Tile], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let mut acc = [[vdupq_n_s32(0); ABREAST]; 4];
@@ -43,13 +48,14 @@ fn gemv(tiles: &[Tile], acts: &[[[i32; 1]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]
     }
 }
 
-/// Several tokens: each plane is shifted down and masked once for all of them.
+/// Multiplies several tokens. Each plane is shifted down and masked once for all of them.
 #[target_feature(enable = "dotprod")]
 fn gemm<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]], out: &mut [[i32; MAX_BLOCK_ROWS]]) {
     let mut acc = [[vdupq_n_s32(0); T]; ABREAST];
     for (tile, acts) in tiles.iter().zip(acts) {
         let acts = load_acts(acts);
-        // Written out, because compilers do not unroll loops of this size, and would keep the sums in memory.
+        // Written out, because compilers do not unroll a loop of this size. They would keep the sums
+        // in memory.
         add_planes(&mut acc[0], load(tile, 0), acts);
         add_planes(&mut acc[1], load(tile, 1), acts);
         add_planes(&mut acc[2], load(tile, 2), acts);
@@ -62,7 +68,7 @@ fn gemm<const T: usize>(tiles: &[Tile], acts: &[[[i32; T]; 4]], out: &mut [[i32;
     }
 }
 
-/// Adds the products of four rows' codes with every token to `sums`.
+/// Adds the products of the codes of four rows and every token to `sums`.
 #[inline]
 #[target_feature(enable = "dotprod")]
 fn add_planes<const T: usize>(sums: &mut [int32x4_t; T], codes: uint8x16_t, acts: [int32x4_t; T]) {
@@ -81,7 +87,9 @@ fn add_planes<const T: usize>(sums: &mut [int32x4_t; T], codes: uint8x16_t, acts
     add_dwords::<5, T>(sums, planes, acts);
 }
 
-/// Adds the products with the activations in vector `I`, if there is one: dword g · T + t is plane g of token t.
+/// Adds the products with the activations in vector `I`, if there is one.
+///
+/// Dword `g · T + t` of the step holds the activations of plane `g` and token `t`.
 #[inline]
 #[target_feature(enable = "dotprod")]
 fn add_dwords<const I: usize, const T: usize>(
@@ -97,13 +105,16 @@ fn add_dwords<const I: usize, const T: usize>(
     sums[d % T] = dot::<3>(sums[d % T], planes[d / T], acts);
 }
 
-/// Adds to every lane of `acc` the dot product of its codes with the four activations in lane `LANE` of `acts`.
+/// Adds a dot product to every lane of `acc`: its four codes times the four activations in lane
+/// `LANE` of `acts`.
 ///
-/// What `vdotq_laneq_s32` will do, once it is stable.
+/// `vdotq_laneq_s32` will do the same, once it is stable.
 #[inline]
 #[target_feature(enable = "dotprod")]
 fn dot<const LANE: usize>(mut acc: int32x4_t, codes: uint8x16_t, acts: int32x4_t) -> int32x4_t {
-    // SAFETY: the instruction works on these registers alone, and the function has its feature.
+    // SAFETY:
+    // - the instruction only reads and writes the three named registers.
+    // - the CPU has dotprod, because the function enables it.
     unsafe {
         asm!(
             "sdot {acc:v}.4s, {codes:v}.16b, {acts:v}.4b[{lane}]",
@@ -117,12 +128,12 @@ fn dot<const LANE: usize>(mut acc: int32x4_t, codes: uint8x16_t, acts: int32x4_t
     acc
 }
 
-/// A step's dwords, four to a vector, plane by plane.
+/// Loads the dwords of a step, plane by plane, four to a vector.
 #[inline]
 #[target_feature(enable = "neon")]
 fn load_acts<const T: usize>(acts: &[[i32; T]; 4]) -> [int32x4_t; T] {
     let dwords = acts.as_flattened();
-    // SAFETY: there are 4 · T dwords.
+    // SAFETY: there are 4 · T dwords, and vector `vector` < T holds four of them.
     array::from_fn(|vector| unsafe { vld1q_s32(dwords.as_ptr().add(4 * vector)) })
 }
 
@@ -130,7 +141,7 @@ fn load_acts<const T: usize>(acts: &[[i32; T]; 4]) -> [int32x4_t; T] {
 #[target_feature(enable = "neon")]
 fn load(tile: &Tile, v: usize) -> uint8x16_t {
     let codes = &tile.0.as_chunks::<16>().0[v];
-    // SAFETY: `codes` is 16 bytes; the load needs no alignment.
+    // SAFETY: `codes` is 16 bytes, and the load needs no alignment.
     unsafe { vld1q_u8(codes.as_ptr()) }
 }
 
@@ -138,6 +149,6 @@ fn load(tile: &Tile, v: usize) -> uint8x16_t {
 #[target_feature(enable = "neon")]
 fn store(out: &mut [i32; MAX_BLOCK_ROWS], v: usize, sums: int32x4_t) {
     let out = &mut out.as_chunks_mut::<4>().0[v];
-    // SAFETY: `out` is 16 bytes; the store needs no alignment.
+    // SAFETY: `out` is 16 bytes, and the store needs no alignment.
     unsafe { vst1q_s32(out.as_mut_ptr(), sums) };
 }
