@@ -1,4 +1,18 @@
-//! AVX2 without VNNI: `vpmaddubsw` pair sums in 16-bit accumulators, folded into 32-bit sums on the stack.
+//! AVX2 without VNNI: pair sums in 16-bit accumulators, folded into 32-bit sums on the stack.
+//!
+//! AVX2 has no dot product of four bytes. `vpmaddubsw` multiplies unsigned bytes by signed bytes and
+//! adds adjacent products to 16 bits. `vpmaddwd` with ones then adds adjacent 16-bit sums to 32 bits:
+//!
+//! ```text
+//! codes             2     1     0     2
+//! activations     100   -50     7  -128
+//! vpmaddubsw         150        -256        pair sums, in 16 bits
+//! vpmaddwd by 1         -106                the dot product, in 32 bits
+//! ```
+//!
+//! Doing both for every group would cost a second multiplication. So `vpaddw` first adds up to 64
+//! pair sums in 16 bits. Then `fold` applies `vpmaddwd` once and adds to 32-bit sums. These are on
+//! the stack, because the accumulators take the registers.
 
 use super::Family;
 use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
@@ -19,17 +33,20 @@ pub(super) const FAMILY: Family = Family {
     emit: Some(x86::emit::<Avx2>),
 };
 
-/// Pair sums of ternary codes that an i16 holds: each is at least 2 · 2 · -128 = -512, and 64 · -512 = -32 768.
+/// The number of pair sums of ternary codes that fit an `i16`.
+///
+/// Each is at least 2 · 2 · -128 = -512, and 64 · -512 = -32 768.
 const PAIR_SUMS: usize = 64;
 
 struct Avx2 {
-    /// Whether pair sums are small enough to gather in 16 bits: codes of bytes fill them at once.
+    /// True if 16 bits hold several pair sums. With codes of whole bytes, one pair sum fills them.
     gathers: bool,
     product: V,
     ones: V,
     thresholds: Option<Thresholds>,
 }
 
+/// Returns the address of the 32-bit sums of accumulator `index`.
 fn spilled(index: usize) -> Mem {
     Mem::at(Gpr::Rsp, (index * Width::Ymm.bytes()) as i32)
 }
@@ -102,15 +119,21 @@ impl Dialect for Avx2 {
     }
 }
 
-/// Extraction of trits by signed byte comparisons, which is what VEX has.
+/// Extracts codes from running bytes by signed comparisons, because AVX2 has no unsigned ones.
 ///
-/// The running bytes are biased by 128 once when they are loaded; tripling modulo 256 keeps the bias,
-/// for 3 · (f - 128) = 3 · f - 128 (mod 256).
+/// A code is 1 if f ≥ 86, and 2 if f ≥ 171. Loaded bytes are biased by 128 once, so that signed
+/// comparisons order them. Tripling keeps the bias: 3 · (f - 128) = 3 · f - 128 (mod 256). A
+/// comparison gives -1 where it holds. So the code is the magnitude of the sum of both:
+///
+/// ```text
+/// f = 184   184 > 85 gives -1, 184 > 170 gives -1, |-2| = 2
+/// f = 120   120 > 85 gives -1, 120 > 170 gives  0, |-1| = 1
+/// ```
 pub(super) struct Thresholds {
     bias: V,
     one_carry: V,
     two_carries: V,
-    /// Holds the second comparison.
+    /// The result of the second comparison.
     scratch: V,
 }
 

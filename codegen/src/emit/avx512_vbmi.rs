@@ -1,4 +1,4 @@
-//! AVX-512 VNNI with VBMI: the same, and tables of bytes.
+//! AVX-512 VNNI with VBMI: all of AVX-512 VNNI, and look-ups of bytes in tables.
 
 use std::mem::offset_of;
 
@@ -28,10 +28,11 @@ pub(super) const FAMILY: Family = Family {
 
 struct Avx512Vbmi {
     vnni: Avx512Vnni,
-    /// Registers of the two tables, where bytes are looked up.
+    /// Registers of the two tables, if the kernel looks bytes up.
     tables: Vec<V>,
 }
 
+/// Two tables of 256 bytes, in registers of 64 bytes.
 const TABLE_REGISTERS: usize = 8;
 
 impl Dialect for Avx512Vbmi {
@@ -65,7 +66,8 @@ impl Dialect for Avx512Vbmi {
         self.vnni.extract(asm, codes, running);
     }
 
-    /// A byte that was looked up among the lower 128 values keeps what was found, for the upper half leaves it alone.
+    /// `vpermi2b` looks up 128 entries at a time. So bytes below 128 use the lower half of a table,
+    /// and the others use its upper half. Masks protect the bytes of the other half.
     fn look_up(&self, asm: &mut Asm, four: V, fifth: V) {
         let (upper, lower) = (Mask::K1, Mask::K2);
         asm.vpmovb2m(upper, fifth);

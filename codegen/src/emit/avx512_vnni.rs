@@ -19,7 +19,8 @@ pub(super) const FAMILY: Family = Family {
 };
 
 pub(super) struct Avx512Vnni {
-    /// Bytes of 86, 171 and 1, where trits are extracted.
+    /// Registers of bytes 86, 171 and 1, if the kernel extracts codes. A code is 1 if f ≥ 86, and 2
+    /// if f ≥ 171.
     thresholds: Option<[V; 3]>,
 }
 

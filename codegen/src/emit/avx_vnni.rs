@@ -1,4 +1,4 @@
-//! AVX-VNNI: VEX-encoded 256-bit `vpdpbusd`, two vectors to a panel, 16 registers.
+//! AVX-VNNI: VEX-encoded 256-bit `vpdpbusd`, two vectors per panel, 16 registers.
 
 use super::Family;
 use super::asm::{Asm, Registers, V, Width};

@@ -1,4 +1,4 @@
-//! From a validated spec to machine code. One file per micro-kernel family, and one line in [`FAMILIES`].
+//! Emits machine code for validated specs. Each micro-kernel family has one file here.
 
 mod aarch64;
 mod asm;
@@ -18,29 +18,30 @@ use crate::isa::Isa;
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-/// What one ISA's micro-kernels are made with.
+/// The family of micro-kernels of one ISA: its limits, its defaults and its emitter.
 #[derive(Debug)]
 pub struct Family {
     /// The instruction set.
     pub isa: Isa,
-    /// Vector registers.
+    /// Number of vector registers.
     pub registers: usize,
-    /// Strategies that the family can emit, over all packings.
+    /// Strategies that the family can emit, for all packings.
     pub unpacks: &'static [Unpack],
-    /// The ternary packing that suits: 1.6-bit where telescoping keeps up with the memory.
+    /// The best ternary packing: 1.6-bit where telescoping keeps up with memory bandwidth.
     pub packing: Packing,
-    /// Panels in a row block that suit the family's widest GEMV tile.
+    /// Panels in a row block, chosen for the family's widest GEMV tile.
     pub interleave: usize,
-    /// Vector registers that a spec of this family takes.
+    /// Returns the number of vector registers that a spec needs.
     pub(crate) registers_needed: fn(&KernelSpec) -> usize,
-    /// Rows of a valid spec's tile that one turn of the loop computes: all, unless they take several passes.
+    /// Returns the rows of a tile that one turn of the loop computes. A tile that takes several
+    /// passes computes a part of its rows in each.
     pub(crate) rows_at_once: fn(&KernelSpec) -> usize,
-    /// Emits a validated spec; none for the portable family, which is compiled Rust.
+    /// Emits a validated spec. `None` for the portable family, which is compiled Rust.
     pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
 }
 
 impl Family {
-    /// The ways to read `packing`: those that the family emits, and unpacking once.
+    /// Returns the strategies that read `packing`: those that the family emits, and unpacking once.
     pub fn strategies(&self, packing: Packing) -> impl Iterator<Item = Unpack> {
         let emitted = self.unpacks.iter().copied();
         emitted.chain([Unpack::Once]).filter(move |unpack| unpack.packings().contains(&packing))
@@ -59,26 +60,29 @@ pub static FAMILIES: [Family; 8] = [
     neon_i8mm::FAMILY,
 ];
 
-/// The family of `isa`.
+/// Returns the family of `isa`.
 pub fn family(isa: Isa) -> &'static Family {
     &FAMILIES[isa as usize]
 }
 
-/// Machine code that has not been published yet.
+/// Machine code that is not in executable memory yet.
 #[derive(Clone, Debug)]
 pub struct Emitted {
-    /// Position-independent code of `extern "sysv64" fn(*mut KernelArgs)`, or of `extern "C"` on AArch64.
+    /// Position-independent code of an `extern "sysv64" fn(*mut KernelArgs)`. On AArch64 it is an
+    /// `extern "C"` function.
     pub code: Vec<u8>,
-    /// Offsets and what the code from there on does.
+    /// Offsets in the code, each with a note on the code that starts there.
     pub marks: Vec<(usize, String)>,
-    /// The unrolled loop over k, with its jump.
+    /// Offsets of the unrolled loop over k, including its jump.
     pub loop_body: Range<usize>,
 }
 
-/// Emits the code of `spec`, on whatever host.
+/// Emits the code of `spec`. The host may have any architecture.
+///
+/// Returns `None` for the portable family, which has no machine code of its own.
 ///
 /// # Errors
-/// Fails if the spec is not valid, and gives `None` for the portable family, which has no machine code of its own.
+/// Fails if the spec is not valid.
 pub fn emit(spec: &KernelSpec) -> Result<Option<Emitted>, crate::spec::SpecError> {
     spec.validate()?;
     Ok(family(spec.isa).emit.map(|emit| emit(&spec.micro_kernel())))

@@ -1,24 +1,28 @@
-//! Loops that do one thing only, as fast as the CPU can: what kernels are measured against.
+//! Loops that do one thing only, as fast as the CPU can. Kernels are measured against them.
 
 use super::asm::{Asm, Gpr, Mem, Registers, Width};
 use super::{Emitted, aarch64};
 use crate::isa::{Architecture, Isa};
 
-/// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)`, on AArch64 `extern "C"`, that takes at least one
-/// turn.
+/// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)`. On AArch64 it is `extern "C"`.
+///
+/// `turns` must be at least 1.
 pub(crate) struct Loop {
     pub(crate) emitted: Emitted,
-    /// Bytes or multiply-adds of a turn.
+    /// Bytes read or multiply-adds computed in a turn.
     pub(crate) per_turn: usize,
 }
 
 const START: Gpr = Gpr::Rdi;
 const TURNS: Gpr = Gpr::Rsi;
 
-/// Loops that load the `turns` · `per_turn` bytes from `start` on, one of which any core reads fastest with. None for an
-/// instruction set without vectors.
+/// Returns loops that load `turns` · `per_turn` bytes from `start` on.
+///
+/// They differ in prefetch distance. Every known core reads fastest with one of them. There is no
+/// loop for an instruction set without vectors.
 pub(crate) fn reads(isa: Isa) -> Vec<Loop> {
-    /// A Zen 4 wants none, a Golden Cove near ones, other Zen cores far ones.
+    /// Prefetch distances in bytes. Zen 4 is fastest with none, Golden Cove with a short distance, and
+    /// other Zen cores with a long one.
     const PREFETCHES: [usize; 3] = [0, 2048, 8192];
     if isa.architecture() == Some(Architecture::Aarch64) {
         return vec![aarch64::probe::read()];
@@ -43,9 +47,9 @@ fn read(width: Width, prefetch: usize) -> Loop {
     Loop { emitted, per_turn: BYTES }
 }
 
-/// Adds dot products of bytes, as the kernels of `isa` do, to sums that do not wait for each other.
+/// Returns a loop that adds dot products of bytes to independent sums, as the kernels of `isa` do.
 pub(crate) fn dot(isa: Isa) -> Option<Loop> {
-    /// More than the latency of a dot product times their number in a cycle, on any core.
+    /// More than latency times throughput of a dot product on any core, so that no sum waits.
     const SUMS: usize = 12;
     const DOTS: usize = 4 * SUMS;
     if isa.architecture() == Some(Architecture::Aarch64) {
@@ -79,7 +83,7 @@ fn width(isa: Isa) -> Option<Width> {
     }
 }
 
-/// `asm`'s code, then `turns` times what `body` emits.
+/// Emits the code in `asm`, and then a loop that runs the code of `body` `turns` times.
 fn repeat(mut asm: Asm, body: impl Fn(&mut Asm)) -> Emitted {
     let turn = asm.new_label();
     asm.bind(turn);
@@ -100,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of the loop's instructions are `mnemonic`, and how many there are.
+    /// Counts the loop's instructions: those named `mnemonic`, and all of them.
     fn count(probe: &Loop, mnemonic: Mnemonic) -> (usize, usize) {
         let body = &probe.emitted.code[probe.emitted.loop_body.clone()];
         let instructions: Vec<Instruction> = Decoder::new(64, body, DecoderOptions::NONE).iter().collect();

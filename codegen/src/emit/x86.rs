@@ -1,8 +1,42 @@
 //! The frame that the x86-64 families share: addresses, the loop over k, and the epilogue.
 //!
-//! A turn of the loop goes step by step and, within a step, group by group. Of the two operand sets of a group,
-//! unpacked weights (one vector per part of a panel) and broadcast activations (one vector per token), the
-//! smaller is held in registers while the other passes through one.
+//! A turn of the loop goes step by step and, within a step, group by group. A group has two sets of
+//! operands: unpacked weights, one vector per part of a panel, and broadcast activations, one vector
+//! per token. The smaller set stays in registers. The larger set passes through one register.
+//!
+//! # How packed bytes become operands
+//! **2-bit, in planes.** A byte holds four codes, one per group. The bits of one group in all bytes
+//! are a plane. [`Unpack::Planes`] masks each plane in place:
+//!
+//! ```text
+//! byte 0b10_01_00_10      codes 2, 0, 1, 2 of groups 0, 1, 2, 3
+//! and 0x03 =   2 =  1·2   group 0
+//! and 0x0C =   0 =  4·0   group 1
+//! and 0x30 =  16 = 16·1   group 2
+//! and 0xC0 = 128 = 64·2   group 3
+//! ```
+//!
+//! So a plane costs one instruction. Each plane has its own accumulator, whose sums are 1, 4, 16 or
+//! 64 times too large. Shifts by 0, 2, 4 and 6 bits after the loop divide them exactly.
+//! [`Unpack::Shift`] needs only one accumulator, but two instructions for most planes. With
+//! [`Unpack::Turns`] one accumulator serves all planes in turn: each plane makes a pass over k, the
+//! highest first, and the sums are shifted by two bits between the passes.
+//!
+//! **1.6-bit, telescoping.** A byte f₀ holds five codes. Multiplying it by three carries out one code
+//! after another. With fᵢ₊₁ = 3·fᵢ mod 256, code i is (3·fᵢ - fᵢ₊₁) / 256:
+//!
+//! ```text
+//! group       0    1    2    3    4
+//! f         184   40  120  104   56     the running byte
+//! 3·f       552  120  360  312  168     = 256 · code + next f
+//! next f     40  120  104   56  168
+//! code        2    0    1    1    0
+//! ```
+//!
+//! [`Unpack::Telescope`] never extracts these codes. It multiplies the running bytes themselves with
+//! the activations x, in two accumulators: A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ. After the loop
+//! Σ codeᵢ·xᵢ = (3·A - B) / 256. [`Unpack::Extract`] computes ⌊3·fᵢ / 256⌋ for each code instead, and
+//! needs one accumulator.
 
 use std::mem::offset_of;
 use std::ops::Range;
@@ -12,51 +46,52 @@ use super::asm::{Asm, Gpr, Label, Mem, Registers, V, Width};
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
-/// What an x86 family does its own way.
+/// The parts of a kernel that differ between the x86-64 families.
 pub(super) trait Dialect {
     const WIDTH: Width;
 
-    /// Vector registers beside accumulators and operands.
+    /// Returns the number of vector registers for constants and scratch.
     fn constants(spec: &KernelSpec) -> usize;
 
-    /// Takes those registers and fills them.
+    /// Takes these registers and loads the constants.
     fn prepare(spec: &KernelSpec, asm: &mut Asm, registers: &mut Registers) -> Self;
 
-    /// Empties the sums that `fold` keeps.
+    /// Clears the sums that `fold` keeps in memory.
     fn begin_tile(&self, _spec: &KernelSpec, _asm: &mut Asm) {}
 
     /// Adds the four-element dot products of `codes` (unsigned) and `acts` (signed) to `acc`.
     fn dot(&self, asm: &mut Asm, acc: V, codes: V, acts: V);
 
-    /// Called on the running bytes of five trits after they are loaded.
+    /// Adjusts the running bytes of the 1.6-bit packing after they are loaded.
     fn bias(&self, _asm: &mut Asm, _running: V) {}
 
-    /// codes = ⌊3·running / 256⌋, the trits that the next multiplication by three carries out.
+    /// Computes codes = ⌊3·running / 256⌋, which the next multiplication by three carries out.
     fn extract(&self, asm: &mut Asm, codes: V, running: V);
 
-    /// Makes `four` and `fifth`, which both hold five trits in a byte, the first four codes in two bits each, and the fifth.
+    /// Looks up packed bytes, of which `four` and `fifth` both have a copy. `four` becomes the first
+    /// four codes, in two bits each. `fifth` becomes the fifth code.
     fn look_up(&self, _asm: &mut Asm, _four: V, _fifth: V) {
         unreachable!("the family has no tables")
     }
 
-    /// Dot products per accumulator after which [`Dialect::fold`] must run.
+    /// Returns the number of dot products per accumulator after which [`Dialect::fold`] must run.
     fn fold_after(&self) -> usize {
         usize::MAX
     }
 
-    /// Moves partial sums out of accumulators that would overflow.
+    /// Moves partial sums out of accumulators before they can overflow.
     fn fold(&self, _asm: &mut Asm, _accumulators: &[V]) {}
 
-    /// Brings the 32-bit sums into the accumulators after the loop.
+    /// Loads the 32-bit sums into the accumulators after the loop.
     fn unfold(&self, _asm: &mut Asm, _accumulators: &[V]) {}
 
-    /// Bytes of stack that `fold` uses.
+    /// Returns the bytes of stack that `fold` uses.
     fn frame_bytes(_spec: &KernelSpec) -> usize {
         0
     }
 }
 
-/// What the families with `vpdpbusd` emit.
+/// Strategies of the families with `vpdpbusd`.
 pub(super) const VNNI_UNPACKS: [Unpack; 6] =
     [Unpack::Planes, Unpack::Shift, Unpack::Turns, Unpack::Telescope, Unpack::Extract, Unpack::Direct];
 
@@ -64,20 +99,20 @@ const WEIGHTS: Gpr = Gpr::Rsi;
 const STRIDE: Gpr = Gpr::Rdx;
 const STEPS: Gpr = Gpr::Rcx;
 pub(super) const ARGS: Gpr = Gpr::Rdi;
-/// Each serves three tokens: base, base + stride, base + 2 · stride.
+/// Base addresses of tokens. Each serves three tokens: base, base + stride and base + 2 · stride.
 const TOKEN_BASES: [Gpr; 5] = [Gpr::Rax, Gpr::R8, Gpr::R9, Gpr::R10, Gpr::R11];
 
-/// Vectors that hold the rows of a tile.
+/// Returns the number of vectors that hold the rows of a tile.
 fn vectors(spec: &KernelSpec, width: Width) -> usize {
     spec.tile.panels() * BLOCK_BYTES / width.bytes()
 }
 
-/// Whether activations, not weights, are the operand set held in registers.
+/// Returns true if activations stay in registers, false if weights do.
 fn holds_acts(spec: &KernelSpec, width: Width) -> bool {
     spec.schedule.unpack == Unpack::Telescope || spec.tile.mr <= vectors(spec, width)
 }
 
-/// Registers of the operands: weights, activations, and packed bytes that serve a whole step.
+/// Returns the number of registers for weights, for activations, and for the packed bytes of a step.
 fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
     let vectors = vectors(spec, D::WIDTH);
     let [weights, acts] = if holds_acts(spec, D::WIDTH) { [1, spec.tile.mr] } else { [vectors, 1] };
@@ -85,7 +120,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
     let bytes = match unpack {
         Unpack::Telescope | Unpack::Extract => vectors,
         Unpack::Lookup => 2 * vectors,
-        // Loading them anew for each group takes load slots, but no registers.
+        // Without registers for the bytes, each group loads them again. That takes load slots.
         Unpack::Planes | Unpack::Shift => {
             let others =
                 accumulators(spec, D::WIDTH) + weights + acts + masks(unpack).len() + D::constants(spec);
@@ -100,18 +135,18 @@ fn accumulators(spec: &KernelSpec, width: Width) -> usize {
     vectors(spec, width) * spec.tile.mr * spec.schedule.unpack.accumulators()
 }
 
-/// Vector registers that `spec` takes.
+/// Returns the number of vector registers that `spec` needs.
 pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     let operands: usize = operands::<D>(spec).iter().sum();
     accumulators(spec, D::WIDTH) + operands + masks(spec.schedule.unpack).len() + D::constants(spec)
 }
 
-/// The byte masks that a 2-bit strategy keeps in registers.
+/// Returns the byte masks that a strategy keeps in registers.
 fn masks(unpack: Unpack) -> &'static [u8] {
     match unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
         Unpack::Shift | Unpack::Lookup => &[0x03],
-        // Filled anew for every pass.
+        // Every pass loads its own mask.
         Unpack::Turns => &[0xC0],
         _ => &[],
     }
@@ -139,8 +174,8 @@ struct Kernel<'a, D> {
     accumulators: Vec<V>,
     weights: Vec<V>,
     acts: Vec<V>,
-    /// Packed bytes of a step, a vector each; none where every group loads them anew. Where they are looked up, the first four
-    /// codes of each, and then the fifth ones.
+    /// The packed bytes of a step, one register per vector. Empty if every group loads them again.
+    /// With [`Unpack::Lookup`], the first four codes of each vector, and then the fifth codes.
     bytes: Vec<V>,
     masks: Vec<V>,
 }
@@ -173,7 +208,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         self.accumulators[(set * self.vectors() + vector) * self.spec.tile.mr + token]
     }
 
-    /// Points the bases at the first token of every three, `first` being loaded from `args`.
+    /// Sets the base addresses: token 0 from field `first` of the arguments, then every third token.
     fn point_at_tokens(&self, asm: &mut Asm, first: usize, stride: usize) {
         asm.mov_load(TOKEN_BASES[0], Mem::at(ARGS, first as i32));
         asm.mov_load(STRIDE, Mem::at(ARGS, stride as i32));
@@ -186,13 +221,15 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         Mem::strided(TOKEN_BASES[token / 3], STRIDE, token % 3, disp as i32)
     }
 
-    /// With several tokens, lets the output's lines come near while the sums are computed: stores to lines that are far away
-    /// would hold up the next call.
+    /// Prefetches the output's cache lines for writing, if there are several tokens.
+    ///
+    /// They arrive while the sums are computed. Stores to lines that are far away would delay the
+    /// next call.
     fn claim_output(&self, asm: &mut Asm) {
         if self.spec.tile.mr == 1 {
             return;
         }
-        asm.mark("output lines");
+        asm.mark("prefetch output lines");
         self.point_at_tokens(asm, offset_of!(KernelArgs, out), offset_of!(KernelArgs, out_stride));
         let row_bytes = self.spec.tile.nr * size_of::<f32>();
         for token in 0..self.spec.tile.mr {
@@ -200,9 +237,9 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Goes over k as often as the strategy wants, and returns where the last unrolled loop is.
+    /// Emits the strategy's passes over k, and returns the offsets of the last unrolled loop.
     fn passes(&self, asm: &mut Asm) -> Range<usize> {
-        asm.mark("accumulators");
+        asm.mark("clear accumulators");
         self.accumulators.iter().for_each(|&acc| asm.zero(acc));
         self.dialect.begin_tile(self.spec, asm);
         if self.spec.schedule.unpack != Unpack::Turns {
@@ -308,7 +345,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// One accumulator per code, in one set per plane or in one set for all.
+    /// Emits a step that unpacks codes. Each plane has its own set of accumulators with
+    /// [`Unpack::Planes`]. Otherwise all groups add to one set.
     fn unpacked_step(&self, asm: &mut Asm, step: usize, groups: Range<usize>) {
         let mr = self.spec.tile.mr;
         self.load_bytes(asm, step);
@@ -338,7 +376,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Puts the codes of one group into `codes`, unless a register holds them already, and says which one does.
+    /// Unpacks the codes of one group and returns the register that holds them. This is `codes`,
+    /// unless another register holds the codes already.
     fn unpack(&self, asm: &mut Asm, codes: V, step: usize, group: usize, vector: usize) -> V {
         let at = self.weight(step, vector);
         match (self.spec.schedule.unpack, self.bytes.get(vector).copied()) {
@@ -371,7 +410,9 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         codes
     }
 
-    /// A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ, where fᵢ₊₁ = 3·fᵢ mod 256.
+    /// Emits a step of A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ, where fᵢ₊₁ = 3·fᵢ mod 256.
+    ///
+    /// The module's documentation has an example.
     fn telescoped_step(&self, asm: &mut Asm, step: usize) {
         self.load_bytes(asm, step);
         for group in 0..self.spec.layout.packing.groups() {
@@ -390,9 +431,9 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Leaves Σ code·a in accumulator set 0.
+    /// Combines the accumulators, so that set 0 holds Σ code·a.
     fn reduce(&self, asm: &mut Asm) {
-        asm.mark("accumulators to sums");
+        asm.mark("combine accumulators");
         self.dialect.unfold(asm, &self.accumulators);
         for vector in 0..self.vectors() {
             for token in 0..self.spec.tile.mr {
@@ -412,6 +453,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                         }
                     }
                     Unpack::Telescope => {
+                        // (3·A - B) / 256, as 2·A + (A - B).
                         let next = self.acc(1, vector, token);
                         asm.vpsubd(next, sum, next);
                         asm.vpaddd(sum, sum, sum);
@@ -423,12 +465,12 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Takes the zero point · Σ a off, scales if asked to, and stores.
+    /// Subtracts zero point · Σ a, scales if the epilogue asks for it, and stores.
     fn store(&self, asm: &mut Asm) {
         let (zero_points, factors) = (WEIGHTS, STEPS);
         asm.mark(match self.spec.epilogue {
-            Epilogue::I32 => "zero-point, store",
-            Epilogue::F32 => "zero-point, convert, scale, store",
+            Epilogue::I32 => "subtract zero point, store",
+            Epilogue::F32 => "subtract zero point, convert, scale, store",
         });
         asm.mov_load(zero_points, Mem::at(ARGS, offset_of!(KernelArgs, zero_points) as i32));
         asm.mov_load(factors, Mem::at(ARGS, offset_of!(KernelArgs, factors) as i32));
@@ -451,7 +493,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Moves on to the next tile of rows, or returns.
+    /// Moves to the next tile of rows, or returns after the last tile.
     fn next_tile(&self, asm: &mut Asm, tile: Label) {
         asm.mark("next tile");
         let (distance, row_bytes) = (WEIGHTS, self.spec.tile.nr * size_of::<f32>());
@@ -469,7 +511,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     }
 }
 
-/// running = 3 · running mod 256, by way of `scratch`.
+/// Computes running = 3 · running mod 256, with the help of `scratch`.
 fn triple(asm: &mut Asm, running: V, scratch: V) {
     asm.vpaddb(scratch, running, running);
     asm.vpaddb(running, running, scratch);
