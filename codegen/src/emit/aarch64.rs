@@ -1,7 +1,17 @@
-//! The frame that the AArch64 families share: addresses, passes over the rows, the loop over k, and the epilogue.
+//! The frame that the AArch64 families share: addresses, passes, the loop over k, and the epilogue.
 //!
-//! Each token has an address register of its own, and loads move it on. A tile whose sums do not fit the registers is
-//! computed in two passes over k, each for one half of every step's rows.
+//! Each token has its own address register, which loads advance. If the sums of a tile do not fit the
+//! registers, the kernel makes two passes over k. Each pass computes one half of the rows.
+//!
+//! # 1.6-bit in signed bytes
+//! `sdot` multiplies signed bytes, so the telescoping of the [x86-64 frame](super::x86) needs a twist.
+//! One exclusive or per loaded byte makes g = f - 128, a signed byte. Tripling wraps to signed bytes,
+//! and so it gives the next g. As 3·gᵢ - gᵢ₊₁ = 256·wᵢ, the sums need no zero point:
+//!
+//! ```text
+//! f = 184, next f =  40    code = (3·184 -  40) / 256 = 2
+//! g =  56, next g = -88       w = (3·56 - (-88)) / 256 = 1
+//! ```
 
 mod acts;
 mod asm;
@@ -26,7 +36,7 @@ pub(super) use weights::{Weights, carry};
 use super::Emitted;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
-/// Rows in a vector.
+/// Rows in a vector of 32-bit sums.
 const ROWS: usize = 4;
 /// Bytes in a vector.
 const BYTES: usize = 16;
@@ -34,7 +44,7 @@ const BYTES: usize = 16;
 const ARGS: X = X::new(0);
 const WEIGHTS: X = X::new(1);
 const STEPS: X = X::new(2);
-/// Addresses of the tokens' rows: more than sums fit the registers.
+/// Address registers of the tokens. The sums of more tokens would not fit the vector registers.
 pub(super) const TOKENS: [X; 13] = {
     let mut tokens = [X::new(3); 13];
     let mut token = 0;
@@ -49,43 +59,44 @@ const PREFETCH: X = X::new(17);
 
 /// How an AArch64 family computes the sums of one pass.
 pub(super) trait Dialect: Sized {
-    /// Vector registers for a pass over `vectors` vectors of rows.
+    /// Returns the number of vector registers for a pass over `vectors` vectors of rows.
     fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize;
 
-    /// Takes those registers and fills the constants.
+    /// Takes these registers and loads the constants.
     fn begin(spec: &KernelSpec, vectors: usize, asm: &mut Asm, registers: &mut Registers) -> Self;
 
     /// Clears the sums.
     fn clear(&self, asm: &mut Asm);
 
-    /// Adds `count` consecutive steps.
+    /// Adds the products of `count` consecutive steps.
     fn steps(&self, asm: &mut Asm, count: usize);
 
-    /// Where the sums of four rows of one token are, `[vector][token]`: Σ code·a, or Σ w·a of a
-    /// [signed](is_signed) strategy.
+    /// Returns the registers with the sums, as `[vector][token]`, each for four rows of one token.
+    ///
+    /// The sums are Σ code·a, or Σ w·a with a [signed](is_signed) strategy.
     fn sums(&self, asm: &mut Asm) -> Vec<V>;
 
-    /// A register that holds neither sums nor constants.
+    /// Returns a register that holds neither sums nor constants.
     fn spare(&self) -> V;
 }
 
-/// Whether the strategy's bytes are signed, so that its sums are without zero point.
+/// Returns true if the strategy multiplies signed bytes, so that its sums have no zero point.
 pub(super) fn is_signed(unpack: Unpack) -> bool {
     unpack == Unpack::Telescope
 }
 
-/// Vectors of rows in one pass.
+/// Returns the vectors of rows in one pass.
 fn vectors<D: Dialect>(spec: &KernelSpec) -> usize {
     let vectors = spec.tile.nr / ROWS;
     if D::registers_needed(spec, vectors) <= V::COUNT { vectors } else { vectors / 2 }
 }
 
-/// Rows in one pass.
+/// Returns the rows in one pass.
 pub(super) fn rows_at_once<D: Dialect>(spec: &KernelSpec) -> usize {
     vectors::<D>(spec) * ROWS
 }
 
-/// Vector registers that `spec` takes.
+/// Returns the number of vector registers that `spec` needs.
 pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     D::registers_needed(spec, vectors::<D>(spec))
 }
@@ -106,11 +117,11 @@ struct Kernel<'a, D> {
 
 impl<'a, D: Dialect> Kernel<'a, D> {
     fn new(spec: &'a KernelSpec) -> Self {
-        assert!(spec.tile.mr <= TOKENS.len(), "no register file holds the sums of so many tokens");
+        assert!(spec.tile.mr <= TOKENS.len(), "the sums of this many tokens do not fit the registers");
         Kernel { spec, vectors: vectors::<D>(spec), dialect: PhantomData }
     }
 
-    /// Gives the unrolled loop of the last pass.
+    /// Emits the kernel and returns the offsets of the last pass's unrolled loop.
     fn emit(&self, asm: &mut Asm) -> Range<usize> {
         asm.mark("constants");
         let mut registers = Registers::default();
@@ -135,7 +146,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             }
             dialect.clear(asm);
             body = self.loop_over_k(asm, &dialect, pass);
-            asm.mark("accumulators to sums");
+            asm.mark("combine accumulators");
             let sums = dialect.sums(asm);
             self.store(asm, &sums, dialect.spare(), pass);
         }
@@ -147,7 +158,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         body
     }
 
-    /// Points at each token's row, the first being loaded from the arguments.
+    /// Sets each token's address: the first from field `first` of the arguments, and the others by
+    /// the stride.
     fn point_at_tokens(&self, asm: &mut Asm, first: usize, stride: usize) {
         asm.ldr_x(TOKENS[0], ARGS, first as u32);
         if self.spec.tile.mr > 1 {
@@ -197,13 +209,13 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         body
     }
 
-    /// Takes the zero point · Σ a off, scales if asked to, and stores.
+    /// Subtracts zero point · Σ a, scales if the epilogue asks for it, and stores.
     fn store(&self, asm: &mut Asm, sums: &[V], spare: V, pass: usize) {
         let (zero_points, factors) = (WEIGHTS, STEPS);
         let (signed, scaled) = (is_signed(self.spec.schedule.unpack), self.spec.epilogue == Epilogue::F32);
         asm.mark(match (signed, scaled) {
-            (false, false) => "zero-point, store",
-            (false, true) => "zero-point, convert, scale, store",
+            (false, false) => "subtract zero point, store",
+            (false, true) => "subtract zero point, convert, scale, store",
             (true, false) => "store",
             (true, true) => "convert, scale, store",
         });
@@ -229,7 +241,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
     }
 
-    /// Moves operands and outputs on to the next tile, and goes there unless this was the last.
+    /// Moves operands and outputs to the next tile and jumps to it, unless this was the last tile.
     fn next_tile(&self, asm: &mut Asm, tile: Label) {
         let (position, distance) = (WEIGHTS, STRIDE);
         let advance = |asm: &mut Asm, field: usize, by: &dyn Fn(&mut Asm)| {

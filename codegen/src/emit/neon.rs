@@ -1,4 +1,8 @@
-//! Plain NEON: byte products in 16-bit sums of pairs of k, folded into 32-bit sums of rows.
+//! Plain NEON: products of bytes in 16-bit sums, folded into 32-bit sums of rows.
+//!
+//! A vector of weights has four rows of four k. `smull` and `smlal` multiply bytes into one 16-bit
+//! lane per byte. So a row's sums take four lanes, and a vector's sums take two registers. `fold`
+//! adds the lanes of a row: `addp` in pairs to 16 bits, and `sadalp` in pairs to 32 bits.
 
 use super::Family;
 use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
@@ -17,18 +21,21 @@ pub(super) const FAMILY: Family = Family {
     emit: Some(aarch64::emit::<Neon>),
 };
 
-/// Products of ternary codes in a lane before two lanes are added in 16 bits: 2 · 64 · (2 · -128) = -32 768.
+/// The number of products of ternary codes that a lane may hold.
+///
+/// `addp` then adds two lanes in 16 bits: 2 · 64 · (2 · -128) = -32 768 still fits.
 const TERNARY_PRODUCTS: usize = 64;
-/// Products of codes of seven bits: 2 · (127 · -128) = -32 512.
+/// The same for codes of seven bits: 2 · (127 · -128) = -32 512.
 const BYTE_PRODUCTS: usize = 1;
 
 /// The sums of four rows of one token.
 #[derive(Clone, Copy)]
 struct Sums {
-    /// In 16 bits: two rows of four lanes each.
+    /// 16-bit sums of the first two rows, four lanes each.
     lower: V,
+    /// 16-bit sums of the last two rows, four lanes each.
     upper: V,
-    /// In 32 bits: a row in a lane.
+    /// 32-bit sums, one lane per row.
     rows: V,
 }
 
@@ -36,7 +43,7 @@ pub(super) struct Neon {
     spec: KernelSpec,
     weights: Weights,
     acts: Acts,
-    /// One token's group in every lane.
+    /// One register per token, with its current group in every lane.
     groups: Vec<V>,
     /// `[vector][token]`, flattened.
     sums: Vec<Sums>,
@@ -44,12 +51,12 @@ pub(super) struct Neon {
 }
 
 impl Neon {
-    /// Products in a lane after which the sums must be folded.
+    /// Returns the number of products in a lane after which the sums must be folded.
     fn fold_after(&self) -> usize {
         if self.spec.schedule.unpack == Unpack::Direct { BYTE_PRODUCTS } else { TERNARY_PRODUCTS }
     }
 
-    /// Adds the products of one group, as the first since the last fold or to what is there.
+    /// Adds the products of one group. The first products after a fold overwrite the old sums.
     fn multiply(&self, asm: &mut Asm, group: usize, is_first: bool) {
         for (vector, sums) in self.sums.chunks_exact(self.spec.tile.mr).enumerate() {
             let codes = self.weights.codes(asm, self.temporary, group, vector);

@@ -1,5 +1,7 @@
-//! NEON with SDOT (ARMv8.2 dotprod): four rows to a vector, and the activations of four groups in one register, of which
-//! each dot product names a lane.
+//! NEON with SDOT (ARMv8.2 dotprod): four rows per vector.
+//!
+//! One register holds the activations of four groups, and each `sdot` names one of its lanes. So no
+//! instruction has to broadcast them.
 
 use super::Family;
 use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
@@ -18,7 +20,7 @@ pub(super) const FAMILY: Family = Family {
     emit: Some(aarch64::emit::<NeonDot>),
 };
 
-/// Operands that pass through registers on their way from bytes to codes.
+/// Registers for unpacked codes, which vectors use in turn.
 const TEMPORARIES: usize = 2;
 
 pub(super) struct NeonDot {
@@ -39,7 +41,7 @@ impl NeonDot {
         self.accumulators[(set * self.weights.raw.len() + vector) * self.spec.tile.mr + token]
     }
 
-    /// Adds the dot products of `codes` and every token's group in `lane`.
+    /// Adds the dot products of `codes` and the group in lane `lane` of every token.
     fn dot(&self, asm: &mut Asm, set: usize, vector: usize, codes: V, lane: usize) {
         for (token, &acts) in self.acts.vectors().iter().enumerate() {
             asm.sdot_lane(self.acc(set, vector, token), codes, acts, lane);
@@ -74,7 +76,7 @@ impl Dialect for NeonDot {
                 let lane = self.acts.advance(asm, step * groups + group, count * groups);
                 for vector in 0..vectors {
                     if self.spec.schedule.unpack == Unpack::Telescope {
-                        // A += fᵢ·xᵢ and B += fᵢ₊₁·xᵢ.
+                        // A += gᵢ·xᵢ and B += gᵢ₊₁·xᵢ: see the frame's documentation.
                         self.dot(asm, 0, vector, self.weights.raw[vector], lane);
                         self.weights.triple(asm, vector);
                         self.dot(asm, 1, vector, self.weights.raw[vector], lane);
@@ -93,7 +95,8 @@ impl Dialect for NeonDot {
         let one_set = self.weights.raw.len() * self.spec.tile.mr;
         let (sums, others) = self.accumulators.split_at(one_set);
         match self.spec.schedule.unpack {
-            // The highest plane was shifted down before it was multiplied.
+            // The highest plane was shifted down before the multiplication, because `sdot` would
+            // read its bytes as negative numbers.
             Unpack::Planes => {
                 for (plane, parts) in others.chunks_exact(one_set).enumerate() {
                     for (&sum, &part) in sums.iter().zip(parts) {
@@ -105,6 +108,7 @@ impl Dialect for NeonDot {
                 }
             }
             Unpack::Telescope => {
+                // (3·A - B) / 256, as 2·A + (A - B).
                 for (&sum, &next) in sums.iter().zip(others) {
                     asm.sub_s(next, sum, next);
                     asm.add_s(sum, sum, sum);

@@ -1,5 +1,18 @@
-//! NEON with I8MM: `usmmla` multiplies two rows with two tokens, eight k at a time. One token alone, and strategies with
-//! several sets of sums, take `sdot`, which the CPUs with I8MM have as well.
+//! NEON with I8MM: `usmmla` multiplies two rows by two tokens, eight k at a time.
+//!
+//! One token alone, and strategies with several sets of sums, use `sdot`. CPUs with I8MM have it too.
+//!
+//! An operand of `usmmla` needs eight consecutive k per row: two groups. So a vector's packed bytes
+//! are copied and moved to the next group, and both are interleaved row by row:
+//!
+//! ```text
+//! loaded bytes     row0 row1 row2 row3      the codes of groups 0, 1, ...
+//! moved bytes      ROW0 ROW1 ROW2 ROW3      the codes of groups 1, 2, ...
+//! first operand    row0 ROW0 row1 ROW1      groups 0 and 1 of rows 0 and 1
+//! second operand   row2 ROW2 row3 ROW3      groups 0 and 1 of rows 2 and 3
+//! ```
+//!
+//! Then each further pair of groups is two codes away: a shift by four bits, or a product with nine.
 
 use super::Family;
 use super::aarch64::{self, Asm, Dialect, Registers, TOKENS, V, Weights, carry};
@@ -20,11 +33,13 @@ pub(super) const FAMILY: Family = Family {
 };
 
 pub(super) enum NeonI8mm {
+    /// With `sdot`.
     Dot(NeonDot),
+    /// With `usmmla`.
     Matrix(Matrix),
 }
 
-/// Whether `usmmla` does the work.
+/// Returns true if the kernel uses `usmmla`.
 fn is_matrix(spec: &KernelSpec) -> bool {
     spec.tile.mr > 1 && matches!(spec.schedule.unpack, Unpack::Shift | Unpack::Extract)
 }
@@ -73,29 +88,30 @@ impl Dialect for NeonI8mm {
     }
 }
 
-/// Groups in an operand.
+/// Groups in an operand of `usmmla`.
 const OPERAND_GROUPS: usize = 2;
-/// Nine, by which running bytes are multiplied for every two codes.
+/// The factor from the running byte of one code to that of the code after next: 3 · 3.
 const NONUPLE: u8 = 9;
 
-/// Tiles of two tokens and more.
+/// A kernel for two tokens or more.
 pub(super) struct Matrix {
     spec: KernelSpec,
     weights: Weights,
-    /// `[pair of tokens][part]`: a part is eight k of both tokens.
+    /// `[pair of tokens][part]`, where a part is eight k of both tokens.
     acts: Vec<V>,
-    /// `[vector][half][pair of tokens]`: a half is two of a vector's four rows.
+    /// `[vector][half][pair of tokens]`, where a half is two of a vector's four rows.
     accumulators: Vec<V>,
-    /// Of five trits, bytes of nine.
+    /// Bytes of [`NONUPLE`], for the 1.6-bit packing.
     nonuple: Option<V>,
     temporaries: [V; 2],
 }
 
-/// Pairs of groups in a step; the last may be half empty.
+/// Returns the number of pairs of groups in a step. The last pair may have one group only.
 fn parts(spec: &KernelSpec) -> usize {
     spec.layout.packing.groups().div_ceil(OPERAND_GROUPS)
 }
 
+/// Returns the number of pairs of tokens. The last pair may have one token only.
 fn pairs(spec: &KernelSpec) -> usize {
     spec.tile.mr.div_ceil(2)
 }
@@ -136,7 +152,7 @@ impl Matrix {
         }
     }
 
-    /// Loads a step of every token and brings the tokens together in pairs.
+    /// Loads a step of every token and interleaves the tokens in pairs.
     fn load_acts(&self, asm: &mut Asm) {
         const WHOLE: usize = 16;
         const LONE_GROUP: usize = 4;
@@ -152,8 +168,9 @@ impl Matrix {
         }
     }
 
-    /// Loads the first token of a pair to `to`, and gives where the second is. A token without a partner stands for both;
-    /// the sums of the second are left.
+    /// Loads the first token of a pair to `to`, and returns the register of the second token.
+    ///
+    /// A token without a partner takes both places. The sums of the second place are never read.
     fn load_pair(&self, asm: &mut Asm, to: V, pair: usize, bytes: usize) -> V {
         let (first, second) = (2 * pair, 2 * pair + 1);
         asm.ldr_next(to, TOKENS[first], bytes);
@@ -164,10 +181,10 @@ impl Matrix {
         self.temporaries[0]
     }
 
-    /// Multiplies the four rows of one vector with every token.
+    /// Multiplies the four rows of one vector by every token.
     fn multiply(&self, asm: &mut Asm, vector: usize) {
         let (raw, [codes, lower]) = (self.weights.raw[vector], self.temporaries);
-        // Beside each row's bytes those which hold its next group in the same place.
+        // `codes` gets the bytes whose next group is where `raw` has its current group.
         match self.spec.layout.packing {
             Packing::Bits2 => asm.ushr_b(codes, raw, 2),
             _ => self.weights.triple_to(asm, codes, vector),
@@ -185,7 +202,7 @@ impl Matrix {
         }
     }
 
-    /// The codes of two groups of two rows; parts come in order, each once.
+    /// Unpacks the codes of two groups of two rows. Call it once per part, in order.
     fn codes(&self, asm: &mut Asm, to: V, rows: V, part: usize) {
         match self.nonuple {
             None => {
@@ -207,7 +224,7 @@ impl Matrix {
         self.accumulators[(2 * vector + half) * pairs(&self.spec) + pair]
     }
 
-    /// Takes the lanes of two tokens apart.
+    /// Separates the sums of the two tokens of each pair.
     fn sums(&self, asm: &mut Asm) -> Vec<V> {
         let mut sums = Vec::new();
         for vector in 0..self.weights.raw.len() {

@@ -1,13 +1,13 @@
-//! Activations on their way through the loop.
+//! The activations of a tile's tokens, loaded chunk by chunk.
 
 use super::{Asm, BYTES, Registers, TOKENS, V};
 
-/// Bytes of a group: the activations that meet a dword of weights.
+/// Bytes of a group: the four activations that meet a 32-bit lane of weights.
 const GROUP: usize = 4;
-/// Groups in a whole vector.
+/// Groups in a full vector.
 const GROUPS: usize = BYTES / GROUP;
 
-/// One vector for each token, which holds the groups that come next.
+/// One vector per token, which holds the token's next groups.
 pub(crate) struct Acts(Vec<V>);
 
 impl Acts {
@@ -15,7 +15,8 @@ impl Acts {
         Acts(registers.take_many(tokens))
     }
 
-    /// Loads vectors if group `index` of the turn's `total` is the first of a chunk, and gives the lane that holds it.
+    /// Returns the lane that holds group `index` of the `total` groups of a turn. Loads the vectors
+    /// first if this group starts a chunk.
     pub(crate) fn advance(&self, asm: &mut Asm, index: usize, total: usize) -> usize {
         let (start, groups) = chunk(index, total);
         if index == start {
@@ -26,14 +27,16 @@ impl Acts {
         index - start
     }
 
-    /// Each token's vector.
+    /// Returns the vector of each token.
     pub(crate) fn vectors(&self) -> &[V] {
         &self.0
     }
 }
 
-/// The first group of the chunk in which group `index` of `total` is loaded, and the chunk's groups: four, or what the
-/// last vector of a turn has left, in powers of two so that nothing behind it is read.
+/// Returns the chunk that holds group `index` of `total`: its first group, and its number of groups.
+///
+/// A chunk has four groups. The rest of a turn is loaded in chunks of two and one, so that no load
+/// reads beyond the activations. For example, 7 groups are loaded as 4, 2 and 1.
 fn chunk(index: usize, total: usize) -> (usize, usize) {
     let vector = index / GROUPS * GROUPS;
     match total - vector {

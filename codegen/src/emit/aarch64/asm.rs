@@ -1,4 +1,6 @@
-//! An AArch64 assembler for micro-kernels: dynasm, with checked registers; [`i8mm`](super::i8mm) has what it lacks.
+//! An AArch64 assembler for micro-kernels: dynasm, with registers that cannot be out of range.
+//!
+//! [`i8mm`](super::i8mm) adds an instruction that dynasm lacks.
 
 #![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
 
@@ -6,17 +8,17 @@ use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, aarch64::Aarch64Relocati
 
 use super::registers::{V, X};
 
-/// A position in the code that loops jump to.
+/// A position in the code that jumps can name.
 #[derive(Clone, Copy)]
 pub(crate) struct Label(dynasmrt::DynamicLabel);
 
-/// Collects code and the marks that a listing shows beside it.
+/// Collects code, and the marks that a listing shows with it.
 pub(crate) struct Asm {
     ops: VecAssembler<Aarch64Relocation>,
     marks: Vec<(usize, String)>,
 }
 
-/// `name d, n, m`, with the arrangements of the three registers.
+/// Defines methods `name(d, n, m)`, each with the lane arrangements of its three registers.
 macro_rules! three_register_forms {
     ($($(#[$doc:meta])* $name:ident = $mnemonic:tt $d:tt $n:tt $m:tt;)*) => {
         impl Asm {
@@ -31,7 +33,7 @@ macro_rules! three_register_forms {
         #[cfg(test)]
         pub(super) type ThreeRegisterForm = (&'static str, [&'static str; 3], fn(&mut Asm, V, V, V));
 
-        /// Mnemonic and arrangements of every form of this kind, for the test that decodes them.
+        /// Mnemonic, arrangements and method of every form, for the test that decodes them.
         #[cfg(test)]
         pub(super) const THREE_REGISTER_FORMS: &[ThreeRegisterForm] = &[
             $((stringify!($mnemonic), [stringify!($d), stringify!($n), stringify!($m)], Asm::$name)),*
@@ -46,24 +48,24 @@ three_register_forms! {
     eor = eor b16 b16 b16;
     /// The lower 8 bits of the products of bytes.
     mul_b = mul b16 b16 b16;
-    /// (n + m) / 2 of unsigned bytes, rounded down, without overflow.
+    /// (n + m) / 2 of unsigned bytes, rounded down. The sum cannot overflow.
     uhadd_b = uhadd b16 b16 b16;
-    /// Products of the lower eight signed bytes, in 16 bits.
+    /// Products of the lower eight signed bytes, in 16-bit lanes.
     smull = smull h8 b8 b8;
-    /// Products of the upper eight signed bytes, in 16 bits.
+    /// Products of the upper eight signed bytes, in 16-bit lanes.
     smull2 = smull2 h8 b16 b16;
-    /// Adds the products of the lower eight signed bytes to lanes of 16 bits.
+    /// Adds the products of the lower eight signed bytes to 16-bit lanes.
     smlal = smlal h8 b8 b8;
-    /// Adds the products of the upper eight signed bytes to lanes of 16 bits.
+    /// Adds the products of the upper eight signed bytes to 16-bit lanes.
     smlal2 = smlal2 h8 b16 b16;
-    /// Sums of adjacent lanes of 16 bits: those of n, then those of m.
+    /// Sums of adjacent 16-bit lanes: those of n, then those of m.
     addp_h = addp h8 h8 h8;
     add_s = add s4 s4 s4;
     sub_s = sub s4 s4 s4;
     fmul_s = fmul s4 s4 s4;
-    /// The lower two 32-bit lanes of n and m, in turn.
+    /// The lower two 32-bit lanes of n and m, interleaved.
     zip1_s = zip1 s4 s4 s4;
-    /// The upper two 32-bit lanes of n and m, in turn.
+    /// The upper two 32-bit lanes of n and m, interleaved.
     zip2_s = zip2 s4 s4 s4;
     /// The lower halves of n and m.
     zip1_d = zip1 d2 d2 d2;
@@ -80,17 +82,17 @@ impl Asm {
         Asm { ops: VecAssembler::new(0), marks: Vec::new() }
     }
 
-    /// Notes what the code from here on does.
+    /// Adds a mark: a note on the code that starts here.
     pub(crate) fn mark(&mut self, text: impl Into<String>) {
         self.marks.push((self.offset(), text.into()));
     }
 
-    /// Bytes emitted so far.
+    /// Returns the number of bytes emitted so far.
     pub(crate) fn offset(&self) -> usize {
         self.ops.offset().0
     }
 
-    /// The code and its marks.
+    /// Returns the code and its marks.
     pub(crate) fn finish(self) -> (Vec<u8>, Vec<(usize, String)>) {
         let code = self.ops.finalize().expect("every label that is used is bound and near");
         (code, self.marks)
@@ -104,7 +106,7 @@ impl Asm {
         dynasm!(self.ops ; .arch aarch64 ; =>label.0);
     }
 
-    /// An instruction that dynasm does not know.
+    /// Emits an instruction that dynasm does not know.
     pub(super) fn word(&mut self, word: u32) {
         self.ops.push_u32(word);
     }
@@ -159,28 +161,28 @@ impl Asm {
         dynasm!(self.ops ; .arch aarch64 ; subs X(from.id()), XSP(from.id()), value);
     }
 
-    /// Loads 64 bits from `offset` on, a multiple of 8.
+    /// Loads 64 bits from `base` + `offset`. `offset` is a multiple of 8.
     pub(crate) fn ldr_x(&mut self, to: X, base: X, offset: u32) {
         dynasm!(self.ops ; .arch aarch64 ; ldr X(to.id()), [X(base.id()), offset]);
     }
 
-    /// Stores 64 bits at `offset`, a multiple of 8.
+    /// Stores 64 bits at `base` + `offset`. `offset` is a multiple of 8.
     pub(crate) fn str_x(&mut self, from: X, base: X, offset: u32) {
         dynasm!(self.ops ; .arch aarch64 ; str X(from.id()), [X(base.id()), offset]);
     }
 
-    /// Prefetches the line at base + offset into every cache level.
+    /// Prefetches the line at `base` + `offset` into every cache level.
     pub(crate) fn prfm(&mut self, base: X, offset: X) {
         const PLDL1KEEP: u32 = 0;
         dynasm!(self.ops ; .arch aarch64 ; prfm PLDL1KEEP, [X(base.id()), X(offset.id())]);
     }
 
-    /// Loads two vectors and moves `base` behind them.
+    /// Loads two vectors and advances `base` past them.
     pub(crate) fn ldp_next(&mut self, first: V, second: V, base: X) {
         dynasm!(self.ops ; .arch aarch64 ; ldp Q(first.id()), Q(second.id()), [X(base.id())], 32);
     }
 
-    /// Loads 16, 8 or 4 bytes into the lower end of `d`, clears the rest, and moves `base` behind them.
+    /// Loads 16, 8 or 4 bytes into the low end of `d`, clears the rest, and advances `base` past them.
     pub(crate) fn ldr_next(&mut self, d: V, base: X, bytes: usize) {
         match bytes {
             16 => dynasm!(self.ops ; .arch aarch64 ; ldr Q(d.id()), [X(base.id())], 16),
@@ -190,12 +192,12 @@ impl Asm {
         }
     }
 
-    /// Copies the 32 bits at `base` to every lane and moves `base` behind them.
+    /// Copies the 32 bits at `base` to every lane and advances `base` past them.
     pub(crate) fn ld1r_next(&mut self, d: V, base: X) {
         dynasm!(self.ops ; .arch aarch64 ; ld1r {V(d.id()).s4 * 1}, [X(base.id())], 4);
     }
 
-    /// Stores at `base` + `offset`, a multiple of 16.
+    /// Stores a vector at `base` + `offset`. `offset` is a multiple of 16.
     pub(crate) fn str_q(&mut self, s: V, base: X, offset: u32) {
         dynasm!(self.ops ; .arch aarch64 ; str Q(s.id()), [X(base.id()), offset]);
     }
@@ -229,7 +231,7 @@ impl Asm {
         dynasm!(self.ops ; .arch aarch64 ; movi V(d.id()).b16, u32::from(byte));
     }
 
-    /// Copies `n` whole.
+    /// Copies all of `n`.
     pub(crate) fn mov(&mut self, d: V, n: V) {
         dynasm!(self.ops ; .arch aarch64 ; mov V(d.id()).b16, V(n.id()).b16);
     }
@@ -249,18 +251,19 @@ impl Asm {
         dynasm!(self.ops ; .arch aarch64 ; sshr V(d.id()).s4, V(n.id()).s4, bits);
     }
 
-    /// Adds the sums of adjacent lanes of 16 bits of `n` to lanes of 32 bits.
+    /// Adds the sums of adjacent 16-bit lanes of `n` to the 32-bit lanes of `d`.
     pub(crate) fn sadalp_h(&mut self, d: V, n: V) {
         dynasm!(self.ops ; .arch aarch64 ; sadalp V(d.id()).s4, V(n.id()).h8);
     }
 
-    /// 32-bit integers to f32, rounding to nearest.
+    /// Converts 32-bit integers to f32, rounding to nearest.
     pub(crate) fn scvtf_s(&mut self, d: V, n: V) {
         dynasm!(self.ops ; .arch aarch64 ; scvtf V(d.id()).s4, V(n.id()).s4);
     }
 
-    /// ARMv8.2 dotprod: adds to each 32-bit lane of `d` the dot product of its four signed bytes of `n` and those of the
-    /// 32-bit lane `lane` of `m`.
+    /// ARMv8.2 dotprod: adds dot products of four signed bytes to the 32-bit lanes of `d`.
+    ///
+    /// Each lane of `n` is multiplied by the one lane `lane` of `m`.
     pub(crate) fn sdot_lane(&mut self, d: V, n: V, m: V, lane: usize) {
         dynasm!(self.ops ; .arch aarch64
             ; sdot V(d.id()).s4, V(n.id()).b16, V(m.id()).b4[lane as u32]);

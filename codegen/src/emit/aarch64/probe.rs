@@ -9,7 +9,7 @@ const START: X = X::new(0);
 const TURNS: X = X::new(1);
 const PREFETCH: X = X::new(2);
 
-/// Loads the `turns` · `per_turn` bytes from `start` on.
+/// Returns a loop that loads `turns` · `per_turn` bytes from `start` on.
 pub(in crate::emit) fn read() -> Loop {
     const BYTES_PER_TURN: usize = 512;
     const LINE: usize = 64;
@@ -26,9 +26,9 @@ pub(in crate::emit) fn read() -> Loop {
     Loop { emitted, per_turn: BYTES_PER_TURN }
 }
 
-/// Adds products of bytes, as the kernels of `isa` do, to sums that do not wait for each other.
+/// Returns a loop that adds products of bytes to independent sums, as the kernels of `isa` do.
 pub(in crate::emit) fn dot(isa: Isa) -> Loop {
-    /// At least the latency of a dot product times their number in a cycle, on any core.
+    /// At least latency times throughput of a dot product on any core, so that no sum waits.
     const SUMS: usize = 16;
     const DOTS: usize = 3 * SUMS;
     let (mut asm, mut registers) = (Asm::new(), Registers::default());
@@ -54,7 +54,7 @@ pub(in crate::emit) fn dot(isa: Isa) -> Loop {
     Loop { emitted, per_turn: DOTS * multiply_adds }
 }
 
-/// `asm`'s code, then `turns` times what `body` emits.
+/// Emits the code in `asm`, and then a loop that runs the code of `body` `turns` times.
 fn repeat(mut asm: Asm, body: impl Fn(&mut Asm)) -> Emitted {
     let turn = asm.new_label();
     asm.bind(turn);

@@ -1,16 +1,17 @@
-//! Register names that cannot be out of range.
+//! Registers that cannot be out of range.
 
 /// A 128-bit vector register, `v0` to `v31`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct V(u8);
 
 impl V {
-    /// Vector registers that there are.
+    /// Number of vector registers.
     pub(crate) const COUNT: usize = 32;
-    /// Those that a callee may clobber: all but `v8` to `v15`, whose lower halves belong to the caller (AAPCS64, 6.1.2).
+    /// Number of registers that a callee may clobber. The lower halves of `v8` to `v15` belong to the
+    /// caller (AAPCS64, 6.1.2).
     pub(crate) const VOLATILE: usize = 24;
 
-    /// The registers in the order in which kernels take them, the volatile ones first.
+    /// Returns the register that a kernel takes as number `n`: the volatile registers come first.
     pub(super) fn nth(n: usize) -> V {
         match n {
             0..8 => V(n as u8),
@@ -32,10 +33,10 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// The next free register.
+    /// Takes the next free register.
     ///
     /// # Panics
-    /// If there is none: a validated spec fits the register file.
+    /// Panics if no register is free. A validated spec always fits the register file.
     pub(crate) fn take(&mut self) -> V {
         self.taken += 1;
         V::nth(self.taken - 1)
@@ -50,15 +51,15 @@ impl Registers {
     }
 }
 
-/// A 64-bit register that a callee may clobber: `x0` to `x17`. `x18` belongs to the platform.
+/// A 64-bit register that a callee may clobber, `x0` to `x17`. `x18` belongs to the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct X(u8);
 
 impl X {
-    /// `x{n}`.
+    /// Returns register `x{n}`.
     ///
     /// # Panics
-    /// If the callee may not clobber it.
+    /// Panics if a callee may not clobber the register.
     pub(crate) const fn new(n: u8) -> X {
         assert!(n < 18, "a callee may clobber x0 to x17");
         X(n)
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_register_is_handed_out_once_and_the_callers_last() {
+    fn every_register_is_taken_once_and_the_callers_last() {
         let registers = Registers::default().take_many(V::COUNT);
         let mut ids: Vec<u8> = registers.iter().map(|v| v.id()).collect();
         assert!(ids[V::VOLATILE..].iter().eq(&[8, 9, 10, 11, 12, 13, 14, 15]));

@@ -1,23 +1,24 @@
-//! Weights on their way from memory to operands.
+//! The weights of a step: loading packed bytes, and unpacking their codes.
 
 use super::{Asm, BYTES, PREFETCH, Registers, V, WEIGHTS};
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{KernelSpec, Unpack};
 
-/// Three, by which running bytes are multiplied from code to code.
+/// The factor from the running byte of one code to that of the next.
 const TRIPLE: u8 = 3;
-/// Turns f into f - 128 as a signed byte.
+/// f exclusive or 128 is f - 128 as a signed byte.
 const SIGN: u8 = 128;
 
 /// The packed bytes of a step's rows, one vector for four rows.
 pub(crate) struct Weights {
     spec: KernelSpec,
-    /// Bytes as they are loaded; of five trits, the running bytes.
+    /// The packed bytes. For the 1.6-bit packing they are the running bytes, which change from code
+    /// to code.
     pub(crate) raw: Vec<V>,
     constants: Vec<V>,
 }
 
-/// The constants that a strategy keeps in registers.
+/// Returns the byte constants that a strategy keeps in registers.
 fn constants(unpack: Unpack) -> &'static [u8] {
     match unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30],
@@ -29,7 +30,7 @@ fn constants(unpack: Unpack) -> &'static [u8] {
 }
 
 impl Weights {
-    /// Registers that [`Weights::begin`] takes.
+    /// Returns the number of registers that [`Weights::begin`] takes.
     pub(crate) fn registers(spec: &KernelSpec, vectors: usize) -> usize {
         vectors + constants(spec.schedule.unpack).len()
     }
@@ -44,7 +45,7 @@ impl Weights {
         Weights { spec: *spec, raw, constants: constants.collect() }
     }
 
-    /// Loads a step's bytes and moves on to the next step.
+    /// Loads the bytes of a step and advances the address to the next step.
     pub(crate) fn load_step(&self, asm: &mut Asm) {
         for (pair, raw) in self.raw.chunks_exact(2).enumerate() {
             if self.spec.schedule.prefetch > 0 && (pair * 2 * BYTES).is_multiple_of(BLOCK_BYTES) {
@@ -61,7 +62,10 @@ impl Weights {
         }
     }
 
-    /// The codes of one group of a vector's rows, in `to` or where they were loaded. Groups come in order, each once.
+    /// Unpacks the codes of one group of a vector's rows. Returns the register that holds them, which
+    /// is `to` or the register of the loaded bytes.
+    ///
+    /// Call it once per group, in order.
     pub(crate) fn codes(&self, asm: &mut Asm, to: V, group: usize, vector: usize) -> V {
         let raw = self.raw[vector];
         match self.spec.schedule.unpack {
@@ -86,23 +90,26 @@ impl Weights {
         to
     }
 
-    /// Brings a vector's running bytes to the next code.
+    /// Advances a vector's running bytes to the next code.
     pub(crate) fn triple(&self, asm: &mut Asm, vector: usize) {
         self.triple_to(asm, self.raw[vector], vector);
     }
 
-    /// Leaves in `to` what a vector's running bytes are at the next code.
+    /// Computes the running bytes of the next code in `to`.
     pub(crate) fn triple_to(&self, asm: &mut Asm, to: V, vector: usize) {
         asm.mul_b(to, self.raw[vector], self.constants[0]);
     }
 
-    /// The codes in the lowest two bits of every byte.
+    /// Extracts the codes in the lowest two bits of every byte.
     pub(crate) fn mask(&self, asm: &mut Asm, to: V, bytes: V) {
         asm.and(to, bytes, self.constants[0]);
     }
 }
 
-/// codes = ⌊3·running / 256⌋: half of the sum of f and ⌊f / 2⌋ is ⌊3·f / 4⌋, in eight bits.
+/// Computes codes = ⌊3·running / 256⌋ in eight bits.
+///
+/// The halving addition of f and ⌊f / 2⌋ gives ⌊3·f / 4⌋, which still fits a byte. A shift by six
+/// does the rest. For f = 184: (184 + 92) / 2 = 138, and 138 / 64 = 2.
 pub(crate) fn carry(asm: &mut Asm, codes: V, running: V) {
     asm.ushr_b(codes, running, 1);
     asm.uhadd_b(codes, codes, running);
