@@ -1,4 +1,6 @@
-//! Emitted kernels, read by a second decoder, and executed by an emulator and judged against the plain reference.
+//! Tests of emitted code: a second decoder reads it, and an emulator runs it.
+//!
+//! The results must equal the plain reference.
 
 mod decoders;
 mod elf;

@@ -1,4 +1,4 @@
-//! A second decoder reads what the assembler writes: GNU objdump, which knows none of our code.
+//! GNU objdump, a decoder that shares no code with us, reads back the assembler's code.
 
 mod forms;
 mod kernels;

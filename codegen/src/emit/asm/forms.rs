@@ -1,14 +1,15 @@
-//! The kernels' loads and vector instructions: for each vector form its VEX code for 256 bits and its EVEX code for 512.
+//! The loads and vector instructions of kernels.
 //!
-//! iced-x86 encodes them all: dynasm lacks EVEX and AVX-VNNI, and gives run-time registers and displacements their
-//! longest VEX encodings.
+//! Each vector form has a VEX code for 256 bits and an EVEX code for 512 bits. iced-x86 encodes them,
+//! because dynasm lacks EVEX and AVX-VNNI. dynasm also gives run-time registers and displacements
+//! their longest VEX encodings.
 
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
 use super::Asm;
 use super::registers::{Gpr, Mask, Mem, V, Width};
 
-/// `name d, a, b` on packed lanes.
+/// Defines methods `name(d, a, b)` on packed lanes.
 macro_rules! three_operand_forms {
     ($($(#[$doc:meta])* $name:ident = $vex:ident | $evex:ident;)*) => {
         impl Asm {
@@ -24,7 +25,7 @@ macro_rules! three_operand_forms {
         #[cfg(test)]
         pub(super) type ThreeOperandForm = (&'static str, fn(&mut Asm, V, V, V));
 
-        /// Every form of this kind, for the test that decodes them.
+        /// Name and method of every form, for the test that decodes them.
         #[cfg(test)]
         pub(super) const THREE_OPERAND_FORMS: &[ThreeOperandForm] = &[$((stringify!($name), Asm::$name)),*];
     };
@@ -36,11 +37,11 @@ three_operand_forms! {
     vpaddd = VEX_Vpaddd_ymm_ymm_ymmm256 | EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32;
     vpsubd = VEX_Vpsubd_ymm_ymm_ymmm256 | EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32;
     vmulps = VEX_Vmulps_ymm_ymm_ymmm256 | EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er;
-    /// u8 of `a` times i8 of `b`, adjacent products added with signed saturation to 16 bits.
+    /// Multiplies u8 of `a` by i8 of `b`, and adds adjacent products to 16 bits with saturation.
     vpmaddubsw = VEX_Vpmaddubsw_ymm_ymm_ymmm256 | EVEX_Vpmaddubsw_zmm_k1z_zmm_zmmm512;
-    /// i16 times i16, adjacent products added to 32 bits.
+    /// Multiplies i16 by i16, and adds adjacent products to 32 bits.
     vpmaddwd = VEX_Vpmaddwd_ymm_ymm_ymmm256 | EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512;
-    /// Adds to each 32-bit lane of `d` the dot product of four u8 of `a` and four i8 of `b`.
+    /// Adds the dot product of four u8 of `a` and four i8 of `b` to each 32-bit lane of `d`.
     vpdpbusd = VEX_Vpdpbusd_ymm_ymm_ymmm256 | EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32;
     /// Bitwise and.
     vand = VEX_Vpand_ymm_ymm_ymmm256 | EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32;
@@ -80,7 +81,7 @@ impl Asm {
         self.encode(Instruction::with2(code, self.v(d), memory(m)));
     }
 
-    /// Copies `value` to every 32-bit lane, by way of `rax`.
+    /// Copies `value` to every 32-bit lane. Clobbers `rax`.
     pub(in crate::emit) fn constant(&mut self, d: V, value: u32) {
         self.mov_imm32(Gpr::Rax, value);
         match self.width {
@@ -99,13 +100,13 @@ impl Asm {
         }
     }
 
-    /// Logical right shift of 32-bit lanes.
+    /// Shifts 32-bit lanes right, filling with zeros.
     pub(in crate::emit) fn vpsrld(&mut self, d: V, a: V, bits: u8) {
         let code = self.code(Code::VEX_Vpsrld_ymm_ymm_imm8, Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8);
         self.encode(Instruction::with3(code, self.v(d), self.v(a), u32::from(bits)));
     }
 
-    /// Logical right shift of the 32-bit lanes at `m`.
+    /// Shifts the 32-bit lanes at `m` right, filling with zeros.
     pub(in crate::emit) fn vpsrld_load(&mut self, d: V, m: Mem, bits: u8) {
         match self.width {
             Width::Ymm => {
@@ -119,31 +120,31 @@ impl Asm {
         }
     }
 
-    /// Arithmetic right shift of 32-bit lanes.
+    /// Shifts 32-bit lanes right, filling with the sign.
     pub(in crate::emit) fn vpsrad(&mut self, d: V, a: V, bits: u8) {
         let code = self.code(Code::VEX_Vpsrad_ymm_ymm_imm8, Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8);
         self.encode(Instruction::with3(code, self.v(d), self.v(a), u32::from(bits)));
     }
 
-    /// 32-bit integers to f32, rounding to nearest.
+    /// Converts 32-bit integers to f32, rounding to nearest.
     pub(in crate::emit) fn vcvtdq2ps(&mut self, d: V, a: V) {
         let code = self.code(Code::VEX_Vcvtdq2ps_ymm_ymmm256, Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er);
         self.encode(Instruction::with2(code, self.v(d), self.v(a)));
     }
 
-    /// 256-bit only: all ones in the bytes where a > b, both signed.
+    /// 256-bit only: sets the bytes where a > b to -1, and the others to 0. Bytes are signed.
     pub(in crate::emit) fn vpcmpgtb(&mut self, d: V, a: V, b: V) {
         self.only(Width::Ymm);
         self.encode(Instruction::with3(Code::VEX_Vpcmpgtb_ymm_ymm_ymmm256, self.v(d), self.v(a), self.v(b)));
     }
 
-    /// 256-bit only: absolute value of bytes.
+    /// 256-bit only: takes the absolute value of bytes.
     pub(in crate::emit) fn vpabsb(&mut self, d: V, a: V) {
         self.only(Width::Ymm);
         self.encode(Instruction::with2(Code::VEX_Vpabsb_ymm_ymmm256, self.v(d), self.v(a)));
     }
 
-    /// 512-bit only: the bytes where a ≥ b, both unsigned.
+    /// 512-bit only: sets the mask of the bytes where a ≥ b. Bytes are unsigned.
     pub(in crate::emit) fn vpcmpnltub(&mut self, mask: Mask, a: V, b: V) {
         const NOT_LESS: u32 = 5;
         self.only(Width::Zmm);
@@ -151,7 +152,7 @@ impl Asm {
         self.encode(Instruction::with4(code, k(mask), self.v(a), self.v(b), NOT_LESS));
     }
 
-    /// 512-bit only: bytes of `a` where the mask is set, zero elsewhere.
+    /// 512-bit only: copies the bytes of `a` where the mask is set, and clears the others.
     pub(in crate::emit) fn vmovdqu8_zeroing(&mut self, d: V, mask: Mask, a: V) {
         self.only(Width::Zmm);
         let masked =
@@ -163,7 +164,7 @@ impl Asm {
         self.encode(masked);
     }
 
-    /// 512-bit only: adds the bytes where the mask is set, and leaves the others of `d`.
+    /// 512-bit only: adds the bytes where the mask is set, and keeps the other bytes of `d`.
     pub(in crate::emit) fn vpaddb_masked(&mut self, d: V, mask: Mask, a: V, b: V) {
         self.only(Width::Zmm);
         let code = Code::EVEX_Vpaddb_zmm_k1z_zmm_zmmm512;
@@ -174,19 +175,20 @@ impl Asm {
         self.encode(masked);
     }
 
-    /// 512-bit only: the bytes of `a` whose highest bit is set.
+    /// 512-bit only: sets the mask of the bytes of `a` that are 128 or more.
     pub(in crate::emit) fn vpmovb2m(&mut self, mask: Mask, a: V) {
         self.only(Width::Zmm);
         self.encode(Instruction::with2(Code::EVEX_Vpmovb2m_kr_zmm, k(mask), self.v(a)));
     }
 
-    /// The other 64 lanes.
+    /// Inverts a mask of 64 lanes.
     pub(in crate::emit) fn knotq(&mut self, mask: Mask, of: Mask) {
         self.encode(Instruction::with2(Code::VEX_Knotq_kr_kr, k(mask), k(of)));
     }
 
-    /// 512-bit only: where the mask is set, bytes of `d` become those that their low seven bits choose, from `a` below 64 and
-    /// from `b` above.
+    /// 512-bit only: looks up the bytes of `d` where the mask is set, and keeps the others.
+    ///
+    /// The low seven bits of a byte are its index: 0 to 63 in `a`, and 64 to 127 in `b`.
     pub(in crate::emit) fn vpermi2b_masked(&mut self, d: V, mask: Mask, a: V, b: V) {
         self.only(Width::Zmm);
         let code = Code::EVEX_Vpermi2b_zmm_k1z_zmm_zmmm512;
@@ -196,22 +198,22 @@ impl Asm {
         }));
     }
 
-    /// 64-bit load.
+    /// Loads 64 bits.
     pub(in crate::emit) fn mov_load(&mut self, to: Gpr, m: Mem) {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
     }
 
-    /// Adds to the 64 bits at `m`.
+    /// Adds a register to the 64 bits at `m`.
     pub(in crate::emit) fn add_to(&mut self, m: Mem, value: Gpr) {
         self.encode(Instruction::with2(Code::Add_rm64_r64, memory(m), gpr(value)));
     }
 
-    /// Adds to the 64 bits at `m`.
+    /// Adds a constant to the 64 bits at `m`.
     pub(in crate::emit) fn add_imm_to(&mut self, m: Mem, value: i32) {
         self.encode(Instruction::with2(Code::Add_rm64_imm32, memory(m), value));
     }
 
-    /// Subtracts from the 64 bits at `m`.
+    /// Subtracts a constant from the 64 bits at `m`.
     pub(in crate::emit) fn sub_imm_from(&mut self, m: Mem, value: i32) {
         self.encode(Instruction::with2(Code::Sub_rm64_imm32, memory(m), value));
     }
@@ -221,7 +223,7 @@ impl Asm {
         self.encode(Instruction::with1(Code::Prefetcht0_m8, memory(m)));
     }
 
-    /// Asks for the line at `m` to be brought near for writing; nothing happens on CPUs that do not know it.
+    /// Prefetches the line at `m` for writing. CPUs that do not know the instruction ignore it.
     pub(in crate::emit) fn prefetchw(&mut self, m: Mem) {
         self.encode(Instruction::with1(Code::Prefetchw_m8, memory(m)));
     }
@@ -242,7 +244,7 @@ impl Asm {
     }
 
     fn only(&self, width: Width) {
-        assert_eq!(self.width, width, "the form exists in one width");
+        assert_eq!(self.width, width, "the form exists in one width only");
     }
 
     fn encode(&mut self, instruction: Result<Instruction, IcedError>) {
@@ -262,7 +264,7 @@ fn gpr(g: Gpr) -> Register {
 
 fn memory(m: Mem) -> MemoryOperand {
     let (index, scale) = m.index.map_or((Register::None, 1), |(index, scale)| (gpr(index), scale));
-    // Size 0 is for none; size 1 lets the encoder take the shortest displacement.
+    // Size 0 means no displacement. Size 1 lets the encoder choose the shortest one.
     let size = u32::from(m.disp != 0);
     MemoryOperand::new(gpr(m.base), index, scale.into(), m.disp.into(), size, false, Register::None)
 }

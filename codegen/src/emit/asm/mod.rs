@@ -1,4 +1,7 @@
-//! An x86-64 assembler for micro-kernels: dynasm for loops, labels and addresses, [`forms`] for vector instructions.
+//! An x86-64 assembler for micro-kernels.
+//!
+//! dynasm encodes loops, labels and address arithmetic. [`forms`] encodes loads and vector
+//! instructions.
 
 #![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
 
@@ -12,11 +15,11 @@ use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm, x64::X64Relocati
 
 pub(super) use registers::{Gpr, Mask, Mem, Registers, V, Width};
 
-/// A position in the code that loops jump to.
+/// A position in the code that jumps can name.
 #[derive(Clone, Copy)]
 pub(super) struct Label(dynasmrt::DynamicLabel);
 
-/// Collects code and the marks that a listing shows beside it.
+/// Collects code, and the marks that a listing shows with it.
 pub(super) struct Asm {
     ops: VecAssembler<X64Relocation>,
     encoder: iced_x86::Encoder,
@@ -30,17 +33,17 @@ impl Asm {
         Asm { ops, encoder, width, marks: Vec::new() }
     }
 
-    /// Notes what the code from here on does.
+    /// Adds a mark: a note on the code that starts here.
     pub(super) fn mark(&mut self, text: impl Into<String>) {
         self.marks.push((self.offset(), text.into()));
     }
 
-    /// Bytes emitted so far.
+    /// Returns the number of bytes emitted so far.
     pub(super) fn offset(&self) -> usize {
         self.ops.offset().0
     }
 
-    /// The code and its marks.
+    /// Returns the code and its marks.
     pub(super) fn finish(self) -> (Vec<u8>, Vec<(usize, String)>) {
         let code = self.ops.finalize().expect("every label that is used is bound");
         (code, self.marks)
@@ -86,7 +89,7 @@ impl Asm {
         dynasm!(self.ops ; .arch x64 ; sub Rq(from.id()), value);
     }
 
-    /// to = base + 3 · stride.
+    /// Computes to = base + 3 · stride.
     pub(super) fn lea_three_strides(&mut self, to: Gpr, base: Gpr, stride: Gpr) {
         dynasm!(self.ops ; .arch x64
             ; lea Rq(to.id()), [Rq(base.id()) + 2 * Rq(stride.id())]
@@ -94,7 +97,7 @@ impl Asm {
         );
     }
 
-    /// Opens a 64-byte aligned stack frame of `bytes` at `rsp`.
+    /// Opens a stack frame of `bytes` at `rsp`, aligned to 64 bytes.
     pub(super) fn open_frame(&mut self, bytes: i32) {
         dynasm!(self.ops ; .arch x64 ; push rbp ; mov rbp, rsp ; sub rsp, bytes ; and rsp, -64);
     }
@@ -103,7 +106,7 @@ impl Asm {
         dynasm!(self.ops ; .arch x64 ; mov rsp, rbp ; pop rbp);
     }
 
-    /// Leaves the vector state clean for SSE code and returns.
+    /// Clears the upper halves of the vector registers, so that SSE code stays fast, and returns.
     pub(super) fn ret(&mut self) {
         dynasm!(self.ops ; .arch x64 ; vzeroupper ; ret);
     }

@@ -1,11 +1,11 @@
-//! Register names that cannot be out of range.
+//! Registers that cannot be out of range.
 
 /// Vector width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
-    /// 256-bit registers, 16 of them (VEX).
+    /// 16 registers of 256 bits (VEX).
     Ymm,
-    /// 512-bit registers, 32 of them (EVEX).
+    /// 32 registers of 512 bits (EVEX).
     Zmm,
 }
 
@@ -46,12 +46,15 @@ impl Registers {
         Registers { width, taken: 0 }
     }
 
-    /// The next free register.
+    /// Takes the next free register.
     ///
     /// # Panics
-    /// If there is none: a validated spec fits the register file.
+    /// Panics if no register is free. A validated spec always fits the register file.
     pub(crate) fn take(&mut self) -> V {
-        assert!(usize::from(self.taken) < self.width.registers(), "the spec's register count is wrong");
+        assert!(
+            usize::from(self.taken) < self.width.registers(),
+            "the spec needs more registers than there are"
+        );
         self.taken += 1;
         V(self.taken - 1)
     }
@@ -65,14 +68,14 @@ impl Registers {
     }
 }
 
-/// A mask register that instructions may name as their write mask.
+/// A mask register. `k0` is not among them, because it cannot be a write mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mask {
     K1 = 1,
     K2 = 2,
 }
 
-/// General-purpose registers that a System V callee may clobber, and the stack pointer.
+/// A general-purpose register that a System V callee may clobber, or the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gpr {
     Rax = 0,
@@ -106,7 +109,7 @@ impl Mem {
         Mem { base, index: None, disp }
     }
 
-    /// base + 0, 1 or 2 strides + disp.
+    /// Returns base + strides · stride + disp, for 0, 1 or 2 strides.
     pub(crate) fn strided(base: Gpr, stride: Gpr, strides: usize, disp: i32) -> Self {
         let index = match strides {
             0 => None,

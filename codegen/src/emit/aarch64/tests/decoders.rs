@@ -1,4 +1,5 @@
-//! Whole kernels: two decoders agree word for word, and each family keeps to its instruction set.
+//! Tests whole kernels: two decoders agree word for word, and each family stays within its
+//! instruction set.
 
 use super::objdump;
 use crate::emit::FAMILIES;
@@ -7,12 +8,12 @@ use crate::listing::{Line, Listing, MachineCode};
 use crate::packing::Layout;
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
-/// What every family uses; 128-bit vectors and scalars of ARMv8.0.
+/// Instructions that every family may use: scalars and 128-bit vectors of ARMv8.0.
 const NEON: &str =
     "add adds addp and b.eq b.hs b.lo b.ne dup eor fmul ld1r ldp ldr mov movi movk mul prfm ret
     sadalp scvtf smlal smlal2 smull smull2 sshr stp str sub subs uhadd ushr uzp1 uzp2 zip1 zip2";
 
-/// Every strategy and epilogue of a family over tiles from one pass to two.
+/// Returns specs with every strategy and epilogue of a family, on tiles of one pass and of two.
 fn specs(isa: Isa) -> Vec<KernelSpec> {
     let mut specs = Vec::new();
     for &unpack in FAMILIES[isa as usize].unpacks {
@@ -32,8 +33,10 @@ fn specs(isa: Isa) -> Vec<KernelSpec> {
     specs
 }
 
-/// objdump's names of conditions are those of comparisons, ours those of unsigned ones; and where objdump has an offset
-/// from the start of all kernels, a listing has a label.
+/// Checks that both decoders agree.
+///
+/// They differ in branches. objdump names conditions `cc` and `cs`, and a listing `lo` and `hs`.
+/// objdump shows an offset from the start of all kernels, and a listing shows a label.
 fn assert_same(spec: &KernelSpec, base: usize, decoded: &str, line: &Line, kernel: &MachineCode) {
     let Some((branch, target)) = decoded.strip_prefix("b.").and_then(|branch| branch.split_once(" 0x"))
     else {
@@ -59,7 +62,7 @@ fn assert_allowed(isa: Isa, line: &Line) {
 }
 
 #[test]
-fn decoders_agree_and_isas_are_kept_to() {
+fn decoders_agree_and_kernels_stay_within_their_isa() {
     let isas = Isa::ALL.into_iter().filter(|isa| isa.architecture() == Some(Architecture::Aarch64));
     for isa in isas {
         let specs = specs(isa);

@@ -1,4 +1,6 @@
-//! Minimal static executables for AArch64 Linux: code, and pieces of data that each end where a hole begins.
+//! Writes minimal static executables for AArch64 Linux.
+//!
+//! They have code and pieces of data. An unmapped page follows each piece.
 
 const PAGE: usize = 4096;
 const CODE: u64 = 0x0040_0000;
@@ -13,11 +15,11 @@ const READ: u32 = 4;
 struct Segment {
     address: u64,
     flags: u32,
-    /// Whole pages.
+    /// The contents, padded to whole pages.
     bytes: Vec<u8>,
 }
 
-/// An executable that is being put together.
+/// An executable under construction.
 pub(super) struct Program {
     segments: Vec<Segment>,
     next: u64,
@@ -28,8 +30,10 @@ impl Program {
         Program { segments: Vec::new(), next: DATA }
     }
 
-    /// Adds data whose end is the end of a page that has none behind it, and gives its address. A load or store beyond
-    /// the end is a fault, as is any store to what is not `writable`.
+    /// Adds data and returns its address.
+    ///
+    /// The data ends at the end of a page, and the next page is unmapped. So a load or store beyond
+    /// the end is a fault. A store to data that is not `writable` is a fault too.
     pub(super) fn data(&mut self, bytes: &[u8], writable: bool) -> u64 {
         let size = bytes.len().next_multiple_of(PAGE).max(PAGE);
         let mut pages = vec![0xA5; size];
@@ -41,12 +45,12 @@ impl Program {
         address + (size - bytes.len()) as u64
     }
 
-    /// Where the code will be, whatever its length.
+    /// Returns the address of the code, which does not depend on its length.
     pub(super) const fn entry() -> u64 {
         CODE
     }
 
-    /// The file (System V ABI, Object Files; ELF for the Arm 64-bit Architecture).
+    /// Returns the file (System V ABI, Object Files; ELF for the Arm 64-bit Architecture).
     pub(super) fn finish(mut self, code: &[u8]) -> Vec<u8> {
         let mut bytes = code.to_vec();
         bytes.resize(code.len().next_multiple_of(PAGE), 0);

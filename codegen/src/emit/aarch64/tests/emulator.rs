@@ -11,12 +11,14 @@ use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, aarch64::Aarch64Relocati
 use super::elf::Program;
 use crate::spec::KernelSpec;
 
-/// CPU models: with I8MM, with SDOT alone, with neither.
+/// A CPU model with SDOT and I8MM.
 pub(super) const MAX: &str = "max";
+/// A CPU model with SDOT and without I8MM.
 pub(super) const NEOVERSE_N1: &str = "neoverse-n1";
+/// A CPU model without SDOT and I8MM.
 pub(super) const CORTEX_A72: &str = "cortex-a72";
 
-/// Calls to be made: which function, and the address of its argument.
+/// A list of calls, each with the offset of its function and the address of its argument.
 #[derive(Default)]
 pub(super) struct Calls {
     entries: HashMap<KernelSpec, usize>,
@@ -25,7 +27,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Adds a call of the function of `spec`, whose code `emit` gives if it is the first.
+    /// Adds a call of the function of `spec`. `emit` returns its code, if this is the first call.
     pub(super) fn push(&mut self, spec: KernelSpec, argument: u64, emit: impl FnOnce() -> Vec<u8>) {
         let entry = *self.entries.entry(spec).or_insert_with(|| {
             let entry = self.code.len();
@@ -36,19 +38,23 @@ impl Calls {
     }
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The bytes of the outputs.
+    /// The program returned, and these are the bytes of the outputs.
     Returned(Vec<u8>),
-    /// A callee-saved register or the stack pointer was not kept.
+    /// A kernel changed a callee-saved register or the stack pointer.
     Clobbered,
-    /// The signal that ended it.
+    /// This signal killed the program.
     Killed(i32),
 }
 
-/// Makes the calls in order on the CPU model `cpu` and reads back the `outputs`, addresses and lengths. None if the
-/// emulator is not installed, which is an error where `CI` is `true`.
+/// Makes the calls in order on the CPU model `cpu`, and reads back the `outputs`.
+///
+/// `outputs` are addresses and lengths. Returns `None` if the emulator is not installed.
+///
+/// # Panics
+/// Panics if the emulator is not installed and `CI` is `true`.
 pub(super) fn run(
     cpu: &str,
     mut program: Program,
@@ -57,7 +63,7 @@ pub(super) fn run(
 ) -> Option<Outcome> {
     const CLOBBERED: i32 = 3;
     let Calls { code: functions, made: calls, .. } = calls;
-    // The table's addresses depend on the length of the driver, which does not depend on the addresses.
+    // The addresses in the table depend on the driver's length. This length depends on no address.
     let driver_bytes = driver(0, calls.len(), 0, outputs.len(), CLOBBERED).len() as u64;
     let words = |words: Vec<u64>| words.into_iter().flat_map(u64::to_le_bytes).collect::<Vec<u8>>();
     let table = calls
@@ -96,8 +102,10 @@ fn make_executable(path: &std::path::Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Calls every entry of `table`, checks that what belongs to the caller is kept, writes the `ranges` to standard output
-/// and exits.
+/// Returns the code of a program that calls every entry of `table`.
+///
+/// It checks that the callee-saved registers keep their values. Then it writes the `ranges` to
+/// standard output and exits.
 fn driver(table: u64, calls: usize, ranges: u64, outputs: usize, clobbered: i32) -> Vec<u8> {
     const WRITE: u32 = 64;
     const EXIT: u32 = 93;

@@ -1,10 +1,10 @@
-//! Every method of the assembler, over registers and immediates, as objdump reads it.
+//! Tests every method of the assembler with many registers and immediates, decoded by objdump.
 
 use super::objdump;
 use crate::emit::aarch64::asm::THREE_REGISTER_FORMS;
 use crate::emit::aarch64::{Asm, Registers, V, X};
 
-/// Emitted instructions and what each is meant to be.
+/// Emitted instructions, and the expected text of each.
 struct Sheet {
     asm: Asm,
     expected: Vec<String>,
@@ -15,7 +15,7 @@ impl Sheet {
         Sheet { asm: Asm::new(), expected: Vec::new() }
     }
 
-    /// `emit` writes what is meant by `text`.
+    /// Adds the instruction of `emit`, which objdump must show as `text`.
     fn one(&mut self, text: impl Into<String>, emit: impl FnOnce(&mut Asm)) {
         self.expected.push(text.into());
         emit(&mut self.asm);
@@ -32,23 +32,23 @@ impl Sheet {
     }
 }
 
-/// Every vector register with its number.
+/// Returns every vector register with its number.
 fn vectors() -> Vec<(V, u8)> {
     let registers = Registers::default().take_many(V::COUNT).into_iter();
     registers.map(|register| (register, register.id())).collect()
 }
 
-/// Every general register with its number.
+/// Returns every general-purpose register with its number.
 fn generals() -> impl Iterator<Item = (X, u8)> + Clone {
     (0..18).map(|number| (X::new(number), number))
 }
 
-/// Pairs in which every register occurs in both places.
+/// Returns pairs of vector registers. Every register occurs in both places.
 fn pairs() -> impl Iterator<Item = ((V, u8), (V, u8))> {
     vectors().into_iter().zip(vectors().into_iter().cycle().skip(7))
 }
 
-/// `b16` as `16b`.
+/// Turns dynasm's `b16` into objdump's `16b`.
 fn arrangement(name: &str) -> String {
     let (element, lanes) = name.split_at(1);
     format!("{lanes}{element}")

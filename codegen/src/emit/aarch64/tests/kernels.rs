@@ -1,4 +1,4 @@
-//! Every family on every CPU model that has its instructions, and on none that lacks them.
+//! Runs every family on every CPU model that has its instructions. Other models refuse them.
 
 use super::emulator::{CORTEX_A72, MAX, NEOVERSE_N1, Outcome};
 use super::product::{Product, execute, judge};
@@ -8,7 +8,7 @@ use crate::packing::{Layout, Packing};
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile, Unpack};
 use crate::verify::{self, AWKWARD_SIZES, Expected};
 
-/// What each model runs.
+/// CPU models, with the ISAs that each has.
 const MODELS: [(&str, &[Isa]); 3] = [
     (MAX, &[Isa::Neon, Isa::NeonDot, Isa::NeonI8mm]),
     (NEOVERSE_N1, &[Isa::Neon, Isa::NeonDot]),
@@ -30,12 +30,13 @@ fn families_equal_the_reference_on_a_thinned_grid() {
         for (cpu, isas) in MODELS {
             for &isa in isas {
                 let mut specs = verify::specs(isa, packing);
-                // What unpacks once reads other rows than these.
+                // `Unpack::Once` reads its rows from a buffer that this program does not have.
                 specs.retain(|(_, spec)| spec.micro_kernel() == *spec);
                 let mut products = Vec::new();
                 for ((n, k), expected) in &expected {
                     for (i, &(_, spec)) in specs.iter().enumerate() {
-                        // Each spec meets two numbers of tokens on every shape, and all of them on some.
+                        // Each spec runs with two numbers of tokens per shape, and with all of them
+                        // over all shapes.
                         let tokens = [TOKENS[(n + k + i) % TOKENS.len()], TOKENS[(n + i + 2) % TOKENS.len()]];
                         products.extend(tokens.map(|m| Product { expected, spec, n: *n, m }));
                     }
@@ -49,7 +50,7 @@ fn families_equal_the_reference_on_a_thinned_grid() {
     }
 }
 
-/// Specs of every strategy and layout that are legal.
+/// Returns every legal spec of `isa`, over all strategies and layouts.
 fn all_specs(isa: Isa, unrolls: [usize; 3]) -> Vec<KernelSpec> {
     let mut specs = Vec::new();
     for &unpack in FAMILIES[isa as usize].unpacks {
@@ -96,7 +97,7 @@ fn every_legal_tile_equals_the_reference() {
     }
 }
 
-/// What a CPU lacks is no instruction to it: had a kernel been chosen wrongly, it would have been noticed.
+/// A CPU model stops at instructions that it lacks. So the tests above would notice a wrong choice.
 #[test]
 fn a_model_without_the_instructions_refuses_them() {
     for (cpu, isa) in [(CORTEX_A72, Isa::NeonDot), (CORTEX_A72, Isa::NeonI8mm), (NEOVERSE_N1, Isa::NeonI8mm)]
@@ -113,8 +114,8 @@ fn a_model_without_the_instructions_refuses_them() {
     }
 }
 
-/// Exchanges what the instructions take that order the lanes: the lane of `sdot` or `dup`, or the halves that `zip1` and
-/// `zip2` bring together.
+/// Flips a bit of each instruction that orders the lanes: the lane of `sdot` or `dup`, or the choice
+/// between `zip1` and `zip2`.
 fn confuse_lanes(isa: Isa, code: &mut [u8]) {
     let (mask, is, flip) = match isa {
         Isa::Neon => (0xFFE0_FC00, 0x4E00_0400, 1 << 19),

@@ -1,12 +1,16 @@
-//! Disassembly by GNU objdump, which knows none of our code.
+//! Disassembles code with GNU objdump, which shares no code with us.
 
 use std::io::Write;
 use std::process::Command;
 
 const OBJDUMP: &str = "aarch64-linux-gnu-objdump";
 
-/// The text of each instruction of `code`, a branch with its target as an offset; none if objdump for AArch64 is not
-/// installed, which is an error where `CI` is `true`.
+/// Returns the text of each instruction of `code`, with branch targets as offsets.
+///
+/// Returns `None` if objdump for AArch64 is not installed.
+///
+/// # Panics
+/// Panics if objdump is not installed and `CI` is `true`.
 pub(super) fn decode(code: &[u8]) -> Option<Vec<String>> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(code).unwrap();
@@ -23,11 +27,11 @@ pub(super) fn decode(code: &[u8]) -> Option<Vec<String>> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listing = String::from_utf8(output.stdout).unwrap();
     let texts: Vec<String> = listing.lines().filter_map(parse).collect();
-    assert_eq!(texts.len() * 4, code.len(), "objdump left bytes out");
+    assert_eq!(texts.len() * 4, code.len(), "objdump skipped bytes");
     Some(texts)
 }
 
-/// Reads `OFFSET:\tWORD \tMNEMONIC\tOPERANDS`, and a comment behind; other lines are headings.
+/// Reads a line `OFFSET:\tWORD \tMNEMONIC\tOPERANDS`, perhaps with a comment. Other lines are headings.
 fn parse(line: &str) -> Option<String> {
     let line = line.split("//").next()?;
     let (offset, text) = line.split_once(":\t")?;

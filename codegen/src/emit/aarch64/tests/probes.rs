@@ -1,11 +1,11 @@
-//! The probes' loops, counted: they do what they claim, and little beside it.
+//! Counts the instructions of the probes' loops: they do what they claim, and little else.
 
 use super::super::probe;
 use super::objdump;
 use crate::emit::probe::Loop;
 use crate::isa::Isa;
 
-/// How many of the loop's instructions are `mnemonic`, and how many there are; none without objdump.
+/// Counts the loop's instructions: those named `mnemonic`, and all of them. `None` without objdump.
 fn count(probe: &Loop, mnemonic: &str) -> Option<(usize, usize)> {
     let body = objdump::decode(&probe.emitted.code[probe.emitted.loop_body.clone()])?;
     let is_named = |text: &&String| text.split(' ').next() == Some(mnemonic);

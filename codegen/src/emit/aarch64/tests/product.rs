@@ -1,4 +1,4 @@
-//! A product Y = X·Wᵀ laid out in the memory of an emulated program, tile by tile.
+//! Puts products Y = X·Wᵀ into the memory of an emulated program, and checks the outputs.
 
 use super::elf::Program;
 use super::emulator::{Calls, Outcome, run};
@@ -7,7 +7,7 @@ use crate::packing::{BLOCK_BYTES, PANEL_ROWS, PackedMatrix};
 use crate::spec::{Epilogue, KernelArgs, KernelSpec};
 use crate::verify::{Expected, Mismatch, SCALE};
 
-/// What outputs hold before they are computed.
+/// The value of output bytes before the kernels run.
 const UNTOUCHED: u8 = 0xEE;
 
 /// One product of `m` tokens.
@@ -23,7 +23,9 @@ impl Product<'_> {
         self.n.next_multiple_of(self.spec.layout.block_rows())
     }
 
-    /// Adds operands, outputs and calls to a program, the emitted code being passed through `change`.
+    /// Adds operands, outputs and calls to a program. `change` may edit the emitted code.
+    ///
+    /// Returns address and length of the outputs.
     fn add(&self, program: &mut Program, calls: &mut Calls, change: &dyn Fn(&mut [u8])) -> (u64, usize) {
         let (spec, m) = (&self.spec, self.m);
         let packed = self.expected.pack(spec.layout);
@@ -41,7 +43,7 @@ impl Product<'_> {
         let steps = packed.steps();
 
         let (mut arguments, mut kernels) = (Vec::new(), Vec::new());
-        // Few tokens go over all tiles in one call, as the macro-kernel lets them.
+        // With few tokens, one call computes all tiles, like in the macro-kernel.
         let chunks = m.div_ceil(spec.tile.mr);
         let few = chunks == 1 && spec.tile.nr == spec.layout.block_rows();
         let tiles = if few { self.padded() / spec.tile.nr } else { 1 };
@@ -80,7 +82,7 @@ impl Product<'_> {
         (out, out_bytes)
     }
 
-    /// Where the outputs are wrong. Rows that the matrix lacks have weight zero.
+    /// Returns the first wrong output, and checks that the padding rows give zero.
     fn judge(&self, out: &[u8]) -> Option<Mismatch> {
         let words: Vec<u32> = out.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
         let found: Vec<u32> = words.chunks(self.padded()).flat_map(|row| row[..self.n].to_vec()).collect();
@@ -91,16 +93,17 @@ impl Product<'_> {
     }
 }
 
-/// The matrix as it lies in memory.
+/// Returns the bytes of the matrix in memory order.
 fn bytes(packed: &PackedMatrix) -> Vec<u8> {
     packed.blocks().iter().flat_map(|block| block.0).collect()
 }
 
-/// Computes `products` on the CPU model `cpu` with code that went through `change`, and gives what is wrong with each.
-/// None where there is no emulator.
+/// Computes `products` on the CPU model `cpu`, and returns the mismatch of each product.
+///
+/// `change` may edit the emitted code. Returns `None` if there is no emulator.
 ///
 /// # Panics
-/// If the program does not return.
+/// Panics if the program does not return.
 pub(super) fn judge(
     cpu: &str,
     products: &[Product<'_>],
@@ -118,7 +121,7 @@ pub(super) fn judge(
     }
 }
 
-/// Computes `products` and gives the bytes of their outputs.
+/// Computes `products` and returns the bytes of their outputs. `None` if there is no emulator.
 pub(super) fn execute(cpu: &str, products: &[Product<'_>], change: &dyn Fn(&mut [u8])) -> Option<Outcome> {
     let (mut program, mut calls) = (Program::new(), Calls::default());
     let outputs: Vec<_> =

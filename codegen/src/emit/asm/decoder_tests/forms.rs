@@ -1,4 +1,4 @@
-//! Every method of the assembler, over registers, addresses and immediates.
+//! Tests every method of the assembler with many registers, addresses and immediates.
 
 use super::sheet::{GPRS, Sheet, addresses};
 use crate::emit::asm::forms::THREE_OPERAND_FORMS;
@@ -21,7 +21,7 @@ fn one_width(width: Width, fill: impl Fn(&mut Sheet)) {
     sheet.judge();
 }
 
-/// A form with three registers, written `mnemonic d,a,b`.
+/// Adds a form with three registers, written `mnemonic d,a,b`.
 fn three_operands(sheet: &mut Sheet, mnemonic: &str, emit: impl Fn(&mut Asm, V, V, V)) {
     let edges = sheet.edges();
     for (d, d_name) in sheet.registers.clone() {
@@ -33,7 +33,7 @@ fn three_operands(sheet: &mut Sheet, mnemonic: &str, emit: impl Fn(&mut Asm, V, 
     }
 }
 
-/// A form with two registers; `text` gets their names.
+/// Adds a form with two registers. `text` gets their names.
 fn two_operands(sheet: &mut Sheet, text: impl Fn(&str, &str) -> String, emit: impl Fn(&mut Asm, V, V)) {
     for (d, d_name) in sheet.registers.clone() {
         for (a, a_name) in sheet.registers.clone() {
@@ -42,7 +42,8 @@ fn two_operands(sheet: &mut Sheet, text: impl Fn(&str, &str) -> String, emit: im
     }
 }
 
-/// A form with a register and an address, every register taking its turn; `texts` gets their names.
+/// Adds a form with a register and an address, for all addresses and with the registers in turn.
+/// `texts` gets their names.
 fn at_addresses(
     sheet: &mut Sheet,
     texts: impl Fn(&Sheet, &str, &str) -> Vec<String>,
@@ -120,7 +121,7 @@ fn masked_forms() {
 }
 
 #[test]
-fn registers_that_are_filled() {
+fn zeros_and_constants() {
     both_widths(|sheet| {
         for (n, (d, name)) in sheet.registers.clone().into_iter().enumerate() {
             let zero = sheet.either("vpxor", "vpxord");
@@ -223,7 +224,7 @@ fn scalar_forms() {
     });
 }
 
-/// Each jump goes back to a label before it, and forward to one behind `distance` instructions.
+/// Tests each jump twice: back to an earlier label, and forward over `distance` instructions.
 #[test]
 fn jumps() {
     type Jump = fn(&mut Asm, Label);

@@ -1,4 +1,4 @@
-//! Whole kernels: two decoders agree, and each family keeps to its instruction set.
+//! Tests whole kernels: two decoders agree, and each family stays within its instruction set.
 
 use super::objdump;
 use crate::emit::{FAMILIES, Family};
@@ -7,22 +7,23 @@ use crate::listing::{Line, Listing};
 use crate::packing::Layout;
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
-/// AVX2, and the scalar instructions of every x86-64 family.
+/// Instructions of AVX2, and the scalar instructions of every x86-64 family.
 const AVX2: &str = "add and jae jb je jne lea mov pop prefetcht0 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
     vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
-/// AVX-VNNI beside AVX2.
+/// The instruction that AVX-VNNI adds to AVX2.
 const AVX_VNNI: &str = "{vex} vpdpbusd";
-/// AVX-512 F, BW and VNNI beside the scalar instructions, on 512-bit operands.
+/// Instructions of AVX-512 F, BW and VNNI, on 512-bit operands.
 const AVX512: &str =
     "vcvtdq2ps vmovdqu32 vmovdqu8 vmulps vpaddb vpaddd vpandd vpbroadcastd vpcmpnltub vpdpbusd vpsrad
     vpsrld vpsubd vpxord";
-/// VBMI beside these, and what its masks take.
+/// Instructions that VBMI adds, and those for its masks.
 const AVX512_VBMI: &str = "vpermi2b vpmovb2m knotq";
-/// Tokens and unrolling.
+/// Tokens and unrolling of the tiles.
 const TILES: [(usize, usize); 10] =
     [(1, 1), (1, 2), (1, 16), (2, 1), (3, 4), (4, 1), (6, 2), (7, 1), (13, 1), (15, 3)];
 
-/// Every strategy and epilogue of `family` over tiles from one vector to a full register file.
+/// Returns specs with every strategy and epilogue of `family`, on tiles from one vector to a full
+/// register file.
 fn specs(family: &Family) -> Vec<KernelSpec> {
     let mut specs = Vec::new();
     for &unpack in family.unpacks {
@@ -56,7 +57,7 @@ fn assert_allowed(isa: Isa, decoded: &objdump::Decoded) {
     assert!(decoded.bytes[0] != EVEX && !text.contains("zmm"), "{text} is EVEX");
 }
 
-/// objdump's mnemonic and iced's are the same but for the pseudo-prefix.
+/// Checks that both decoders agree. objdump adds a pseudo-prefix to some mnemonics.
 fn assert_same(spec: &KernelSpec, base: usize, decoded: &objdump::Decoded, line: &Line) {
     assert_eq!(
         (decoded.offset - base, &decoded.bytes),
@@ -69,7 +70,7 @@ fn assert_same(spec: &KernelSpec, base: usize, decoded: &objdump::Decoded, line:
 }
 
 #[test]
-fn decoders_agree_and_isas_are_kept_to() {
+fn decoders_agree_and_kernels_stay_within_their_isa() {
     let families = FAMILIES.iter().filter(|family| family.isa.architecture() == Some(Architecture::X86_64));
     for family in families {
         let specs = specs(family);

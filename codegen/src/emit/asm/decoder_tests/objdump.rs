@@ -1,20 +1,22 @@
-//! Disassembly by GNU objdump.
+//! Disassembles code with GNU objdump.
 
 use std::io::Write;
 use std::process::Command;
 
-/// One instruction as objdump reads it.
+/// One instruction, as objdump decodes it.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) offset: usize,
     pub(super) bytes: Vec<u8>,
-    /// Intel syntax, single spaces, without what objdump shows of an encoding that could be shorter: a prefix
-    /// without effect, an index that is none, a displacement of zero.
+    /// Intel syntax with single spaces.
+    ///
+    /// objdump shows traces of encodings that could be shorter: a prefix without effect, an empty
+    /// index, a displacement of zero. They are removed.
     pub(super) text: String,
 }
 
 impl Decoded {
-    /// The text up to the operands, with a pseudo-prefix if there is one.
+    /// Returns the text before the operands, with the pseudo-prefix if there is one.
     pub(super) fn mnemonic(&self) -> &str {
         let prefix = if self.text.starts_with('{') { self.text.find(' ').map_or(0, |at| at + 1) } else { 0 };
         let end = self.text[prefix..].find(' ').map_or(self.text.len(), |at| prefix + at);
@@ -22,7 +24,10 @@ impl Decoded {
     }
 }
 
-/// What objdump makes of `code`; none if it is not installed, which is an error where `CI` is `true`.
+/// Disassembles `code`. Returns `None` if objdump is not installed.
+///
+/// # Panics
+/// Panics if objdump is not installed and `CI` is `true`.
 pub(super) fn decode(code: &[u8]) -> Option<Vec<Decoded>> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(code).unwrap();
@@ -41,12 +46,12 @@ pub(super) fn decode(code: &[u8]) -> Option<Vec<Decoded>> {
     assert_eq!(
         decoded.iter().flat_map(|d| d.bytes.clone()).collect::<Vec<_>>(),
         code,
-        "objdump left bytes out"
+        "objdump skipped bytes"
     );
     Some(decoded)
 }
 
-/// Reads `OFFSET:\tBYTES\tTEXT`; other lines are headings.
+/// Reads a line `OFFSET:\tBYTES\tTEXT`. Other lines are headings.
 fn parse(line: &str) -> Option<Decoded> {
     let [offset, bytes, text] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
     let offset = usize::from_str_radix(offset.trim().strip_suffix(':')?, 16).ok()?;

@@ -1,9 +1,9 @@
-//! What the assembler is told to write, beside what is meant by it.
+//! A list of emitted instructions with the text that objdump must show for each.
 
 use super::objdump;
 use crate::emit::asm::{Asm, Gpr, Mem, Registers, V, Width};
 
-/// Registers, and their names at 64 and 32 bits.
+/// Registers, with their 64-bit and 32-bit names.
 pub(super) const GPRS: [(Gpr, &str, &str); 10] = [
     (Gpr::Rax, "rax", "eax"),
     (Gpr::Rcx, "rcx", "ecx"),
@@ -17,7 +17,9 @@ pub(super) const GPRS: [(Gpr, &str, &str); 10] = [
     (Gpr::R11, "r11", "r11d"),
 ];
 
-/// Around the ends of displacements in 8 bits, plain and counted in 4, 32 or 64 bytes, and in 32 bits.
+/// Displacements near the limits of each encoding.
+///
+/// An 8-bit displacement is plain, or a multiple of 4, 32 or 64 bytes. Others have 32 bits.
 const DISPLACEMENTS: [[i32; 8]; 4] = [
     [0, 1, -1, 4, 63, 127, -128, -129],
     [32, 128, 504, 508, 512, -512, -516, 524_224],
@@ -25,7 +27,7 @@ const DISPLACEMENTS: [[i32; 8]; 4] = [
     [8064, 8128, 8192, -8192, -8256, 524_288, i32::MAX, i32::MIN],
 ];
 
-/// Emitted instructions and what each is meant to be.
+/// Emitted instructions, and the expected text of each.
 pub(super) struct Sheet {
     pub(super) asm: Asm,
     pub(super) registers: Vec<(V, String)>,
@@ -41,40 +43,41 @@ impl Sheet {
         Sheet { asm: Asm::new(width), registers: named.collect(), width, expected: Vec::new() }
     }
 
-    /// `emit` writes what is meant by `text`.
+    /// Adds the instruction of `emit`, which objdump must show as `text`.
     pub(super) fn one(&mut self, text: String, emit: impl FnOnce(&mut Asm)) {
         self.expected.push((self.asm.offset(), text));
         emit(&mut self.asm);
     }
 
-    /// `emit` writes several instructions.
+    /// Adds several instructions of `emit`, which objdump must show as `texts`.
     pub(super) fn several(&mut self, texts: &[String], emit: impl FnOnce(&mut Asm)) {
         let start = self.asm.offset();
         self.expected.extend(texts.iter().map(|text| (start, text.clone())));
         emit(&mut self.asm);
     }
 
-    /// Register names at every edge of the encodings.
+    /// Returns the registers at the edges of the encodings, with their names.
     pub(super) fn edges(&self) -> Vec<(V, String)> {
         [0, 7, 8, 15, 16, 23, 24, 31].iter().filter_map(|&n| self.registers.get(n)).cloned().collect()
     }
 
-    /// The VEX name or the EVEX name.
+    /// Returns the VEX name or the EVEX name, by the sheet's width.
     pub(super) fn either(&self, vex: &'static str, evex: &'static str) -> &'static str {
         if self.width == Width::Ymm { vex } else { evex }
     }
 
-    /// A vector operand in memory.
+    /// Returns the text of a vector operand in memory.
     pub(super) fn vector_at(&self, address: &str) -> String {
         format!("{} PTR {address}", self.either("YMMWORD", "ZMMWORD"))
     }
 
+    /// Disassembles the code and compares it with the expected texts.
     pub(super) fn judge(self) {
         let (code, _) = self.asm.finish();
         let Some(decoded) = objdump::decode(&code) else { return };
         assert!(!self.expected.is_empty());
         for (found, (offset, text)) in decoded.iter().zip(&self.expected) {
-            assert!(found.offset >= *offset, "{text} is longer than what objdump reads: {found:x?}");
+            assert!(found.offset >= *offset, "{text} is longer than objdump reads it: {found:x?}");
             assert_eq!(found.text, *text, "at {offset:#x}: {:02x?}", found.bytes);
         }
         assert_eq!(decoded.len(), self.expected.len());
@@ -82,7 +85,7 @@ impl Sheet {
     }
 }
 
-/// Addresses and their texts: every base and index register, every displacement, with and without index.
+/// Returns addresses with their texts: every base, index and displacement, and no index.
 pub(super) fn addresses() -> Vec<(Mem, String)> {
     let mut addresses = Vec::new();
     for (base, base_name, _) in GPRS {
