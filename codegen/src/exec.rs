@@ -1,4 +1,4 @@
-//! Executable memory: written first, then made executable, never both to the same thread.
+//! Executable memory. Code is written first and then made executable. No thread can do both at once.
 
 #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
 mod apple;
@@ -17,24 +17,24 @@ use mapped::Pages;
 pub(crate) struct ExecutableMemory(Pages);
 
 impl ExecutableMemory {
-    /// Copies `code` to fresh pages, which are executable and read-only from then on.
+    /// Copies `code` to fresh pages and makes them executable and read-only.
     ///
     /// # Errors
-    /// Fails where the system has no memory left, or refuses executable mappings to this process.
+    /// Fails if the system has no memory left, or if it refuses executable mappings to this process.
     pub(crate) fn publish(code: &[u8]) -> io::Result<Self> {
         Pages::publish(code).map(ExecutableMemory)
     }
 
-    /// The code, where it is executed.
+    /// Returns the code, at the address where it runs.
     pub(crate) fn code(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Whether this process may run code that it writes.
+/// Checks that this process may run code that it writes.
 ///
 /// # Errors
-/// The system's refusal.
+/// Returns the system's error if the process may not.
 pub fn probe() -> io::Result<()> {
     const NEVER_RUN: [u8; 4] = [0; 4];
     ExecutableMemory::publish(&NEVER_RUN).map(drop)
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn published_code_is_what_was_given() {
+    fn published_code_equals_its_source() {
         let code: Vec<u8> = (0..10_000).map(|i| i as u8).collect();
         assert_eq!(ExecutableMemory::publish(&code).unwrap().code(), code);
     }

@@ -1,4 +1,4 @@
-//! What a kernel's machine code is: annotated disassembly, instruction mix and static bound, on any host.
+//! Listings of kernels on any host: annotated disassembly, instruction mix and static bound.
 
 mod aarch64;
 mod bound;
@@ -20,55 +20,55 @@ use crate::isa::{Architecture, Isa};
 use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
 use crate::spec::{KernelSpec, SpecError};
 
-/// A kernel for reading: its [`Display`](fmt::Display) is the annotated listing.
+/// A kernel in readable form. Its [`Display`](fmt::Display) is the annotated listing.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// What the kernel is.
+    /// Spec of the kernel.
     pub spec: KernelSpec,
-    /// Multiply-adds of one turn of the loop: mr · nr · ku · the packing's step, shared out over the passes.
+    /// Multiply-adds in one turn of the loop: mr · nr · ku · the packing's step, divided by the passes.
     pub multiply_adds_per_turn: usize,
-    /// Bytes of weights that one turn of the loop consumes: packed, or once unpacked.
+    /// Bytes of weights that one turn of the loop reads. With `once` these are unpacked bytes.
     pub weight_bytes_per_turn: usize,
-    /// None for the portable family, which is compiled Rust.
+    /// The code. `None` for the portable family, which is compiled Rust.
     pub machine_code: Option<MachineCode>,
 }
 
-/// Emitted code, taken apart.
+/// Emitted code, disassembled.
 #[derive(Clone, Debug)]
 pub struct MachineCode {
-    /// The code itself.
+    /// The code as bytes.
     pub bytes: Vec<u8>,
     /// Every instruction, in order.
     pub lines: Vec<Line>,
-    /// Offsets of the unrolled loop over k, with its jump.
+    /// Offsets of the unrolled loop over k, including its jump.
     pub loop_body: Range<usize>,
-    /// Instructions of the whole kernel.
+    /// Instruction counts of the whole kernel.
     pub mix: Mix,
-    /// Instructions of the loop body.
+    /// Instruction counts of the loop.
     pub loop_mix: Mix,
-    /// For each core that has the ISA, the least time of a turn of the loop.
+    /// The least time of a turn of the loop, for each core that has the ISA.
     pub bounds: Vec<Bound>,
 }
 
-/// One instruction and what is written beside it.
+/// One line of a listing: an instruction and its notes.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Bytes from the kernel's entry.
+    /// Offset from the kernel's entry, in bytes.
     pub offset: usize,
-    /// Encoding.
+    /// The encoded instruction.
     pub bytes: Vec<u8>,
-    /// Intel syntax, or Arm's.
+    /// The instruction in Intel's or Arm's syntax.
     pub text: String,
-    /// Name of this position, if a jump goes here.
+    /// Name of this position, if it is the target of a jump.
     pub label: Option<String>,
-    /// What the code from here on does, in the emitter's words.
+    /// The emitter's notes on the code that starts here.
     pub marks: Vec<String>,
-    /// Whether it lies in the unrolled loop over k.
+    /// True if the instruction is in the unrolled loop over k.
     pub in_loop: bool,
 }
 
 impl Listing {
-    /// Emits the code of `spec` and reads it back.
+    /// Emits the code of `spec` and disassembles it.
     ///
     /// # Errors
     /// Fails if the spec is not valid.
@@ -129,7 +129,7 @@ fn lines(
     instructions.iter().map(line).collect()
 }
 
-/// The targets of branches, named in the order of their addresses.
+/// Names the targets of branches in the order of their addresses: L1, L2 and so on.
 fn labels(instructions: &[Instruction]) -> BTreeMap<usize, String> {
     let targets: BTreeSet<usize> = instructions.iter().filter_map(|instruction| instruction.target).collect();
     targets.into_iter().enumerate().map(|(number, target)| (target, format!("L{}", number + 1))).collect()
@@ -171,7 +171,7 @@ impl fmt::Display for MachineCode {
         }
         writeln!(
             f,
-            "\nstatic bound: an estimate of the least time of a turn, all operands in the first-level cache"
+            "\nstatic bound: an estimate of the least time of a turn, with all operands in the first-level cache"
         )?;
         writeln!(
             f,

@@ -1,4 +1,4 @@
-//! Tells `perf` the names of published kernels, through its map file and through jitdump. Off by default.
+//! Tells `perf` the names of kernels, through its map file and through jitdump. Off by default.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,16 +8,17 @@ mod linux;
 #[cfg(target_os = "linux")]
 use linux::Sinks;
 
-/// What is told, and where.
+/// The files that a [`Profiler`] writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfilerOptions {
-    /// Append to `/tmp/perf-PID.map`, which `perf report` looks for.
+    /// Append to `/tmp/perf-PID.map`, which `perf report` reads.
     pub perf_map: bool,
-    /// Write `jit-PID.dump` in this directory, with the code, for `perf record -k mono` and `perf inject --jit`.
+    /// Write `jit-PID.dump` in this directory, for `perf record -k mono` and `perf inject --jit`. It
+    /// contains the code.
     pub jitdump: Option<PathBuf>,
 }
 
-/// Where published kernels are announced; by default nowhere.
+/// Announces kernels to `perf`. The default announces nothing.
 #[derive(Debug, Default)]
 pub struct Profiler(Option<Sinks>);
 
@@ -25,7 +26,8 @@ impl Profiler {
     /// Opens the files that `options` asks for.
     ///
     /// # Errors
-    /// Fails if a file cannot be opened, naming it, and if anything is asked for on a system other than Linux.
+    /// Fails if a file cannot be opened. The error names the file. Outside Linux, fails if `options`
+    /// asks for any file.
     pub fn new(options: ProfilerOptions) -> io::Result<Self> {
         if options == ProfilerOptions::default() {
             return Ok(Profiler::default());
@@ -33,20 +35,22 @@ impl Profiler {
         Sinks::open(&options).map(|sinks| Profiler(Some(sinks)))
     }
 
-    /// Announces `code`, where it will be executed, as `name`. Each file is given up at its first failure.
+    /// Announces `code` as `name`. `code` must be at the address where it will run.
+    ///
+    /// After the first failure to write to a file, nothing more is written to this file.
     pub fn published(&self, name: &str, code: &[u8]) {
         if let Some(sinks) = &self.0 {
             sinks.published(name, code);
         }
     }
 
-    /// The first failure to write since the profiler was made, once.
+    /// Returns the first failure to write. Later calls return `None`.
     pub fn take_error(&self) -> Option<io::Error> {
         self.0.as_ref().and_then(Sinks::take_error)
     }
 }
 
-/// No profiler is known here.
+/// No profiler is supported here, so no value exists.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 enum Sinks {}
@@ -54,7 +58,7 @@ enum Sinks {}
 #[cfg(not(target_os = "linux"))]
 impl Sinks {
     fn open(_: &ProfilerOptions) -> io::Result<Self> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "perf map and jitdump are for Linux"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "perf map and jitdump need Linux"))
     }
 
     fn published(&self, _: &str, _: &[u8]) {

@@ -1,6 +1,8 @@
-//! Pages of Apple silicon's `MAP_JIT` kind, which a hardened process may have too, with the entitlement
-//! `com.apple.security.cs.allow-jit`: each thread by itself sees them either writable or executable (Apple, Porting
-//! just-in-time compilers to Apple silicon).
+//! Pages of the `MAP_JIT` kind on Apple silicon.
+//!
+//! Each thread sees such pages either writable or executable, and switches for itself. A hardened
+//! process needs the entitlement `com.apple.security.cs.allow-jit`. See Apple, "Porting just-in-time
+//! compilers to Apple silicon".
 
 use std::io;
 use std::ops::Deref;
@@ -15,24 +17,26 @@ pub(super) struct Pages {
     len: usize,
 }
 
-// SAFETY: after `publish` nobody writes to the pages.
+// SAFETY: nobody writes to the pages after `publish`.
 unsafe impl Send for Pages {}
-// SAFETY: as above.
+// SAFETY: nobody writes to the pages after `publish`.
 unsafe impl Sync for Pages {}
 
 impl Pages {
     pub(super) fn publish(code: &[u8]) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_JIT;
-        // SAFETY: a fresh mapping, wherever the system likes.
+        // SAFETY: the mapping is fresh, and the system chooses its address.
         let start = unsafe { libc::mmap(ptr::null_mut(), code.len(), protection, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let pages = Pages { start, len: code.len() };
-        // SAFETY: the pages are as long as the code, and nobody else knows them; nothing of kind MAP_JIT is executed by this
-        // thread between the two switches.
+        // SAFETY:
+        // - the pages are at least as long as the code, and fresh, so they do not overlap it.
+        // - nobody else knows their address.
+        // - this thread runs no code in MAP_JIT pages between the two switches.
         unsafe {
             libc::pthread_jit_write_protect_np(0);
             start.copy_from_nonoverlapping(NonNull::from(code).cast(), code.len());
@@ -48,14 +52,18 @@ impl Deref for Pages {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the mapping is `len` bytes long, and lives as long as `self`.
+        // SAFETY:
+        // - the mapping is `len` bytes long, and all of them are initialized.
+        // - the mapping lives as long as `self`.
+        // - nobody writes to the pages after `publish`.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's, whole. It fails for no mapping that exists.
+        // SAFETY: this value owns the whole mapping, and no borrow of it outlives the value.
+        // The call cannot fail for a mapping that exists.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }

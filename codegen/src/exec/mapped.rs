@@ -1,4 +1,4 @@
-//! Pages whose protection is changed once, by `mprotect` or `VirtualProtect`.
+//! Pages that change from writable to executable once, by `mprotect` or `VirtualProtect`.
 
 use std::io;
 use std::ops::Deref;
@@ -13,8 +13,9 @@ impl Pages {
     pub(super) fn publish(code: &[u8]) -> io::Result<Self> {
         let mut pages = MmapMut::map_anon(code.len())?;
         pages[..code.len()].copy_from_slice(code);
-        // AArch64 fetches instructions past the data cache. Other threads need no more: nothing was at these addresses
-        // before, and they learn of the code by way of a lock.
+        // AArch64 does not fetch instructions from the data cache, so the caches are synchronized.
+        // Other threads need no more. They have fetched nothing from these fresh addresses, and a lock
+        // hands the code to them.
         cache_control::synchronize_icache(&pages);
         let pages = pages.make_exec()?;
         cache_control::prepare_for_execution(&pages);

@@ -1,4 +1,4 @@
-//! AArch64 instructions, as yaxpeax-arm reads them, and the one of ours that it does not know.
+//! Decodes AArch64 instructions with yaxpeax-arm, which lacks one of them: `usmmla`.
 
 use std::iter;
 
@@ -9,7 +9,7 @@ use super::instruction::{Instruction, Kind};
 
 const INSTRUCTION_BYTES: usize = 4;
 
-/// Takes `code` apart.
+/// Decodes every instruction of `code`.
 pub(super) fn decode(code: &[u8]) -> Vec<Instruction> {
     let words = code.as_chunks().0.iter().enumerate();
     words.map(|(index, word)| instruction(index * INSTRUCTION_BYTES, *word)).collect()
@@ -37,7 +37,7 @@ fn instruction(offset: usize, word: [u8; INSTRUCTION_BYTES]) -> Instruction {
     }
 }
 
-/// Where B.cond, CBZ and their like go.
+/// Returns the target of a B.cond.
 fn branch_target(offset: usize, word: u32) -> Option<usize> {
     const CONDITION: (u32, u32) = (0xFF00_0010, 0x5400_0000);
     let is_branch = word & CONDITION.0 == CONDITION.1;
@@ -57,7 +57,7 @@ fn kind(mnemonic: &str, operands: &str) -> Kind {
     }
 }
 
-/// The instruction in the words of Arm's manual.
+/// Returns the instruction in Arm's syntax.
 fn text(word: [u8; INSTRUCTION_BYTES]) -> String {
     if let Some(text) = matrix_product(u32::from_le_bytes(word)) {
         return text;
@@ -75,7 +75,7 @@ fn matrix_product(word: u32) -> Option<String> {
     is_usmmla.then(|| format!("usmmla v{}.4s, v{}.16b, v{}.16b", register(0), register(5), register(16)))
 }
 
-/// What binutils writes: a lane is copied to all by `dup`, and offsets and shifts are in decimal.
+/// Rewrites the text as binutils does: `dup` copies a lane, and offsets and shifts are decimal.
 fn preferred(text: String) -> String {
     let (mnemonic, operands) = text.split_once(' ').unwrap_or((&text, ""));
     match mnemonic {
@@ -85,7 +85,7 @@ fn preferred(text: String) -> String {
     }
 }
 
-/// `#0x10` as `#16`.
+/// Turns `#0x10` into `#16`.
 fn in_decimal(text: &str) -> String {
     let mut parts = text.split("0x");
     let first = parts.next().unwrap_or_default().to_owned();

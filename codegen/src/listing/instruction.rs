@@ -1,9 +1,9 @@
-//! What listings and bounds want to know of an instruction, of whatever architecture.
+//! The properties of an instruction that listings and bounds need, for any architecture.
 
-/// What an instruction is there for.
+/// The purpose of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Multiplies bytes and adds.
+    /// Multiplication and addition of bytes.
     Dot,
     /// Other vector arithmetic.
     Vector,
@@ -18,27 +18,27 @@ pub(super) enum Kind {
 pub(super) struct Instruction {
     pub(super) offset: usize,
     pub(super) bytes: usize,
-    /// Assembly, of a branch without its target.
+    /// Assembly text. For a branch it lacks the target.
     pub(super) text: String,
-    /// Offset that a branch goes to.
+    /// Target of a branch, as an offset.
     pub(super) target: Option<usize>,
     pub(super) kind: Kind,
-    /// Vectors read from memory; a prefetch counts as one.
+    /// Number of vectors read from memory. A prefetch counts as one.
     pub(super) loads: usize,
-    /// Whether it occupies a multiplier.
+    /// True if the instruction occupies a multiplier.
     pub(super) multiplies: bool,
-    /// Whether it is done by the register renamer.
+    /// True if the register renamer does the work, so that no unit is occupied.
     pub(super) is_free: bool,
-    /// Whether it enters the back end together with the instruction before it.
+    /// True if the instruction fuses with the one before it, so that both are one operation.
     pub(super) is_fused: bool,
-    /// The register whose old value a dot product adds to.
+    /// The register that a dot product adds to.
     pub(super) accumulator: Option<u32>,
     /// Whether it multiplies matrices, not vectors.
     pub(super) is_matrix_product: bool,
 }
 
 impl Instruction {
-    /// Whether it computes with an operand that it reads from memory.
+    /// Returns true if the instruction computes with an operand from memory.
     pub(super) fn has_memory_operand(&self) -> bool {
         matches!(self.kind, Kind::Dot | Kind::Vector) && self.loads > 0
     }

@@ -1,11 +1,12 @@
-//! Counts of instructions by what they do.
+//! Counts instructions by purpose.
 
 use super::instruction::{Instruction, Kind};
 
-/// How many instructions do what. All counts but [`memory_operands`](Mix::memory_operands) add up to the whole.
+/// Counts of instructions by purpose. All but [`memory_operands`](Mix::memory_operands) add up to the
+/// total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mix {
-    /// Products of bytes that are added: `vpdpbusd`, `vpmaddubsw`, `sdot`, `usmmla`, `smlal` and their like.
+    /// Dot products of bytes, such as `vpdpbusd`, `vpmaddubsw`, `sdot`, `usmmla` and `smlal`.
     pub dots: usize,
     /// Other vector arithmetic.
     pub vector: usize,
@@ -15,7 +16,7 @@ pub struct Mix {
     pub stores: usize,
     /// Software prefetches.
     pub prefetches: usize,
-    /// Addresses, counters, jumps, stack frame.
+    /// Scalar instructions: addresses, counters, jumps and the stack frame.
     pub scalar: usize,
     /// Dot products and other vector arithmetic that read an operand from memory.
     pub memory_operands: usize,
@@ -38,12 +39,12 @@ impl Mix {
         mix
     }
 
-    /// All instructions.
+    /// Returns the number of all instructions.
     pub fn instructions(&self) -> usize {
         self.dots + self.vector + self.loads + self.stores + self.prefetches + self.scalar
     }
 
-    /// Every count with its name.
+    /// Returns every count with its name.
     pub fn named(&self) -> [(&'static str, usize); 8] {
         [
             ("dot products", self.dots),

@@ -9,7 +9,8 @@ fn bound<'a>(code: &'a MachineCode, core: &str) -> &'a Bound {
     code.bounds.iter().find(|bound| bound.core == core).unwrap()
 }
 
-/// Two steps of four panels: per step and panel a load, four AND and four dot products, per step four broadcasts.
+/// A turn is two steps of four panels. A step and panel take a load, four ANDs and four dot products.
+/// A step takes four broadcasts.
 #[test]
 fn a_gemv_kernel_is_counted_and_bounded_as_by_hand() {
     let listing = listing("avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32");
@@ -31,7 +32,8 @@ fn a_gemv_kernel_is_counted_and_bounded_as_by_hand() {
     assert!(!code.bounds.iter().any(|b| b.core == "Haswell" || b.core == "Alder Lake P"));
 }
 
-/// Four vectors of rows, four planes: an AND or a shift and a dot product each; the activations of a step in one load.
+/// Each of four vectors and four planes takes an AND or a shift, and a dot product. One load reads the
+/// activations of a step.
 #[test]
 fn an_sdot_kernel_is_counted_and_bounded_as_by_hand() {
     let listing = listing("neon-dot/2bit/x1/m1n16u2/planes/p4096/f32");
@@ -46,13 +48,14 @@ fn an_sdot_kernel_is_counted_and_bounded_as_by_hand() {
     assert!(!code.bounds.iter().any(|b| b.core == "Cortex-A72" || b.core == "Zen 4"));
 }
 
-/// Two passes of eight rows: a turn computes half of the tile.
+/// With two passes of eight rows, a turn computes half of the tile.
 #[test]
 fn a_matrix_product_kernel_is_counted_as_by_hand() {
     let listing = listing("neon-i8mm/2bit/x1/m8n16u1/shift/p0/f32");
     assert_eq!((listing.multiply_adds_per_turn, listing.weight_bytes_per_turn), (8 * 8 * 16, 32));
     let code = listing.machine_code.unwrap();
-    // Of two vectors nine to unpack and sixteen products each; of eight tokens one to pair each.
+    // Each of two vectors takes nine instructions to unpack, and sixteen products. Each of eight
+    // tokens takes one instruction to pair.
     let expected = Mix {
         dots: 2 * 16,
         vector: 2 * 9 + 8,
@@ -66,9 +69,9 @@ fn a_matrix_product_kernel_is_counted_as_by_hand() {
     assert_eq!(code.loop_mix.dots * 32, listing.multiply_adds_per_turn);
 }
 
-/// One panel and one accumulator: sixteen dot products wait for each other.
+/// With one panel and one accumulator, sixteen dot products wait for each other.
 #[test]
-fn a_single_accumulator_is_bound_by_latency() {
+fn a_single_accumulator_is_limited_by_latency() {
     let code = listing("avx512-vnni/2bit/x1/m1n16u4/shift/p0/i32").machine_code.unwrap();
     let bound = bound(&code, "Zen 5 server");
     assert_eq!((bound.limit, bound.cycles_per_turn), (Limit::Latency, 64.0));
@@ -76,7 +79,7 @@ fn a_single_accumulator_is_bound_by_latency() {
 }
 
 #[test]
-fn listings_hold_together_in_every_family() {
+fn listings_are_consistent_in_every_family() {
     for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
         for unpack in family.unpacks {
             let packing = unpack.packings()[0];
@@ -99,7 +102,7 @@ fn listings_hold_together_in_every_family() {
             let shown = listing.to_string();
             let is_jump = |text: &&str| text.starts_with('j') || text.starts_with("b.");
             let jumps: Vec<&str> = code.lines.iter().map(|line| line.text.as_str()).filter(is_jump).collect();
-            // Four to a loop over k, and one to the next tile.
+            // A loop over k has four jumps, and one more goes to the next tile.
             assert_eq!(jumps.len(), 4 * unpack.passes() + 1, "{shown}");
             for jump in jumps {
                 let target = jump.split_whitespace().last().unwrap();

@@ -1,10 +1,10 @@
-//! x86-64 instructions, as iced-x86 reads them.
+//! Decodes x86-64 instructions with iced-x86.
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic, OpKind, Register};
 
 use super::instruction::{Instruction, Kind};
 
-/// Takes `code` apart.
+/// Decodes every instruction of `code`.
 pub(super) fn decode(code: &[u8]) -> Vec<Instruction> {
     let mut formatter = IntelFormatter::new();
     let options = formatter.options_mut();
@@ -53,11 +53,12 @@ fn kind(instruction: &iced_x86::Instruction) -> Kind {
     }
 }
 
-/// Whether a source operand lies in memory.
+/// Returns true if a source operand is in memory.
 fn reads_memory(instruction: &iced_x86::Instruction) -> bool {
     (1..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory)
 }
 
+/// Returns true for an exclusive or of a register with itself, which clears a register.
 fn zeroes(instruction: &iced_x86::Instruction) -> bool {
     matches!(instruction.mnemonic(), Mnemonic::Vpxor | Mnemonic::Vpxord)
         && instruction.op1_register() != Register::None

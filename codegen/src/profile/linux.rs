@@ -57,7 +57,7 @@ impl State {
     }
 }
 
-/// A file that errors can name.
+/// A file with its path, so that errors can name it.
 #[derive(Debug)]
 struct Output {
     file: File,
@@ -65,7 +65,7 @@ struct Output {
 }
 
 impl Output {
-    /// Puts `bytes` at the end, all at once.
+    /// Appends `bytes` with one write.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes).map_err(|error| named(&self.path, error))
     }
@@ -75,7 +75,9 @@ fn named(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Lines of `ADDRESS SIZE NAME`, the numbers in hexadecimal (tools/perf/Documentation/jit-interface.txt of Linux).
+/// A file with lines of `ADDRESS SIZE NAME`. Numbers are hexadecimal.
+///
+/// See tools/perf/Documentation/jit-interface.txt of Linux.
 #[derive(Debug)]
 struct PerfMap(Output);
 

@@ -1,4 +1,6 @@
-//! jitdump, version 1: tools/perf/Documentation/jitdump-specification.txt of Linux. Numbers are in native order.
+//! Writes jitdump files, version 1. Numbers are in native byte order.
+//!
+//! See tools/perf/Documentation/jitdump-specification.txt of Linux.
 
 use std::fs::File;
 use std::io;
@@ -9,35 +11,35 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{Output, named};
 
-/// "JiTD", in a file of the reader's byte order.
+/// "JiTD". Its byte order tells the reader the file's byte order.
 const MAGIC: u32 = 0x4A69_5444;
 const VERSION: u32 = 1;
 const HEADER_BYTES: u32 = 40;
-/// A record that names code and holds its bytes.
+/// The kind of record that has the name and the bytes of code.
 const CODE_LOAD: u32 = 0;
-/// A code-load record's fields before name and code.
+/// Bytes of a code-load record before name and code.
 const CODE_LOAD_BYTES: usize = 56;
 
 #[cfg(target_arch = "x86_64")]
 const ELF_MACHINE: u32 = 62;
 #[cfg(target_arch = "aarch64")]
 const ELF_MACHINE: u32 = 183;
-/// Nothing is published on other architectures.
+/// Other architectures have no kernels to announce.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ELF_MACHINE: u32 = 0;
 
-/// A dump that is being written.
+/// A dump that is open for writing.
 #[derive(Debug)]
 pub(super) struct JitDump {
     output: Output,
-    /// Records so far; `perf` tells kernels at a reused address apart by it.
+    /// Number of records. `perf` needs it to distinguish kernels at a reused address.
     index: u64,
-    /// `perf record` notices the dump by this mapping; nobody reads it.
+    /// `perf record` finds the dump by this mapping. Nobody reads through it.
     _marker: Mmap,
 }
 
 impl JitDump {
-    /// Begins `jit-PID.dump` in `directory`.
+    /// Creates `jit-PID.dump` in `directory` and writes its header.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         let path = directory.join(format!("jit-{}.dump", std::process::id()));
         Self::begin(&path).map_err(|error| named(&path, error))
@@ -47,7 +49,7 @@ impl JitDump {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         let mut output = Output { file, path: path.to_owned() };
         output.append(&header())?;
-        // SAFETY: the bytes are never read or run through the mapping, so it does not matter who writes the file.
+        // SAFETY: nobody reads or runs the bytes through the mapping. So others may write the file.
         let marker = unsafe { MmapOptions::new().len(HEADER_BYTES as usize).map_exec(&output.file)? };
         Ok(JitDump { output, index: 0, _marker: marker })
     }
@@ -89,7 +91,7 @@ fn code_load(name: &str, code: &[u8], index: u64) -> Vec<u8> {
     record
 }
 
-/// Nanoseconds of the clock that `perf record -k mono` uses.
+/// Returns the time in nanoseconds, from the clock that `perf record -k mono` uses.
 fn timestamp() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

@@ -11,7 +11,7 @@ fn publish_both(profiler: &Profiler) {
     }
 }
 
-/// Reads a jitdump as its specification describes it.
+/// Reads a jitdump by its specification.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
