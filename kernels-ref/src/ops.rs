@@ -9,7 +9,7 @@
 /// # Panics
 /// Panics if `x` and `weight` differ in length.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    assert_eq!(x.len(), weight.len(), "one weight per value");
+    assert_eq!(x.len(), weight.len(), "x and weight have the same length");
     let mean_square = dot(x, x) / x.len() as f32;
     let rstd = 1.0 / (mean_square + eps).sqrt();
     x.iter().zip(weight).map(|(x, w)| x * rstd * w).collect()
@@ -30,7 +30,7 @@ pub fn rope_frequencies(head_dim: usize, base: f32) -> Vec<f32> {
 /// Panics if there are no frequencies, or if `heads` is not a whole number of heads.
 pub fn rope(heads: &mut [f32], position: usize, frequencies: &[f32], factor: f32) {
     let half = frequencies.len();
-    assert!(half > 0 && heads.len().is_multiple_of(2 * half), "whole heads");
+    assert!(half > 0 && heads.len().is_multiple_of(2 * half), "heads is a whole number of heads");
     for head in heads.chunks_exact_mut(2 * half) {
         let (first, second) = head.split_at_mut(half);
         for ((a, b), frequency) in first.iter_mut().zip(second).zip(frequencies) {
@@ -49,10 +49,13 @@ pub fn rope(heads: &mut [f32], position: usize, frequencies: &[f32], factor: f32
 /// # Panics
 /// Panics if a shape does not divide evenly, or if `keys` and `values` differ in length.
 pub fn attention(query: &[f32], keys: &[f32], values: &[f32], heads: usize, kv_heads: usize) -> Vec<f32> {
-    assert!(heads.is_multiple_of(kv_heads) && query.len().is_multiple_of(heads), "whole head groups");
+    assert!(heads.is_multiple_of(kv_heads) && query.len().is_multiple_of(heads), "heads divide evenly");
     let head_dim = query.len() / heads;
     let stride = kv_heads * head_dim;
-    assert!(keys.len() == values.len() && keys.len().is_multiple_of(stride), "keys and values per position");
+    assert!(
+        keys.len() == values.len() && keys.len().is_multiple_of(stride),
+        "keys and values have whole positions"
+    );
 
     let mut out = vec![0.0; query.len()];
     for head in 0..heads {
@@ -86,7 +89,7 @@ pub fn softmax(x: &[f32]) -> Vec<f32> {
 /// # Panics
 /// Panics if the slices differ in length.
 pub fn relu2_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    assert_eq!(gate.len(), up.len(), "one gate per value");
+    assert_eq!(gate.len(), up.len(), "gate and up have the same length");
     gate.iter().zip(up).map(|(gate, up)| gate.max(0.0).powi(2) * up).collect()
 }
 
@@ -95,7 +98,7 @@ pub fn relu2_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
 /// # Panics
 /// Panics if the slices differ in length.
 pub fn silu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    assert_eq!(gate.len(), up.len(), "one gate per value");
+    assert_eq!(gate.len(), up.len(), "gate and up have the same length");
     gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
 }
 
@@ -106,7 +109,7 @@ pub fn silu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
 /// # Panics
 /// Panics if `embedding` is not a whole number of rows.
 pub fn logits(hidden: &[f32], embedding: &[f32]) -> Vec<f32> {
-    assert!(embedding.len().is_multiple_of(hidden.len()), "embedding rows are as long as the hidden state");
+    assert!(embedding.len().is_multiple_of(hidden.len()), "embedding is a whole number of rows");
     embedding.chunks_exact(hidden.len()).map(|row| dot(hidden, row)).collect()
 }
 

@@ -26,7 +26,7 @@ pub fn absmax(x: &[f32]) -> (Vec<i8>, f32) {
 /// # Panics
 /// Panics if the slices differ in length.
 pub fn absmax_into(x: &[f32], q: &mut [i8]) -> f32 {
-    assert_eq!(x.len(), q.len(), "one quantized value per activation");
+    assert_eq!(x.len(), q.len(), "x and q have the same length");
     let absmax = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
     let scale = 127.0 / absmax.max(1e-5);
     for (q, x) in q.iter_mut().zip(x) {

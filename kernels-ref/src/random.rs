@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_sequence() {
+    fn splitmix_gives_the_published_sequence() {
         let mut random = SplitMix(1_234_567);
         let first: [u64; 3] = std::array::from_fn(|_| random.next_u64());
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);

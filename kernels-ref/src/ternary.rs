@@ -60,7 +60,7 @@ impl Error for InvalidCode {}
 /// assert_eq!(unpack(&packed, 4, 1), Ok(vec![-1, 0, 1, 1]));
 /// ```
 pub fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
-    assert!(n.is_multiple_of(4), "rows are packed by fours");
+    assert!(n.is_multiple_of(4), "n is a multiple of 4");
     assert_eq!(trits.len(), n * k, "trits are n × k");
     assert!(trits.iter().all(|t| (-1..=1).contains(t)), "trits are -1, 0, 1");
     let quarter = n / 4 * k;
@@ -87,7 +87,7 @@ pub fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
 /// assert_eq!((error.row, error.column), (2, 0));
 /// ```
 pub fn unpack(packed: &[u8], n: usize, k: usize) -> Result<Vec<i8>, InvalidCode> {
-    assert!(n.is_multiple_of(4), "rows are packed by fours");
+    assert!(n.is_multiple_of(4), "n is a multiple of 4");
     assert_eq!(packed.len(), n / 4 * k, "packed weights are n/4 × k");
     let mut trits = Vec::with_capacity(n * k);
     for shift in [0, 2, 4, 6] {

@@ -16,10 +16,10 @@
 //! and 0xC0 = 128 = 64·2   group 3
 //! ```
 //!
-//! So a plane costs one instruction. Each plane has its own accumulator, whose sums are 1, 4, 16 or
-//! 64 times too large. Shifts by 0, 2, 4 and 6 bits after the loop divide them exactly.
+//! So a plane costs one instruction. Each plane has its own accumulator, which holds 1, 4, 16 or 64
+//! times the sum of its codes. Shifts by 0, 2, 4 and 6 bits after the loop divide exactly.
 //! [`Unpack::Shift`] needs only one accumulator, but two instructions for most planes. With
-//! [`Unpack::Turns`] one accumulator serves all planes in turn: each plane makes a pass over k, the
+//! [`Unpack::Turns`] one accumulator serves all planes in turn. Each plane makes a pass over k, the
 //! highest first, and the sums are shifted by two bits between the passes.
 //!
 //! **1.6-bit, telescoping.** A byte f₀ holds five codes. Multiplying it by three carries out one code
@@ -71,7 +71,7 @@ pub(super) trait Dialect {
     /// Looks up packed bytes, of which `four` and `fifth` both have a copy. `four` becomes the first
     /// four codes, in two bits each. `fifth` becomes the fifth code.
     fn look_up(&self, _asm: &mut Asm, _four: V, _fifth: V) {
-        unreachable!("the family has no tables")
+        unreachable!("the family has no lookup tables")
     }
 
     /// Returns the number of dot products per accumulator after which [`Dialect::fold`] must run.
@@ -404,7 +404,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             }
             (Unpack::Direct | Unpack::Once, _) => asm.load(codes, at),
             (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope, _) => {
-                unreachable!("extraction keeps the bytes, and the others have no codes here")
+                unreachable!("extraction and look-ups keep the bytes, and telescoping has no codes")
             }
         }
         codes

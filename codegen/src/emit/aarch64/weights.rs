@@ -84,7 +84,7 @@ impl Weights {
                 carry(asm, to, raw);
             }
             Unpack::Telescope | Unpack::Turns | Unpack::Lookup => {
-                unreachable!("the strategy extracts no codes")
+                unreachable!("the strategy unpacks no codes on AArch64")
             }
         }
         to
