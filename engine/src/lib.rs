@@ -3,6 +3,8 @@
 //! A [`Runtime`] chooses instruction set, threads and kernels. [`Model::load`] packs a model's weights for them. A
 //! [`Generator`] turns a prompt into text.
 
+#![deny(unsafe_code)]
+
 mod chat;
 mod conversation;
 #[cfg(feature = "embedded")]
@@ -22,6 +24,7 @@ mod source;
 mod stop;
 mod tokenizer;
 pub mod tune;
+mod vectors;
 pub mod verify;
 
 pub use chat::{ChatTemplate, Message};

@@ -1,4 +1,4 @@
-//! The threads that share one token's work.
+//! The threads that share the work of a forward pass.
 
 use tercet_codegen::{ColumnsMut, Element};
 
@@ -18,8 +18,9 @@ pub(crate) fn start(threads: usize) -> Result<tercet_pool::Pool> {
     })
 }
 
-/// Calls `work` for disjoint ranges of columns that together are all of `out`, each made of whole `grain` columns but for the
-/// last ones.
+/// Shares out the columns of `out`: calls `work` for disjoint ranges of columns that cover all of it.
+///
+/// Every range starts at a multiple of `grain` columns. It ends at one too, or at the last column.
 pub(crate) fn for_columns<T: Element>(
     pool: &tercet_pool::Pool,
     out: ColumnsMut<'_, T>,
@@ -29,7 +30,11 @@ pub(crate) fn for_columns<T: Element>(
     for_columns_of(pool, [out], grain, |_, columns| work(columns));
 }
 
-/// The same for all of each of `outs`; `work` is called with that one's number too.
+/// Shares out the columns of all `outs` in one job, as [`for_columns`] does. `work` also gets the index of the output.
+#[expect(
+    unsafe_code,
+    reason = "threads write to disjoint columns of one matrix, which slices cannot express"
+)]
 pub(crate) fn for_columns_of<T: Element, const N: usize>(
     pool: &tercet_pool::Pool,
     outs: [ColumnsMut<'_, T>; N],
@@ -45,8 +50,10 @@ pub(crate) fn for_columns_of<T: Element, const N: usize>(
                 let all = out.columns();
                 let columns =
                     all.start + (start - first) * grain..all.end.min(all.start + (end - first) * grain);
-                // SAFETY: each task is in one span, tasks have columns of their own, and so no other part shares one; the
-                // outputs are not used otherwise.
+                // SAFETY:
+                // - a task is `grain` columns of one output, and no two tasks share a column;
+                // - `run_spans` puts each task into one span, so no two parts share a column;
+                // - the outputs are not used while their parts live.
                 work(which, unsafe { out.part(columns) });
             }
             first += tasks;

@@ -1,49 +1,34 @@
-//! Attention of a few queries over one head's keys and values, block by block (Milakov and Gimelshein 2018, Dao et al.
-//! 2022): scores never leave the core's nearest cache.
+//! Attention of a few queries over one head's keys and values, segment by segment (Milakov and Gimelshein
+//! 2018, Dao et al. 2022). The scores stay in the core's L1 cache.
 //!
-//! Positions are gathered in [segments](SEGMENT) that begin at fixed positions and are merged from the first to the last.
-//! So the result does not depend on which queries are worked on together, nor on who gathers which segment.
+//! Segments have [`SEGMENT`] positions, start at fixed positions, and are merged in order. So the result
+//! depends neither on the queries that are gathered together nor on the threads that gather segments.
 
-mod doubles;
-mod halves;
+use super::cache::Head;
+use crate::vectors::attention::{Segment, TOGETHER};
+use crate::vectors::ops::exp;
 
-use std::ops::Range;
+pub(super) use crate::vectors::attention::{Query, SEGMENT};
 
-use super::cache::{Head, HeadOf};
-use super::ops::exp;
-
-/// Positions that are gathered at once, a multiple of [`BLOCK`](super::cache::BLOCK).
-pub(super) const SEGMENT: usize = 512;
-
-/// The most queries whose sums any register file holds.
-const TOGETHER: usize = 8;
-
-/// A query and the number of positions, from the first on, that it may see.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Query<'a> {
-    pub(super) elements: &'a [f32],
-    pub(super) visible: usize,
-}
-
-/// What some queries have gathered over some positions.
+/// The sums of some queries over some positions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     /// Σ exp(score - largest) · value, query × head_dim.
     sums: Vec<f32>,
-    /// Σ exp(score - largest) and the largest score, of each query.
+    /// Σ exp(score - largest) and the largest score, for each query.
     totals: Vec<(f32, f32)>,
 }
 
 impl Gathered {
-    /// With room for `queries` queries.
+    /// Returns sums of no positions, for `queries` queries.
     pub(super) fn new(queries: usize, head_dim: usize) -> Self {
         Gathered { sums: vec![0.0; queries * head_dim], totals: vec![(0.0, 0.0); queries] }
     }
 
-    /// Becomes what `queries` see of the positions of segment number `segment`, scores multiplied with `scale`.
+    /// Replaces the sums by those of `queries` over segment number `segment`. Scores are multiplied by `scale`.
     ///
     /// # Panics
-    /// If a query is not as wide as the head, or there are more or fewer queries than there is room for.
+    /// If a query is not as wide as the head, or the number of queries is not that of [`Gathered::new`].
     pub(super) fn gather<'q>(
         &mut self,
         mut queries: impl Iterator<Item = Query<'q>>,
@@ -62,16 +47,17 @@ impl Gathered {
             let (few, rows) = (&few[..count], row..row + count);
             let sums = &mut self.sums[rows.start * dim..rows.end * dim];
             let totals = &mut self.totals[rows];
+            let first = segment * SEGMENT;
             match head {
-                Head::F16(head) => Task { head, segment, scale }.gather(few, sums, totals),
-                Head::F32(head) => Task { head, segment, scale }.gather(few, sums, totals),
+                Head::F16(head) => Segment { head, first, scale }.gather(few, sums, totals),
+                Head::F32(head) => Segment { head, first, scale }.gather(few, sums, totals),
             }
             row += count;
         }
         assert_eq!(row, self.totals.len());
     }
 
-    /// Adds what the same queries have gathered over later positions.
+    /// Adds the sums of the same queries over later positions.
     pub(super) fn merge(&mut self, later: &Gathered) {
         let dim = self.dim();
         let rows = self.sums.chunks_exact_mut(dim).zip(later.sums.chunks_exact(dim));
@@ -88,7 +74,7 @@ impl Gathered {
         }
     }
 
-    /// Writes the mean value that each query sees, weighted by the softmax of its scores, to its row of `out`.
+    /// Writes each query's result to its row of `out`: the mean of its values, weighted by the softmax of its scores.
     pub(super) fn write_means<'o>(&self, out: impl Iterator<Item = &'o mut [f32]>) {
         let rows = self.sums.chunks_exact(self.dim());
         for ((sums, (total, _)), out) in rows.zip(&self.totals).zip(out) {
@@ -97,25 +83,9 @@ impl Gathered {
         }
     }
 
-    /// Elements of a query's sums.
+    /// Returns the elements of a query's sums.
     fn dim(&self) -> usize {
         self.sums.len() / self.totals.len()
-    }
-}
-
-/// One head's positions to be gathered.
-#[derive(Clone, Copy)]
-struct Task<'a, E> {
-    head: HeadOf<'a, E>,
-    segment: usize,
-    scale: f32,
-}
-
-impl<E> Task<'_, E> {
-    /// The positions of the segment that are seen by a query that sees the first `visible`.
-    fn positions(&self, visible: usize) -> Range<usize> {
-        let start = self.segment * SEGMENT;
-        start..visible.clamp(start, start + SEGMENT)
     }
 }
 
@@ -130,12 +100,12 @@ mod tests {
     use crate::runtime::CacheType;
     use tercet_formats::config::Config;
 
-    pub(super) fn wave(len: usize, phase: f32) -> Vec<f32> {
+    fn wave(len: usize, phase: f32) -> Vec<f32> {
         (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
     }
 
-    /// A cache of one head that holds `keys` and `values`.
-    pub(super) fn cache(kind: CacheType, dim: usize, keys: &[f32], values: &[f32]) -> KvCache {
+    /// Returns a cache of one head that holds `keys` and `values`.
+    fn cache(kind: CacheType, dim: usize, keys: &[f32], values: &[f32]) -> KvCache {
         let preset = Preset::find("bitnet-2b-4t").unwrap();
         let config = Config { layers: 1, kv_heads: 1, head_dim: dim, ..preset.config() };
         let mut cache = KvCache::new(&config, kind, keys.len() / dim);
@@ -143,7 +113,7 @@ mod tests {
         cache
     }
 
-    /// What queries that see up to so many positions gather, one way or another.
+    /// Returns the results of all queries, gathered together.
     fn attend(queries: &[Query<'_>], head: Head<'_>) -> Vec<f32> {
         let dim = queries[0].elements.len();
         let [mut all, mut later] = [(); 2].map(|()| Gathered::new(queries.len(), dim));
@@ -159,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_query_sees_the_weighted_mean_of_its_positions_whoever_it_is_with() {
+    fn every_query_gets_the_weighted_mean_of_its_positions_alone_or_with_others() {
         let halves = |x: &[f32]| x.iter().map(|x| half::f16::from_f32(*x).to_f32()).collect::<Vec<_>>();
         let positions = SEGMENT + 45;
         let dims = [7, 32, 100, 128];

@@ -1,23 +1,21 @@
-//! Keys and values of a sequence.
+//! The KV cache of a sequence.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
 use crate::runtime::CacheType;
+use crate::vectors::attention::{BLOCK, KeysValues};
 use tercet_formats::config::Config;
 
-/// Positions whose keys lie together, element by element, so that scores are computed for all of them at once.
-pub(super) const BLOCK: usize = 32;
-
-/// How keys and values are stored.
+/// A type of stored keys and values.
 pub(super) trait Element: Copy + Default + Send + Sync {
-    /// The elements nearest to `x`, which is as long as `out`.
+    /// Rounds `x` to the nearest elements. `out` must be as long as `x`.
     fn round(out: &mut [Self], x: &[f32]);
 }
 
 impl Element for f16 {
-    /// What is too large for a half becomes the largest.
+    /// Values beyond the range of a half become the largest half of the same sign.
     fn round(out: &mut [Self], x: &[f32]) {
         const PIECE: usize = 64;
         for (out, x) in out.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
@@ -57,23 +55,15 @@ struct Layer<E> {
     values: Vec<E>,
 }
 
-/// One head's part of a layer.
+/// One head's part of a layer. All elements are finite, also those after the last stored position.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head<'a> {
-    F16(HeadOf<'a, f16>),
-    F32(HeadOf<'a, f32>),
-}
-
-/// One head's part of a layer of such elements; what lies behind the positions stored so far is finite.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HeadOf<'a, E> {
-    keys: &'a [E],
-    values: &'a [E],
-    head_dim: usize,
+    F16(KeysValues<'a, f16>),
+    F32(KeysValues<'a, f32>),
 }
 
 impl KvCache {
-    /// Room for `context` positions.
+    /// Returns a cache with room for `context` positions.
     pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Self {
         let Config { layers, kv_heads, head_dim, .. } = *config;
         let elements = kv_heads * context.next_multiple_of(BLOCK) * head_dim;
@@ -84,7 +74,7 @@ impl KvCache {
         KvCache { context, kv_heads, head_dim, layers }
     }
 
-    /// Bytes that a position takes.
+    /// Returns the bytes of one position.
     pub(super) fn bytes_per_position(config: &Config, kind: CacheType) -> usize {
         let element = match kind {
             CacheType::F16 => size_of::<f16>(),
@@ -93,12 +83,12 @@ impl KvCache {
         2 * config.layers * config.kv_heads * config.head_dim * element
     }
 
-    /// Positions that there is room for.
+    /// Returns the number of positions that the cache has room for.
     pub(super) fn context(&self) -> usize {
         self.context
     }
 
-    /// Size of keys and values together.
+    /// Returns the bytes of all keys and values.
     pub(super) fn bytes(&self) -> usize {
         match &self.layers {
             Layers::F16(layers) => layers.iter().map(Layer::bytes).sum(),
@@ -106,7 +96,7 @@ impl KvCache {
         }
     }
 
-    /// Stores `keys` and `values` of consecutive tokens, each kv heads × head_dim, at the positions from `position` on.
+    /// Stores `keys` and `values` of consecutive tokens from `position` on. Each token has kv_heads × head_dim elements.
     pub(super) fn store(&mut self, pool: &Pool, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
         let shape = (self.kv_heads, self.head_dim);
         match &mut self.layers {
@@ -125,7 +115,7 @@ impl KvCache {
         }
     }
 
-    /// The part of a kv head.
+    /// Returns the part of one KV head.
     pub(super) fn head(&self, layer: usize, head: usize) -> Head<'_> {
         let shape = (self.kv_heads, self.head_dim);
         match &self.layers {
@@ -171,7 +161,7 @@ impl<E: Element> Layer<E> {
         keys: &[f32],
         values: &[f32],
     ) {
-        /// Elements of a key that are rounded at a time.
+        /// Elements of a key that are rounded together.
         const PIECE: usize = 64;
         let (width, of_head) = (kv_heads * dim, self.keys.len() / kv_heads);
         pool.chunks(&mut self.keys, of_head, |head, cache| {
@@ -195,27 +185,10 @@ impl<E: Element> Layer<E> {
         });
     }
 
-    fn head(&self, (kv_heads, head_dim): (usize, usize), head: usize) -> HeadOf<'_, E> {
+    fn head(&self, (kv_heads, dim): (usize, usize), head: usize) -> KeysValues<'_, E> {
         let elements = self.keys.len() / kv_heads;
         let part = head * elements..(head + 1) * elements;
-        HeadOf { keys: &self.keys[part.clone()], values: &self.values[part], head_dim }
-    }
-}
-
-impl<'a, E> HeadOf<'a, E> {
-    /// Elements of a key or value.
-    pub(super) fn dim(&self) -> usize {
-        self.head_dim
-    }
-
-    /// The keys of the [`BLOCK`] positions from `position` on, head_dim × position.
-    pub(super) fn keys(&self, position: usize) -> &'a [E] {
-        &self.keys[position * self.head_dim..][..BLOCK * self.head_dim]
-    }
-
-    /// The values of `count` positions from `position` on, position × head_dim.
-    pub(super) fn values(&self, position: usize, count: usize) -> &'a [E] {
-        &self.values[position * self.head_dim..][..count * self.head_dim]
+        KeysValues { keys: &self.keys[part.clone()], values: &self.values[part], dim }
     }
 }
 
@@ -225,7 +198,7 @@ mod tests {
     use crate::model::Preset;
 
     #[test]
-    fn what_is_stored_is_read() {
+    fn stored_keys_and_values_are_read_back() {
         let preset = Preset::find("bitnet-2b-4t").unwrap();
         let config = Config { layers: 2, kv_heads: 3, head_dim: 5, ..preset.config() };
         let pool = Pool::new(2).unwrap();
@@ -250,7 +223,7 @@ mod tests {
                     }
                 }
                 assert!(
-                    matches!(cache.head(0, head), Head::F16(HeadOf { keys, .. }) if keys[0] == f16::ZERO)
+                    matches!(cache.head(0, head), Head::F16(KeysValues { keys, .. }) if keys[0] == f16::ZERO)
                         || kind == CacheType::F32
                 );
             }
@@ -258,13 +231,13 @@ mod tests {
         }
     }
 
-    fn read_position<E: Element>(head: &HeadOf<'_, E>, position: usize) -> (Vec<E>, Vec<E>) {
+    fn read_position<E: Element>(head: &KeysValues<'_, E>, position: usize) -> (Vec<E>, Vec<E>) {
         let keys = head.keys(position / BLOCK * BLOCK).chunks(BLOCK).map(|block| block[position % BLOCK]);
         (keys.collect(), head.values(position, 1).to_vec())
     }
 
     #[test]
-    fn what_no_half_holds_becomes_the_largest() {
+    fn values_too_large_for_a_half_become_the_largest_half() {
         assert_eq!(rounded(&[1e9, -1e9, 65_519.0, 1.0]), [f16::MAX, f16::MIN, f16::MAX, f16::ONE]);
         assert!(rounded(&[f32::NAN])[0].is_nan());
     }

@@ -1,14 +1,16 @@
-//! Ternary matrices in floats: what the fast mode is judged by, sharing neither packing nor kernels with it.
+//! Ternary matrices for the exact mode, which checks the fast mode: it shares neither packing nor kernels with it.
 
 use tercet_codegen::ColumnsMut;
 use tercet_pool::Pool;
 
-use super::dot::dot_trits;
 use crate::pool;
+use crate::vectors::dot::dot_trits;
 use tercet_formats::{Scales, Ternary};
 
-/// A ternary matrix as it was read. Products are computed in double precision and rounded to f32 once: where activations are
-/// then rounded to integers, the same comes of them as of the true products, but for ties.
+/// A ternary matrix as it was read.
+///
+/// Products are computed in double precision and rounded to f32 once. Activations that are later rounded
+/// to integers are the same as with exact products, except for ties.
 #[derive(Debug)]
 pub(super) struct ExactMatrix {
     n: usize,
@@ -17,23 +19,23 @@ pub(super) struct ExactMatrix {
 }
 
 impl ExactMatrix {
-    /// The matrix of n × k weights.
+    /// Returns the matrix of n × k weights.
     pub(super) fn new((n, k): (usize, usize), ternary: Ternary) -> Self {
         assert_eq!(ternary.trits.len(), n * k);
         ExactMatrix { n, k, ternary }
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub(super) fn n(&self) -> usize {
         self.n
     }
 
-    /// Size of weights and scales.
+    /// Returns the bytes of weights and scales.
     pub(super) fn bytes(&self) -> usize {
         self.ternary.trits.len() + size_of_val(self.scales(0..self.n))
     }
 
-    /// Columns that share a scale.
+    /// Returns the number of columns that share a scale.
     pub(super) fn group_size(&self) -> usize {
         match self.ternary.scales {
             Scales::Tensor(_) => self.k,
@@ -41,7 +43,7 @@ impl ExactMatrix {
         }
     }
 
-    /// Writes the weights of a row to `out`, k long.
+    /// Writes the k weights of a row to `out`.
     pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
         let size = self.group_size();
         let groups = self.trits(row).chunks(size).zip(out.chunks_mut(size));
@@ -50,7 +52,7 @@ impl ExactMatrix {
         }
     }
 
-    /// Multiplies every row of `x`, k wide, into the start of `out`, token-major.
+    /// Multiplies each token of `x` (k elements) with the matrix, into the start of `out`, tokens × n.
     ///
     /// # Panics
     /// If `out` holds fewer than tokens × n.
@@ -71,7 +73,7 @@ impl ExactMatrix {
         );
     }
 
-    /// Σ x·w of a row.
+    /// Returns Σ x·w of a row.
     fn product(&self, row: usize, x: &[f64]) -> f32 {
         let size = self.group_size();
         let groups = x.chunks(size).zip(self.trits(row).chunks(size)).zip(self.scales(row..row + 1));
@@ -82,7 +84,7 @@ impl ExactMatrix {
         &self.ternary.trits[row * self.k..][..self.k]
     }
 
-    /// The scales of consecutive rows, or the one of all.
+    /// Returns the scales of consecutive rows, or the matrix's only scale.
     fn scales(&self, rows: std::ops::Range<usize>) -> &[f32] {
         match &self.ternary.scales {
             Scales::Tensor(scale) => std::slice::from_ref(scale),
@@ -100,7 +102,7 @@ mod tests {
     use crate::model::random_trits;
 
     #[test]
-    fn products_are_those_of_plain_arithmetic() {
+    fn products_equal_plain_arithmetic() {
         let pool = Pool::new(2).unwrap();
         for (n, k, size, tokens) in
             [(1, 5, None, 1), (70, 300, None, 3), (33, 96, Some(64), 2), (20, 7, Some(7), 1)]

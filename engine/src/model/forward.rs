@@ -9,16 +9,16 @@ use tercet_pool::Pool;
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
 use super::buffers::{BATCH, Buffers};
-use super::dot::dot_stored;
 use super::head::{Candidates, Rows};
 use super::input::Input;
 use super::norm::Norm;
-use super::ops;
 use super::state::{Rotary, State};
 use super::weights::{Layer, Table};
 use crate::error::{Error, Result};
 use crate::pool;
 use crate::runtime::HeadMode;
+use crate::vectors::dot::dot_stored;
+use crate::vectors::ops;
 use tercet_formats::config::Activation;
 
 /// Which positions' logits are wanted.

@@ -18,11 +18,11 @@ use tercet_codegen::{
 };
 use tercet_pool::Pool;
 
-use super::dot::{LANES, dot_stored};
-use super::ops;
 use crate::error::Result;
 use crate::packed::{PackedFile, Part, PartKind};
 use crate::pool;
+use crate::vectors::dot::{LANES, dot_stored};
+use crate::vectors::ops;
 use tercet_formats::Floats;
 
 /// Which logits a caller will look at.

@@ -6,7 +6,7 @@ use tercet_pool::Pool;
 
 use super::linear::Linear;
 use super::norm::Norm;
-use super::ops;
+use crate::vectors::ops;
 
 /// Buffers of inputs, allocated once.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 mod attention;
 mod buffers;
 mod cache;
-mod dot;
 mod exact;
 mod forward;
 mod head;
@@ -11,10 +10,8 @@ mod input;
 mod layer;
 mod linear;
 mod norm;
-mod ops;
 mod state;
 mod synthetic;
-mod vector;
 mod weights;
 
 use std::time::{Duration, Instant};

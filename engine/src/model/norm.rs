@@ -1,7 +1,7 @@
 //! RMSNorm with its gain.
 
-use super::ops;
 use crate::error::Result;
+use crate::vectors::ops;
 use tercet_formats::Checkpoint;
 
 /// x / √(mean x² + eps) · gain (Zhang and Sennrich 2019).

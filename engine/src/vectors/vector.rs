@@ -1,5 +1,6 @@
-//! Vectors of floats on every CPU, for code whose lanes are independent of each other: however many there are to a
-//! register, every lane computes the same. A sum takes a product in unrounded, everywhere.
+//! Vectors of floats on every CPU, for loops with independent lanes.
+//!
+//! Each lane computes the same bits, whatever the number of lanes in a register: every multiply-add is fused.
 
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
@@ -8,10 +9,10 @@ pub(super) mod x86;
 
 use half::f16;
 
-/// Vectors that need no instructions beyond those which this program was compiled for.
+/// Vectors that every CPU has that can run this program.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) type Baseline = std::arch::aarch64::float32x4_t;
-/// Vectors that need no instructions beyond those which this program was compiled for.
+/// Vectors that every CPU has that can run this program.
 #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
 pub(super) type Baseline = [f32; 8];
 
@@ -19,45 +20,55 @@ pub(super) type Baseline = [f32; 8];
 pub(super) trait Vector: Copy {
     /// Floats in a register.
     const LANES: usize;
-    /// Rows of sums, of two registers each, that the register file holds beside their operands.
+    /// Rows of sums, two registers each, that fit the register file together with their operands.
     const ROWS: usize;
 
+    /// Returns `x` in every lane.
+    ///
     /// # Safety
     /// The CPU has the vector's instructions.
     unsafe fn splat(x: f32) -> Self;
 
+    /// Loads LANES floats.
+    ///
     /// # Safety
     /// The CPU has the vector's instructions, and LANES floats can be read at `from`.
     unsafe fn load(from: *const f32) -> Self;
 
+    /// Loads LANES halves and converts them.
+    ///
     /// # Safety
     /// The CPU has the vector's instructions, and LANES halves can be read at `from`.
     unsafe fn load_halves(from: *const f16) -> Self;
 
+    /// Loads LANES bf16 and converts them.
+    ///
     /// # Safety
     /// The CPU has the vector's instructions, and LANES bf16 in little-endian bytes can be read at `from`.
     unsafe fn load_bf16(from: *const [u8; 2]) -> Self;
 
+    /// Stores LANES floats.
+    ///
     /// # Safety
     /// The CPU has the vector's instructions, and LANES floats can be written at `to`.
     unsafe fn store(self, to: *mut f32);
 
-    /// self + a · b, rounded once.
+    /// Returns self + a · b, rounded once.
     ///
     /// # Safety
     /// The CPU has the vector's instructions.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 
-    /// Asks for the cache line at `_address`, which may be any, to be brought near.
+    /// Prefetches the cache line at `_address`, which may be any address.
     fn prefetch<T>(_address: *const T) {}
 }
 
-/// The float whose upper half the bytes are.
+/// Converts a bf16 in little-endian bytes: it is the upper half of a float.
 pub(super) fn from_bf16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
-/// Plain Rust. Where the CPU has no fused multiply-add, as x86-64 without AVX2, every product is added in software, slowly.
+/// Plain Rust. On CPUs without fused multiply-add, such as x86-64 without AVX2, `mul_add` runs in software and is slow.
 impl Vector for [f32; 8] {
     const LANES: usize = 8;
     const ROWS: usize = 4;
@@ -69,25 +80,25 @@ impl Vector for [f32; 8] {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's promise; the array has no alignment of its own.
+        // SAFETY: the caller promises 8 floats at `from`, and the array is aligned like a float.
         unsafe { from.cast::<Self>().read() }
     }
 
     #[inline(always)]
     unsafe fn load_halves(from: *const f16) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises 8 halves at `from`, and the array is aligned like a half.
         unsafe { from.cast::<[f16; 8]>().read() }.map(f16::to_f32)
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const [u8; 2]) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises 8 bf16 at `from`, and bytes need no alignment.
         unsafe { from.cast::<[[u8; 2]; 8]>().read() }.map(from_bf16)
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises room for 8 floats at `to`, and the array is aligned like a float.
         unsafe { to.cast::<Self>().write(self) };
     }
 

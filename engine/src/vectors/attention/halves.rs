@@ -1,48 +1,55 @@
-//! Attention over keys and values in half precision: in vectors, with one sum that takes in products unrounded for every score
-//! and element.
+//! Keys and values in half precision: sums in vectors of f32, by fused multiply-adds.
+//!
+//! Every score and every element of a result is one chain of fused multiply-adds, whatever the width of
+//! the vectors. So every CPU computes the same bits.
 
 use std::ops::Range;
 
 use half::f16;
 
-use super::{Query, SEGMENT, Task};
-use crate::model::cache::BLOCK;
-use crate::model::ops::exp;
-use crate::model::vector::{Baseline, Vector};
+use super::{BLOCK, Query, SEGMENT, Segment};
+use crate::vectors::ops::exp;
+use crate::vectors::vector::{Baseline, Vector};
 
-impl Task<'_, f16> {
-    /// Gathers for at most [`TOGETHER`] queries.
-    pub(super) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        assert!(queries.iter().all(|query| query.elements.len() == self.head.dim()));
+impl Segment<'_, f16> {
+    /// Adds each query's weighted values to its row of `sums`. Writes the sum of the weights and the
+    /// largest score to `totals`.
+    ///
+    /// # Panics
+    /// If a query is not as wide as the keys.
+    pub(crate) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        assert!(queries.iter().all(|query| query.elements.len() == self.head.dim));
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
         {
-            // SAFETY: the features were just detected.
+            // SAFETY: the CPU has the features, as just detected.
             return unsafe { self.with_avx512(queries, sums, totals) };
-        } else if crate::model::vector::x86::avx2_is_there() {
-            // SAFETY: the features were just detected.
+        } else if crate::vectors::vector::x86::has_avx2() {
+            // SAFETY: the CPU has the features, as just detected.
             return unsafe { self.with_avx2(queries, sums, totals) };
         }
-        // SAFETY: every CPU that this program was compiled for has the baseline.
+        // SAFETY: every CPU that can run this program has the baseline.
         unsafe { self.run::<Baseline>(queries, sums, totals) };
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn with_avx512(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: `__m512` needs AVX-512 F, which this function has.
+        // SAFETY: `__m512` needs AVX-512 F, which this function enables.
         unsafe { self.run::<std::arch::x86_64::__m512>(queries, sums, totals) };
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,f16c,fma")]
     fn with_avx2(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: `__m256` needs AVX2, F16C and FMA, which this function has.
+        // SAFETY: `__m256` needs AVX2, F16C and FMA, which this function enables.
         unsafe { self.run::<std::arch::x86_64::__m256>(queries, sums, totals) };
     }
 
+    /// Gathers for as many queries at a time as the register file holds.
+    ///
     /// # Safety
     /// The CPU has the instructions of `V`.
     #[inline(always)]
@@ -53,8 +60,8 @@ impl Task<'_, f16> {
             let together = [8, 4, 2, 1].into_iter().find(|&count| count <= left).unwrap_or(1);
             let rows = row..row + together;
             let (queries, totals) = (&queries[rows.clone()], &mut totals[rows.clone()]);
-            let sums = &mut sums[rows.start * self.head.dim()..rows.end * self.head.dim()];
-            // SAFETY: the caller's promise.
+            let sums = &mut sums[rows.start * self.head.dim..rows.end * self.head.dim];
+            // SAFETY: the caller promises the instructions of `V`.
             unsafe {
                 match together {
                     8 => self.some::<V, 8>(queries, sums, totals),
@@ -67,6 +74,8 @@ impl Task<'_, f16> {
         }
     }
 
+    /// Gathers for `Q` queries together.
+    ///
     /// # Safety
     /// The CPU has the instructions of `V`.
     #[inline(always)]
@@ -76,7 +85,7 @@ impl Task<'_, f16> {
         sums: &mut [f32],
         totals: &mut [(f32, f32)],
     ) {
-        let Task { head, scale, .. } = self;
+        let Segment { head, scale, .. } = self;
         let elements: [&[f32]; Q] = std::array::from_fn(|q| queries[q].elements);
         let visible = queries.iter().map(|query| query.visible).max().unwrap_or(0);
         let Range { start, end } = self.positions(visible);
@@ -86,7 +95,7 @@ impl Task<'_, f16> {
         let mut weights = [[0.0; SEGMENT]; Q];
         for block in blocks.clone() {
             let next = if block + BLOCK < end { keys(block + BLOCK) } else { values(start) };
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises the instructions of `V`.
             unsafe { scores::<V, Q>(&mut weights, block - start, &elements, keys(block), next) };
         }
         for ((weights, query), totals) in weights.iter_mut().zip(queries).zip(totals) {
@@ -95,14 +104,16 @@ impl Task<'_, f16> {
         }
         for block in blocks {
             let next = if block + BLOCK < end { values(block + BLOCK) } else { keys(end) };
-            // SAFETY: the caller's promise.
-            unsafe { add_values::<V, Q>(sums, &weights, block - start, values(block), head.dim(), next) };
+            // SAFETY: the caller promises the instructions of `V`.
+            unsafe { add_values::<V, Q>(sums, &weights, block - start, values(block), head.dim, next) };
         }
     }
 }
 
-/// Writes Σ query · key for the positions of a block, element after element, to `scores` from `place` on. What is read `next`
-/// is brought near meanwhile: line by line, for a burst of prefetches would hold up the loads.
+/// Writes the scores Σ query · key of one block of positions to `scores`, from `place` on.
+///
+/// Meanwhile it prefetches `next`, the elements that are read after these. The prefetches are spread over
+/// the loop, because a burst of them would delay the loads.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
@@ -117,9 +128,13 @@ unsafe fn scores<V: Vector, const Q: usize>(
     const { assert!(BLOCK.is_multiple_of(2 * V::LANES)) };
     assert!(queries.iter().all(|query| query.len() == keys.len() / BLOCK) && place + BLOCK <= SEGMENT);
     for lane in (0..BLOCK).step_by(2 * V::LANES) {
-        // SAFETY: the CPU has the vector's instructions (the caller's promise). Both vectors of lanes lie within the block of
-        // each element, and within the scores of each query from `place` on, which has BLOCK of them (the assertion); every
-        // query has as many elements as the keys have blocks (the assertion). A prefetch may be of any address.
+        // SAFETY:
+        // - the CPU has the vector's instructions: the caller promises it;
+        // - `lane..lane + 2 * LANES` is within a block, because 2 * LANES divides BLOCK;
+        // - each chunk of `keys` is one block, so both loads of keys are within it;
+        // - each query has one element per block of keys (assertion), so `element` is within it;
+        // - `place + BLOCK <= SEGMENT` (assertion), so both stores are within a query's scores;
+        // - a prefetch may name any address.
         unsafe {
             let mut sums = [[V::splat(0.0); 2]; Q];
             for (element, keys) in keys.chunks_exact(BLOCK).enumerate() {
@@ -141,8 +156,10 @@ unsafe fn scores<V: Vector, const Q: usize>(
     }
 }
 
-/// Turns a query's scores of whole blocks, of which only the first `visible` count, into weights relative to the largest of
-/// them; returns the sum of the weights, and the largest score.
+/// Turns scores into weights exp(scale · score - largest); returns the sum of the weights and the largest
+/// scaled score.
+///
+/// The query sees the first `visible` positions. The others get weight 0.
 #[inline(always)]
 fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
     let (mut largest, mut totals) = ([f32::NEG_INFINITY; BLOCK], [0.0; BLOCK]);
@@ -155,7 +172,7 @@ fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
         }
     }
     let largest = largest_of(largest);
-    // Of a query that sees none of them no score counts, and -∞ less itself is no number.
+    // A query that sees no position has the largest score -∞, and -∞ - -∞ would be NaN.
     let base = largest.max(f32::MIN);
     for block in blocks {
         for (score, total) in block.iter_mut().zip(&mut totals) {
@@ -166,7 +183,7 @@ fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
     (totals.iter().sum(), largest)
 }
 
-/// The largest, found half by half in vectors.
+/// Returns the largest value. Compares the two halves lane by lane, so that the loop becomes vector code.
 #[inline(always)]
 fn largest_of(mut values: [f32; BLOCK]) -> f32 {
     let mut width = BLOCK / 2;
@@ -180,8 +197,9 @@ fn largest_of(mut values: [f32; BLOCK]) -> f32 {
     values[0]
 }
 
-/// sums += weight · value for the positions of `values`, whose weights begin at `place`, one after another, while what is read
-/// `next` is brought near.
+/// Adds weight · value to each query's row of `sums`, for the positions of `values` in their order.
+///
+/// The weights of these positions start at `place`. Meanwhile it prefetches `next`, as [`scores`] does.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
@@ -198,9 +216,13 @@ unsafe fn add_values<V: Vector, const Q: usize>(
     assert!(sums.len() == Q * dim);
     let whole = dim - dim % (2 * V::LANES);
     for column in (0..whole).step_by(2 * V::LANES) {
-        // SAFETY: the CPU has the vector's instructions (the caller's promise). Both vectors of columns lie within each row of
-        // `sums`, which has Q of them (the assertion), and of `values`, whose chunks are dim long; there is a weight for each row
-        // of `values` (the slices). A prefetch may be of any address.
+        // SAFETY:
+        // - the CPU has the vector's instructions: the caller promises it;
+        // - the columns `column..column + 2 * LANES` are below `whole`, so below `dim`;
+        // - `sums` has Q rows of `dim` elements (assertion), so its loads and stores are within it;
+        // - each chunk of `values` has `dim` elements, so both loads of values are within it;
+        // - each query has one weight per chunk of `values` (the slices above);
+        // - a prefetch may name any address.
         unsafe {
             let at = |q: usize, half: usize| q * dim + column + half * V::LANES;
             let mut rows: [[V; 2]; Q] =
@@ -234,35 +256,49 @@ unsafe fn add_values<V: Vector, const Q: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{cache, wave};
+    use super::super::KeysValues;
     use super::*;
-    use crate::model::cache::Head;
-    use crate::runtime::CacheType;
 
     type Totals = [(f32, f32)];
 
+    fn wave(len: usize, phase: f32) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
+    }
+
+    /// Stores `rows`, position × element, as keys are stored: block × element × position in the block.
+    fn in_blocks(rows: &[f16], dim: usize) -> Vec<f16> {
+        let mut keys = vec![f16::ZERO; (rows.len() / dim).next_multiple_of(BLOCK) * dim];
+        for (position, row) in rows.chunks(dim).enumerate() {
+            for (element, key) in row.iter().enumerate() {
+                keys[(position / BLOCK * dim + element) * BLOCK + position % BLOCK] = *key;
+            }
+        }
+        keys
+    }
+
     #[test]
-    fn vectors_compute_what_plain_rust_does() {
+    fn vectors_compute_the_same_bits_as_plain_rust() {
         let (dim, positions) = (100, 77);
-        let cache = cache(CacheType::F16, dim, &wave(positions * dim, 0.4), &wave(positions * dim, 0.9));
+        let halves = |phase| wave(positions * dim, phase).into_iter().map(f16::from_f32).collect::<Vec<_>>();
+        let (keys, values) = (in_blocks(&halves(0.4), dim), halves(0.9));
         let elements = wave(8 * dim, 0.1);
         let queries: Vec<Query<'_>> =
             elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
-        let Head::F16(head) = cache.head(0, 0) else { panic!("the cache is of halves") };
-        let task = Task { head, segment: 0, scale: 0.2 };
+        let head = KeysValues { keys: &keys, values: &values, dim };
+        let segment = Segment { head, first: 0, scale: 0.2 };
         let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {
             let (mut sums, mut totals) = (vec![0.0; 8 * dim], vec![(0.0, f32::NEG_INFINITY); 8]);
             gather(&mut sums, &mut totals);
             let totals = totals.into_iter().flat_map(|(total, largest)| [total, largest]);
             sums.into_iter().chain(totals).map(f32::to_bits).collect::<Vec<_>>()
         };
-        // SAFETY: plain Rust needs no instructions.
-        let plain = run(&|sums, totals| unsafe { task.run::<[f32; 8]>(&queries, sums, totals) });
-        assert_eq!(run(&|sums, totals| task.gather(&queries, sums, totals)), plain);
+        // SAFETY: plain Rust needs no special instructions.
+        let plain = run(&|sums, totals| unsafe { segment.run::<[f32; 8]>(&queries, sums, totals) });
+        assert_eq!(run(&|sums, totals| segment.gather(&queries, sums, totals)), plain);
         #[cfg(target_arch = "x86_64")]
-        if crate::model::vector::x86::avx2_is_there() {
-            // SAFETY: the features were just detected.
-            assert_eq!(run(&|sums, totals| unsafe { task.with_avx2(&queries, sums, totals) }), plain);
+        if crate::vectors::vector::x86::has_avx2() {
+            // SAFETY: the CPU has the features, as just detected.
+            assert_eq!(run(&|sums, totals| unsafe { segment.with_avx2(&queries, sums, totals) }), plain);
         }
     }
 }

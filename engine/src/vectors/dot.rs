@@ -1,33 +1,37 @@
-//! Dot products of floats, in one order on every CPU: [`LANES`] interleaved lanes, added pairwise at the end.
+//! Dot products of floats, summed in one order on every CPU.
+//!
+//! Element i belongs to lane i mod [`LANES`]. Each lane is one chain of fused multiply-adds. At the end the
+//! lanes are added pairwise: lane i and lane i + 16, then i + 8, and so on.
 
 use multiversion::multiversion;
 
-use super::vector::{Baseline, Vector, from_bf16};
 use tercet_formats::Floats;
 
-/// Lanes of every sum: enough to hide an addition's latency on vectors of 128 to 512 bits.
-pub(super) const LANES: usize = 32;
+use super::vector::{Baseline, Vector, from_bf16};
+
+/// Lanes of every sum: enough to hide the latency of additions in vectors of 128 to 512 bits.
+pub(crate) const LANES: usize = 32;
 
 type Lane = [f32; LANES];
 
-/// Stored elements that are converted at a time: whole lanes, whole blocks.
+/// Stored elements that are converted together: a multiple of LANES and of every stored block.
 const PIECE: usize = 256;
 
-/// Σ a·b.
+/// Returns Σ a·b.
 ///
 /// # Panics
 /// If the lengths differ.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<LANES>());
     sum(lanes([0.0; LANES], a, Rows::F32(b)), a_rest, b_rest, |b| b)
 }
 
-/// Σ a·b, with b as it is stored.
+/// Returns Σ a·b, with b in its stored format.
 ///
 /// # Panics
 /// If the lengths differ.
-pub(super) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
+pub(crate) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
     assert_eq!(a.len(), b.len());
     if let Floats::Bf16(b) = b {
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<2>().0.as_chunks::<LANES>());
@@ -46,12 +50,12 @@ pub(super) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
     sum(lanes(partial, a, Rows::F32(b)), a_rest, b_rest, |b| b)
 }
 
-/// Σ x·trit, in double precision.
+/// Returns Σ x·trit, in double precision.
 ///
 /// # Panics
 /// If the lengths differ.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-pub(super) fn dot_trits(x: &[f64], trits: &[i8]) -> f64 {
+pub(crate) fn dot_trits(x: &[f64], trits: &[i8]) -> f64 {
     assert_eq!(x.len(), trits.len());
     let ((x, x_rest), (trits, trits_rest)) = (x.as_chunks::<LANES>(), trits.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
@@ -64,7 +68,7 @@ pub(super) fn dot_trits(x: &[f64], trits: &[i8]) -> f64 {
     lanes.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
-/// The lanes' sum after the products of `a` and `b` are added to them.
+/// Adds the products of the last elements, `a` and `b`, to `lanes`, and returns the sum of all lanes.
 fn sum<B: Copy>(mut lanes: Lane, a: &[f32], b: &[B], value: impl Fn(B) -> f32) -> f32 {
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
@@ -81,34 +85,39 @@ fn sum<B: Copy>(mut lanes: Lane, a: &[f32], b: &[B], value: impl Fn(B) -> f32) -
     lanes[0]
 }
 
-/// The second factors of whole lanes.
+/// Second factors, [`LANES`] to a row.
 #[derive(Clone, Copy)]
 enum Rows<'a> {
     F32(&'a [Lane]),
     Bf16(&'a [[[u8; 2]; LANES]]),
 }
 
-/// `sums` + Σ a·b, lane by lane.
+/// Returns `sums` + Σ a·b, lane by lane.
 fn lanes(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the feature was just detected.
+        // SAFETY: the CPU has AVX-512 F, as just detected.
         return unsafe { x86::with_avx512(sums, a, b) };
-    } else if super::vector::x86::avx2_is_there() {
-        // SAFETY: the features were just detected.
+    } else if super::vector::x86::has_avx2() {
+        // SAFETY: the CPU has AVX2, F16C and FMA, as just detected.
         return unsafe { x86::with_avx2(sums, a, b) };
     }
-    // SAFETY: every CPU has the baseline.
+    // SAFETY: every CPU that can run this program has the baseline.
     unsafe { lanes_in::<Baseline>(sums, a, b) }
 }
 
+/// Computes [`lanes`] in vectors of type `V`.
+///
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
 unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
     const REGISTERS: usize = 8;
     const { assert!(LANES.is_multiple_of(V::LANES) && LANES / V::LANES <= REGISTERS) };
-    // SAFETY: vector i lies within the LANES elements of a lane, of `a`, `b` and `lanes`.
+    // SAFETY:
+    // - the CPU has the vector's instructions: the caller promises it;
+    // - `lanes` and each row of `a` and `b` have LANES elements, and V::LANES divides LANES (assertion), so
+    //   vector i, which starts at element i * V::LANES, is within them.
     unsafe {
         let mut sums = [V::splat(0.0); REGISTERS];
         for (i, sum) in sums.iter_mut().take(LANES / V::LANES).enumerate() {
@@ -129,7 +138,7 @@ unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane 
     lanes
 }
 
-/// sums += a · `b`, which is given the first element of its vector.
+/// Adds the products of one row to `sums`; `b` loads the vector that starts at an element.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
@@ -137,7 +146,7 @@ unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane 
 unsafe fn add<V: Vector>(sums: &mut [V], a: &Lane, b: impl Fn(usize) -> V) {
     for (i, sum) in sums.iter_mut().take(LANES / V::LANES).enumerate() {
         let first = i * V::LANES;
-        // SAFETY: vector i lies within the LANES elements of `a`.
+        // SAFETY: the caller promises the instructions; vector i is within the LANES elements of `a`.
         *sum = unsafe { sum.add_product(V::load(a.as_ptr().add(first)), b(first)) };
     }
 }
@@ -150,13 +159,13 @@ mod x86 {
 
     #[target_feature(enable = "avx512f")]
     pub(super) fn with_avx512(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
-        // SAFETY: the function has the vector's features.
+        // SAFETY: this function enables the vector's features.
         unsafe { lanes_in::<__m512>(sums, a, b) }
     }
 
     #[target_feature(enable = "avx2,f16c,fma")]
     pub(super) fn with_avx2(sums: Lane, a: &[Lane], b: Rows<'_>) -> Lane {
-        // SAFETY: the function has the vector's features.
+        // SAFETY: this function enables the vector's features.
         unsafe { lanes_in::<__m256>(sums, a, b) }
     }
 }

@@ -1,35 +1,35 @@
-//! Float arithmetic between the products: one order of sums on every ISA, thread count and batch size.
+//! Norms, activations, rounding to integers, and rotary embeddings.
 //!
-//! `multiversion` compiles each function for wider vectors too, which changes speed and no bit: Rust never fuses a
-//! multiplication with an addition.
+//! `multiversion` compiles each function for several vector widths. The results have the same bits at every
+//! width, because Rust never fuses a multiplication and an addition by itself.
 
 use multiversion::multiversion;
 
 use super::dot::dot;
 
-/// 1.5 · 2²³: adding it leaves no fraction bits, rounding half to even.
+/// 1.5 · 2²³. Adding it to a float rounds that to an integer, half to even: the sum has no fraction bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// out += x.
+/// Adds `x` to `out`.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn add(out: &mut [f32], x: &[f32]) {
     out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
 }
 
-/// out = x / √(mean x² + eps) · gain (Zhang and Sennrich 2019; transformers' `BitNetRMSNorm`).
+/// Writes x / √(mean x² + eps) · gain to `out` (Zhang and Sennrich 2019; transformers' `BitNetRMSNorm`).
 pub(crate) fn rms_norm(out: &mut [f32], x: &[f32], gain: &[f32], eps: f32) {
     let mean = dot(x, x) / x.len() as f32;
     scale(out, x, 1.0 / (mean + eps).sqrt(), gain);
 }
 
-/// The same, with x becoming the result.
+/// Computes [`rms_norm`] in place.
 pub(crate) fn rms_norm_in_place(x: &mut [f32], gain: &[f32], eps: f32) {
     let mean = dot(x, x) / x.len() as f32;
     let factor = 1.0 / (mean + eps).sqrt();
     x.iter_mut().zip(gain).for_each(|(x, gain)| *x = *x * factor * gain);
 }
 
-/// out = x · factor · gain.
+/// Writes x · factor · gain to `out`.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
     for ((out, x), gain) in out.iter_mut().zip(x).zip(gain) {
@@ -37,16 +37,18 @@ fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
     }
 }
 
-/// Quantizes one token by its largest magnitude and returns what turns integer sums back: 1 / s, where
-/// s = 127 / max(|x|, 1e-5) and q = round(x · s), half to even, within -128 and 127 (transformers' `ActQuant`).
+/// Quantizes one token to int8 by its largest magnitude, and returns 1 / s, the value of one step.
+///
+/// s = 127 / max(|x|, 1e-5), and q = round(x · s), half to even, within -128 and 127 (transformers' `ActQuant`).
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
-    // The bits of magnitudes order like the magnitudes, and the largest integer is found in vectors. NaN is the largest.
+    // The bits of magnitudes have the order of the magnitudes, with NaN as the largest. A loop over
+    // integers becomes vector code.
     let bits = x.iter().fold(1e-5f32.to_bits(), |largest, x| largest.max(x.abs().to_bits()));
     let largest = f32::from_bits(bits);
     let s = 127.0 / largest;
     for (out, x) in out.iter_mut().zip(x) {
-        // The integer's bits are the lowest of the sum. Written out, for `clamp` keeps loops from becoming vectors.
+        // The lowest bits of the sum are the integer. `clamp` would keep the loop from becoming vector code.
         let scaled = x * s;
         let scaled = if scaled < -128.0 { -128.0 } else { scaled };
         let scaled = if scaled > 127.0 { 127.0 } else { scaled };
@@ -55,7 +57,7 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     1.0 / s
 }
 
-/// What the integers of [`quantize`] stand for: q / s, not rounded to f32.
+/// Writes the values of [`quantize`]'s integers to `out`: q / s, not rounded to f32.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn round_to_int8(out: &mut [f64], x: &[f32]) {
     let s = 127.0 / largest(x).max(1e-5);
@@ -67,13 +69,13 @@ pub(crate) fn round_to_int8(out: &mut [f64], x: &[f32]) {
     }
 }
 
-/// The largest magnitude; NaN is larger than all.
+/// Returns the largest magnitude; NaN counts as larger than every number.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn largest(x: &[f32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |largest, x| largest.max(x.abs().to_bits())))
 }
 
-/// q = round(w / scale), half to even, within -64 and 63; 0 for what is no number.
+/// Writes round(w / scale), half to even and within -64 and 63, to `q`; 0 if the quotient is NaN.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize_weights(q: &mut [i8], w: &[f32], scale: f32) {
     for (q, w) in q.iter_mut().zip(w) {
@@ -85,7 +87,7 @@ pub(crate) fn quantize_weights(q: &mut [i8], w: &[f32], scale: f32) {
     }
 }
 
-/// Σ (scale·q)² and Σ (w - scale·q)².
+/// Returns Σ (scale·q)² and Σ (w - scale·q)².
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantized_norms(q: &[i8], w: &[f32], scale: f32) -> (f64, f64) {
     const LANES: usize = 8;
@@ -108,7 +110,7 @@ pub(crate) fn quantized_norms(q: &[i8], w: &[f32], scale: f32) -> (f64, f64) {
     rest.fold(sums, |sums: (f64, f64), squares| (sums.0 + squares.0, sums.1 + squares.1))
 }
 
-/// gate = max(gate, 0)² · up.
+/// Computes gate = max(gate, 0)² · up.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn relu2_gate(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
@@ -117,7 +119,7 @@ pub(crate) fn relu2_gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// gate = gate / (1 + e^-gate) · up.
+/// Computes gate = gate / (1 + e^-gate) · up.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
@@ -127,9 +129,9 @@ pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87. The polynomial is that of Cephes' `expf`.
+/// Returns eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87.
 ///
-/// Without branches and tables, so that loops over it become vectors.
+/// The polynomial is from Cephes' `expf`. There are no branches and tables, so loops over it become vector code.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
@@ -139,12 +141,13 @@ pub(crate) fn exp(x: f32) -> f32 {
     let n = shifted - ROUND;
     let rest = x - n * LN_2[0] - n * LN_2[1];
     let tail = POLYNOMIAL.iter().fold(0.0, |sum, coefficient| sum * rest + coefficient);
-    // The integer's bits are the lowest of `shifted`.
+    // The lowest bits of `shifted` are the integer n.
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()));
     if x < -87.0 { 0.0 } else { (tail * (rest * rest) + rest + 1.0) * power }
 }
 
-/// Rotary embedding of one head: pairs (i, i + d/2), turned by their angle (Su et al. 2021; transformers' `rotate_half`).
+/// Applies the rotary embedding to one head: turns each pair (i, i + d/2) by its angle (Su et al. 2021;
+/// transformers' `rotate_half`).
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (first, second) = head.split_at_mut(cos.len());

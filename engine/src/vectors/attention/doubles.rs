@@ -1,27 +1,31 @@
-//! Attention over keys and values in f32: in double precision, rounded to f32 once a segment. Where activations are then rounded
-//! to integers, the same comes of it as of the true sums, but for ties.
+//! Keys and values in f32: sums in double precision, rounded to f32 once per segment.
+//!
+//! Activations that are later rounded to integers are the same as with exact sums, except for ties.
 
 use multiversion::multiversion;
 
-use super::{Query, SEGMENT, Task};
-use crate::model::cache::BLOCK;
+use super::{BLOCK, Query, SEGMENT, Segment};
 
-/// Elements of a value that are summed at a time.
+/// Elements of a value that are summed together.
 const COLUMNS: usize = 32;
 
-impl Task<'_, f32> {
-    /// Gathers query by query.
-    pub(super) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        let rows = sums.chunks_exact_mut(self.head.dim()).zip(totals);
+impl Segment<'_, f32> {
+    /// Writes each query's weighted sum of values to its row of `sums`. Writes the sum of the weights and
+    /// the largest score to `totals`.
+    ///
+    /// # Panics
+    /// If a query is not as wide as the keys.
+    pub(crate) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+        let rows = sums.chunks_exact_mut(self.head.dim).zip(totals);
         rows.zip(queries).for_each(|((sums, totals), query)| *totals = gather_one(self, query, sums));
     }
 }
 
-/// Writes the sums of one query; returns its totals.
+/// Writes the sums of one query and returns its totals.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn gather_one(task: Task<'_, f32>, query: &Query<'_>, sums: &mut [f32]) -> (f32, f32) {
-    let Task { head, scale, .. } = task;
-    let (dim, positions) = (head.dim(), task.positions(query.visible));
+fn gather_one(segment: Segment<'_, f32>, query: &Query<'_>, sums: &mut [f32]) -> (f32, f32) {
+    let Segment { head, scale, .. } = segment;
+    let (dim, positions) = (head.dim, segment.positions(query.visible));
     assert_eq!(query.elements.len(), dim);
     let mut weights = [0.0; SEGMENT];
     for (block, scores) in positions.clone().step_by(BLOCK).zip(weights.as_chunks_mut::<BLOCK>().0) {

@@ -1,4 +1,4 @@
-//! Vectors of the x86-64 levels beyond the baseline.
+//! Vectors of x86-64 CPUs beyond the baseline: AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
 
@@ -6,8 +6,8 @@ use half::f16;
 
 use super::Vector;
 
-/// Whether this CPU has what vectors of 256 bits need.
-pub(in crate::model) fn avx2_is_there() -> bool {
+/// Returns true if this CPU has the instructions of `__m256`'s vectors: AVX2, F16C and FMA.
+pub(in crate::vectors) fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") && is_x86_feature_detected!("fma")
 }
 
@@ -18,39 +18,39 @@ impl Vector for __m256 {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions.
         unsafe { _mm256_set1_ps(x) }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES floats to read.
         unsafe { _mm256_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_halves(from: *const f16) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES halves to read.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const [u8; 2]) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES bf16 to read.
         let wide = unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())) };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES bf16 to read.
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and room for LANES floats.
         unsafe { _mm256_storeu_ps(to, self) };
     }
 
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions.
         unsafe { _mm256_fmadd_ps(a, b, self) }
     }
 
@@ -68,39 +68,39 @@ impl Vector for __m512 {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions.
         unsafe { _mm512_set1_ps(x) }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES floats to read.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_halves(from: *const f16) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES halves to read.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const [u8; 2]) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES bf16 to read.
         let wide = unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())) };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and LANES bf16 to read.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions and room for LANES floats.
         unsafe { _mm512_storeu_ps(to, self) };
     }
 
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises the instructions.
         unsafe { _mm512_fmadd_ps(a, b, self) }
     }
 
