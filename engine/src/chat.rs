@@ -1,4 +1,4 @@
-//! Conversations as a model was trained to read them.
+//! Chat templates: turn a conversation into the prompt format of a model's training.
 
 mod environment;
 #[cfg(test)]
@@ -14,20 +14,34 @@ const TEMPLATE: &str = "chat";
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks: `system`, `user` or `assistant`.
+    /// The speaker: `system`, `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// The text.
     pub content: String,
 }
 
 impl Message {
-    /// A turn of `role`.
+    /// Returns a turn of `role`.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Message { role: role.into(), content: content.into() }
     }
 }
 
-/// The Jinja template by which a model's files turn a conversation into a prompt, rendered as transformers does.
+/// A model's Jinja template, which turns a conversation into a prompt. It renders as in transformers.
+///
+/// ```
+/// use tercet_engine::{ChatTemplate, Message};
+/// use tercet_formats::TemplateSource;
+///
+/// let template = ChatTemplate::compile(TemplateSource {
+///     text: "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:".to_owned(),
+///     label: "chat_template.jinja".to_owned(),
+///     special_tokens: Vec::new(),
+/// })?;
+/// let prompt = template.render(&[Message::new("user", "Hello!")], true)?;
+/// assert_eq!(prompt, "user: Hello!\nassistant:");
+/// # Ok::<(), tercet_engine::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -38,7 +52,7 @@ impl ChatTemplate {
     /// Reads and compiles a model's template.
     ///
     /// # Errors
-    /// Those of [`TemplateSource::load`] and [`ChatTemplate::compile`].
+    /// Fails like [`TemplateSource::load`] and [`ChatTemplate::compile`].
     pub fn load(files: &ModelFiles) -> Result<Self> {
         Self::compile(TemplateSource::load(files)?)
     }
@@ -57,11 +71,13 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, label })
     }
 
-    /// The prompt for `messages`; with `add_generation_prompt`, ready for the assistant's answer. It spells out its
-    /// special tokens, BOS included: encode it without adding another.
+    /// Returns the prompt for `messages`. With `add_generation_prompt` it ends where the assistant's
+    /// answer starts.
+    ///
+    /// The prompt spells out its special tokens, BOS included, so encode it without adding a BOS.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the template fails, or refuses these messages.
+    /// Fails if the template does, or if it refuses these messages.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let turn = |message: &Message| context! { role => &message.role, content => &message.content };
         let arguments = context! {

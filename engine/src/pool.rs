@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Starts a pool of `threads` threads.
 ///
 /// # Errors
-/// Fails if the number is 0 or absurd, or the system cannot start them.
+/// Fails if the number is 0 or more than 1024, or the system cannot start the threads.
 pub(crate) fn start(threads: usize) -> Result<tercet_pool::Pool> {
     const MOST: usize = 1024;
     if !(1..=MOST).contains(&threads) {
@@ -30,7 +30,8 @@ pub(crate) fn for_columns<T: Element>(
     for_columns_of(pool, [out], grain, |_, columns| work(columns));
 }
 
-/// Shares out the columns of all `outs` in one job, as [`for_columns`] does. `work` also gets the index of the output.
+/// Shares out the columns of all `outs` in one job, as [`for_columns`] does. `work` also gets the index
+/// of the output.
 #[expect(
     unsafe_code,
     reason = "threads write to disjoint columns of one matrix, which slices cannot express"

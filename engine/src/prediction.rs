@@ -1,4 +1,28 @@
-//! How well a model predicts a text.
+//! Measures how well a model predicts a text.
+//!
+//! ```
+//! # #[cfg(feature = "embedded")]
+//! # fn main() -> tercet_engine::Result<()> {
+//! use std::ops::ControlFlow;
+//!
+//! use tercet_engine::prediction::{Windows, perplexity};
+//! use tercet_engine::{Model, Runtime, RuntimeOptions, Tokenizer, open_model};
+//!
+//! let files = open_model(None, &mut |_| {})?;
+//! let model = Model::load(&files, &Runtime::new(&RuntimeOptions::default()))?;
+//! let config = model.config();
+//! let tokenizer = Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+//!
+//! let ids = tokenizer.encode("Once upon a time, there was a little girl.", false)?;
+//! let windows = Windows::new(&model, &tokenizer, None)?;
+//! let predictions = windows.predict(&model, &ids, |_| ControlFlow::Continue(()))?;
+//! assert_eq!(predictions.len(), ids.len());
+//! assert!(perplexity(&predictions) < 20.0);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "embedded"))]
+//! # fn main() {}
+//! ```
 
 use std::ops::ControlFlow;
 
@@ -6,21 +30,21 @@ use crate::error::{Error, Result};
 use crate::model::{Logits, Model, State};
 use crate::tokenizer::Tokenizer;
 
-/// The default window; with its start token it fills a context of 512.
+/// Tokens of a window by default. With the start token they fill a context of 512.
 const WINDOW: usize = 511;
-/// Tokens whose logits are held at once.
+/// Tokens per forward pass: the logits of all of them are in memory.
 const BATCH: usize = 64;
 
-/// What a model makes of one token of a text, given those before it.
+/// A model's prediction of one token of a text, from the tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// The token that is likeliest by the model.
+    /// The token that the model finds most likely.
     pub best: u32,
-    /// ln p of the token that the text has.
+    /// The natural logarithm of the probability of the text's token.
     pub log_probability: f64,
 }
 
-/// How a text is cut: into consecutive windows, each of which runs on its own after the start token, so that every token is
+/// Consecutive windows of a text. Each runs on its own after the start token, so every token is
 /// predicted once.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {
@@ -29,10 +53,10 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows of `size` tokens; by default 511, or what the model's context allows.
+    /// Returns windows of `size` tokens. The default is 511, or less if the model's context is smaller.
     ///
     /// # Errors
-    /// Fails if the context does not hold so many, or nothing says which token starts a sequence.
+    /// Fails if a window does not fit the context, or the model has no start token.
     pub fn new(model: &Model, tokenizer: &Tokenizer, size: Option<usize>) -> Result<Self> {
         let most = model.config().max_positions - 1;
         let size = size.unwrap_or(WINDOW.min(most));
@@ -47,15 +71,17 @@ impl Windows {
         Ok(Windows { size, bos: tokenizer.bos().ok_or_else(missing)? })
     }
 
-    /// Tokens in a window.
+    /// Returns the number of tokens in a window.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// What `model` predicts for each of `ids`; `progress` is told how many are done, and may end it there.
+    /// Predicts each of `ids`.
+    ///
+    /// Calls `progress` with the number of finished tokens; it can break off the rest.
     ///
     /// # Errors
-    /// Fails if a token is not the model's.
+    /// Fails if a token is not in the model's vocabulary.
     pub fn predict(
         &self,
         model: &Model,
@@ -79,17 +105,17 @@ impl Windows {
     }
 }
 
-/// Σ -ln p.
+/// Returns Σ -ln p.
 pub fn negative_log_likelihood(predictions: &[Prediction]) -> f64 {
     predictions.iter().map(|prediction| -prediction.log_probability).sum()
 }
 
-/// exp(Σ -ln p / tokens).
+/// Returns exp(Σ -ln p / tokens).
 pub fn perplexity(predictions: &[Prediction]) -> f64 {
     (negative_log_likelihood(predictions) / predictions.len() as f64).exp()
 }
 
-/// Predicts `targets`, which follow `previous`, the one token before them that `state` does not hold yet.
+/// Predicts `targets`. The token before them is `previous`, which is not in `state` yet.
 fn predict_batch(
     model: &Model,
     state: &mut State,
@@ -107,7 +133,7 @@ fn predict_batch(
     Ok(())
 }
 
-/// ln of the softmax of `logits` at `target`.
+/// Returns the natural logarithm of the softmax of `logits` at `target`.
 fn log_probability(logits: &[f32], target: u32) -> f64 {
     let largest = f64::from(logits[argmax(logits) as usize]);
     let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
@@ -123,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probabilities_by_hand() {
+    fn probabilities_agree_with_sums_by_hand() {
         let logits = [1000.0, 1000.0 + 3f32.ln()];
         assert!((log_probability(&logits, 0) - 0.25f64.ln()).abs() < 1e-4);
         assert!((log_probability(&logits, 1) - 0.75f64.ln()).abs() < 1e-4);

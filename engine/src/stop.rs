@@ -1,31 +1,41 @@
-//! Stop strings in text that arrives in pieces.
+//! Finds stop strings in text that arrives in pieces.
 
 use crate::error::{Error, Result};
 
-/// Withholds text that may be the beginning of a stop string until it is known to be none.
+/// Finds stop strings in a stream of text, and withholds text that could be the start of one.
 ///
-/// The outcome depends on the text alone, not on where it was cut into pieces: the stop string that is complete
-/// first ends it, and of those complete at once the longest.
+/// The result does not depend on how the text is cut into pieces. The stop string that is complete
+/// first ends the text. If several are complete at the same character, it ends before the longest.
+///
+/// ```
+/// use tercet_engine::{Progress, StopMatcher};
+///
+/// let mut matcher = StopMatcher::new(["END".to_owned()])?;
+/// assert_eq!(matcher.push("one E"), Progress::Continue("one ".to_owned()));
+/// assert_eq!(matcher.push("NTER two EN"), Progress::Continue("ENTER two ".to_owned()));
+/// assert_eq!(matcher.push("D three"), Progress::Stopped(String::new()));
+/// # Ok::<(), tercet_engine::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct StopMatcher {
     stops: Vec<String>,
     held: String,
 }
 
-/// What a piece of text led to.
+/// The result of a piece of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// No stop string yet; this much more may be shown.
+    /// No stop string is complete. This text can be shown now.
     Continue(String),
-    /// A stop string is complete; this much is to be shown before it, and nothing after.
+    /// A stop string is complete. This is the last text to show, which comes before it.
     Stopped(String),
 }
 
 impl StopMatcher {
-    /// Watches for any of `stops`; without any, every piece passes.
+    /// Returns a matcher for `stops`. Without stop strings every piece passes.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] if one is empty.
+    /// [`Error::BadArgument`] if a stop string is empty.
     pub fn new(stops: impl IntoIterator<Item = String>) -> Result<Self> {
         let stops: Vec<String> = stops.into_iter().collect();
         if stops.iter().any(String::is_empty) {
@@ -49,18 +59,18 @@ impl StopMatcher {
         }
     }
 
-    /// The text that was withheld, once no more can follow.
+    /// Returns the withheld text, at the end of the stream.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the stop string that ends first starts.
+    /// Returns the start of the stop string that ends first.
     fn first_stop(&self) -> Option<usize> {
         let found = |stop: &String| self.held.find(stop.as_str()).map(|start| (start + stop.len(), start));
         self.stops.iter().filter_map(found).min().map(|(_, start)| start)
     }
 
-    /// The bytes in front of the earliest suffix that begins a stop string.
+    /// Returns the number of bytes before the earliest suffix that could start a stop string.
     fn safe_len(&self) -> usize {
         let begins_stop = |suffix: &str| self.stops.iter().any(|stop| stop.starts_with(suffix));
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0);
@@ -77,7 +87,8 @@ impl StopMatcher {
 mod tests {
     use super::*;
 
-    /// What is shown when `text` arrives in pieces of `size` characters, and whether it stopped.
+    /// Returns the text that is shown if `text` arrives in pieces of `size` characters, and true if it
+    /// stopped.
     fn run(stops: &[&str], text: &str, size: usize) -> (String, bool) {
         let mut matcher = StopMatcher::new(stops.iter().map(|s| s.to_string())).unwrap();
         let mut shown = String::new();
@@ -91,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_into_pieces_do_not_matter() {
+    fn the_result_does_not_depend_on_the_pieces() {
         let cases: [(&[&str], &str, &str, bool); 9] = [
             (&[], "all of it", "all of it", false),
             (&["END"], "one ENTER two END three", "one ENTER two ", true),
@@ -115,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_doubtful_text_is_withheld() {
+    fn only_possible_starts_of_stop_strings_are_withheld() {
         let mut matcher = StopMatcher::new(["stop".to_owned()]).unwrap();
         assert_eq!(matcher.push("a first st"), Progress::Continue("a first ".into()));
         assert_eq!(matcher.push("ep"), Progress::Continue("step".into()));

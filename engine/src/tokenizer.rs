@@ -1,4 +1,4 @@
-//! Text to token ids and back.
+//! Converts text to token ids and back.
 
 mod stream;
 #[cfg(test)]
@@ -17,7 +17,27 @@ pub use stream::StreamDecoder;
 const FILE: &str = "tokenizer.json";
 const REPAIR: &str = "download the file again, together with the model's config.json";
 
-/// A model's tokenizer, as its `tokenizer.json` describes it. Clones share it.
+/// A model's tokenizer, which its `tokenizer.json` describes. Clones are cheap: they share the
+/// vocabulary.
+///
+/// ```
+/// # #[cfg(feature = "embedded")]
+/// # fn main() -> tercet_engine::Result<()> {
+/// use tercet_engine::{Tokenizer, open_model};
+/// use tercet_formats::Config;
+///
+/// let files = open_model(None, &mut |_| {})?;
+/// let config = Config::load(&files)?;
+/// let tokenizer = Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+///
+/// let ids = tokenizer.encode("Once upon a time", true)?;
+/// assert_eq!(Some(ids[0]), tokenizer.bos());
+/// assert_eq!(tokenizer.decode(&ids, true)?, "Once upon a time");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "embedded"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
@@ -27,7 +47,7 @@ pub struct Tokenizer {
     specials: Arc<HashSet<u32>>,
 }
 
-/// What must be sound JSON before `tokenizers` reads it: it panics on a decoder that is not.
+/// The parts that must be valid JSON, because `tokenizers` panics on an invalid decoder.
 #[derive(Deserialize)]
 struct Outline {
     #[serde(rename = "decoder")]
@@ -35,24 +55,24 @@ struct Outline {
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model whose embedding has `vocab_size` rows and whose sequences start with `bos`.
+    /// Reads the tokenizer of a model with `vocab_size` rows in its embedding and the start token `bos`.
     ///
     /// # Errors
-    /// Those of [`ModelFiles::get`] and [`Tokenizer::parse`].
+    /// Fails like [`ModelFiles::get`] and [`Tokenizer::parse`].
     pub fn load(files: &ModelFiles, vocab_size: usize, bos: Option<u32>) -> Result<Self> {
         Self::parse(&files.get(FILE)?, &files.label(FILE), vocab_size, bos)
     }
 
-    /// Reads the `tokenizer.json` in `bytes`, which messages call `label`.
+    /// Reads the `tokenizer.json` in `bytes`. Errors name it `label`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it describes no tokenizer.
+    /// Fails if the bytes do not describe a tokenizer.
     pub fn parse(bytes: &[u8], label: &str, vocab_size: usize, bos: Option<u32>) -> Result<Self> {
         serde_json::from_slice::<Outline>(bytes)
             .map_err(|e| Error::malformed(label, "JSON", e.to_string(), REPAIR))?;
         let malformed = |e: tokenizers::Error| Error::malformed(label, "tokenizer", e.to_string(), REPAIR);
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(malformed)?;
-        // Both are for training in batches and would alter what is fed to the model.
+        // Both serve training in batches and would change the model's input.
         inner.with_truncation(None).map_err(malformed)?.with_padding(None);
         let added = inner.get_added_tokens_decoder();
         let specials = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
@@ -65,11 +85,13 @@ impl Tokenizer {
         })
     }
 
-    /// The tokens of `text`; special tokens spelled out in it become those tokens. With `add_bos`, the model's BOS comes
-    /// first, if it has one; what the tokenizer's own post-processor would add is left out.
+    /// Returns the tokens of `text`.
+    ///
+    /// Special tokens that are spelled out in the text become those tokens. With `add_bos` the model's
+    /// start token comes first, if it has one. The tokenizer's own post-processor does not run.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the tokenizer fails or yields a token that the embedding lacks.
+    /// Fails if the tokenizer does, or gives a token outside the embedding.
     pub fn encode(&self, text: &str, add_bos: bool) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed("encoding", e))?;
         let bos = self.bos.filter(|_| add_bos);
@@ -83,40 +105,42 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `ids`. Ids that stand for nothing add nothing, nor do special tokens with `skip_special`.
+    /// Returns the text of `ids`. Unknown ids have no text. With `skip_special`, special tokens have
+    /// none either.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the tokenizer's decoder fails.
+    /// Fails if the tokenizer's decoder does.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
         self.inner.decode(ids, skip_special).map_err(|e| self.failed("decoding", e))
     }
 
-    /// A decoder for tokens that arrive one at a time.
+    /// Returns a decoder for tokens that arrive one at a time.
     pub fn stream(&self, skip_special: bool) -> StreamDecoder {
         StreamDecoder::new(self.clone(), skip_special)
     }
 
-    /// The token `id` as the vocabulary spells it, which for byte-level vocabularies is not its text.
+    /// Returns the vocabulary's spelling of token `id`. In byte-level vocabularies it differs from the
+    /// token's text.
     pub fn token_str(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The id of the token that the vocabulary spells `token`.
+    /// Returns the id of the token with the spelling `token` in the vocabulary.
     pub fn id_of(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
-    /// The tokens that the tokenizer knows; the embedding may have more rows.
+    /// Returns the number of tokens in the vocabulary; the embedding may have more rows.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 
-    /// The token that starts a sequence.
+    /// Returns the token that starts a sequence.
     pub fn bos(&self) -> Option<u32> {
         self.bos
     }
 
-    /// Whether `id` adds nothing to a text.
+    /// Returns true if `id` has no text.
     fn is_silent(&self, id: u32, skip_special: bool) -> bool {
         skip_special && self.specials.contains(&id) || self.inner.id_to_token(id).is_none()
     }

@@ -1,4 +1,4 @@
-//! Measures kernels on this machine: the stopwatch for the autotuner's search, and what it found.
+//! Measures kernels on this machine: the stopwatch of the autotuner's search, and its results.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,33 +12,34 @@ use crate::model::{PLANNED_TOKENS, multiply, random_trits};
 use crate::pool;
 use crate::runtime::Runtime;
 
-/// What tuning found for one problem.
+/// The result of tuning for one problem.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuned {
     /// The problem.
     pub problem: Problem,
-    /// The kernel by rule.
+    /// The kernel that the rules choose.
     pub default: KernelSpec,
-    /// The fastest kernel where threads share its work by rule.
+    /// The fastest kernel, with its work shared by rule.
     pub kernel: Measured<KernelSpec>,
-    /// How they share the work of that kernel best.
+    /// The fastest way to share the work of that kernel among threads.
     pub sharing: Measured<Sharing>,
 }
 
 impl Tuned {
-    /// The best time of a product.
+    /// Returns the time of a product with the fastest kernel and sharing.
     pub fn time(&self) -> Duration {
         self.sharing.time
     }
 
-    /// How many times as fast as by rule.
+    /// Returns the speed-up over the kernel and sharing by rule.
     pub fn gain(&self) -> f64 {
         self.kernel.gain * self.sharing.gain
     }
 }
 
-/// Searches the fastest kernels for the matrix shapes (n, k), for each of [`PLANNED_TOKENS`], within about `budget`
-/// altogether. `progress` is told of every result.
+/// Searches the fastest kernels for the matrix shapes (n, k) and each of [`PLANNED_TOKENS`].
+///
+/// The whole search takes about `budget`. Calls `progress` with every result.
 ///
 /// # Errors
 /// Fails if a shape cannot be packed, a kernel cannot be made or the threads cannot be started.
@@ -68,8 +69,10 @@ pub fn tune(
     Ok(found)
 }
 
-/// The time of a product of a matrix (n, k) with `m` tokens by the kernel of `spec`, on `threads` threads: the least of
-/// what was measured within about `budget`, with weights that no cache holds.
+/// Measures a product of a matrix (n, k) with `m` tokens, by the kernel of `spec` on `threads` threads.
+///
+/// Returns the least time of the measurements within about `budget`. The weights come from memory, not
+/// from a CPU cache.
 ///
 /// # Errors
 /// Fails if the shape cannot be packed, the kernel cannot be made or the threads cannot be started.
@@ -95,7 +98,7 @@ pub fn time(
     Ok(least)
 }
 
-/// Those of `shapes` that are planned by rule, not by a record.
+/// Returns those of `shapes` with a plan by rule: no tuning record covers them.
 pub fn untuned(runtime: &Runtime, shapes: impl IntoIterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
     let planner = runtime.planner();
     let by_rule =
@@ -103,7 +106,7 @@ pub fn untuned(runtime: &Runtime, shapes: impl IntoIterator<Item = (usize, usize
     shapes.into_iter().filter(|&(n, k)| PLANNED_TOKENS.into_iter().any(|(_, m)| by_rule(n, k, m))).collect()
 }
 
-/// The records of what was found, for [`Runtime::learn`].
+/// Returns tuning records of the results, for [`Runtime::learn`].
 pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
     let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let planner = runtime.planner();
@@ -125,7 +128,7 @@ pub fn records(runtime: &Runtime, found: &[Tuned]) -> Records {
 struct Tuner {
     planner: Planner,
     pool: Pool,
-    /// Of its own, so that the many candidates are gone when tuning is over.
+    /// Separate from the runtime's cache, so that the many candidates are freed after tuning.
     kernels: KernelCache,
 }
 
@@ -134,7 +137,7 @@ impl Tuner {
         let problem = Problem { n: operands.n, k: operands.k, m, threads: self.pool.threads() };
         let kernels = self.planner.candidates(&problem);
         let sharings = Sharing::candidates(problem.threads);
-        // The kernels are the longer list by far.
+        // There are many more kernels than ways to share their work.
         let for_sharing = if sharings.len() > 1 { budget / 4 } else { Duration::ZERO };
         let mut stopwatch = Stopwatch::new(self, operands, m, kernels[0]);
         let kernel = measure(&kernels, budget - for_sharing, &mut stopwatch)?;
@@ -144,7 +147,8 @@ impl Tuner {
     }
 }
 
-/// Copies of one matrix, together much larger than the last-level cache: a decoded token finds no weights there.
+/// Copies of one matrix. Together they are much larger than the last-level cache, so a product finds no
+/// weights there.
 struct Operands {
     n: usize,
     k: usize,
@@ -162,7 +166,7 @@ impl Operands {
             return Err(Error::bad_argument("the shape", problem, "use up to 2^30 weights"));
         }
         let first = PackedMatrix::pack(layout, n, k, &random_trits(n * k, 1))?;
-        // Caches keep some of what passes through them, even of twice their size.
+        // Caches keep some data even of a stream of twice their size.
         let cached = Cpu::host().caches.iter().map(|cache| cache.size as usize).max().unwrap_or_default();
         let others = (4 * cached).clamp(LEAST, MOST).div_ceil(first.bytes()).min(MOST_COPIES) - 1;
         let mut copies = pool.map(others, |_| first.clone());
@@ -171,11 +175,12 @@ impl Operands {
     }
 }
 
-/// Times products of `acts` with one copy after another: by several kernels, or by one that is shared in several ways.
+/// Times products with one copy after another: of several kernels, or of one kernel with several ways
+/// to share its work.
 struct Stopwatch<'t> {
     tuner: &'t Tuner,
     operands: &'t Operands,
-    /// The one whose work is shared in several ways.
+    /// The kernel to measure with several ways to share its work.
     kernel: KernelSpec,
     acts: Activations,
     out: Vec<f32>,
@@ -187,7 +192,7 @@ struct Stopwatch<'t> {
 
 impl<'t> Stopwatch<'t> {
     fn new(tuner: &'t Tuner, operands: &'t Operands, m: usize, kernel: KernelSpec) -> Self {
-        /// Multiply-adds of one measurement: a millisecond or so where arithmetic is the limit.
+        /// Multiply-adds of one measurement: about a millisecond if arithmetic is the limit.
         const WORK: usize = 1 << 29;
         let Operands { n, k, .. } = *operands;
         let mut acts = Activations::with_capacity(m, k);

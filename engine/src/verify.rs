@@ -1,6 +1,6 @@
-//! One layer of a model, judged by plain arithmetic on the same files.
+//! Checks a model's first layer against plain arithmetic on the same files.
 //!
-//! Kernels are judged one by one by [`tercet_codegen::verify`]; this judges what the engine makes of them.
+//! [`tercet_codegen::verify`] checks the kernels one by one. This module checks the engine around them.
 
 mod reference;
 
@@ -12,35 +12,39 @@ use crate::runtime::{CacheType, Runtime, RuntimeOptions};
 use tercet_formats::Config;
 use tercet_formats::ModelFiles;
 
-/// What one ISA and packing makes of the first layer, with the output head behind it.
+/// The check of one ISA and packing: the first layer, followed by the output head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerReport {
     /// Instruction set.
     pub isa: Isa,
     /// Packing of the weights.
     pub packing: Packing,
-    /// Whether every logit equals the portable family's 2-bit one, bit for bit.
+    /// True if every logit has the same bits as with the portable kernels and 2-bit packing.
     pub identical: bool,
-    /// Mean |difference| of the logits to the reference's.
+    /// Mean absolute difference between these logits and the reference's.
     pub mean_difference: f64,
-    /// Positions whose best token the reference finds worse than its own best by more than [`LayerReport::TOLERANCE`].
+    /// Positions with a wrong best token: its logit in the reference is below the largest by more than
+    /// the [tolerance](LayerReport::TOLERANCE).
     pub other_choices: usize,
 }
 
 impl LayerReport {
-    /// Largest mean difference that orders of summation may cause: now and then an activation rounds the other way.
+    /// The largest mean difference that the order of summation can explain: it can round an activation
+    /// the other way.
     pub const TOLERANCE: f64 = 0.02;
 
-    /// Whether nothing is wrong.
+    /// Returns true if the check found no fault.
     pub fn passed(&self) -> bool {
         self.identical && self.mean_difference < Self::TOLERANCE && self.other_choices == 0
     }
 }
 
-/// Runs a few tokens through the first layer of a model with each of `isas`, which this CPU must have, and each packing.
+/// Runs a few tokens through a model's first layer, with each of `isas` and each packing.
+///
+/// This CPU must have all of `isas`.
 ///
 /// # Errors
-/// Those of [`Model::load`].
+/// Fails like [`Model::load`].
 pub fn first_layer(files: &ModelFiles, isas: &[Isa]) -> Result<Vec<LayerReport>> {
     let config = Config { layers: 1, ..Config::load(files)? };
     let tokens = tokens(&config);
@@ -62,12 +66,12 @@ pub fn first_layer(files: &ModelFiles, isas: &[Isa]) -> Result<Vec<LayerReport>>
     Ok(reports)
 }
 
-/// More than a tile holds, spread over the vocabulary.
+/// Returns tokens from the whole vocabulary, more than fit one tile.
 fn tokens(config: &Config) -> Vec<u32> {
     (0..config.max_positions.min(9)).map(|i| ((7919 * i + 5) % config.vocab_size) as u32).collect()
 }
 
-/// The engine's logits, with keys and values as the reference keeps them.
+/// Returns the engine's logits, with a KV cache in f32 as in the reference.
 fn engine(files: &ModelFiles, isa: Isa, packing: Packing, tokens: &[u32]) -> Result<Vec<f32>> {
     let options = RuntimeOptions {
         isa_cap: Some(isa),

@@ -1,4 +1,4 @@
-//! Jinja as chat templates expect it: Python's, with the additions of transformers.
+//! The Jinja environment of chat templates: Python's behaviour and the functions that transformers adds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-/// An environment without templates.
+/// Returns an environment without templates.
 pub(super) fn new() -> Environment<'static> {
     let mut environment = Environment::new();
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
@@ -24,14 +24,14 @@ fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-/// JSON as Python writes it: Jinja's own filter escapes what is special in HTML.
+/// Writes JSON as Python does. Jinja's own filter also escapes characters that are special in HTML.
 fn plain_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Value, Error> {
     let json = tojson(value, indent, options)?.to_string();
     let mut plain = String::with_capacity(json.len());
     let mut rest = json.as_str();
     while let Some(start) = rest.find('\\') {
         let (before, escape) = rest.split_at(start);
-        // An escape is a backslash and an ASCII character, or six characters of which we undo four.
+        // An escape has two characters, or six as in `\u003c`. Four of the long escapes are undone.
         let escaped = match escape.get(..6) {
             Some("\\u003c") => Some("<"),
             Some("\\u003e") => Some(">"),
@@ -52,7 +52,9 @@ fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The UTC time `seconds` after 1970 in the directives of `strftime` that templates use; others stay as they are.
+/// Formats the UTC time `seconds` after 1970 with the directives of `strftime` that templates use.
+///
+/// Unknown directives stay in the text.
 fn strftime(format: &str, seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
@@ -100,7 +102,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
+/// Returns year, month and day of the Gregorian calendar, `days` after 1970-01-01.
 fn civil(mut days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -125,8 +127,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
-        // From `date -u -d @N`.
+    fn dates_agree_with_the_calendar() {
+        // The expected texts come from `date -u -d @N`.
         assert_eq!(strftime("%d %b %Y", 1_721_952_000), "26 Jul 2024");
         assert_eq!(strftime("%A %Y-%m-%d %H:%M:%S", 951_868_799), "Tuesday 2000-02-29 23:59:59");
         assert_eq!(strftime("%a %B %y %% %q%", 0), "Thu January 70 % %q%");

@@ -4,7 +4,8 @@ const BITNET: &str = "{% set loop_messages = messages %}{% for message in loop_m
 
 const LLAMA3: &str = "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}";
 
-/// Laid out over lines, as newer templates are: whitespace control, Python methods, a namespace and an exception.
+/// A template over several lines, as newer ones are: whitespace control, Python methods, a namespace,
+/// an exception.
 const MULTILINE: &str = "{%- if messages[0].role == 'system' %}
     {%- set system = messages[0].content.strip() %}
     {%- set messages = messages[1:] %}
@@ -57,7 +58,7 @@ fn published_templates_render_as_transformers_renders_them() {
 }
 
 #[test]
-fn a_template_over_lines_keeps_pythons_habits() {
+fn a_template_over_several_lines_renders_as_in_python() {
     let turns = [("system", " be very brief "), ("user", "<é> 'q' \"d\" \\u003c\n"), ("assistant", "ok")];
     assert_eq!(
         render(MULTILINE, &turns, false).unwrap(),

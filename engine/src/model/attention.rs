@@ -25,7 +25,8 @@ impl Gathered {
         Gathered { sums: vec![0.0; queries * head_dim], totals: vec![(0.0, 0.0); queries] }
     }
 
-    /// Replaces the sums by those of `queries` over segment number `segment`. Scores are multiplied by `scale`.
+    /// Replaces the sums by those of `queries` over segment number `segment`. Scores are multiplied by
+    /// `scale`.
     ///
     /// # Panics
     /// If a query is not as wide as the head, or the number of queries is not that of [`Gathered::new`].
@@ -74,7 +75,8 @@ impl Gathered {
         }
     }
 
-    /// Writes each query's result to its row of `out`: the mean of its values, weighted by the softmax of its scores.
+    /// Writes each query's result to its row of `out`: the mean of its values, weighted by the softmax
+    /// of its scores.
     pub(super) fn write_means<'o>(&self, out: impl Iterator<Item = &'o mut [f32]>) {
         let rows = self.sums.chunks_exact(self.dim());
         for ((sums, (total, _)), out) in rows.zip(&self.totals).zip(out) {

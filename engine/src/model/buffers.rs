@@ -1,4 +1,4 @@
-//! Where a batch of tokens is computed.
+//! Activations of the tokens in progress.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,14 +6,14 @@ use super::head::Scratch;
 use super::input::Rounded;
 use tercet_formats::config::Config;
 
-/// The most tokens that go through the layers at once.
+/// The most tokens that go through the layers together.
 pub(crate) const BATCH: usize = 256;
 
-/// Token-major activations of the batch under way.
+/// Activations of one batch, token-major.
 #[derive(Debug)]
 pub(super) struct Buffers {
     pub(super) residual: Vec<f32>,
-    /// The last norm.
+    /// Outputs of the last norm.
     pub(super) normed: Vec<f32>,
     pub(super) rounded: Rounded,
     pub(super) q: Vec<f32>,
@@ -27,7 +27,9 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// For [`BATCH`] tokens. What is not used of it takes no memory where the system hands out pages at their first use.
+    /// Returns buffers for [`BATCH`] tokens.
+    ///
+    /// Most systems hand out a page at its first use, so unused parts take no memory.
     fn new(config: &Config) -> Self {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
@@ -48,12 +50,12 @@ impl Buffers {
     }
 }
 
-/// A model's buffers: as many as it had callers at once.
+/// A model's buffers: one set for each caller, as many as ever ran at the same time.
 #[derive(Debug, Default)]
 pub(super) struct BufferStock(Mutex<Vec<Buffers>>);
 
 impl BufferStock {
-    /// Calls `work` with buffers that no one else has meanwhile.
+    /// Calls `work` with buffers that no other caller uses meanwhile.
     pub(super) fn lend<T>(&self, config: &Config, work: impl FnOnce(&mut Buffers) -> T) -> T {
         let stock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lent = stock().pop();

@@ -96,7 +96,8 @@ impl KvCache {
         }
     }
 
-    /// Stores `keys` and `values` of consecutive tokens from `position` on. Each token has kv_heads × head_dim elements.
+    /// Stores `keys` and `values` of consecutive tokens from `position` on. Each token has kv_heads ×
+    /// head_dim elements.
     pub(super) fn store(&mut self, pool: &Pool, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
         let shape = (self.kv_heads, self.head_dim);
         match &mut self.layers {

@@ -1,4 +1,5 @@
-//! Ternary matrices for the exact mode, which checks the fast mode: it shares neither packing nor kernels with it.
+//! Ternary matrices for the exact mode, which checks the fast mode: it shares neither packing nor
+//! kernels with it.
 
 use tercet_codegen::ColumnsMut;
 use tercet_pool::Pool;

@@ -1,5 +1,7 @@
-//! The forward pass of a decoder-only transformer with ternary layers: transformers' `BitNetForCausalLM`,
-//! `LlamaForCausalLM` or `Qwen3ForCausalLM`, as the [`Config`](super::Config) says.
+//! The forward pass of a decoder-only transformer with ternary layers.
+//!
+//! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM` or `Qwen3ForCausalLM`. The
+//! [`Config`](super::Config) decides which blocks a layer has.
 
 use std::ops::Range;
 
@@ -21,23 +23,23 @@ use crate::vectors::dot::dot_stored;
 use crate::vectors::ops;
 use tercet_formats::config::Activation;
 
-/// Which positions' logits are wanted.
+/// The logits that a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Logits<'a> {
-    /// No one's: only keys and values are wanted.
+    /// None: the call only fills the KV cache.
     None,
-    /// Only the last token's.
+    /// Those of the last token.
     Last,
-    /// Only the last token's, and of these the candidates'.
+    /// Those of the last token, for the candidates only.
     Candidates(Candidates<'a>),
-    /// Those of the last tokens, one for each of these candidates, and of each only the candidates'. A draft of several
-    /// tokens is verified in one call this way.
+    /// Those of the last tokens, one token for each element, and only for its candidates. This checks a
+    /// draft of several tokens in one call.
     LastCandidates(&'a [Candidates<'a>]),
-    /// Every token's.
+    /// Those of every token.
     All,
 }
 
-/// The next tokens of one sequence, which lie side by side in a batch.
+/// One sequence's tokens in a batch, which are consecutive there.
 struct Run<'s> {
     state: &'s mut State,
     tokens: usize,
@@ -46,13 +48,14 @@ struct Run<'s> {
 impl Model {
     /// Appends `tokens` to the sequence in `state` and returns logits, positions × vocabulary.
     ///
-    /// However a sequence is split into calls, its logits are the same bit for bit.
+    /// A sequence's logits have the same bits however it is split into calls.
     ///
     /// # Errors
-    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; the state is unchanged.
+    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context. The
+    /// state is unchanged then.
     ///
     /// # Panics
-    /// If logits of more tokens are wanted than there are.
+    /// If `wanted` asks for the logits of more tokens than there are.
     pub fn forward<'s>(
         &self,
         state: &'s mut State,
@@ -84,16 +87,18 @@ impl Model {
         Ok(&mut state.logits)
     }
 
-    /// Appends one of `tokens` to each of the sequences, of which there are at most [`BATCH`], and leaves the logits of its
-    /// candidates in each. The weights are read once for all.
+    /// Appends one token to each of up to [`BATCH`] sequences, and leaves the logits of its candidates
+    /// in each state.
     ///
-    /// Every sequence's logits are those of [`Model::forward`] bit for bit.
+    /// All sequences share one read of the weights. Each one's logits have the same bits as those of
+    /// [`Model::forward`].
     ///
     /// # Errors
-    /// Fails if a token is outside the vocabulary or exceeds its sequence's context; the states are unchanged.
+    /// Fails if a token is outside the vocabulary or exceeds its sequence's context. The states are
+    /// unchanged then.
     ///
     /// # Panics
-    /// If the numbers of sequences, tokens and candidates differ, or are more than [`BATCH`].
+    /// If the numbers of sequences, tokens and candidates differ, or exceed [`BATCH`].
     pub(crate) fn forward_each(
         &self,
         states: &mut [&mut State],
@@ -117,7 +122,10 @@ impl Model {
         Ok(())
     }
 
-    /// Refuses `tokens` that cannot follow what `state` holds.
+    /// Checks that `tokens` can be appended to the sequence in `state`.
+    ///
+    /// # Errors
+    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context.
     pub(crate) fn check(&self, state: &State, tokens: &[u32]) -> Result<()> {
         if tokens.is_empty() {
             return Err(Error::bad_argument("the prompt", "it has no tokens", "give at least one"));
@@ -134,7 +142,10 @@ impl Model {
         Ok(())
     }
 
-    /// Leaves the last `kept` tokens of the batch in the residual, and every token's keys and values in its run's cache.
+    /// Runs the batch through all layers.
+    ///
+    /// Stores the keys and values of every token in its run's cache. Only the last `kept` tokens go
+    /// through the last layer to its end; the residual starts with their results.
     fn run_layers(
         &self,
         pool: &Pool,
@@ -153,8 +164,9 @@ impl Model {
         }
     }
 
-    /// residual += O · sub_norm(attention(Q, K, V)), with Q, K, V of the normed residual; for the last `kept` tokens,
-    /// which then are the only ones.
+    /// Adds O · sub_norm(attention(Q, K, V)) to the residual, with Q, K and V from the normed residual.
+    ///
+    /// Does so for the last `kept` tokens only, and moves these to the start of the residual.
     fn attention_block(
         &self,
         pool: &Pool,
@@ -209,7 +221,8 @@ impl Model {
         self.add(pool, residual, product, kept);
     }
 
-    /// residual += down · sub_norm(activation(gate) · up), with gate and up of the normed residual.
+    /// Adds down · sub_norm(activation(gate) · up) to the residual, with gate and up from the normed
+    /// residual.
     fn feed_forward_block(&self, pool: &Pool, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
         let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
         let Buffers { residual, rounded, gate, up, product, .. } = buffers;
@@ -228,7 +241,7 @@ impl Model {
         self.add(pool, residual, product, tokens);
     }
 
-    /// residual += x, for the first `tokens` tokens.
+    /// Adds `x` to the residual, for the first `tokens` tokens.
     fn add(&self, pool: &Pool, residual: &mut [f32], x: &[f32], tokens: usize) {
         let hidden = self.config.hidden_size;
         pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
@@ -236,8 +249,9 @@ impl Model {
         });
     }
 
-    /// Norms the heads of consecutive tokens, each `width` wide, and turns them by their positions, the first of which is
-    /// `position`.
+    /// Applies the norm and the rotary embedding to every head of consecutive tokens.
+    ///
+    /// Each token is `width` wide, and the first one is at `position`.
     fn turn_heads(
         &self,
         pool: &Pool,
@@ -256,8 +270,9 @@ impl Model {
         });
     }
 
-    /// Causal grouped-query attention (Ainslie et al. 2023) of the token at `position`, whose queries are `q`, a task per kv
-    /// head and segment.
+    /// Computes causal grouped-query attention (Ainslie et al. 2023) for one token, with the queries `q`.
+    ///
+    /// The token is at `position`. A task is one segment of one KV head.
     fn attend_one(
         &self,
         pool: &Pool,
@@ -289,7 +304,9 @@ impl Model {
         }
     }
 
-    /// The same of consecutive tokens, the first of which is at `position`, a task per few tokens.
+    /// Computes causal grouped-query attention for consecutive tokens, the first one at `position`.
+    ///
+    /// A task is a few tokens.
     fn attend(
         &self,
         pool: &Pool,
@@ -299,7 +316,7 @@ impl Model {
         q: &[f32],
         attended: &mut [f32],
     ) {
-        /// Enough queries to share every key that is read, and few enough for many tasks.
+        /// Tokens per task: enough to share the reads of keys, and few enough to give many tasks.
         const TOKENS: usize = 8;
         let cache = &state.cache;
         let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
@@ -330,8 +347,9 @@ impl Model {
         1.0 / (self.config.head_dim as f32).sqrt()
     }
 
-    /// Appends the logits of the batch's first `tokens` tokens, or of each one's candidates, if there are any and the head can
-    /// tell which rows do not matter.
+    /// Appends the logits of the first `tokens` tokens of the residual.
+    ///
+    /// With candidates, and a head that can screen its rows, it computes the candidates' logits only.
     fn append_logits(
         &self,
         pool: &Pool,
@@ -340,7 +358,8 @@ impl Model {
         candidates: &[Candidates<'_>],
         logits: &mut Vec<f32>,
     ) {
-        /// Enough to share a read of the head, and few enough for the sums of all rows to be small.
+        /// Tokens per read of the head: enough to share it, and few enough to keep the sums of all rows
+        /// small.
         const TOKENS: usize = 16;
         let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
         let start = logits.len();
@@ -358,7 +377,7 @@ impl Model {
         }
     }
 
-    /// Writes the logits of some tokens, whose last norms `buffers` holds.
+    /// Writes the logits of `tokens`, from their last norms in `buffers`.
     fn head(
         &self,
         pool: &Pool,

@@ -1,12 +1,18 @@
-//! The output head: logits of the candidates that a sampler may choose, without reading every row.
+//! The output head: exact logits of the tokens that a sampler can choose, without a read of every row.
 //!
-//! A copy of the head in seven bits a weight is multiplied first. Cauchy and Schwarz bound how far each row's logit may be
-//! from what the stored row gives; rows that cannot matter are left out, the others are computed anew from the stored
-//! row. So the chosen token is that of the whole head.
+//! A copy of the head with seven bits per weight is multiplied first. By the Cauchy-Schwarz inequality,
+//! each product gives bounds on the row's logit. Rows that cannot matter are skipped. The logits of the
+//! others are computed from the stored rows, so the sampler chooses the same token as with the whole
+//! head.
 //!
-//! With w = s·q + e for a row (q its quantized weights) and x = t₁·a₁ + t₂·a₂ + d for the input (two int8 vectors and
-//! what they leave over): |w·x - s·(t₁·q·a₁ + t₂·q·a₂)| ≤ ‖s·q‖·‖d‖ + ‖e‖·‖x‖, and the float sum of w·x that stands for the
-//! logit is off by at most γ·‖w‖·‖x‖ (Higham 2002, §3.1).
+//! The bounds: a row is w = s·q + e, with the quantized weights q and their error e. The input is
+//! x = t₁·a₁ + t₂·a₂ + d, with two int8 vectors a₁ and a₂ and the remainder d. Then
+//!
+//! ```text
+//! |w·x - s·(t₁·q·a₁ + t₂·q·a₂)| ≤ ‖s·q‖·‖d‖ + ‖e‖·‖x‖
+//! ```
+//!
+//! The float sum that computes w·x is off by at most γ·‖w‖·‖x‖ (Higham 2002, §3.1).
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -25,52 +31,52 @@ use crate::vectors::dot::{LANES, dot_stored};
 use crate::vectors::ops;
 use tercet_formats::Floats;
 
-/// Which logits a caller will look at.
+/// A rule that selects tokens by their logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Only the largest.
+    /// The token with the largest logit.
     Best,
-    /// The so many largest.
+    /// This number of tokens with the largest logits.
     Top(usize),
-    /// Those that are at most so much smaller than the largest.
+    /// Tokens with logits at most this much below the largest.
     Within(f32),
 }
 
-/// Whose logits are wanted; those of other tokens may be -∞.
+/// The tokens with logits that matter to a caller. The logits of all others may be -∞.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidates<'a> {
-    /// Which tokens matter by their logits, those in `always` not counted.
+    /// Selects tokens by their logits. It does not count those in `always`.
     pub rule: Rule,
-    /// Tokens that matter in any case; those outside the vocabulary are ignored.
+    /// Tokens that always matter. Tokens outside the vocabulary are ignored.
     pub always: &'a [u32],
 }
 
-/// The rows of a head, as they are stored.
+/// The rows of a head, in their stored format.
 pub(super) trait Rows: Sync {
-    /// The weights of `token`, hidden wide.
+    /// Returns the weights of `token`'s row.
     fn row(&self, token: usize) -> Floats<'_>;
 
-    /// Takes rows out of memory until they are read again, where they are mapped from a file.
+    /// Releases the memory of rows that are mapped from a file. The next read loads them again.
     fn release(&self, _: Range<usize>) {}
 }
 
-/// What screens the rows of a head.
+/// The quantized copy of a head, which screens its rows.
 #[derive(Debug)]
 pub(super) struct Screen {
     quantized: PackedMatrix,
-    /// For one token and for several.
+    /// The kernels for one token and for several.
     gemms: [Gemm; 2],
     rows: Vec<RowBound>,
 }
 
-/// One row's part in the bound.
+/// One row's part of the bounds.
 #[derive(Clone, Copy, Debug, Default)]
 struct RowBound {
     /// s.
     scale: f32,
-    /// At least ‖w‖ and ‖s·q‖.
+    /// An upper bound of ‖w‖ and ‖s·q‖.
     norm: f32,
-    /// At least ‖e‖.
+    /// An upper bound of ‖e‖.
     error: f32,
 }
 
@@ -88,7 +94,7 @@ impl RowBound {
     }
 }
 
-/// Names of the parts that are kept.
+/// Names of the parts in a packed file.
 const QUANTIZED: &str = "head";
 const BOUNDS: &str = "head.bounds";
 
@@ -97,28 +103,29 @@ const BOUNDS: &str = "head.bounds";
 pub(super) struct Scratch {
     acts: Activations,
     inputs: Vec<Input>,
-    /// What the input's int8 vectors leave over, and its rounding to f32.
+    /// The input's remainder d.
     rest: Vec<f64>,
+    /// The remainder rounded to f32.
     rounded: Vec<f32>,
-    /// q·a₁ of every row, then q·a₂, of every token.
+    /// q·a₁ of every row, then q·a₂ of every row, for each token.
     sums: Vec<i32>,
-    /// What each row's logit lies between, of one token.
+    /// Lower and upper bound of each row's logit, for one token.
     bounds: Vec<(f32, f32)>,
     ranking: Vec<f32>,
     chosen: Vec<(u32, f32)>,
 }
 
-/// Covers the roundings of the bounds themselves, which are some 1e-7.
+/// Covers the rounding errors of the bounds themselves, which are about 1e-7.
 const SLACK: f64 = 1.0 + 1e-5;
 
 /// Rows per task.
 const ROWS: usize = 512;
 
 impl Screen {
-    /// Quantizes the `n` rows of a head, `k` wide; `planner` plans for [`Packing::Bytes`].
+    /// Quantizes the `n` rows of a head, `k` wide. `planner` must plan for [`Packing::Bytes`].
     ///
     /// # Errors
-    /// Fails if they cannot be made.
+    /// Fails if the rows cannot be packed, or the kernel cannot be made.
     pub(super) fn new(
         rows: &impl Rows,
         (n, k): (usize, usize),
@@ -148,10 +155,10 @@ impl Screen {
         Self::of(quantized, bounds, planner, cache, pool)
     }
 
-    /// Reads what [`Screen::parts`] kept.
+    /// Reads the [parts](Screen::parts) of a screen from a packed file.
     ///
     /// # Errors
-    /// Fails if it is damaged or of another shape, or the kernel cannot be made.
+    /// Fails if a part is damaged or has another shape, or the kernel cannot be made.
     pub(super) fn read(
         packed: &PackedFile,
         (n, k): (usize, usize),
@@ -180,7 +187,7 @@ impl Screen {
         Ok(Screen { quantized, gemms: [gemm(2)?, gemm(16)?], rows })
     }
 
-    /// What it is made of, to be kept.
+    /// Returns the parts of a packed file that hold this screen.
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let bounds = self.rows.iter().flat_map(|bound| bound.to_bytes()).collect();
         vec![
@@ -189,12 +196,13 @@ impl Screen {
         ]
     }
 
-    /// Bytes that are read for every token.
+    /// Returns the bytes that are read for every token.
     pub(super) fn bytes(&self) -> usize {
         self.quantized.bytes() + size_of_val(&self.rows[..])
     }
 
-    /// Writes the logits for each token's input in `x` to its row of `logits`, one for each row of the head.
+    /// Writes the candidates' logits for each input in `x` to its row of `logits`, and -∞ for all other
+    /// tokens.
     pub(super) fn logits(
         &self,
         pool: &Pool,
@@ -222,7 +230,7 @@ impl Screen {
         }
     }
 
-    /// Writes what the quantized head makes of each token's input in `x` to its row of `logits`: the middles of bounds.
+    /// Writes approximate logits for each input in `x` to its row of `logits`: the middles of the bounds.
     pub(super) fn approximate(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
         self.multiply(pool, x, scratch);
         for (token, logits) in logits.chunks_exact_mut(self.quantized.n()).enumerate() {
@@ -233,7 +241,7 @@ impl Screen {
         }
     }
 
-    /// Leaves the integer sums of every token in `scratch`.
+    /// Computes the integer sums of every token, into `scratch`.
     fn multiply(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
         let (n, k) = (self.quantized.n(), self.quantized.k());
         let rows = 2 * x.len() / k;
@@ -251,7 +259,7 @@ impl Screen {
         });
     }
 
-    /// Leaves in `scratch` what each logit of the token lies between.
+    /// Computes the bounds of each of the token's logits, into `scratch`.
     fn bound(&self, pool: &Pool, token: usize, scratch: &mut Scratch) {
         let n = self.quantized.n();
         let input = &scratch.inputs[token];
@@ -275,7 +283,7 @@ impl RowBound {
     }
 }
 
-/// What one step of the quantized weights stands for.
+/// Returns the value of one step of the quantized weights.
 fn scale(w: &[f32]) -> f32 {
     ops::largest(w) / f32::from(*Packing::Bytes.weights().end())
 }
@@ -287,20 +295,21 @@ fn quantize_row(w: &[f32], q: &mut [i8]) {
     }
 }
 
-/// An input as two int8 vectors, and what the bounds need of it.
+/// The factors and norms of an input, which is split into two int8 vectors.
 #[derive(Debug)]
 struct Input {
+    /// t₁ and t₂.
     scales: [f64; 2],
-    /// At least ‖d‖, the norm of what the vectors leave over.
+    /// An upper bound of ‖d‖.
     rest: f64,
-    /// At least ‖x‖.
+    /// An upper bound of ‖x‖.
     norm: f64,
     /// γ.
     rounding: f64,
 }
 
 impl Input {
-    /// Leaves the two vectors in `vectors`.
+    /// Splits `x` and writes the two vectors to `vectors`.
     fn new<'a>(
         x: &[f32],
         vectors: impl Iterator<Item = RowMut<'a>>,
@@ -321,12 +330,12 @@ impl Input {
                 step
             });
         }
-        // The additions of a lane, which take in products unrounded, and those of the lanes.
+        // Roundings of one lane's fused multiply-adds, then of the additions of lanes.
         let roundings = (x.len() / LANES + 8) as f64;
         Input { scales, rest: self::norm(rest), norm, rounding: roundings * f64::from(f32::EPSILON) }
     }
 
-    /// What a row's logit lies between, by its two integer sums.
+    /// Returns the bounds of a row's logit from its two integer sums.
     fn bounds(&self, row: &RowBound, first: i32, second: i32) -> (f32, f32) {
         let [coarse, fine] = self.scales;
         let middle = f64::from(row.scale) * (coarse * f64::from(first) + fine * f64::from(second));
@@ -341,7 +350,8 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt() * SLACK
 }
 
-/// Leaves in `scratch` the tokens whose logits may matter; all of them where the bounds are no numbers.
+/// Chooses the tokens that can matter by their bounds, into `scratch`. Tokens with NaN bounds are
+/// chosen too.
 fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     let Scratch { bounds, ranking, chosen, .. } = scratch;
     for &token in candidates.always {
@@ -361,7 +371,7 @@ fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
         Rule::Top(_) => f32::NEG_INFINITY,
     };
     chosen.clear();
-    // A bound that is no number says nothing: the token may matter.
+    // A NaN bound says nothing, so the token can matter.
     let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
     chosen.extend(bounds.iter().enumerate().filter(matters).map(|(token, _)| (token as u32, 0.0)));
 }
@@ -385,7 +395,7 @@ mod tests {
         }
     }
 
-    /// Rows of very different sizes, some of them equal, and one of zeros.
+    /// Returns rows of very different sizes: some are equal, and one is all zeros.
     fn matrix(n: usize, width: usize) -> Matrix {
         let element = |i: usize| {
             let row = i / width % (n - 3);
@@ -436,7 +446,11 @@ mod tests {
             screen.multiply(&pool, &vec![1.0; width], &mut scratch);
             screen.bound(&pool, 0, &mut scratch);
             choose(Candidates { rule: Rule::Best, always: &[] }, &mut scratch);
-            assert!(scratch.chosen.len() < n / 4, "{} of {n} rows are computed anew", scratch.chosen.len());
+            assert!(
+                scratch.chosen.len() < n / 4,
+                "{} of {n} rows are computed exactly",
+                scratch.chosen.len()
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What linear layers multiply: activations, normed and rounded.
+//! Inputs of linear layers: activations, normed and rounded.
 
 use tercet_codegen::Activations;
 use tercet_codegen::activations::RowMut;
@@ -8,7 +8,7 @@ use super::linear::Linear;
 use super::norm::Norm;
 use crate::vectors::ops;
 
-/// Buffers of inputs, allocated once.
+/// Buffers for inputs, allocated once.
 #[derive(Debug)]
 pub(super) struct Rounded {
     normed: Vec<f32>,
@@ -18,29 +18,30 @@ pub(super) struct Rounded {
     floats: Vec<f64>,
 }
 
-/// In what form a layer wants its input.
+/// The form in which a layer reads its input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As integers, with one scale for so many columns of a token.
+    /// Integers, with one scale for each group of this many columns of a token.
     Integers(usize),
-    /// As floats: what such integers stand for, or as they are.
+    /// Floats: the values of such integers, or the activations unrounded if there is no group size.
     Floats(Option<usize>),
 }
 
 impl Rounded {
-    /// Makes room for inputs of `elements` elements in all.
+    /// Makes room for inputs of `elements` elements in total.
     pub(super) fn reserve(&mut self, elements: usize) {
         self.normed.resize(elements.max(self.normed.len()), 0.0);
     }
 
-    /// For up to `tokens` tokens of up to `width` elements.
+    /// Returns buffers for up to `tokens` tokens of up to `width` elements.
     pub(super) fn new(tokens: usize, width: usize) -> Self {
         let acts = Activations::with_capacity(tokens, width);
         Rounded { normed: vec![0.0; tokens * width], acts, floats: Vec::new() }
     }
 }
 
-/// The input that some layers share: rounded once, unless a layer has a norm of its own or wants another form.
+/// An input that several layers share. It is rounded once, except for layers with a norm or form of
+/// their own.
 pub(super) struct Input<'a> {
     pool: &'a Pool,
     /// tokens × width.
@@ -48,12 +49,12 @@ pub(super) struct Input<'a> {
     norm: Option<&'a Norm>,
     width: usize,
     rounded: &'a mut Rounded,
-    /// The form of what `rounded` holds, if that is this input without another norm.
+    /// The form of this input in `rounded`, if it is there and without a layer's own norm.
     holds: Option<Form>,
 }
 
 impl<'a> Input<'a> {
-    /// The rows of `x`, `width` wide, behind `norm`.
+    /// Returns the input with the rows of `x`, `width` wide, after `norm`.
     pub(super) fn new(
         pool: &'a Pool,
         x: &'a [f32],
@@ -64,8 +65,10 @@ impl<'a> Input<'a> {
         Input { pool, x, norm, width, rounded, holds: None }
     }
 
-    /// Multiplies every token with each layer's weights into the start of its output, token-major: in one job of the pool if
-    /// the layers share a rounded input.
+    /// Multiplies every token with each layer's weights. The products go to the start of the layer's
+    /// output, token-major.
+    ///
+    /// Layers that share a rounded input run in one job of the pool.
     pub(super) fn multiply<const N: usize>(&mut self, layers: [(&Linear, &mut [f32]); N]) {
         let (first, form) = (layers[0].0, layers[0].0.form());
         let alike = |linear: &Linear| linear.norm.is_none() && linear.form() == form;
@@ -93,7 +96,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Leaves every token behind the norms in `rounded`, in that form.
+    /// Applies both norms to every token and rounds it to `form`, into `rounded`.
     fn round(&mut self, own: Option<&Norm>, form: Form) {
         let Input { pool, x, norm, width, rounded: Rounded { normed, acts, floats }, .. } = self;
         let (width, norms) = (*width, [*norm, own]);
@@ -102,7 +105,7 @@ impl<'a> Input<'a> {
             _ => {
                 let normed = &mut normed[..x.len()];
                 pool.chunks(normed, width, |token, normed| {
-                    behind(norms, &x[token * width..][..width], normed);
+                    apply_norms(norms, &x[token * width..][..width], normed);
                 });
                 &normed[..]
             }
@@ -114,7 +117,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Rounds every `size` columns of a token with a scale of their own.
+/// Rounds each group of `size` columns of a token to integers with a scale of its own.
 fn round_to_integers(pool: &Pool, x: &[f32], width: usize, size: usize, acts: &mut Activations) {
     let tokens = x.len() / width;
     acts.reset_groups(tokens, width, size);
@@ -130,7 +133,8 @@ fn round_to_integers(pool: &Pool, x: &[f32], width: usize, size: usize, acts: &m
     pool.chunks(&mut rows, 8, |_, rows| rows.iter_mut().filter_map(Option::take).for_each(round));
 }
 
-/// Rounds every `size` columns of a token to what integers with one scale stand for, or leaves all as they are.
+/// Rounds each group of `size` columns of a token to the values of its integers, or only converts it if
+/// there is no `size`.
 fn round_to_floats(pool: &Pool, x: &[f32], width: usize, size: Option<usize>, floats: &mut Vec<f64>) {
     floats.resize(x.len(), 0.0);
     pool.chunks(floats, width, |token, out| {
@@ -144,8 +148,8 @@ fn round_to_floats(pool: &Pool, x: &[f32], width: usize, size: Option<usize>, fl
     });
 }
 
-/// Writes `x` behind the norms, one after the other, to `out`.
-fn behind(norms: [Option<&Norm>; 2], x: &[f32], out: &mut [f32]) {
+/// Applies the norms to `x`, one after the other, and writes the result to `out`.
+fn apply_norms(norms: [Option<&Norm>; 2], x: &[f32], out: &mut [f32]) {
     let mut norms = norms.into_iter().flatten();
     match norms.next() {
         Some(first) => first.apply(out, x),

@@ -1,4 +1,4 @@
-//! One ternary layer, for programs that have a model of their own.
+//! One ternary layer, for programs with a model of their own.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,22 +11,40 @@ use crate::pool;
 use crate::runtime::Runtime;
 use tercet_formats::{Scales, Ternary};
 
-/// y = W x, for a ternary matrix W, as a model's layers compute it.
+/// y = W x for a ternary matrix W, with the kernels and rounding of a model's layers.
+///
+/// In the fast mode the input is rounded to int8, so products are close to exact ones, not equal.
+///
+/// ```
+/// use tercet_engine::{Runtime, RuntimeOptions, TernaryLinear};
+/// use tercet_formats::{Scales, Ternary};
+///
+/// let runtime = Runtime::new(&RuntimeOptions { threads: Some(1), ..RuntimeOptions::default() });
+/// // Two rows of four weights, with one scale for all.
+/// let trits = vec![1, -1, 0, 1, 0, 0, 1, 1];
+/// let weights = Ternary { trits, scales: Scales::Tensor(0.5) };
+/// let layer = TernaryLinear::new(&runtime, (2, 4), weights)?;
+///
+/// let y = layer.forward(&[1.0, 2.0, 3.0, 4.0]);
+/// assert!((y[0] - 0.5 * (1.0 - 2.0 + 4.0)).abs() < 0.05);
+/// assert!((y[1] - 0.5 * (3.0 + 4.0)).abs() < 0.05);
+/// # Ok::<(), tercet_engine::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TernaryLinear {
     linear: Linear,
     k: usize,
-    /// The threads for each of [`PLANNED_TOKENS`].
+    /// The pool for each of [`PLANNED_TOKENS`].
     pools: [Pool; PLANNED_TOKENS.len()],
     rounded: Mutex<Rounded>,
 }
 
 impl TernaryLinear {
-    /// The layer of n × k weights, computed as `runtime` says.
+    /// Returns the layer with n × k weights, with the options of `runtime`.
     ///
     /// # Errors
-    /// Fails if the numbers of weights or scales are not those of the shape, a weight is not ternary, or a kernel cannot be
-    /// made.
+    /// Fails if the number of weights or scales does not fit the shape, a weight is not -1, 0 or 1, or a
+    /// kernel cannot be made.
     pub fn new(runtime: &Runtime, (n, k): (usize, usize), weights: Ternary) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Err(Error::bad_argument("the weights", problem, remedy));
         if n == 0 || k == 0 || n.checked_mul(k) != Some(weights.trits.len()) {
@@ -48,27 +66,27 @@ impl TernaryLinear {
         Ok(TernaryLinear { linear, k, pools, rounded })
     }
 
-    /// Output features.
+    /// Returns the number of output features.
     pub fn n(&self) -> usize {
         self.linear.n()
     }
 
-    /// Input features.
+    /// Returns the number of input features.
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Size of the weights in memory.
+    /// Returns the bytes of the weights in memory.
     pub fn bytes(&self) -> usize {
         self.linear.bytes()
     }
 
-    /// The products of the rows of `x`, k wide, as rows n wide.
+    /// Multiplies each row of `x`, k wide, and returns the products as rows n wide.
     ///
     /// # Panics
-    /// If `x` is not made of whole rows.
+    /// If the length of `x` is not a multiple of k.
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
-        assert!(x.len().is_multiple_of(self.k), "the input is not made of rows of {}", self.k);
+        assert!(x.len().is_multiple_of(self.k), "the input's length is not a multiple of {}", self.k);
         let mut rounded = self.rounded.lock().unwrap_or_else(PoisonError::into_inner);
         rounded.reserve(x.len());
         let mut out = vec![0.0; x.len() / self.k * self.n()];
@@ -86,7 +104,7 @@ mod tests {
     use crate::runtime::{ActivationType, Mode, RuntimeOptions};
 
     #[test]
-    fn products_are_those_of_plain_arithmetic() {
+    fn products_are_close_to_plain_arithmetic() {
         let (n, k) = (50, 70);
         let trits = crate::model::random_trits(n * k, 5);
         let x: Vec<f32> = (0..3 * k).map(|i| (i as f32 * 0.3).sin()).collect();
@@ -107,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_layer_is_refused() {
+    fn wrong_shapes_and_weights_are_refused() {
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(1), ..Default::default() });
         let refused = |shape, trits: Vec<i8>, scales| {
             TernaryLinear::new(&runtime, shape, Ternary { trits, scales }).unwrap_err().to_string()

@@ -1,4 +1,5 @@
-//! Ternary linear layers: packed weights and the micro-kernels planned for their shape, or exact ones.
+//! Ternary linear layers: packed weights with the micro-kernels planned for their shape, or exact
+//! weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +20,10 @@ use crate::runtime::{ActivationType, Mode, Runtime};
 use tercet_formats::config::Config;
 use tercet_formats::{Scales, Ternary};
 
-/// Numbers of tokens that kernels are planned for, and what computes so many at once.
+/// The numbers of tokens that kernels are planned for, each with the name of its use.
 pub const PLANNED_TOKENS: [(&str, usize); 4] = [("decode", 1), ("pair", 2), ("few", 8), ("prefill", 128)];
 
-/// Which of [`PLANNED_TOKENS`] serves best.
+/// Returns the index in [`PLANNED_TOKENS`] that fits `tokens` tokens best.
 pub(super) fn planned_for(tokens: usize) -> usize {
     match tokens {
         0..=1 => 0,
@@ -35,34 +36,35 @@ pub(super) fn planned_for(tokens: usize) -> usize {
 /// The kernels of one shape, for each of [`PLANNED_TOKENS`].
 type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
 
-/// Plans and kernels per shape of matrix.
+/// The plans and kernels of each matrix shape.
 #[derive(Debug, Default)]
 pub struct Kernels {
-    /// By n, k and what is stored.
+    /// By n, k and epilogue.
     planned: BTreeMap<(usize, usize, Epilogue), Planned>,
 }
 
 impl Kernels {
-    /// The shapes (n, k) of a model's ternary matrices.
+    /// Returns the shapes (n, k) of a model's ternary matrices.
     pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
         Layer::shapes(config).into_iter().collect()
     }
 
-    /// The most threads that make a product faster, for each of [`PLANNED_TOKENS`]: what the largest matrix's plan says, and
-    /// `all` if there is none.
+    /// Returns the most threads that make a product faster, for each of [`PLANNED_TOKENS`].
+    ///
+    /// The plan of the largest matrix decides. Without any plan it is `all`.
     pub(super) fn threads(&self, all: usize) -> [usize; PLANNED_TOKENS.len()] {
         let largest = self.plans().max_by_key(|((n, k), _)| n * k);
         largest.map_or([all; PLANNED_TOKENS.len()], |(_, plans)| plans.map(|plan| plan.sharing.threads))
     }
 
-    /// The plans of every shape (n, k), for each of [`PLANNED_TOKENS`].
+    /// Returns the plans of every shape (n, k), one for each of [`PLANNED_TOKENS`].
     pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
         let planned = self.planned.iter();
         planned.map(|(&(n, k, _), planned)| ((n, k), planned.each_ref().map(|(plan, _)| plan)))
     }
 }
 
-/// Packs matrices, and plans and makes the kernels of each new shape.
+/// Packs matrices. For each new shape it plans and makes the kernels.
 #[derive(Debug)]
 pub(super) struct Packer<'a> {
     planner: Planner,
@@ -73,7 +75,7 @@ pub(super) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    /// A packer of matrices that will be multiplied as `runtime` says.
+    /// Returns a packer with the options of `runtime`.
     pub(super) fn new(runtime: &'a Runtime) -> Self {
         Packer {
             planner: runtime.planner(),
@@ -84,15 +86,16 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// The kernels of every matrix packed.
+    /// Returns the kernels of all shapes packed so far.
     pub(super) fn into_kernels(self) -> Kernels {
         self.kernels.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Packs a matrix of n × k weights, unless the mode is exact; its input is normed by `norm`.
+    /// Returns the layer with n × k weights: packed, or unpacked in the exact mode. `norm` is applied
+    /// to its input.
     ///
     /// # Errors
-    /// Those of [`PackedMatrix::pack`]; fails too if a planned kernel cannot be made.
+    /// Fails like [`PackedMatrix::pack`], or if a planned kernel cannot be made.
     pub(super) fn linear(
         &self,
         (n, k): (usize, usize),
@@ -113,7 +116,7 @@ impl<'a> Packer<'a> {
         self.packed(weights, norm)
     }
 
-    /// The layer with these weights, which are in the planned [layout](Self::layout).
+    /// Returns the layer with these weights, which must have the planned [layout](Self::layout).
     ///
     /// # Errors
     /// Fails if a planned kernel cannot be made.
@@ -129,7 +132,7 @@ impl<'a> Packer<'a> {
         })
     }
 
-    /// How matrices are packed for the planned kernels.
+    /// Returns the layout that the planned kernels read.
     pub(super) fn layout(&self) -> Layout {
         self.planner.layout()
     }
@@ -154,22 +157,22 @@ impl<'a> Packer<'a> {
 /// y = W x, for a ternary matrix W.
 #[derive(Debug)]
 pub(super) struct Linear {
-    /// What norms the input.
+    /// The layer's own norm of its input.
     pub(super) norm: Option<Norm>,
     weights: Weights,
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "exact ones are few and slow")]
+#[expect(clippy::large_enum_variant, reason = "models in the exact mode are few and slow")]
 enum Weights {
-    /// For integers, with the kernel for each of [`PLANNED_TOKENS`].
+    /// Multiplies integers. Has a kernel for each of [`PLANNED_TOKENS`].
     Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
-    /// For floats, rounded in this way.
+    /// Multiplies floats, rounded in this way.
     Exact(ExactMatrix, ActivationType),
 }
 
 impl Linear {
-    /// Output features.
+    /// Returns the number of output features.
     pub(super) fn n(&self) -> usize {
         match &self.weights {
             Weights::Packed(weights, _) => weights.n(),
@@ -177,7 +180,7 @@ impl Linear {
         }
     }
 
-    /// The packed weights, unless the mode is exact.
+    /// Returns the packed weights; none in the exact mode.
     pub(super) fn packed_weights(&self) -> Option<&PackedMatrix> {
         match &self.weights {
             Weights::Packed(weights, _) => Some(weights),
@@ -185,7 +188,7 @@ impl Linear {
         }
     }
 
-    /// Size of the weights.
+    /// Returns the bytes of the weights.
     pub(super) fn bytes(&self) -> usize {
         match &self.weights {
             Weights::Packed(weights, _) => weights.bytes(),
@@ -193,7 +196,7 @@ impl Linear {
         }
     }
 
-    /// What it multiplies.
+    /// Returns the form of its input.
     pub(super) fn form(&self) -> Form {
         match &self.weights {
             Weights::Packed(weights, _) => Form::Integers(weights.group_size().unwrap_or(weights.k())),
@@ -202,7 +205,7 @@ impl Linear {
         }
     }
 
-    /// Writes the weights of a row to `out`, k long.
+    /// Writes the k weights of a row to `out`.
     pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
         match &self.weights {
             Weights::Packed(weights, _) => weights.read_row(row, out),
@@ -210,10 +213,13 @@ impl Linear {
         }
     }
 
-    /// Multiplies every token of `acts` with each layer's weights into the start of its output, token-major: one job.
+    /// Multiplies every token of `acts` with each layer's weights, in one job of the pool.
+    ///
+    /// The products go to the start of the layer's output, token-major.
     ///
     /// # Panics
-    /// If a layer's form is not that of the activations, these are not k wide, or an output holds fewer than tokens × n.
+    /// If a layer does not read integers, the activations are not k wide, or an output holds fewer than
+    /// tokens × n.
     pub(super) fn apply<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, acts: &Activations) {
         let planned = planned_for(acts.tokens());
         let mut task_kib = usize::MAX;
@@ -228,10 +234,11 @@ impl Linear {
         multiply(pool, task_kib, weights, acts, layers.map(|(_, out)| out));
     }
 
-    /// Multiplies every token of `x` with each layer's weights into the start of its output, token-major.
+    /// Multiplies every token of `x` with each layer's weights. The products go to the start of its
+    /// output, token-major.
     ///
     /// # Panics
-    /// If a layer's form is not floats, or an output holds fewer than tokens × n.
+    /// If a layer does not read floats, or an output holds fewer than tokens × n.
     pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, x: &[f64]) {
         for (linear, out) in layers {
             match &linear.weights {
@@ -242,12 +249,16 @@ impl Linear {
     }
 }
 
-/// Multiplies every token of `acts` with each of `weights` into the start of its output, token-major: one job of the pool, whose
-/// tasks are about `task_kib` KiB of weights.
+/// Multiplies every token of `acts` with each of `weights`, in one job of the pool.
+///
+/// The products go to the start of the matrix's output, token-major. A task has about `task_kib` KiB of
+/// weights.
 ///
 /// # Panics
-/// If the activations are not k wide or have other groups, an output holds fewer than tokens × n, a kernel is for another
-/// layout or epilogue than its weights, or these differ in layout.
+/// - If the activations are not k wide or have other groups than the weights.
+/// - If an output holds fewer than tokens × n.
+/// - If a kernel has another layout or epilogue than its weights.
+/// - If the matrices differ in layout.
 pub(crate) fn multiply<const N: usize>(
     pool: &Pool,
     task_kib: usize,
@@ -273,8 +284,9 @@ pub(crate) fn multiply<const N: usize>(
     });
 }
 
-/// Rows per task: whole row blocks, so many that a few tasks are there for each thread and all threads have equally much to do.
-/// A thread alone streams all.
+/// Returns the rows per task, a multiple of the row block.
+///
+/// Each thread gets a few tasks, and all threads get about the same work. A single thread gets one task.
 fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: Sharing) -> usize {
     const TASKS_PER_THREAD: usize = 4;
     let Sharing { threads, task_kib } = sharing;
@@ -287,7 +299,7 @@ fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: S
     let most = ((task_kib << 10) / row_block).clamp(1, all.div_ceil(threads * TASKS_PER_THREAD).max(1));
     let tasks = |size: usize| blocks.iter().map(|blocks| blocks.div_ceil(size)).sum::<usize>();
     let of_the_busiest = |size: &usize| tasks(*size).div_ceil(threads) * size;
-    // The largest of the most even.
+    // Of the sizes that give the busiest thread the least work, the largest.
     (1..=most).rev().min_by_key(of_the_busiest).unwrap_or(1) * layout.block_rows()
 }
 
@@ -298,14 +310,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_have_equally_much_to_do() {
+    fn all_threads_get_about_the_same_work() {
         let layout = Layout { packing: Packing::Trits5, interleave: 4 };
         let grain = |shapes: &[(usize, usize)], threads| match *shapes {
             [a] => grain(layout, [a], Sharing::by_rule(threads)),
             [a, b] => grain(layout, [a, b], Sharing::by_rule(threads)),
             _ => unreachable!(),
         };
-        // 27 tasks of 4 row blocks would be 14 for one thread and 13 for the other.
+        // 27 tasks of 4 row blocks would give 14 to one thread and 13 to the other.
         assert_eq!(grain(&[(6912, 2560)], 2), 3 * 64);
         assert_eq!(grain(&[(640, 2560)], 2), 64);
         assert_eq!(grain(&[(6912, 2560), (6912, 2560)], 2), 4 * 64);

@@ -1,4 +1,4 @@
-//! Ternary transformers: from a model's files to the logits of a token.
+//! Ternary transformers: from a model's files to logits.
 
 mod attention;
 mod buffers;
@@ -43,40 +43,58 @@ pub use synthetic::{PRESETS, Preset};
 use weights::{Table, Weights};
 
 /// A model that is ready to run.
+///
+/// ```
+/// use tercet_engine::{Logits, Model, Runtime, RuntimeOptions};
+/// # #[cfg(feature = "embedded")]
+/// # fn main() -> tercet_engine::Result<()> {
+/// let files = tercet_engine::open_model(None, &mut |_| {})?;
+/// let model = Model::load(&files, &Runtime::new(&RuntimeOptions::default()))?;
+///
+/// let mut state = model.new_state(model.context_for(16))?;
+/// let logits = model.forward(&mut state, &[4093, 17, 42], Logits::Last)?;
+/// assert_eq!(logits.len(), model.config().vocab_size);
+/// assert_eq!(state.position(), 3);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "embedded"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct Model {
     name: String,
     config: Config,
     weights: Weights,
-    /// None where every row of the head is computed.
     head: HeadMode,
+    /// None if every row of the head is computed.
     screen: Option<Screen>,
     kernels: Kernels,
     cache_type: CacheType,
     buffers: BufferStock,
-    /// The threads for each of [`PLANNED_TOKENS`].
+    /// The pool for each of [`PLANNED_TOKENS`].
     pools: [Pool; PLANNED_TOKENS.len()],
     load_time: Duration,
     warnings: Vec<String>,
 }
 
-/// What a model keeps in memory, in bytes.
+/// Memory use of a model, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryUse {
     /// Packed ternary matrices.
     pub ternary: usize,
-    /// Embedding, which may be mapped from the file.
+    /// Embedding, which may be mapped from its file.
     pub embedding: usize,
-    /// Output head, 0 where it is the embedding.
+    /// Output head, 0 if it is the embedding.
     pub head: usize,
-    /// Quantized copy of the head by which rows are left out, 0 without one.
+    /// Quantized copy of the head that screens its rows, 0 without one.
     pub screen: usize,
     /// Keys and values of one position.
     pub cache_per_token: usize,
 }
 
 impl Model {
-    /// Reads, validates and packs a model, or reads its packed form where `runtime` keeps these.
+    /// Reads, validates and packs a model. Reads the packed form instead, if `runtime` has a cache that
+    /// holds it.
     ///
     /// # Errors
     /// Fails if a file is missing, malformed or unsupported, or a kernel cannot be made.
@@ -85,10 +103,10 @@ impl Model {
         Self::read(files, runtime, usize::MAX, cache)
     }
 
-    /// The model cut to at most its first `layers` layers, for comparisons.
+    /// Reads at most the first `layers` layers of a model, for comparisons.
     ///
     /// # Errors
-    /// Those of [`Model::load`].
+    /// Fails like [`Model::load`].
     pub(crate) fn load_layers(files: &ModelFiles, runtime: &Runtime, layers: usize) -> Result<Self> {
         Self::read(files, runtime, layers, None)
     }
@@ -108,7 +126,7 @@ impl Model {
         })
     }
 
-    /// Makes a model of a preset's shape with random weights.
+    /// Makes a model with a preset's shapes and random weights.
     ///
     /// # Errors
     /// Fails if a kernel cannot be made.
@@ -160,37 +178,38 @@ impl Model {
         })
     }
 
-    /// What loading could not do as it should, a line each; the model is none the worse for it.
+    /// Returns warnings about loading, a line each, such as an unwritable cache. They do not affect
+    /// results.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The model's name.
+    /// Returns the model's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The architecture.
+    /// Returns the model's architecture.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Plans per shape of matrix.
+    /// Returns the plans and kernels of each matrix shape.
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
     }
 
-    /// The threads that `tokens` tokens are for.
+    /// Returns the pool for a batch of `tokens` tokens.
     fn pool(&self, tokens: usize) -> &Pool {
         &self.pools[linear::planned_for(tokens)]
     }
 
-    /// How long loading took.
+    /// Returns the time that loading took.
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
 
-    /// What the model keeps in memory.
+    /// Returns the model's memory use.
     pub fn memory_use(&self) -> MemoryUse {
         let (embedding, head) = self.weights.float_bytes();
         let cache_per_token = KvCache::bytes_per_position(&self.config, self.cache_type);
@@ -198,15 +217,16 @@ impl Model {
         MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
     }
 
-    /// The context for a sequence of `tokens` tokens, or for as many as the model was trained for.
+    /// Returns the context for a sequence of `tokens` tokens, at most as large as the model was trained
+    /// for.
     pub fn context_for(&self, tokens: usize) -> usize {
         tokens.clamp(1, self.config.max_positions)
     }
 
-    /// An empty sequence that may grow to `context` tokens.
+    /// Returns an empty sequence that can hold `context` tokens.
     ///
     /// # Errors
-    /// Fails if that is 0 or more than the model was trained for.
+    /// Fails if `context` is 0 or more than the model was trained for.
     pub fn new_state(&self, context: usize) -> Result<State> {
         let most = self.config.max_positions;
         if context == 0 || context > most {

@@ -1,10 +1,10 @@
-//! RMSNorm with its gain.
+//! RMSNorm with a gain.
 
 use crate::error::Result;
 use crate::vectors::ops;
 use tercet_formats::Checkpoint;
 
-/// x / √(mean x² + eps) · gain (Zhang and Sennrich 2019).
+/// The norm x / √(mean x² + eps) · gain (Zhang and Sennrich 2019).
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
     pub(super) gain: Vec<f32>,
@@ -12,12 +12,12 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// The norm whose gain is `name.weight`, `width` wide.
+    /// Reads the norm with the gain `name.weight`, `width` wide.
     pub(super) fn load(checkpoint: &dyn Checkpoint, name: &str, width: usize, eps: f32) -> Result<Self> {
         Ok(Norm { gain: checkpoint.vector(&format!("{name}.weight"), width)?, eps })
     }
 
-    /// A norm with gain 1.
+    /// Returns a norm with gain 1.
     pub(super) fn plain(width: usize, eps: f32) -> Self {
         Norm { gain: vec![1.0; width], eps }
     }
@@ -27,7 +27,7 @@ impl Norm {
         ops::rms_norm(out, x, &self.gain, self.eps);
     }
 
-    /// Norms each run of `x` that is as long as the gain.
+    /// Norms each chunk of `x` in place; a chunk is as long as the gain.
     pub(super) fn apply_in_place(&self, x: &mut [f32]) {
         x.chunks_exact_mut(self.gain.len()).for_each(|x| ops::rms_norm_in_place(x, &self.gain, self.eps));
     }

@@ -1,25 +1,25 @@
-//! What a sequence leaves behind.
+//! The state of a sequence: its KV cache and its latest logits.
 
 use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
 use crate::runtime::CacheType;
 use tercet_formats::config::{Config, Rope};
 
-/// One sequence: its keys and values, and the logits of its latest tokens.
+/// One sequence: its KV cache, and the logits of its latest tokens.
 #[derive(Debug)]
 pub struct State {
     /// Tokens whose keys and values are cached.
     pub(super) position: usize,
     pub(super) cache: KvCache,
     pub(super) rotary: Rotary,
-    /// What one token's queries have gathered, kv head × segment.
+    /// Attention sums of one token's queries, KV head × segment.
     pub(super) segments: Vec<Gathered>,
-    /// Positions × vocabulary, of the last call.
+    /// Logits of the last call, positions × vocabulary.
     pub(super) logits: Vec<f32>,
 }
 
 impl State {
-    /// A state for sequences of up to `context` tokens.
+    /// Returns an empty sequence with room for `context` tokens.
     pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Self {
         let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * context.div_ceil(SEGMENT));
         State {
@@ -31,38 +31,37 @@ impl State {
         }
     }
 
-    /// Tokens in the sequence so far.
+    /// Returns the number of tokens in the sequence.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// Tokens that the sequence may have.
+    /// Returns the most tokens that the sequence can hold.
     pub fn context(&self) -> usize {
         self.cache.context()
     }
 
-    /// Size of the key and value caches.
+    /// Returns the bytes of the KV cache.
     pub fn cache_bytes(&self) -> usize {
         self.cache.bytes()
     }
 
-    /// The logits that the latest call left, positions × vocabulary.
+    /// Returns the logits of the latest call, positions × vocabulary.
     pub(crate) fn logits_mut(&mut self) -> &mut [f32] {
         &mut self.logits
     }
 
-    /// Takes over the first `positions` tokens of `other`, a sequence of the same model. The caller vouches that both
-    /// sequences begin with the same tokens.
+    /// Replaces this sequence by the first `positions` tokens of `other`, a sequence of the same model.
     ///
     /// # Panics
-    /// If `other` is shorter, or this sequence's context is.
+    /// If `other` or this sequence's context is shorter than `positions`.
     pub(crate) fn copy_prefix(&mut self, other: &State, positions: usize) {
         assert!(positions <= other.position && positions <= self.context(), "the prefix does not fit");
         self.cache.copy_prefix(&other.cache, positions);
         self.position = positions;
     }
 
-    /// Forgets the tokens from `position` on.
+    /// Removes the tokens from `position` on.
     ///
     /// # Panics
     /// If the sequence is shorter.
@@ -72,7 +71,7 @@ impl State {
     }
 }
 
-/// cos and sin of position · frequency, in f32 as transformers computes them.
+/// Cosines and sines of position · frequency, in f32 as transformers computes them.
 #[derive(Debug)]
 pub(super) struct Rotary {
     half: usize,
@@ -89,7 +88,7 @@ impl Rotary {
         Rotary { half: head_dim / 2, cos, sin }
     }
 
-    /// Cosines and sines at `position`, head_dim / 2 each.
+    /// Returns the cosines and sines at `position`, head_dim / 2 of each.
     pub(super) fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let start = position * self.half;
         (&self.cos[start..][..self.half], &self.sin[start..][..self.half])

@@ -1,4 +1,4 @@
-//! One packed file: its parts, read and written by all threads.
+//! One packed file. All threads read and write its parts.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::header::{ALIGNMENT, CHUNK, Entry, Header, Shape, damage};
 use super::position::{read_at, write_at};
 use crate::error::{Error, Result};
 
-/// A packed file that was opened for reading.
+/// A packed file, open for reading.
 #[derive(Debug)]
 pub(crate) struct PackedFile {
     file: File,
@@ -22,10 +22,10 @@ pub(crate) struct PackedFile {
     parts: BTreeMap<String, Entry>,
 }
 
-/// Something to write.
+/// A part to write.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
-    /// What it is found by.
+    /// The name that finds it again.
     pub(crate) name: String,
     pub(crate) kind: PartKind<'a>,
 }
@@ -37,20 +37,21 @@ pub(crate) enum PartKind<'a> {
 }
 
 impl PackedFile {
-    /// The packed file in `file`, which is at `path`; none if it belongs to something else than `key`.
+    /// Reads the header of `file`, which is at `path`. Returns none if the file belongs to another key
+    /// than `key`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is damaged.
+    /// Fails if the header is damaged.
     pub(super) fn open(file: File, path: &Path, key: &str) -> Result<Option<Self>> {
         let header = Header::read(&file).map_err(|e| damaged(path, "header", &e))?;
         let found = PackedFile { file, path: path.to_owned(), parts: header.parts };
         Ok(Some(found).filter(|_| header.key == key))
     }
 
-    /// The matrix `name`, n × k in `layout`, whose bytes are read by the threads of `pool`.
+    /// Reads the n × k matrix `name` in `layout`, on the threads of `pool`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is missing, of another shape or damaged.
+    /// Fails if the part is missing or damaged, or has another shape.
     pub(crate) fn matrix(
         &self,
         name: &str,
@@ -71,15 +72,15 @@ impl PackedFile {
         })
     }
 
-    /// Whether there is a part `name`.
+    /// Returns true if the file has a part `name`.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.parts.contains_key(name)
     }
 
-    /// The `len` bytes of part `name`.
+    /// Reads the `len` bytes of part `name`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is missing, of another length or damaged.
+    /// Fails if the part is missing or damaged, or has another length.
     pub(crate) fn bytes(&self, name: &str, len: usize, pool: &Pool) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         self.read(name, self.entry(name)?, &mut bytes, pool)?;
@@ -112,7 +113,7 @@ fn damaged(path: &Path, part: &str, problem: &io::Error) -> Error {
     Error::malformed(path.display().to_string(), part, problem.to_string(), "it is made again")
 }
 
-/// Writes a packed file: the threads of `pool` take the chunks of all parts.
+/// Writes a packed file. The threads of `pool` share the chunks of all parts.
 pub(super) fn write(
     file: &File,
     key: String,

@@ -1,4 +1,4 @@
-//! What a packed file holds: a preamble at its start, and a description in JSON at its end.
+//! The header of a packed file: a preamble at its start, and a description in JSON at its end.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,24 +9,25 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::position::{read_at, write_at};
 
-/// First bytes of every packed file.
+/// The first bytes of every packed file.
 const MAGIC: [u8; 8] = *b"TERCETPK";
-/// Magic, then in little-endian u64: position, length and checksum of the description.
+/// Bytes of the preamble: the magic, then position, length and checksum of the description as
+/// little-endian u64.
 const PREAMBLE: usize = 32;
-/// Where parts begin, and their alignment: pages of the disk's cache are copied whole.
+/// Position of the first part, and alignment of all: the size of a page, because whole pages copy faster.
 pub(super) const ALIGNMENT: u64 = 4096;
-/// Bytes with a checksum of their own: as much as one thread reads at a time.
+/// Bytes in a chunk. Each chunk has a checksum and is read by one thread.
 pub(super) const CHUNK: usize = 4 << 20;
-/// The longest description that is read.
+/// Bytes of the longest description that is accepted.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// The description.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {
-    /// What the file belongs to: contents of the model's files, layout, version.
+    /// The owner of the file: the contents of the model's files, the layout, and the version.
     pub(super) key: String,
-    /// The model's name, for people.
+    /// The model's name, for people only.
     pub(super) model: String,
     pub(super) parts: BTreeMap<String, Entry>,
 }
@@ -37,12 +38,12 @@ pub(super) struct Header {
 pub(super) struct Entry {
     pub(super) offset: u64,
     pub(super) len: u64,
-    /// Of every [`CHUNK`], the last of which may be shorter.
+    /// One checksum for each [`CHUNK`]; the last chunk may be shorter.
     pub(super) checksums: Vec<u64>,
     pub(super) matrix: Option<Shape>,
 }
 
-/// What the bytes of a matrix mean.
+/// The shape and scale of a matrix part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shape {
@@ -50,13 +51,12 @@ pub(super) struct Shape {
     pub(super) k: usize,
     /// The bits of the scale's f32.
     pub(super) scale: u32,
-    /// Columns that share a scale, where these are among the bytes.
+    /// Columns that share a scale, if the scales are part of the matrix.
     pub(super) group_size: Option<usize>,
 }
 
 impl Header {
-    /// Reads and checks the description of `file`: every part lies between preamble and description, and has as many
-    /// checksums as chunks.
+    /// Reads and checks the description of `file`.
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let size = file.metadata()?.len();
         let mut preamble = [0; PREAMBLE];
@@ -64,7 +64,7 @@ impl Header {
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| preamble[8 * i + j]));
         let [position, len, checksum] = [1, 2, 3].map(word);
         if preamble[..8] != MAGIC {
-            return Err(damage("it does not start like one"));
+            return Err(damage("it does not start like a packed file"));
         }
         if len > MOST_BYTES || position < PREAMBLE as u64 || position.checked_add(len) != Some(size) {
             return Err(damage("it does not end with its description"));
@@ -77,7 +77,9 @@ impl Header {
         Self::parse(&json, position)
     }
 
-    /// Reads the description in `json`, which stands at `position` of the file.
+    /// Reads the description in `json`, which is at `position` of the file.
+    ///
+    /// Checks that every part is between preamble and description, and has one checksum per chunk.
     pub(super) fn parse(json: &[u8], position: u64) -> io::Result<Self> {
         let header: Header = serde_json::from_slice(json)?;
         let fits = |entry: &Entry| {
@@ -86,12 +88,12 @@ impl Header {
                 && entry.checksums.len() as u64 == entry.len.div_ceil(CHUNK as u64)
         };
         match header.parts.iter().find(|(_, entry)| !fits(entry)) {
-            Some((name, _)) => Err(damage(&format!("{name} lies outside"))),
+            Some((name, _)) => Err(damage(&format!("part {name} is outside the file"))),
             None => Ok(header),
         }
     }
 
-    /// Writes the description at `position`, and the preamble.
+    /// Writes the description at `position`, then the preamble.
     pub(super) fn write(&self, file: &File, position: u64) -> io::Result<()> {
         let json = serde_json::to_vec(self)?;
         write_at(file, &json, position)?;

@@ -1,9 +1,11 @@
-//! Models as they are packed, kept on disk: written when a model is first loaded, read when it is loaded again.
+//! A cache of packed models on disk. The first load of a model writes its packed file, later loads read
+//! it.
 //!
-//! A file belongs to the contents of the model's files, to a packing and to the version of this program. It is found by
-//! a quick look at the model's files (size, times, inode) or else by their contents, and read into the memory that kernels
-//! stream from: mapped, its small pages would cost a fifth of the speed of decoding. Files appear whole or not at all,
-//! and every part is checked when it is read.
+//! A packed file belongs to the contents of the model's files, a packing, and a version of this
+//! program. The contents are recognised by the files' sizes, times and inodes, or else by a digest.
+//!
+//! Packed files are read into memory, not mapped: the small pages of a mapping would slow decoding by a
+//! fifth. Files appear whole or not at all, and every part is checked when it is read.
 
 mod file;
 mod header;
@@ -25,44 +27,59 @@ use source::Source;
 
 use crate::error::{Error, Result};
 
-/// What the layout of packed files' contents is known by. A change of any packing or of a part's meaning changes it.
+/// The revision of packed files. It must change with every change of a packing or of a part's meaning.
 const REVISION: u32 = 2;
 
 /// Extension of packed files.
 const PACKED: &str = "packed";
 
 /// A directory of packed models.
+///
+/// [`Model::load`](crate::Model::load) uses the cache of its [`RuntimeOptions`](crate::RuntimeOptions).
+///
+/// ```
+/// use tercet_engine::PackedCache;
+///
+/// let dir = std::env::temp_dir().join("tercet-example");
+/// let cache = PackedCache::in_dir(&dir);
+/// for kept in cache.list()? {
+///     println!("{}: {} bytes", kept.path.display(), kept.size);
+/// }
+/// # assert!(cache.list()?.is_empty());
+/// assert_eq!(cache.clear()?, 0);
+/// # Ok::<(), tercet_engine::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PackedCache {
     dir: PathBuf,
 }
 
-/// A packed file, as listed.
+/// A packed file in a list.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// The model's name, if the file can be read.
+    /// The model's name, or none if the file cannot be read.
     pub model: Option<String>,
-    /// Where it is.
+    /// The file's path.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The file's size in bytes.
     pub size: u64,
 }
 
 impl PackedCache {
-    /// The packed models in `cache_dir`; nothing is made before something is written.
+    /// Returns the cache in the folder `packed` of `cache_dir`. The first write creates the folder.
     pub fn in_dir(cache_dir: &Path) -> Self {
         PackedCache { dir: cache_dir.join("packed") }
     }
 
-    /// The directory.
+    /// Returns the directory of the packed files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The packed file of `source` and `layout`, if there is one.
+    /// Opens the packed file of `source` and `layout`, if there is one.
     ///
     /// # Errors
-    /// [`Error::Malformed`] or [`Error::Io`] if it is damaged; it is to be made again.
+    /// Fails if the file is damaged or unreadable. The caller then makes it again.
     fn open(&self, source: &Source, layout: Layout) -> Result<Option<PackedFile>> {
         let path = self.path(source, layout);
         match File::open(&path) {
@@ -72,10 +89,10 @@ impl PackedCache {
         }
     }
 
-    /// Writes the packed file of `source` and `layout`, unless another process is doing so.
+    /// Writes the packed file of `source` and `layout`, unless another process is writing one.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; nothing is left behind then.
+    /// Fails if the file cannot be written. No incomplete file remains.
     fn write(
         &self,
         source: &Source,
@@ -95,14 +112,14 @@ impl PackedCache {
             if lock.try_lock().is_err() {
                 return Ok(());
             }
-            // One name for all writers: what one leaves behind when it is killed, the next one overwrites. Nothing is
-            // synced: what a crash of the system leaves behind has wrong checksums.
+            // All writers use one temporary name, so the next writer overwrites the remains of a killed
+            // one. There is no sync, because checksums reveal files that a system crash damaged.
             let temporary = path.with_extension("tmp");
             let file = File::create(&temporary)?;
             let written = file::write(&file, Self::key(source, layout), name, parts, pool);
             let outcome = written.and_then(|()| fs::rename(&temporary, &path));
             if outcome.is_err() {
-                // The first failure is the one to report.
+                // The error to report is the first one.
                 let _ = fs::remove_file(&temporary);
             }
             outcome
@@ -110,10 +127,10 @@ impl PackedCache {
         write().map_err(|e| Error::io("write", &path, e))
     }
 
-    /// Every packed model.
+    /// Lists all packed models, sorted by name. The list of a missing directory is empty.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be read; that there is none is no error.
+    /// Fails if the directory cannot be read.
     pub fn list(&self) -> Result<Vec<Kept>> {
         let mut kept = Vec::new();
         for path in self.paths()?.into_iter().filter(|path| path.extension().is_some_and(|e| e == PACKED)) {
@@ -125,10 +142,10 @@ impl PackedCache {
         Ok(kept)
     }
 
-    /// Deletes everything; the bytes that became free.
+    /// Deletes all files of the cache, and returns their bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] if something cannot be deleted.
+    /// Fails if a file cannot be deleted.
     pub fn clear(&self) -> Result<u64> {
         let mut freed = 0;
         for path in self.paths()? {
@@ -142,10 +159,10 @@ impl PackedCache {
         Ok(freed)
     }
 
-    /// Checks a packed file's description `json`, which stands at `position` of the file: what reading relies on.
+    /// Checks the description `json` of a packed file, which is at `position` of the file.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if a part lies outside the file, or has not as many checksums as it needs.
+    /// Fails if a part is outside the file, or does not have one checksum per chunk.
     pub fn check(json: &[u8], position: u64) -> Result<()> {
         let malformed =
             |e: io::Error| Error::malformed("a packed model", "header", e.to_string(), "make it again");
@@ -165,7 +182,7 @@ impl PackedCache {
         self.dir.join(format!("{}-{packing}-x{interleave}.{PACKED}", source.contents()))
     }
 
-    /// What a file says that it belongs to.
+    /// Returns the key in the header of the packed file of `source` and `layout`.
     fn key(source: &Source, layout: Layout) -> String {
         let Layout { packing, interleave } = layout;
         let version = env!("CARGO_PKG_VERSION");

@@ -7,7 +7,7 @@ use super::{PackedCache, PackedFile, Part, Source};
 use crate::error::Result;
 use tercet_formats::ModelFiles;
 
-/// Where the packed files of one model are kept; nowhere by default.
+/// The place for the packed files of one model. By default there is none.
 #[derive(Debug, Default)]
 pub(crate) struct PackedModel {
     place: Option<(PackedCache, Source)>,
@@ -16,7 +16,8 @@ pub(crate) struct PackedModel {
 }
 
 impl PackedCache {
-    /// Where this cache keeps the model of `files`: nowhere if it is small, or part of the program.
+    /// Returns the place for the model of `files`. There is none for small models and for the embedded
+    /// one.
     pub(crate) fn model(&self, files: &ModelFiles, pool: &Pool) -> PackedModel {
         let mut model = PackedModel { name: files.name().to_owned(), ..PackedModel::default() };
         match Source::find(self.dir(), files, pool) {
@@ -28,11 +29,12 @@ impl PackedCache {
 }
 
 impl PackedModel {
-    /// What `make` makes of the packed file of `layout`, or if there is none that can be used, from the model's own files;
-    /// its `parts` are then kept.
+    /// Calls `make` with the packed file of `layout`, or without it if there is no usable one.
+    ///
+    /// In the second case it writes the `parts` of the result to a new packed file.
     ///
     /// # Errors
-    /// Those of `make` without a packed file. What is wrong with packed files is a warning.
+    /// Fails if `make` without a packed file does. Problems of packed files become warnings.
     pub(crate) fn load<T>(
         &mut self,
         layout: Layout,
@@ -53,7 +55,7 @@ impl PackedModel {
         Ok(made)
     }
 
-    /// What went wrong, a line each.
+    /// Returns the warnings, a line each.
     pub(crate) fn warnings(self) -> Vec<String> {
         self.warnings
     }

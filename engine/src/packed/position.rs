@@ -1,4 +1,4 @@
-//! Reading and writing at positions of a file, by several threads at once.
+//! Reads and writes at positions of a file, which several threads can do at the same time.
 
 #[cfg(not(unix))]
 pub(super) use cursor::{read_at, write_at};
@@ -26,7 +26,7 @@ mod cursor {
     use std::io::{self, Read, Seek, SeekFrom, Write};
     use std::sync::{Mutex, PoisonError};
 
-    /// Held by whoever uses a file's one cursor.
+    /// Held while a thread uses a file's cursor, of which there is only one.
     static CURSOR: Mutex<()> = Mutex::new(());
 
     pub(crate) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {

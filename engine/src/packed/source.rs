@@ -1,4 +1,7 @@
-//! What identifies a model's files: their contents, or quicker, what the file system tells of them.
+//! The identity of a model's files: a digest of their contents.
+//!
+//! The digest is noted under the files' appearance (names, sizes, times, inodes), so that files without a
+//! change are not read again.
 
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
@@ -10,20 +13,22 @@ use super::position::read_at;
 use crate::error::{Error, Result};
 use tercet_formats::ModelFiles;
 
-/// Models whose files are smaller load fast enough.
+/// Models with fewer bytes load fast enough without a cache.
 const SMALL: u64 = 4 << 20;
 
-/// The contents of a model's files, known by a digest of 128 bits.
+/// The contents of a model's files, as a digest of 128 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source(String);
 
 impl Source {
-    /// The digest, in hexadecimal digits.
+    /// Returns the digest in hexadecimal digits.
     pub(super) fn contents(&self) -> &str {
         &self.0
     }
 
-    /// The source of `files`: noted in `dir` if they were read before and the file system tells of no change since.
+    /// Returns the source of `files`, or none for small or embedded models.
+    ///
+    /// Takes the digest from its note in `dir`, if the files were read before and look unchanged.
     pub(super) fn find(dir: &Path, files: &ModelFiles, pool: &Pool) -> Result<Option<Self>> {
         let Some(paths) = files.paths()? else { return Ok(None) };
         let files = paths.into_iter().map(|path| {
@@ -40,7 +45,7 @@ impl Source {
             return Ok(Some(Source(contents)));
         }
         let contents = digest(&files, pool)?;
-        // Without the note, or with a part of it, the next run reads the files again.
+        // A note that is missing or incomplete only makes the next run read the files again.
         let _ = fs::create_dir_all(dir);
         let _ = fs::write(&note, &contents);
         Ok(Some(Source(contents)))
@@ -51,7 +56,9 @@ fn is_digest(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// What the file system tells. The time of the last change of status cannot be set by programs that restore others.
+/// Returns the files' appearance: names, sizes, times and inodes.
+///
+/// Programs can set the time of the last modification, but not that of the last status change.
 fn appearance(files: &[(PathBuf, Metadata)]) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
@@ -70,7 +77,7 @@ fn appearance(files: &[(PathBuf, Metadata)]) -> String {
     text
 }
 
-/// A digest of names, lengths and contents, whose chunks the threads of `pool` share.
+/// Returns a digest of names, lengths and contents. The threads of `pool` share the chunks.
 fn digest(files: &[(PathBuf, Metadata)], pool: &Pool) -> Result<String> {
     const CHUNK: u64 = 4 << 20;
     let mut summary = Vec::new();

@@ -13,7 +13,8 @@ fn noise(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| (rng.next_u32() % 2000) as f32 / 200.0 - 5.0).collect()
 }
 
-/// The definition, in f64 over a full sort: which tokens may be drawn, and with what probability.
+/// Returns every token's probability by the definition, in f64 over a full sort; 0 for tokens that are
+/// cut.
 fn naive(options: &SamplerOptions, logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::MIN, f32::max);
     let weight = |i: usize| (f64::from(logits[i] - largest) / f64::from(options.temperature)).exp();
@@ -39,7 +40,7 @@ fn naive(options: &SamplerOptions, logits: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-fn greedy_takes_the_lowest_of_the_best_and_no_nan() {
+fn greedy_takes_the_first_of_equal_best_tokens_and_never_nan() {
     let mut greedy = sampler(SamplerOptions::default());
     assert_eq!(greedy.sample(&mut [1.0, f32::NAN, 3.0, 3.0], &[]), 2);
     assert_eq!(greedy.sample(&mut [f32::NAN, -1.0], &[]), 1);
@@ -59,7 +60,7 @@ fn degenerate_logits_neither_panic_nor_choose_nan() {
 }
 
 #[test]
-fn every_cut_is_that_of_the_naive_definition() {
+fn every_cut_agrees_with_the_naive_definition() {
     for seed in 0..40 {
         let logits = noise(seed, 700);
         for options in [
@@ -112,9 +113,9 @@ fn repetition_is_penalised_once_and_within_the_window() {
     assert_eq!(logits, [4.0, -1.0, 1.5, 2.5]);
 }
 
-/// The sequence is part of the promise that a seed gives the same text everywhere, in every version.
+/// The sequence of a seed must stay the same on every platform and in every version.
 #[test]
-fn a_seed_stands_for_one_sequence() {
+fn a_seed_always_gives_the_same_sequence() {
     let logits = noise(3, 1000);
     let draw = |seed| {
         let mut sampler = sampler(SamplerOptions { top_k: 50, top_p: 0.95, seed, ..warm() });

@@ -1,32 +1,52 @@
-//! Text from tokens that arrive one at a time.
+//! Decodes tokens that arrive one at a time.
 
 use super::Tokenizer;
 use crate::error::Result;
 
-/// What a decoder puts in place of bytes that are no UTF-8, or not yet.
+/// The character that decoders put in place of invalid or incomplete UTF-8.
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// A character has up to four bytes: after as many tokens, what is not UTF-8 never will be.
+/// Bytes of the longest character. Bytes that are not UTF-8 after this many tokens never become UTF-8.
 const LONGEST_CHARACTER: usize = 4;
-/// Tokens kept as context, since some decoders treat the first token of a text differently.
+/// Tokens that a window keeps as context, because some decoders treat the first token of a text
+/// differently.
 const CONTEXT: usize = 8;
-/// At this many tokens the window is cut back to the context.
+/// Tokens at which the window is cut to its context, if that does not split a character.
 const FULL: usize = 16;
-/// At this many it is cut wherever it may be.
+/// Tokens at which the window is cut in any case.
 const OVERFULL: usize = 64;
 
 /// Turns a stream of tokens into a stream of text that never ends within a character.
 ///
-/// A window over the latest tokens is decoded anew for each token, and what it adds to the text already given out is
-/// new. The cost of a token does not depend on how many came before.
+/// Each token is decoded together with a window of the latest tokens. The part of the text that was not
+/// given out yet is the token's text. The cost of a token does not grow with the length of the stream.
+///
+/// ```
+/// # #[cfg(feature = "embedded")]
+/// # fn main() -> tercet_engine::Result<()> {
+/// # let files = tercet_engine::open_model(None, &mut |_| {})?;
+/// # let config = tercet_formats::Config::load(&files)?;
+/// # let tokenizer = tercet_engine::Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+/// let mut stream = tokenizer.stream(true);
+/// let mut text = String::new();
+/// for id in tokenizer.encode("a crab: 🦀", false)? {
+///     text += &stream.push(id)?;
+/// }
+/// text += &stream.finish()?;
+/// assert_eq!(text, "a crab: 🦀");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "embedded"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct StreamDecoder {
     tokenizer: Tokenizer,
     skip_special: bool,
     window: Vec<u32>,
-    /// The text of the window that was given out.
+    /// The text of the window that [`StreamDecoder::push`] has returned.
     shown: String,
-    /// The leading tokens of the window whose text was given out to the end.
+    /// The number of tokens, from the window's start, with their whole text in `shown`.
     complete: usize,
 }
 
@@ -35,10 +55,10 @@ impl StreamDecoder {
         StreamDecoder { tokenizer, skip_special, window: Vec::new(), shown: String::new(), complete: 0 }
     }
 
-    /// The text that `id` completes: often that of `id`, nothing within a character.
+    /// Takes the next token and returns the text that it completes. Within a character the text is empty.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::decode`].
+    /// Fails like [`Tokenizer::decode`].
     pub fn push(&mut self, id: u32) -> Result<String> {
         if self.tokenizer.is_silent(id, self.skip_special) {
             return Ok(String::new());
@@ -65,10 +85,10 @@ impl StreamDecoder {
         Ok(fresh)
     }
 
-    /// The text still withheld, with U+FFFD for the bytes of a character that never became complete.
+    /// Returns the rest of the text. An incomplete character becomes U+FFFD.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::decode`].
+    /// Fails like [`Tokenizer::decode`].
     pub fn finish(mut self) -> Result<String> {
         let mut text = self.decode(&self.window)?;
         if !text.starts_with(&self.shown) {
@@ -86,7 +106,7 @@ impl StreamDecoder {
         self.tokenizer.decode(ids, self.skip_special)
     }
 
-    /// Forgets the tokens whose text was given out: the text of the others, on their own.
+    /// Removes the complete tokens from the window, and returns the text of the others alone.
     fn restart(&mut self) -> Result<String> {
         self.window.drain(..self.complete);
         self.complete = 0;
@@ -94,7 +114,7 @@ impl StreamDecoder {
         self.decode(&self.window)
     }
 
-    /// Shortens the window, whose text is `text`, where that does not go through a character.
+    /// Shortens the window, which has the text `text`, at a place that does not split a character.
     fn cut(&mut self, text: &str) -> Result<()> {
         let pending = self.window.len() - self.complete;
         let latest = self.window.len() - CONTEXT;
@@ -114,7 +134,8 @@ impl StreamDecoder {
     }
 }
 
-/// The part of `text` that further tokens cannot change, when its last `pending` tokens were not yet complete.
+/// Returns the part of `text` that further tokens cannot change. Its last `pending` tokens are not
+/// complete yet.
 fn settled(text: &str, pending: usize) -> &str {
     if pending < LONGEST_CHARACTER {
         text.trim_end_matches(REPLACEMENT)

@@ -6,12 +6,12 @@ const TINY: &[u8] = include_bytes!("../../../tests/fixtures/bitnet-tiny/tokenize
 const BOS: u32 = 256;
 const EOT: u32 = 258;
 
-/// Byte-level, without merges: token ids below 256 are the bytes themselves in some order.
+/// Returns a byte-level tokenizer without merges: token ids below 256 are the bytes in some order.
 fn tiny() -> Tokenizer {
     Tokenizer::parse(TINY, "tokenizer.json", 320, Some(BOS)).unwrap()
 }
 
-/// In the manner of SentencePiece: words that begin with `▁`, and bytes for everything else.
+/// Returns a tokenizer like SentencePiece's: words start with `▁`, and all else is bytes.
 fn byte_fallback() -> Tokenizer {
     let mut vocab = serde_json::Map::new();
     for byte in 0..256 {
@@ -70,7 +70,7 @@ fn special_tokens_in_a_rendered_template_are_tokens() {
     assert_eq!((tokenizer.token_str(300), tokenizer.vocab_size()), (None, 259));
 }
 
-/// Ids that transformers made from the same texts.
+/// The expected ids come from transformers.
 #[test]
 fn the_fairy_tales_prompts_have_their_published_ids() {
     let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fairy-tales");
@@ -158,7 +158,7 @@ fn byte_token(tokenizer: &Tokenizer, byte: u8) -> u32 {
     (0..256).find(|&id| byte_of(&tokenizer.token_str(id).unwrap()) == Some(byte)).unwrap()
 }
 
-/// GPT-2's table: printable Latin-1 stands for itself, the n-th other byte for U+0100 + n.
+/// Decodes GPT-2's table: printable Latin-1 is itself, and the n-th other byte is U+0100 + n.
 fn byte_of(token: &str) -> Option<u8> {
     let printable = |b: &u8| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let mut characters = token.chars();
@@ -170,7 +170,7 @@ fn byte_of(token: &str) -> Option<u8> {
 }
 
 #[test]
-fn the_window_stays_small_whatever_comes() {
+fn the_window_stays_small_for_any_tokens() {
     for tokenizer in [tiny(), byte_fallback()] {
         let mut rng = ChaCha8Rng::seed_from_u64(6);
         for kind in 0..4 {
@@ -213,7 +213,7 @@ fn mutated_files_never_panic() {
 }
 
 #[test]
-fn a_decoder_that_is_no_json_is_an_error() {
+fn a_decoder_with_invalid_json_is_an_error() {
     let json = String::from_utf8(TINY.to_vec()).unwrap();
     let at = json.find("\"decoder\": {").unwrap() + "\"decoder\": {".len();
     for junk in ["\"x\": 1e999, ", "\"x\": \"\\ud800\", ", "1: 2, "] {
@@ -222,7 +222,7 @@ fn a_decoder_that_is_no_json_is_an_error() {
     }
 }
 
-/// The body of the fuzz target: no bytes make it panic.
+/// Runs the body of the fuzz target, which no bytes may make panic.
 fn use_as_tokenizer(bytes: &[u8]) {
     if let Ok(tokenizer) = Tokenizer::parse(bytes, "tokenizer.json", 320, None) {
         let ids = tokenizer.encode("Hé <|eot_id|>🦀", true).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Dot products of floats, summed in one order on every CPU.
 //!
-//! Element i belongs to lane i mod [`LANES`]. Each lane is one chain of fused multiply-adds. At the end the
-//! lanes are added pairwise: lane i and lane i + 16, then i + 8, and so on.
+//! Element i belongs to lane i mod [`LANES`]. Each lane is one chain of fused multiply-adds. At the end
+//! the lanes are added pairwise: lane i and lane i + 16, then i + 8, and so on.
 
 use multiversion::multiversion;
 

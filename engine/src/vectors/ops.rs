@@ -1,7 +1,7 @@
 //! Norms, activations, rounding to integers, and rotary embeddings.
 //!
-//! `multiversion` compiles each function for several vector widths. The results have the same bits at every
-//! width, because Rust never fuses a multiplication and an addition by itself.
+//! `multiversion` compiles each function for several vector widths. The results have the same bits at
+//! every width, because Rust never fuses a multiplication and an addition by itself.
 
 use multiversion::multiversion;
 
@@ -39,7 +39,8 @@ fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
 
 /// Quantizes one token to int8 by its largest magnitude, and returns 1 / s, the value of one step.
 ///
-/// s = 127 / max(|x|, 1e-5), and q = round(x · s), half to even, within -128 and 127 (transformers' `ActQuant`).
+/// s = 127 / max(|x|, 1e-5), and q = round(x · s), half to even, within -128 and 127 (transformers'
+/// `ActQuant`).
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     // The bits of magnitudes have the order of the magnitudes, with NaN as the largest. A loop over
@@ -48,7 +49,8 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
     let largest = f32::from_bits(bits);
     let s = 127.0 / largest;
     for (out, x) in out.iter_mut().zip(x) {
-        // The lowest bits of the sum are the integer. `clamp` would keep the loop from becoming vector code.
+        // The lowest bits of the sum are the integer. `clamp` would keep the loop from becoming vector
+        // code.
         let scaled = x * s;
         let scaled = if scaled < -128.0 { -128.0 } else { scaled };
         let scaled = if scaled > 127.0 { 127.0 } else { scaled };
@@ -131,7 +133,8 @@ pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
 
 /// Returns eˣ for x ≤ 0, to within 2 units in the last place; 0 below -87.
 ///
-/// The polynomial is from Cephes' `expf`. There are no branches and tables, so loops over it become vector code.
+/// The polynomial is from Cephes' `expf`. There are no branches and tables, so loops over it become
+/// vector code.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];

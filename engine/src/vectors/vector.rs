@@ -1,6 +1,7 @@
 //! Vectors of floats on every CPU, for loops with independent lanes.
 //!
-//! Each lane computes the same bits, whatever the number of lanes in a register: every multiply-add is fused.
+//! Each lane computes the same bits, whatever the number of lanes in a register: every multiply-add is
+//! fused.
 
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
@@ -44,7 +45,8 @@ pub(super) trait Vector: Copy {
     /// Loads LANES bf16 and converts them.
     ///
     /// # Safety
-    /// The CPU has the vector's instructions, and LANES bf16 in little-endian bytes can be read at `from`.
+    /// The CPU has the vector's instructions, and LANES bf16 in little-endian bytes can be read at
+    /// `from`.
     unsafe fn load_bf16(from: *const [u8; 2]) -> Self;
 
     /// Stores LANES floats.
@@ -68,7 +70,8 @@ pub(super) fn from_bf16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
-/// Plain Rust. On CPUs without fused multiply-add, such as x86-64 without AVX2, `mul_add` runs in software and is slow.
+/// Plain Rust. On CPUs without fused multiply-add, such as x86-64 without AVX2, `mul_add` runs in
+/// software and is slow.
 impl Vector for [f32; 8] {
     const LANES: usize = 8;
     const ROWS: usize = 4;

@@ -1,4 +1,4 @@
-//! The first layer in plain, sequential steps.
+//! The first layer in plain sequential arithmetic.
 
 use tercet_kernels_ref::{gemm, ops, quantize};
 
@@ -7,7 +7,7 @@ use tercet_formats::Config;
 use tercet_formats::config::Activation;
 use tercet_formats::{Checkpoint, ModelFiles, Scales, StoredFloats, Table, Ternary, open_checkpoint};
 
-/// Logits of every token after one layer, the last norm and the head: tokens × vocabulary.
+/// Returns the logits of every token after one layer, the last norm and the head: tokens × vocabulary.
 pub(super) fn logits(files: &ModelFiles, config: &Config, tokens: &[u32]) -> Result<Vec<f32>> {
     let reader = Reader { checkpoint: open_checkpoint(files)?, config };
     let embedding = reader.rows("model.embed_tokens.weight")?;
@@ -28,7 +28,7 @@ struct Reader<'a> {
     config: &'a Config,
 }
 
-/// An embedding or head.
+/// The rows of an embedding or a head.
 enum Rows {
     Floats(StoredFloats, usize),
     Ternary(Linear),
@@ -62,8 +62,8 @@ impl Norm {
     }
 }
 
-/// `x` behind a norm, if there is one.
-fn behind(norm: &Option<Norm>, x: &[f32]) -> Vec<f32> {
+/// Returns `x` after the norm, if there is one.
+fn after(norm: &Option<Norm>, x: &[f32]) -> Vec<f32> {
     norm.as_ref().map_or_else(|| x.to_vec(), |norm| norm.apply(x))
 }
 
@@ -76,7 +76,7 @@ struct Linear {
 }
 
 impl Linear {
-    /// Columns that share a scale.
+    /// Returns the number of columns that share a scale.
     fn size(&self) -> usize {
         match self.ternary.scales {
             Scales::Tensor(_) => self.k,
@@ -96,7 +96,7 @@ impl Linear {
     }
 
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let x = behind(&self.norm, x);
+        let x = after(&self.norm, x);
         let mut y = vec![0.0; self.n];
         for (group, x) in x.chunks(self.size()).enumerate() {
             let first = group * self.size();
@@ -128,14 +128,14 @@ impl Reader<'_> {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         for (position, x) in residual.iter_mut().enumerate() {
             let normed = norm.apply(x);
-            let mut query = behind(&q_norm, &q.apply(&normed));
-            let mut key = behind(&k_norm, &k.apply(&normed));
+            let mut query = after(&q_norm, &q.apply(&normed));
+            let mut key = after(&k_norm, &k.apply(&normed));
             ops::rope(&mut query, position, &frequencies, factor);
             ops::rope(&mut key, position, &frequencies, factor);
             keys.extend(key);
             values.extend(v.apply(&normed));
             let attended = ops::attention(&query, &keys, &values, *heads, *kv_heads);
-            add(x, &o.apply(&behind(&sub_norm, &attended)));
+            add(x, &o.apply(&after(&sub_norm, &attended)));
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Reader<'_> {
         for x in residual {
             let normed = norm.apply(x);
             let gated = activate(&gate.apply(&normed), &up.apply(&normed));
-            add(x, &down.apply(&behind(&sub_norm, &gated)));
+            add(x, &down.apply(&after(&sub_norm, &gated)));
         }
         Ok(())
     }
@@ -176,8 +176,8 @@ impl Reader<'_> {
         self.norm(&format!("model.layers.0.{part}"), width)
     }
 
-    fn optional(&self, is_there: bool, part: &str, width: usize) -> Result<Option<Norm>> {
-        is_there.then(|| self.layer_norm(part, width)).transpose()
+    fn optional(&self, exists: bool, part: &str, width: usize) -> Result<Option<Norm>> {
+        exists.then(|| self.layer_norm(part, width)).transpose()
     }
 
     fn linear(&self, part: &str, n: usize, k: usize) -> Result<Linear> {
