@@ -231,7 +231,7 @@ impl Model {
         let most = self.config.max_positions;
         if context == 0 || context > most {
             let problem = format!("{context} is out of range");
-            return Err(Error::bad_argument("the context", problem, format!("use 1 to {most} tokens")));
+            return Err(Error::bad_argument("context", problem, format!("use 1 to {most} tokens")));
         }
         Ok(State::new(&self.config, self.cache_type, context))
     }
