@@ -116,6 +116,19 @@ impl SamplingChoices {
 }
 
 /// Draws tokens. Buffers grow to the vocabulary once; after that nothing is allocated.
+///
+/// ```
+/// use tercet_engine::{Sampler, SamplerOptions};
+///
+/// let mut greedy = Sampler::new(SamplerOptions::default())?;
+/// assert_eq!(greedy.sample(&mut [0.1, 2.5, -1.0], &[]), 1);
+///
+/// let options = SamplerOptions { temperature: 1.0, top_k: 2, seed: 7, ..SamplerOptions::default() };
+/// let mut sampler = Sampler::new(options)?;
+/// let token = sampler.sample(&mut [0.1, 2.5, -1.0], &[]);
+/// assert!([0, 1].contains(&token));
+/// # Ok::<(), tercet_engine::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sampler {
     options: SamplerOptions,
