@@ -20,7 +20,7 @@ pub(crate) fn start(threads: usize) -> Result<tercet_pool::Pool> {
 
 /// Shares out the columns of `out`: calls `work` for disjoint ranges of columns that cover all of it.
 ///
-/// Every range starts at a multiple of `grain` columns. It ends at one too, or at the last column.
+/// Every range is a multiple of `grain` columns, except for the last one.
 pub(crate) fn for_columns<T: Element>(
     pool: &tercet_pool::Pool,
     out: ColumnsMut<'_, T>,

@@ -26,16 +26,16 @@ use tercet_formats::config::Activation;
 /// The logits that a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Logits<'a> {
-    /// None: the call only fills the KV cache.
+    /// No logits: the call only fills the KV cache.
     None,
-    /// Those of the last token.
+    /// Logits of the last token.
     Last,
-    /// Those of the last token, for the candidates only.
+    /// Logits of the last token, for the candidates only.
     Candidates(Candidates<'a>),
-    /// Those of the last tokens, one token for each element, and only for its candidates. This checks a
-    /// draft of several tokens in one call.
+    /// Logits of the last tokens, one token per element, for that element's candidates only. This checks
+    /// a draft of several tokens in one call.
     LastCandidates(&'a [Candidates<'a>]),
-    /// Those of every token.
+    /// Logits of every token.
     All,
 }
 
@@ -90,7 +90,7 @@ impl Model {
     /// Appends one token to each of up to [`BATCH`] sequences, and leaves the logits of its candidates
     /// in each state.
     ///
-    /// All sequences share one read of the weights. Each one's logits have the same bits as those of
+    /// All sequences share one read of the weights. Every sequence gets the same bits as from
     /// [`Model::forward`].
     ///
     /// # Errors
