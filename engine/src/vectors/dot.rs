@@ -4,7 +4,6 @@
 //! the lanes are added pairwise: lane i and lane i + 16, then i + 8, and so on.
 
 use multiversion::multiversion;
-
 use tercet_formats::Floats;
 
 use super::vector::{Baseline, Vector, from_bf16};

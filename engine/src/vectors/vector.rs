@@ -10,10 +10,10 @@ pub(super) mod x86;
 
 use half::f16;
 
-/// Vectors that every CPU has that can run this program.
+/// The vectors of every CPU that can run this program.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) type Baseline = std::arch::aarch64::float32x4_t;
-/// Vectors that every CPU has that can run this program.
+/// The vectors of every CPU that can run this program.
 #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
 pub(super) type Baseline = [f32; 8];
 
