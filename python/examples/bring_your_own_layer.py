@@ -1,4 +1,4 @@
-"""A ternary layer in a model of one's own: what it costs in accuracy, and what it saves in memory and time.
+"""Puts a ternary layer into your own model, and measures its accuracy, memory and time.
 
     python bring_your_own_layer.py [ROWS COLUMNS]
 """
@@ -11,21 +11,21 @@ import numpy as np
 
 from tercet import TernaryLinear
 
-# %% How large
+# %% The size of the matrix
 rows, columns = (int(size) for size in sys.argv[1:3]) if len(sys.argv) > 2 else (2048, 2048)
 random = np.random.default_rng(0)
 
-# %% Any float matrix becomes a ternary one: the nearest of -1, 0 and 1, times the mean magnitude.
+# %% Round a float matrix: each weight becomes the nearest of -1, 0 and 1 times the mean magnitude
 weights = random.standard_normal((rows, columns)).astype(np.float32)
 layer = TernaryLinear.round(weights)
 print(f"{layer}: {layer.nbytes / 1e6:.1f} MB instead of {weights.nbytes / 1e6:.1f} MB")
 
-# %% Or bring trits that were trained, with one scale, or one for each row or group of a row.
+# %% Or use trained weights -1, 0 and 1, with one scale, or one for each row or group of columns
 trits = random.integers(-1, 2, (rows, columns), np.int8)
 scales = random.random(rows).astype(np.float32)
 trained = TernaryLinear(trits, scales)
 
-# %% Inputs are rounded to int8, as BitNet's are; in the exact mode they need not be.
+# %% The layer rounds its input to int8, as BitNet does. The exact mode can leave it unrounded.
 x = random.standard_normal((4, columns)).astype(np.float32)
 exact = TernaryLinear(trits, scales, mode="exact", activations="f32")
 truth = x @ (scales[:, None] * trits).T
@@ -33,9 +33,9 @@ for name, output in (("fast", trained(x)), ("exact", exact(x))):
     print(f"{name:<6} mean |difference| {np.abs(output - truth).mean() / np.abs(truth).mean():.2e} of the mean output")
 
 
-# %% How fast
+# %% The speed
 def seconds(call: Callable[[], object], repeat: int = 20) -> float:
-    """The least time of a call."""
+    """Returns the time of the fastest call in seconds."""
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -45,4 +45,4 @@ def seconds(call: Callable[[], object], repeat: int = 20) -> float:
 
 
 ours, numpys = seconds(lambda: layer(x[0])), seconds(lambda: weights @ x[0])
-print(f"one row: {1e6 * ours:.0f} µs, in numpy's float32 {1e6 * numpys:.0f} µs")
+print(f"one row: {1e6 * ours:.0f} µs; numpy in float32: {1e6 * numpys:.0f} µs")

@@ -1,4 +1,4 @@
-"""Loads a model, continues a text at once, and then another piece by piece.
+"""Loads a model, generates a whole text, and streams another one piece by piece.
 
     python generate_and_stream.py [MODEL]
 """
@@ -7,16 +7,16 @@ import sys
 
 from tercet import load_model
 
-# %% A model and its tokenizer
+# %% Load a model and its tokenizer
 model, tokenizer = load_model(sys.argv[1] if len(sys.argv) > 1 else "fairy-tales")
 print(f"{model.name} on {model.isa}, {model.threads} threads\n")
 
-# %% A text at once
+# %% Generate a whole text
 ids = tokenizer.encode("Once upon a time", return_tensors="np")
 output = model.generate(ids, max_new_tokens=60, temperature=0.8, top_p=0.95, seed=1)
 print(tokenizer.decode(output[0], skip_special_tokens=True))
 
-# %% A text piece by piece
+# %% Stream a text piece by piece
 print("\nThe dragon", end="")
 stream = model.stream("The dragon", max_new_tokens=60, temperature=0.8, seed=2)
 for text in stream:

@@ -1,4 +1,6 @@
-"""One kernel: its code, its results, and its speed beside numpy's and plain arithmetic's, as a plot if matplotlib is there.
+"""Shows the code of one kernel, checks its results, and compares its speed with numpy and plain Rust.
+
+Draws a plot if matplotlib is installed.
 
     python inspect_a_kernel.py [KERNEL]          # such as avx2/2bit/x1/m1n16u1/planes/p0/i32
 """
@@ -22,7 +24,7 @@ print("\n".join(listing[:40]))
 if len(listing) > 40:
     print(f"... and {len(listing) - 40} more lines")
 
-# %% Its sums beside numpy's
+# %% Compare its sums with numpy
 random = np.random.default_rng(0)
 weights = random.integers(-1, 2, (300, 500), np.int8)
 activations = random.integers(-127, 128, 500, np.int8)
@@ -30,9 +32,9 @@ assert (kernel(weights, activations) == weights.astype(np.int32) @ activations.a
 print(f"\n{kernel.name} agrees with numpy on every sum")
 
 
-# %% Its time beside numpy's and the reference's
+# %% Compare its time with numpy and with the reference
 def best(call: Callable[[], object], budget: float) -> float:
-    """The least time of a call within budget seconds."""
+    """Calls for ``budget`` seconds. Returns the time of the fastest call in seconds."""
     end, least = time.perf_counter() + budget, float("inf")
     while time.perf_counter() < end:
         start = time.perf_counter()

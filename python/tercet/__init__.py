@@ -5,7 +5,7 @@
 >>> ids = tokenizer.encode("Once upon a time", return_tensors="np")
 >>> print(tokenizer.decode(model.generate(ids, max_new_tokens=20)[0], skip_special_tokens=True))
 
-numpy goes in and out; torch tensors are accepted, and returned to who passed them, without torch being needed otherwise.
+Arrays are numpy arrays. torch is optional: ``generate`` accepts a torch tensor, and then returns one.
 """
 
 from ._tercet import VERSION as __version__

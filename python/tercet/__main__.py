@@ -7,8 +7,8 @@ from ._tercet import command
 
 
 def main() -> int:
-    """Runs the command with this process's arguments; its exit status."""
-    # Python's handler waits for Python code to run, and there is none until the command has ended.
+    """Runs the command with the arguments of this process, and returns its exit status."""
+    # Python's own handler runs only between Python instructions: never while the command runs.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return command(["tercet", *sys.argv[1:]])
 

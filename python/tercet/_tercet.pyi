@@ -1,4 +1,4 @@
-"""The native half: what computes. Use it through the package's classes."""
+"""The native half: all computation. Use it through the classes of the package."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -35,33 +35,33 @@ def tune(
 
 @final
 class Cpu:
-    """What is known of this machine's CPU."""
+    """The CPU of this machine."""
 
     @property
     def vendor(self) -> str:
-        """Who made it."""
+        """The name of the manufacturer."""
     @property
     def brand(self) -> str:
-        """Its name; empty where it has none."""
+        """The name of the CPU, or an empty string."""
     @property
     def features(self) -> list[str]:
-        """What CPU and operating system both enable, as Linux spells it."""
+        """Features that both the CPU and the operating system enable, as Linux spells them."""
     @property
     def isas(self) -> list[str]:
-        """The instruction sets that kernels can be assembled for, the best first."""
+        """The instruction sets that kernels can use, the best first."""
     @property
     def caches(self) -> list[tuple[int, str, int]]:
-        """Level, kind and bytes of each cache that a core sees, innermost first."""
+        """Level, kind and size in bytes of each cache of a core, the innermost first."""
     @property
     def logical(self) -> int:
-        """Logical CPUs online."""
+        """The number of logical CPUs online."""
     @property
     def threads(self) -> int:
-        """Threads that a model uses unless told otherwise."""
+        """The default number of threads of a model."""
 
 @final
 class Tuned:
-    """What a race among the kernels for one problem found."""
+    """The result of tuning for one problem: n × k weights and m tokens."""
 
     @property
     def n(self) -> int:
@@ -74,22 +74,22 @@ class Tuned:
         """Tokens."""
     @property
     def default(self) -> str:
-        """The kernel by rule."""
+        """The kernel that is used without tuning."""
     @property
     def winner(self) -> str:
-        """The fastest."""
+        """The fastest kernel."""
     @property
     def threads(self) -> int:
-        """Threads that share its work best."""
+        """The fastest number of threads."""
     @property
     def task_kib(self) -> int:
-        """KiB of weights that one of them takes at a time."""
+        """The fastest size of a task: KiB of weights that a thread takes at a time."""
     @property
     def seconds(self) -> float:
-        """Its time for one product."""
+        """The winner's time for one product, in seconds."""
     @property
     def gain(self) -> float:
-        """How many times faster than the default it is."""
+        """The default's time divided by the winner's time."""
 
 @final
 class Kernel:
@@ -172,30 +172,30 @@ class Model:
 
 @final
 class Generation:
-    """What was generated."""
+    """The result of one generation."""
 
     @property
     def ids(self) -> list[int]:
-        """The tokens, an end token included."""
+        """The generated tokens, including an end token."""
     @property
     def text(self) -> str:
-        """Their text, without special tokens and without the stop string."""
+        """The generated text, without special tokens and without the stop string."""
     @property
     def stop(self) -> str:
-        """Why it ended: ``eos``, ``length``, ``stop_string`` or ``cancelled``."""
+        """The stop reason: ``eos``, ``length``, ``stop_string`` or ``cancelled``."""
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the prompt."""
+        """The number of tokens in the prompt."""
     @property
     def prefill_s(self) -> float:
-        """Seconds until the first token's logits."""
+        """Seconds from the start to the logits of the first token."""
     @property
     def decode_s(self) -> float:
         """Seconds from there to the end."""
 
 @final
 class Stream(Iterator[str]):
-    """Texts that continue a prompt, as they become certain."""
+    """An iterator over the pieces of text that continue a prompt."""
 
     def __iter__(self) -> Stream: ...
     def __next__(self) -> str: ...
@@ -204,4 +204,4 @@ class Stream(Iterator[str]):
         """The tokens generated so far."""
     @property
     def stop(self) -> Optional[str]:
-        """Why the text ended, once it has."""
+        """The stop reason, or None before the end."""

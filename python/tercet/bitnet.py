@@ -1,10 +1,11 @@
-"""A model that is given text and gives text."""
+"""A model with its tokenizer: text in, text out. The class is named as in Litespark-Inference."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Optional, Union
 
+from ._tercet import Stream
 from .model import Model, load_model
 from .tokenizer import Tokenizer
 
@@ -18,7 +19,11 @@ class BitNet:
 
     @classmethod
     def from_pretrained(cls, name: Union[str, os.PathLike[str], None] = None, **options: Any) -> BitNet:
-        """Loads a model; takes the arguments of :func:`tercet.load_model`."""
+        """Loads a model. Takes the arguments of :func:`tercet.load_model`.
+
+        The mode names of Litespark-Inference are accepted: ``neon`` is Tercet's ``fast``, and
+        ``accelerate`` is ``exact``.
+        """
         return cls(*load_model(name, **options))
 
     def generate(
@@ -30,7 +35,10 @@ class BitNet:
         system: Optional[str] = None,
         **options: Any,
     ) -> str:
-        """The text that continues prompt, or with ``chat`` answers it; takes the options of :meth:`Model.generate`."""
+        """Returns the text that continues ``prompt``, or the model's answer to it if ``chat`` is true.
+
+        ``system`` is the system message of the chat. Takes the options of :meth:`Model.generate`.
+        """
         ids = self._encode(prompt, chat, system)
         return self.model.complete([ids], max_new_tokens, **options)[0].text
 
@@ -42,8 +50,8 @@ class BitNet:
         chat: bool = False,
         system: Optional[str] = None,
         **options: Any,
-    ) -> Any:
-        """The same, piece by piece."""
+    ) -> Stream:
+        """Streams the text of :meth:`generate` piece by piece. Takes the options of :meth:`Model.stream`."""
         return self.model.stream(self._encode(prompt, chat, system), max_new_tokens, **options)
 
     def _encode(self, prompt: str, chat: bool, system: Optional[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Token ids in every form that callers have them in."""
+"""Token ids in the forms that callers use: lists, numpy arrays and torch tensors."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     import torch
 
 IdArray = npt.NDArray[np.int64]
-#: One sequence or several: a list, a list of lists, or a numpy array or torch tensor of one or two dimensions.
+#: One sequence or several: a list, a list of lists, or an array or tensor of one or two dimensions.
 Ids = Union[Sequence[int], Sequence[Sequence[int]], npt.NDArray[Any], "torch.Tensor"]
 
 
 def is_tensor(value: object) -> bool:
-    """Whether value is a torch tensor; never imports torch."""
+    """Returns true if ``value`` is a torch tensor. Never imports torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], Any]]:
-    """The sequences in ids, and what makes their likes of the same form.
+    """Returns the sequences in ``ids``, and a function that gives other sequences the form of ``ids``.
 
-    Sequences of different lengths are filled up with the second argument where the form is rectangular.
+    The function takes sequences and a padding token. It pads the rows of arrays and tensors on the
+    right to the length of the longest row.
     """
     if is_tensor(ids):
         device = ids.device
@@ -51,7 +52,7 @@ def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], An
 
 
 def one(ids: Any) -> list[int]:
-    """The single sequence in ids."""
+    """Returns the only sequence in ``ids``."""
     sequences, _ = read(ids)
     if len(sequences) != 1:
         raise ValueError(f"one sequence is expected, not {len(sequences)}")
@@ -59,16 +60,16 @@ def one(ids: Any) -> list[int]:
 
 
 def checked(row: Sequence[Any]) -> list[int]:
-    """The ids as plain numbers."""
+    """Returns the ids as plain integers. Raises ValueError for a number that cannot be a token id."""
     ids = [int(i) for i in row]
     for i, given in zip(ids, row):
         if i != given or not 0 <= i < 1 << 32:
-            raise ValueError(f"{given!r} is no token id")
+            raise ValueError(f"{given!r} is not a token id")
     return ids
 
 
 def rectangle(sequences: list[list[int]], pad: int) -> IdArray:
-    """The sequences as rows, filled up on the right."""
+    """Returns the sequences as rows of an array, padded on the right with ``pad``."""
     made = np.full((len(sequences), max(map(len, sequences), default=0)), pad, dtype=np.int64)
     for row, ids in zip(made, sequences):
         row[: len(ids)] = ids
@@ -76,7 +77,7 @@ def rectangle(sequences: list[list[int]], pad: int) -> IdArray:
 
 
 def as_tensors(ids: list[int], kind: Optional[str]) -> Any:
-    """The ids as a list, or as one row of a numpy array (``np``) or a torch tensor (``pt``)."""
+    """Returns the ids as a list, or as one row of a numpy array (``np``) or of a torch tensor (``pt``)."""
     if kind is None:
         return ids
     if kind not in ("np", "pt"):

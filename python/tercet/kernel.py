@@ -1,4 +1,4 @@
-"""One micro-kernel, to be looked at, run and timed."""
+"""One micro-kernel: its code, its results and its speed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import _tercet
 
 
 class Kernel:
-    """A ternary micro-kernel, emitted for any instruction set, and run where the CPU has it.
+    """A ternary micro-kernel. It is emitted on any CPU, and runs on CPUs with its instruction set.
 
     >>> kernel = Kernel("avx2", packing="2bit", tile="m4n16u1")
     >>> kernel(weights, activations)        # activations @ weights.T, in int32
@@ -31,8 +31,10 @@ class Kernel:
         epilogue: Literal["i32", "f32"] = "i32",
         tokens: Optional[int] = None,
     ) -> None:
-        """What is not given is planned, for this CPU and for ``tokens`` tokens. isa may be a kernel's full name, such as
-        ``avx512-vnni/2bit/x4/m1n64u2/planes/p8192/i32``; ``tercet dump --help`` explains its parts.
+        """Emits the kernel. Arguments that are None are planned for this CPU and ``tokens`` tokens.
+
+        ``isa`` may also be the full name of a kernel, such as
+        ``avx512-vnni/2bit/x4/m1n64u2/planes/p8192/i32``. ``tercet dump --help`` explains its parts.
         """
         self._native = _tercet.Kernel(
             {
@@ -49,7 +51,7 @@ class Kernel:
 
     @property
     def name(self) -> str:
-        """The full name, which determines the code."""
+        """The full name. It determines the code."""
         return self._native.name
 
     @property
@@ -59,44 +61,48 @@ class Kernel:
 
     @property
     def packing(self) -> str:
-        """How weights are packed."""
+        """The packing of the weights: ``2bit`` or ``1.6bit``."""
         return self._native.parts[1]
 
     @property
     def tile(self) -> str:
-        """The register block: tokens, rows, and steps of k in a turn of the loop."""
+        """The register tile: tokens, rows, and steps over k in one iteration of the loop."""
         return self._native.parts[2]
 
     @property
     def unpack(self) -> str:
-        """How packed bytes become operands."""
+        """The strategy that unpacks bytes into operands."""
         return self._native.parts[3]
 
     @property
     def epilogue(self) -> str:
-        """What is stored: ``i32`` sums, or these as ``f32``."""
+        """The type of the stored sums: ``i32``, or ``f32`` after a conversion."""
         return self._native.parts[4]
 
     @property
     def runs_here(self) -> bool:
-        """Whether this CPU can run it."""
+        """True if this CPU can run the kernel."""
         return self._native.runs_here
 
     @property
     def code(self) -> Optional[bytes]:
-        """The machine code; none for the portable family, which is compiled."""
+        """The machine code. None for the portable family: its code is compiled Rust."""
         return self._native.code
 
     def disassemble(self) -> str:
-        """The annotated listing, as ``tercet dump`` prints it."""
+        """Returns the annotated listing that ``tercet dump`` prints."""
         return self._native.disassemble()
 
     def loop_mix(self) -> dict[str, int]:
-        """Instructions of a turn of the loop over k, by kind."""
+        """Counts the instructions in one iteration of the loop over k, by kind."""
         return self._native.loop_mix()
 
     def __call__(self, weights: npt.ArrayLike, activations: npt.ArrayLike) -> npt.NDArray[Any]:
-        """activations @ weights.T, exactly: n × k weights of -1, 0 and 1, and one or m rows of k int8 activations."""
+        """Returns ``activations @ weights.T``, exactly.
+
+        ``weights`` are n × k numbers -1, 0 and 1. ``activations`` are one row or m rows of k numbers
+        that fit int8.
+        """
         acts = _int8("activations", activations)
         if acts.ndim == 1:
             product: npt.NDArray[Any] = self._sums(weights, acts[None, :])[0]
@@ -107,7 +113,10 @@ class Kernel:
         return self._native.sums(_int8("weights", weights), acts)
 
     def time(self, n: int, k: int, m: int = 1, *, threads: int = 1, budget: float = 0.2) -> float:
-        """Seconds for a product of n × k weights, which no cache holds, with m tokens: the least within about budget seconds."""
+        """Returns the seconds of the fastest product of n × k weights with m tokens.
+
+        The weights come from memory, not from a cache. Measures for about ``budget`` seconds.
+        """
         return self._native.time((n, k), m, threads, budget)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""A ternary layer for programs that have a model of their own."""
+"""A ternary layer for models that are written in Python."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .machine import machine_options
 
 
 class TernaryLinear:
-    """y = x Wᵀ for a ternary matrix W, as a model's layers compute it.
+    """Computes y = x Wᵀ for a ternary matrix W, with the kernels of Tercet's models.
 
     >>> layer = TernaryLinear(trits, scale=0.02)      # n × k of -1, 0 and 1
-    >>> y = layer(x)                                  # float rows of k, to rows of n
+    >>> y = layer(x)                                  # rows of k floats to rows of n floats
 
-    Each row of x is rounded to int8 by its largest magnitude, as BitNet's activations are, unless ``mode="exact"`` and
-    ``activations="f32"`` say not to. May be used by several threads at once.
+    Each row of x is scaled by its largest magnitude and rounded to int8, as BitNet rounds activations.
+    With ``mode="exact"`` and ``activations="f32"`` x is not rounded. Several threads may use one layer.
     """
 
     def __init__(
@@ -27,9 +27,12 @@ class TernaryLinear:
         scale: Union[float, npt.ArrayLike] = 1.0,
         **options: Any,
     ) -> None:
-        """weights are n × k whole numbers, -1, 0 and 1. scale multiplies them: one number, or one for each row (n), or for
-        each of the equal groups of a row (n × groups). The options are those of :func:`tercet.load_model` for the machine:
-        ``isa``, ``threads``, ``packing``, ``mode``, ``activations``.
+        """Packs n × k ``weights``: integers -1, 0 and 1.
+
+        ``scale`` multiplies the weights. It is one number, one number for each row (n), or one number
+        for each group of columns in a row (n × groups, groups of equal size). The options ``isa``,
+        ``threads``, ``packing``, ``mode`` and ``activations`` are those of :func:`tercet.load_model`;
+        ``mode`` is ``fast`` or ``exact``.
         """
         trits = np.asarray(weights)
         if trits.ndim != 2:
@@ -48,8 +51,10 @@ class TernaryLinear:
 
     @classmethod
     def round(cls, weights: npt.ArrayLike, **options: Any) -> TernaryLinear:
-        """The layer of float weights, n × k, each rounded to the nearest of -1, 0 and 1 times their mean magnitude, as
-        BitNet's are in training.
+        """Rounds n × k float ``weights`` and returns their layer.
+
+        Each weight becomes the nearest of -1, 0 and 1 times the mean magnitude of all weights. BitNet
+        rounds its weights in this way in training. The options are those of the constructor.
         """
         floats = np.ascontiguousarray(weights, dtype=np.float32)
         if floats.ndim != 2:
@@ -60,21 +65,21 @@ class TernaryLinear:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Output and input features, n and k."""
+        """The numbers of output and input features: n and k."""
         return self._native.shape
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights in memory."""
+        """The size of the packed weights in bytes."""
         return self._native.nbytes
 
     @property
     def isa(self) -> str:
-        """The instruction set that its kernels were assembled for."""
+        """The instruction set of its kernels."""
         return self._native.isa
 
     def __call__(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """x Wᵀ in float32, for x of any number of dimensions, of which the last is k."""
+        """Returns x Wᵀ in float32. The last dimension of x must be k; x may have more dimensions."""
         n, k = self.shape
         rows = np.ascontiguousarray(x, dtype=np.float32)
         if rows.ndim == 0 or rows.shape[-1] != k:
@@ -87,7 +92,7 @@ class TernaryLinear:
 
 
 def _group_size(scales: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Optional[int]:
-    """How many columns share a scale; none if all weights do."""
+    """Returns the number of columns that share a scale, or None if one scale serves all weights."""
     n, k = shape
     if scales.size == 1 and scales.ndim < 2:
         return None

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from . import _tercet
 from .ids import Ids, one, read
-from .machine import machine_options
+from .machine import LitesparkMode, Mode, machine_options, tercet_mode
 from .tokenizer import Tokenizer
 
-#: Text in, and whether to go on out; none goes on.
+#: Takes a piece of text. Returns False to end the generation; None goes on.
 Callback = Callable[[str], Optional[bool]]
 
 
@@ -25,24 +25,35 @@ def load_model(
     isa: Optional[str] = None,
     threads: Optional[int] = None,
     packing: Optional[Literal["2bit", "1.6bit"]] = None,
-    mode: Optional[Literal["fast", "exact", "neon", "accelerate"]] = None,
+    mode: Union[Mode, LitesparkMode, None] = None,
     activations: Optional[Literal["int8", "f32"]] = None,
     head: Optional[Literal["exact", "bf16", "int8"]] = None,
     cache_type: Optional[Literal["f16", "f32"]] = None,
 ) -> tuple[Model, Tokenizer]:
     """Loads a model and its tokenizer.
 
-    name is the directory of a model in the Hugging Face format, a GGUF file, a short name that ``tercet models`` lists, such
-    as ``bitnet-2b``, or ``hf:OWNER/REPO``; what is not on this machine is downloaded. Without a name it is ``TERCET_MODEL``,
-    or else ``fairy-tales``, a small model that is part of the package. The other arguments are the options of the same names of
-    the ``tercet`` command, which explains them; by default the best of this machine is used. ``mode="exact"`` computes in
-    floats as transformers does, slowly, to judge the fast mode by; ``activations="f32"`` leaves its activations unrounded.
+    ``name`` is one of these:
+
+    - a directory with a model in the Hugging Face format, or a GGUF file;
+    - a short name that ``tercet models`` lists, such as ``bitnet-2b``;
+    - ``hf:OWNER/REPO``, a repository on the Hugging Face hub.
+
+    A model that is not on this machine is downloaded. Without a name, the environment variable
+    ``TERCET_MODEL`` names the model. The default is ``fairy-tales``, a small model inside the package.
+
+    The other arguments are options of the ``tercet`` command; ``tercet generate --help`` explains
+    them. The defaults are the best choices for this machine.
+
+    ``mode="fast"`` is the default. ``mode="exact"`` computes in floats, as transformers does. It is
+    slow, and serves to judge the fast mode; ``activations="f32"`` leaves its activations unrounded.
+    The mode names of Litespark-Inference are accepted too: ``neon`` is ``fast``, and ``accelerate``
+    is ``exact``.
     """
     options = machine_options(
         isa=isa,
         threads=threads,
         packing=packing,
-        mode=mode,
+        mode=tercet_mode(mode),
         activations=activations,
         head=head,
         cache_type=cache_type,
@@ -52,7 +63,7 @@ def load_model(
 
 
 class Model:
-    """A model that is ready to run. May be used by several threads at once."""
+    """A loaded model. Several threads may use it at the same time."""
 
     def __init__(self, native: _tercet.Model) -> None:
         self._native = native
@@ -67,31 +78,35 @@ class Model:
 
     @property
     def isa(self) -> str:
-        """The instruction set that its kernels were assembled for."""
+        """The instruction set of its kernels."""
         return self._native.isa
 
     @property
     def mode(self) -> str:
-        """In which arithmetic it computes: ``fast`` or ``exact``."""
+        """The mode of computing: ``fast`` (integers) or ``exact`` (floats)."""
         return self._native.mode
 
     @property
     def threads(self) -> int:
-        """Threads that share a token's work."""
+        """The number of threads that compute each token."""
         return self._native.threads
 
     @property
     def vocab_size(self) -> int:
-        """Rows of the embedding: one more than the largest token."""
+        """The number of rows of the embedding: the largest token id plus one."""
         return self._native.vocab_size
 
     @property
     def context_length(self) -> int:
-        """The most tokens that a sequence may have."""
+        """The maximum number of tokens in a sequence."""
         return self._native.context_length
 
     def memory_use(self) -> dict[str, int]:
-        """Bytes in memory: ternary matrices, embedding, head, the head's quantized copy, keys and values of a position."""
+        """Returns the sizes of the model's parts in bytes.
+
+        ``ternary``: the packed matrices. ``embedding`` and ``head``: the tables. ``screen``: the
+        quantized copy of the head. ``cache_per_token``: keys and values of one position.
+        """
         parts = ("ternary", "embedding", "head", "screen", "cache_per_token")
         return dict(zip(parts, self._native.memory_use()))
 
@@ -112,16 +127,21 @@ class Model:
         streamer: Any = None,
         callback: Optional[Callback] = None,
     ) -> Any:
-        """The tokens of the prompt and of its continuation, in the form that the prompt came in.
+        """Returns the tokens of the prompt and of its continuation, in the form of ``input_ids``.
 
-        input_ids is one prompt or several, which share every read of the weights. Rows of arrays and tensors are filled up with
-        the end token where others are longer. Sampling follows the model's ``generation_config.json`` unless an argument says otherwise;
-        ``do_sample=False`` or ``temperature=0`` takes the best token always. The same model, prompt and seed give the
-        same tokens on every machine.
+        ``input_ids`` is one prompt or several prompts. Several prompts share every read of the
+        weights. Shorter rows of arrays and tensors are padded with the end token.
 
-        ``stop`` ends the text before any of these strings; ``eos_token_id`` replaces the model's end tokens, and ``[]``
-        knows none. A ``streamer`` has ``put(ids)`` and ``end()`` as in transformers; a ``callback`` is told each new piece
-        of text and ends the generation by returning False. Both need a single prompt. Ctrl-C interrupts.
+        Sampling follows the model's ``generation_config.json``; the arguments override it.
+        ``do_sample=False`` or ``temperature=0`` always takes the most likely token. The same model,
+        prompt and seed give the same tokens on every machine.
+
+        ``stop`` ends the text before any of these strings. ``eos_token_id`` replaces the end tokens
+        of the model; with ``[]`` no token ends the text.
+
+        A ``streamer`` has the methods ``put(ids)`` and ``end()``, as in transformers. A ``callback``
+        gets each new piece of text, and ends the generation if it returns False. Both need a single
+        prompt. Ctrl-C interrupts.
         """
         prompts, like = read(input_ids)
         generations = self.complete(
@@ -151,7 +171,10 @@ class Model:
         callback: Optional[Callback] = None,
         **options: Any,
     ) -> list[_tercet.Generation]:
-        """Continues several prompts, texts or ids, as :meth:`generate` does: text, tokens, why each ended, and times."""
+        """Continues several prompts, each a text or a list of ids. Takes the options of :meth:`generate`.
+
+        Returns for each prompt the new text and tokens, the stop reason, and times.
+        """
         if isinstance(prompts, str):
             raise TypeError("prompts must be a list of prompts, not one string")
         ids = [self._prompt(prompt) for prompt in prompts]
@@ -162,19 +185,22 @@ class Model:
         return generations
 
     def stream(self, prompt: Union[str, Ids], max_new_tokens: int = 100, **options: Any) -> _tercet.Stream:
-        """An iterator over the pieces of text that continue a prompt, as they become certain.
+        """Returns an iterator over the pieces of text that continue a prompt.
 
-        Takes the sampling arguments of :meth:`generate`, ``stop`` and ``eos_token_id``.
+        A piece is yielded once later tokens cannot change it. Takes the sampling arguments of
+        :meth:`generate`, ``stop`` and ``eos_token_id``.
         """
         return self._native.stream(self._prompt(prompt), _requested(max_new_tokens, **options))
 
     def logits(self, ids: Ids) -> npt.NDArray[np.float32]:
-        """The logits of every position of one sequence, positions × vocabulary."""
+        """Returns the logits of every position of one sequence: positions × vocabulary."""
         return self._native.logits(one(ids))
 
     def perplexity(self, text: Union[str, Ids], window: Optional[int] = None) -> float:
-        """How badly the model predicts a text, as ``tercet perplexity`` measures it: cut into windows of 511 tokens, or what the
-        context allows, each after the start token; the exponential of the mean of -ln p.
+        """Returns the perplexity of a text, as ``tercet perplexity`` measures it.
+
+        It is exp of the mean of -ln p over all tokens. The text is cut into windows of ``window``
+        tokens, each after the start token. The default is 511, or less if the context is shorter.
         """
         ids = self.tokenizer.encode(text, add_special_tokens=False) if isinstance(text, str) else one(text)
         return self._native.perplexity(ids, window)
@@ -198,7 +224,7 @@ def _requested(
     stop: Union[str, Sequence[str], None] = None,
     eos_token_id: Union[int, Sequence[int], None] = None,
 ) -> dict[str, Any]:
-    """The arguments as the native half takes them."""
+    """Returns the arguments in the form that the native half reads."""
     for what, value in (("max_new_tokens", max_new_tokens), ("top_k", top_k), ("seed", seed)):
         if value is not None and value < 0:
             raise ValueError(f"{what}: {value} is out of range; use 0 or more")
@@ -222,7 +248,7 @@ def _requested(
 def _on_token(
     prompts: list[list[int]], streamer: Any, callback: Optional[Callback]
 ) -> Optional[Callable[[int, Optional[int], str], Optional[bool]]]:
-    """What the native half is to call for each token, if anything."""
+    """Returns the function that the native half calls for each token, or None."""
     if streamer is None and callback is None:
         return None
     if len(prompts) > 1:

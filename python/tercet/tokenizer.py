@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Tokenizer:
-    """A model's tokenizer, with the calls of Hugging Face's."""
+    """A model's tokenizer, with the methods of a Hugging Face tokenizer."""
 
     def __init__(self, native: _tercet.Tokenizer) -> None:
         self._native = native
@@ -25,7 +25,7 @@ class Tokenizer:
 
     @property
     def eos_token_id(self) -> Optional[int]:
-        """The first of the tokens that end one."""
+        """The first of the tokens that end a sequence."""
         return next(iter(self._native.eos_token_ids), None)
 
     @property
@@ -35,7 +35,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """The number of tokens that the tokenizer knows."""
+        """The number of tokens in the vocabulary."""
         return self._native.vocab_size
 
     def __len__(self) -> int:
@@ -56,27 +56,28 @@ class Tokenizer:
     def encode(
         self, text: str, *, return_tensors: Optional[str] = None, add_special_tokens: bool = True
     ) -> Any:
-        """The tokens of text, after the model's start token unless add_special_tokens is false.
+        """Returns the tokens of ``text``, after the model's start token if ``add_special_tokens`` is true.
 
-        A list, or one row of a numpy array (``np``) or of a torch tensor (``pt``).
+        The result is a list, or one row of a numpy array (``return_tensors="np"``) or of a torch
+        tensor (``"pt"``).
         """
         return as_tensors(self._native.encode(text, add_special_tokens), return_tensors)
 
     def decode(self, ids: Ids, skip_special_tokens: bool = False) -> str:
-        """The text of one sequence of tokens, or of a single one."""
+        """Returns the text of one sequence of tokens, or of one token."""
         ids = [ids] if isinstance(ids, int) else ids
         return self._native.decode(one(ids), skip_special_tokens)
 
     def batch_decode(self, sequences: Any, skip_special_tokens: bool = False) -> list[str]:
-        """The texts of several sequences."""
+        """Returns the texts of several sequences."""
         return [self.decode(ids, skip_special_tokens) for ids in sequences]
 
     def convert_tokens_to_ids(self, token: str) -> Optional[int]:
-        """The id of a token as the vocabulary spells it."""
+        """Returns the id of a token, given as the vocabulary spells it. None if there is no such token."""
         return self._native.id_of(token)
 
     def convert_ids_to_tokens(self, id: int) -> Optional[str]:
-        """The token as the vocabulary spells it."""
+        """Returns the token with this id, as the vocabulary spells it. None if there is no such token."""
         return self._native.token(id)
 
     def apply_chat_template(
@@ -87,7 +88,11 @@ class Tokenizer:
         tokenize: bool = True,
         return_tensors: Optional[str] = None,
     ) -> Any:
-        """The prompt for messages, each a mapping with ``role`` and ``content``, as tokens or, untokenized, as text."""
+        """Renders messages as a prompt. Each message is a mapping with ``role`` and ``content``.
+
+        Returns tokens, or text if ``tokenize`` is false. ``add_generation_prompt`` appends the start
+        of the model's answer.
+        """
         try:
             messages = [(message["role"], message["content"]) for message in conversation]
         except (KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What the tests share: models, reference outputs, and the command beside the package."""
+"""Shared fixtures: models and reference outputs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def tokenizer(loaded: tuple[tercet.Model, tercet.Tokenizer]) -> tercet.Tokenizer
 @pytest.fixture(scope="session")
 def torch() -> Any:
     if importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed: tensors in and out are not tested")
+        pytest.skip("torch is not installed: tests with tensors are skipped")
     return importlib.import_module("torch")
 
 
 def read_golden(path: Path) -> dict[str, Any]:
-    """The tensors of a safetensors file."""
+    """Returns the tensors of a safetensors file by name. Tensors of other types are left out."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

@@ -1,4 +1,4 @@
-"""Generation: forms of ids, sampling, streams, stops and faults."""
+"""Generation: forms of ids, sampling, streams, stop conditions and errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from conftest import TINY
 PROMPT = "Once upon a time"
 
 
-def test_the_text_is_that_of_the_command(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+def test_the_package_and_the_command_write_the_same_text(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
     arguments = ["generate", "--json", "--seed", "7", "-n", "24", PROMPT]
     done = subprocess.run([sys.executable, "-m", "tercet", *arguments], capture_output=True, check=True)
-    said = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     [made] = model.complete([PROMPT], 24, seed=7)
-    assert (made.text, made.ids, made.stop) == (said["text"], said["ids"], said["stop"])
+    assert (made.text, made.ids, made.stop) == (printed["text"], printed["ids"], printed["stop"])
     assert made.prompt_tokens == len(tokenizer.encode(PROMPT))
 
 
@@ -126,7 +126,7 @@ def test_decoding(tokenizer: tercet.Tokenizer) -> None:
     assert len(tokenizer) == tokenizer.vocab_size
 
 
-def test_what_is_wrong_is_said(model: tercet.Model, tokenizer: tercet.Tokenizer, tmp_path: Path) -> None:
+def test_errors_name_the_bad_argument(model: tercet.Model, tokenizer: tercet.Tokenizer, tmp_path: Path) -> None:
     ids = tokenizer.encode(PROMPT)
     cases: list[tuple[type[Exception], str, Callable[[], object]]] = [
         (FileNotFoundError, "nowhere: no such file", lambda: tercet.load_model(tmp_path / "nowhere")),
@@ -135,8 +135,8 @@ def test_what_is_wrong_is_said(model: tercet.Model, tokenizer: tercet.Tokenizer,
         (ValueError, "--threads", lambda: tercet.load_model("fairy-tales", threads=0)),
         (ValueError, "no tokens", lambda: model.generate([], 3)),
         (ValueError, "outside the vocabulary", lambda: model.generate([10**6], 3)),
-        (ValueError, "no token id", lambda: model.generate([-1], 3)),
-        (ValueError, "no token id", lambda: model.generate([[1, 2.5]], 3)),
+        (ValueError, "not a token id", lambda: model.generate([-1], 3)),
+        (ValueError, "not a token id", lambda: model.generate([[1, 2.5]], 3)),
         (TypeError, "whole numbers", lambda: model.generate(np.array([1.0, 2.0]), 3)),
         (ValueError, "dimensions", lambda: model.generate(np.zeros((1, 1, 1), np.int64), 3)),
         (TypeError, "encode the text", lambda: model.generate("text", 3)),

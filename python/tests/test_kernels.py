@@ -30,7 +30,7 @@ def test_kernels_are_exact(isa: str, packing: str) -> None:
     assert floats.dtype == np.float32 and (floats == expected).all()
 
 
-def test_a_kernel_can_be_read_anywhere() -> None:
+def test_a_kernel_is_disassembled_on_any_cpu() -> None:
     kernel = tercet.Kernel("neon-dot", "2bit", "m4n16u1")
     assert kernel.name.startswith("neon-dot/2bit/x1/m4n16u1/") and kernel.tile == "m4n16u1"
     assert "sdot" in kernel.disassemble() and kernel.code is not None and len(kernel.code) % 4 == 0
@@ -50,7 +50,7 @@ def test_a_kernel_is_timed() -> None:
     assert kernel.time(256, 512, m=64, threads=2, budget=0.01) > 0
 
 
-def test_a_layer_is_rounded_as_bitnet_does() -> None:
+def test_a_layer_rounds_its_input_as_bitnet_does() -> None:
     weights = RANDOM.integers(-1, 2, (40, 96), np.int8)
     x = RANDOM.standard_normal((2, 3, 96)).astype(np.float32)
     layer = tercet.TernaryLinear(weights, 0.25, threads=2)
@@ -64,7 +64,7 @@ def test_a_layer_is_rounded_as_bitnet_does() -> None:
     assert layer(np.zeros((0, 96))).shape == (0, 40)
 
 
-def test_layers_with_several_scales_and_in_floats() -> None:
+def test_layers_with_several_scales_and_with_float_activations() -> None:
     weights = RANDOM.integers(-1, 2, (20, 128), np.int8)
     x = RANDOM.standard_normal((5, 128)).astype(np.float32)
     for scales in (RANDOM.random(20), RANDOM.random((20, 4)), RANDOM.random((20, 1))):
@@ -79,7 +79,7 @@ def test_layers_with_several_scales_and_in_floats() -> None:
     np.testing.assert_allclose(rounded(x), x @ (magnitude * trits).T, rtol=1e-4, atol=1e-4)
 
 
-def test_the_machine() -> None:
+def test_the_cpu_is_described() -> None:
     cpu = tercet.cpu()
     assert cpu.isas[-1] == "portable" and cpu.logical >= cpu.threads >= 1
     assert all(level >= 1 and size > 0 for level, kind, size in cpu.caches)
@@ -94,7 +94,7 @@ def test_tuning_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(tercet.tune("fairy-tales", budget=0.1)) == 16
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_errors_name_the_bad_argument() -> None:
     ones, row = np.ones((4, 8), np.int8), np.ones(8, np.int8)
     cases: list[tuple[type[Exception], str, Callable[[], object]]] = [
         (ValueError, "isa", lambda: tercet.Kernel("mmx")),

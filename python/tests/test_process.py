@@ -34,8 +34,8 @@ def test_threads_share_a_model(model: tercet.Model) -> None:
     assert found == expected
 
 
-def test_other_threads_run_meanwhile(model: tercet.Model) -> None:
-    """With the interpreter's lock held, this thread would not run until the other's call has returned."""
+def test_other_threads_run_during_a_call(model: tercet.Model) -> None:
+    """If the native half held the interpreter's lock, this thread would wait for the other's call."""
     text = (EXAMPLES.parents[1] / "models" / "fairy-tales" / "valid.txt").read_text(encoding="utf-8")
     thread = threading.Thread(target=model.perplexity, args=(text[:40_000],))
     thread.start()
@@ -46,7 +46,7 @@ def test_other_threads_run_meanwhile(model: tercet.Model) -> None:
     assert turns > 20
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")
+@pytest.mark.skipif(sys.platform == "win32", reason="the test sends a POSIX signal")
 @pytest.mark.parametrize(
     "call",
     [
@@ -57,7 +57,7 @@ def test_other_threads_run_meanwhile(model: tercet.Model) -> None:
     ],
 )
 def test_ctrl_c_interrupts(call: str) -> None:
-    # Whoever starts the tests in the background may have them ignore the signal, and children inherit that.
+    # A background shell may start the tests with SIGINT ignored, and child processes inherit that.
     code = f"""
 import signal, tercet
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,7 +77,7 @@ except KeyboardInterrupt:
     assert process.returncode == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the test reads resident memory from /proc")
 def test_memory_does_not_grow(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -115,7 +115,7 @@ def test_examples_run(example: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("readme", [EXAMPLES.parents[1] / "README.md", EXAMPLES.parent / "README.md"], ids=["root", "python"])
-def test_readmes_tell_the_truth(readme: Path, tmp_path: Path) -> None:
+def test_the_programs_of_the_readmes_run(readme: Path, tmp_path: Path) -> None:
     blocks = readme.read_text(encoding="utf-8").split("```python\n")[1:]
     assert len(blocks) == 2
     program = "\n".join(block.split("```")[0] for block in blocks)

@@ -1,4 +1,4 @@
-"""What the peers' benches have in common: their arguments, the clock, and what they print."""
+"""The shared part of the peers' benchmarks: arguments, timing and output."""
 
 import argparse
 import json
@@ -15,10 +15,10 @@ def arguments():
 
 
 def run(asked, prompt, generate):
-    """Times `prompt` and `generate`, functions of a number of tokens, and prints a JSON list of tokens per second.
+    """Times `prompt` and `generate`, and prints a JSON list with tokens per second.
 
-    A prompt is run once before it is timed, a few tokens are generated before more are: engines prepare themselves
-    for each size.
+    Both are functions of a number of tokens. Each is called once before it is timed, because engines
+    prepare themselves for each size: a prompt with its full length, a generation with at most 8 tokens.
     """
     tests = [("pp", tokens, prompt, tokens) for tokens in asked.prompt]
     tests += [("tg", tokens, generate, min(tokens, 8)) for tokens in asked.generate]
@@ -33,5 +33,5 @@ def run(asked, prompt, generate):
 
 
 def tokens(count, vocabulary):
-    """Tokens all over the vocabulary."""
+    """Returns `count` tokens that are spread over the vocabulary."""
     return [index * 7919 % vocabulary for index in range(1, count + 1)]

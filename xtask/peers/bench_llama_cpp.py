@@ -1,4 +1,4 @@
-"""Times a GGUF file in llama.cpp, as its llama-bench does: bench_llama_cpp.py FILE --threads N"""
+"""Times a GGUF file in llama.cpp, with the method of llama-bench: bench_llama_cpp.py FILE --threads N"""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The shape of BitNet b1.58 2B-4T, and random weights for it."""
+"""The shape of BitNet b1.58 2B-4T, and random weights of that shape."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ ROPE_BASE = 500_000.0
 EPSILON = 1e-5
 WEIGHT_SCALE = 0.02
 
-# Of each layer: output features, input features.
+# The matrices of a layer: output features, input features.
 MATRICES = {
     "q": (HIDDEN, HIDDEN),
     "k": (KV_HEADS * HEAD_SIZE, HIDDEN),
@@ -28,5 +28,5 @@ NORMS = {"input": HIDDEN, "attention_sub": HIDDEN, "feed_forward": HIDDEN, "feed
 
 
 def codes(rows, columns):
-    """Ternary weights plus one: 0, 1 or 2, all as often."""
+    """Returns random ternary weights plus one: 0, 1 and 2 with equal probability."""
     return np.random.default_rng(rows * columns).integers(0, 3, (rows, columns), dtype=np.uint8)

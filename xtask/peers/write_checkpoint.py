@@ -1,4 +1,4 @@
-"""Writes a synthetic BitNet b1.58 2B-4T as Hugging Face packs it: write_checkpoint.py DIR"""
+"""Writes a synthetic BitNet b1.58 2B-4T in the packed format of Hugging Face: write_checkpoint.py DIR"""
 
 import json
 import os
@@ -48,7 +48,7 @@ CONFIG = {
 
 
 def packed(rows, columns):
-    """Four codes to a byte: those of the four quarters of the rows."""
+    """Packs four codes into a byte, one from each quarter of the rows. The first quarter has the low bits."""
     quarters = shape.codes(rows, columns).reshape(4, rows // 4, columns)
     return torch.from_numpy(quarters[0] | quarters[1] << 2 | quarters[2] << 4 | quarters[3] << 6)
 

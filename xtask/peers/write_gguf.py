@@ -1,7 +1,8 @@
 """Writes a synthetic BitNet b1.58 2B-4T for llama.cpp: write_gguf.py TQ1_0|TQ2_0 FILE
 
-Ternary matrices are quantized by the gguf package, once for all layers; its speed does not depend on the values.
-The embedding, which is also the output head, consists of random Q6_K blocks: the package cannot quantize to Q6_K.
+The gguf package quantizes each ternary matrix once, and all layers share the result: speed does not depend on
+the values. The embedding is also the output head. It has random Q6_K blocks, because the package cannot
+quantize to Q6_K.
 """
 
 import os
@@ -28,7 +29,7 @@ NORM_NAMES = {
     "feed_forward": "ffn_norm",
     "feed_forward_sub": "ffn_sub_norm",
 }
-# A block of 256 weights: 128 + 64 bytes of codes, 16 scales, and an f16 factor.
+# Bytes of a block of 256 weights: 128 + 64 bytes of codes, 16 scales, and an f16 factor.
 Q6_K_BLOCK = 210
 
 
