@@ -1,4 +1,4 @@
-//! The library's errors as Python's, with the same text.
+//! Maps the library's errors to Python exceptions with the same text.
 
 use pyo3::PyErr;
 use pyo3::exceptions::{
@@ -28,12 +28,12 @@ pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
     }
 }
 
-/// The exception for what names no kernel.
+/// Returns the exception for a kernel spec that is not valid.
 pub(crate) fn bad_spec(error: SpecError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// The exception for an argument that is out of range.
+/// Returns the exception for an argument that is out of range.
 pub(crate) fn bad_argument(what: &str, problem: impl Into<String>, remedy: &str) -> PyErr {
     exception(Error::bad_argument(what, problem, remedy))
 }

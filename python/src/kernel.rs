@@ -1,4 +1,4 @@
-//! One micro-kernel, to be looked at, run and timed.
+//! One micro-kernel: its code, its results and its speed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use tercet::cpu::Cpu;
 use crate::errors::{bad_argument, bad_spec, exception};
 use crate::model::parse;
 
-/// A micro-kernel of any instruction set; it can be run if this CPU has that.
+/// A micro-kernel of any instruction set. It runs only if this CPU has the instruction set.
 #[pyclass(frozen, module = "tercet._tercet")]
 pub(crate) struct Kernel {
     spec: KernelSpec,
     gemm: Option<Gemm>,
 }
 
-/// What a kernel is to be; what is none is planned.
+/// The choices for a kernel. The planner makes the choices that are None.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Choices {
@@ -39,7 +39,7 @@ pub(crate) struct Choices {
 
 impl Choices {
     fn spec(&self) -> PyResult<KernelSpec> {
-        // A full name says it all.
+        // A full name contains every choice.
         if let Some(name) = self.isa.as_ref().filter(|name| name.contains('/')) {
             return name.parse().map_err(bad_spec);
         }
@@ -59,7 +59,7 @@ impl Choices {
 
 #[pymethods]
 impl Kernel {
-    /// Emits the kernel, and publishes it if this CPU can run it.
+    /// Emits the kernel, and makes its code executable if this CPU can run it.
     #[new]
     fn new(choices: Choices) -> PyResult<Self> {
         let spec = choices.spec()?;
@@ -77,7 +77,7 @@ impl Kernel {
         self.spec.to_string()
     }
 
-    /// Its instruction set, packing, tile, unpacking strategy and what it stores.
+    /// Its instruction set, packing, tile, unpacking strategy and epilogue.
     #[getter]
     fn parts(&self) -> [String; 5] {
         let KernelSpec { isa, layout, tile, schedule, epilogue } = &self.spec;
@@ -90,31 +90,31 @@ impl Kernel {
         ]
     }
 
-    /// Whether this CPU can run it.
+    /// True if this CPU can run the kernel.
     #[getter]
     fn runs_here(&self) -> bool {
         self.gemm.is_some()
     }
 
-    /// Its machine code; none for the portable family.
+    /// The machine code. None for the portable family.
     #[getter]
     fn code<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let code = self.listing()?.machine_code;
         Ok(code.map(|code| PyBytes::new(py, &code.bytes)))
     }
 
-    /// The annotated listing.
+    /// Returns the annotated listing.
     fn disassemble(&self) -> PyResult<String> {
         Ok(self.listing()?.to_string())
     }
 
-    /// Instructions of a turn of its loop over k, by kind.
+    /// Counts the instructions in one iteration of the loop over k, by kind.
     fn loop_mix(&self) -> PyResult<BTreeMap<&'static str, usize>> {
         let code = self.listing()?.machine_code;
         Ok(code.map(|code| code.loop_mix.named().into_iter().collect()).unwrap_or_default())
     }
 
-    /// The integer products of `activations`, m × k, with `weights`, n × k.
+    /// Multiplies `activations` (m × k) with `weights` (n × k), exactly. The result is m × n.
     fn sums<'py>(
         &self,
         py: Python<'py>,
@@ -127,7 +127,7 @@ impl Kernel {
         }
     }
 
-    /// Seconds for a product of a matrix of n × k weights with m tokens.
+    /// Returns the seconds of the fastest product of n × k weights with m tokens.
     fn time(
         &self,
         py: Python<'_>,
@@ -191,7 +191,7 @@ impl Kernel {
     }
 }
 
-/// A number of seconds, up to a day.
+/// Converts a number of seconds, at most a day, to a duration.
 pub(crate) fn seconds(what: &str, seconds: f64) -> PyResult<Duration> {
     const DAY: f64 = 86_400.0;
     match Duration::try_from_secs_f64(seconds) {

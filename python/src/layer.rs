@@ -8,7 +8,7 @@ use tercet::formats::{Scales, Ternary};
 use crate::errors::{bad_argument, exception};
 use crate::model::Options;
 
-/// y = W x, for a ternary matrix W.
+/// Computes y = W x for a ternary matrix W.
 #[pyclass(frozen, module = "tercet._tercet")]
 pub(crate) struct TernaryLinear {
     layer: tercet::TernaryLinear,
@@ -29,7 +29,7 @@ fn shape<T: numpy::Element>(matrix: &PyReadonlyArray2<'_, T>) -> (usize, usize) 
 
 #[pymethods]
 impl TernaryLinear {
-    /// The layer of trits, n × k, with one scale, or with one for each `size` columns of a row.
+    /// Packs n × k trits with one scale, or with one scale for each `size` columns of a row.
     #[staticmethod]
     fn new(
         py: Python<'_>,
@@ -53,7 +53,7 @@ impl TernaryLinear {
         Self::of(py, shape(&trits), weights, &options)
     }
 
-    /// The layer of floats, n × k, each rounded to the nearest trit of their mean magnitude.
+    /// Rounds n × k floats: each becomes the nearest of -1, 0 and 1 times their mean magnitude.
     #[staticmethod]
     fn round(py: Python<'_>, weights: PyReadonlyArray2<'_, f32>, options: Options) -> PyResult<Self> {
         let floats = weights.as_slice()?;
@@ -63,25 +63,25 @@ impl TernaryLinear {
         Self::of(py, shape(&weights), Ternary::absmean(floats), &options)
     }
 
-    /// Output and input features.
+    /// The numbers of output and input features: n and k.
     #[getter]
     fn shape(&self) -> (usize, usize) {
         (self.layer.n(), self.layer.k())
     }
 
-    /// Bytes of the weights in memory.
+    /// The size of the packed weights in bytes.
     #[getter]
     fn nbytes(&self) -> usize {
         self.layer.bytes()
     }
 
-    /// The instruction set that it runs on.
+    /// The instruction set of its kernels.
     #[getter]
     fn isa(&self) -> &'static str {
         self.runtime.isa().name()
     }
 
-    /// The products of the rows of `x`.
+    /// Multiplies each row of `x` with the matrix.
     fn forward<'py>(&self, py: Python<'py>, x: PyReadonlyArray2<'py, f32>) -> PyResult<Bound<'py, PyAny>> {
         let (rows, width) = shape(&x);
         let (n, k) = self.shape();

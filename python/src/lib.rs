@@ -1,4 +1,5 @@
-//! The native half of the `tercet` Python package: what computes. Arguments are checked and made convenient in Python.
+//! The native half of the `tercet` Python package: all computation. The Python half checks
+//! arguments and offers convenient forms.
 
 mod errors;
 mod generation;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
-/// Runs the `tercet` command with `arguments`, of which the first is the program's name; its exit status.
+/// Runs the `tercet` command and returns its exit status. The first of `arguments` is the program's
+/// name.
 #[pyfunction]
 fn command(py: Python<'_>, arguments: Vec<OsString>) -> Option<u8> {
     let status = py.detach(|| tercet::cli::run(arguments));

@@ -1,4 +1,4 @@
-//! This machine: its CPU, and the fastest kernels for it.
+//! This machine: its CPU, and tuning of kernels.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::errors::exception;
 use crate::kernel::seconds;
 use crate::model::Options;
 
-/// What is known of this machine's CPU.
+/// The CPU of this machine.
 #[pyclass(frozen, get_all, module = "tercet._tercet")]
 pub(crate) struct Cpu {
     vendor: String,
@@ -23,7 +23,7 @@ pub(crate) struct Cpu {
     threads: usize,
 }
 
-/// Probes this machine's CPU, once.
+/// Describes the CPU of this machine. The CPU is probed once.
 #[pyfunction]
 pub(crate) fn cpu() -> Cpu {
     let host = tercet::cpu::Cpu::host();
@@ -43,7 +43,7 @@ pub(crate) fn cpu() -> Cpu {
     }
 }
 
-/// What a race among the kernels for one problem found.
+/// The result of tuning for one problem: n × k weights and m tokens.
 #[pyclass(frozen, get_all, module = "tercet._tercet")]
 pub(crate) struct Tuned {
     n: usize,
@@ -74,8 +74,9 @@ impl From<&tercet::tune::Tuned> for Tuned {
     }
 }
 
-/// Lets kernels race for the matrices of `shapes`, or else of the model called `name`, and keeps the winners; what could not be
-/// kept, too.
+/// Finds the fastest kernels for the matrices of `shapes`, or of the model called `name` if there
+/// are no shapes. Keeps the winners. The second result is the reason why they could not be stored,
+/// if any.
 #[pyfunction]
 pub(crate) fn tune(
     py: Python<'_>,

@@ -19,29 +19,29 @@ impl Tokenizer {
         self.0.tokenizer().bos()
     }
 
-    /// The tokens that end one.
+    /// The tokens that end a sequence.
     #[getter]
     fn eos_token_ids(&self) -> Vec<u32> {
         self.0.defaults().eos_token_ids.clone()
     }
 
-    /// The number of tokens that the tokenizer knows.
+    /// The number of tokens in the vocabulary.
     #[getter]
     fn vocab_size(&self) -> usize {
         self.0.tokenizer().vocab_size()
     }
 
-    /// The tokens of `text`, after the start token if `add_bos`.
+    /// Returns the tokens of `text`, after the start token if `add_bos` is true.
     fn encode(&self, text: &str, add_bos: bool) -> PyResult<Vec<u32>> {
         self.0.tokenizer().encode(text, add_bos).map_err(exception)
     }
 
-    /// The text of `ids`.
+    /// Returns the text of `ids`.
     fn decode(&self, ids: Vec<u32>, skip_special: bool) -> PyResult<String> {
         self.0.tokenizer().decode(&ids, skip_special).map_err(exception)
     }
 
-    /// The prompt for messages, each a role and what it says.
+    /// Renders messages as a prompt. A message is a role and its text.
     fn render(&self, messages: Vec<(String, String)>, add_generation_prompt: bool) -> PyResult<String> {
         let messages: Vec<_> =
             messages.into_iter().map(|(role, content)| Message::new(role, content)).collect();
@@ -49,12 +49,12 @@ impl Tokenizer {
         template.render(&messages, add_generation_prompt).map_err(exception)
     }
 
-    /// The token as the vocabulary spells it.
+    /// Returns the token with this id, as the vocabulary spells it.
     fn token(&self, id: u32) -> Option<String> {
         self.0.tokenizer().token_str(id)
     }
 
-    /// The id of a token as the vocabulary spells it.
+    /// Returns the id of a token, given as the vocabulary spells it.
     fn id_of(&self, token: &str) -> Option<u32> {
         self.0.tokenizer().id_of(token)
     }
