@@ -1,4 +1,4 @@
-//! One clear line that names file, field and remedy; exit status 2; nothing on standard output.
+//! Bad input gives one line that names file, field and remedy, exit status 2, and no output.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::models::Broken;
 const SCALE: &str = "model.layers.1.mlp.down_proj.weight_scale";
 const WEIGHT: &str = "model.layers.1.mlp.down_proj.weight";
 
-/// Runs a command that must be refused as bad input, with every one of `words` in its message.
+/// Requires that a command is refused as bad input, with all of `words` in the message.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
     for arguments in [arguments.to_vec(), [arguments, &["--json"]].concat()] {
@@ -23,7 +23,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
     }
 }
 
-/// The same for a prompt and a model, whose message is one line.
+/// Requires that a model is refused with all of `words` in a message of one line.
 #[track_caller]
 fn model_refused(model: &Broken, words: &[&str]) {
     let arguments = ["generate", "-m", model.dir(), "-n", "1", "Hi"];
@@ -53,7 +53,7 @@ fn the_environment_is_checked_like_the_flags() {
 }
 
 #[test]
-fn models_that_are_not_there() {
+fn missing_models_are_refused() {
     refused(&["generate", "-m", "/no/such/model", "Hi"], &["/no/such/model", "no such file", "config.json"]);
     refused(&["info", "-m", "/no/such/model"], &["/no/such/model"]);
     model_refused(&Broken::new().without("config.json"), &["config.json", "no such file", "download"]);
@@ -65,7 +65,7 @@ fn models_that_are_not_there() {
 }
 
 #[test]
-fn gguf_files_that_are_damaged() {
+fn damaged_gguf_files_are_refused() {
     let whole = fs::read(GGUF).unwrap();
     let scratch = Scratch::new();
     let path = scratch.file("model.gguf");
@@ -88,7 +88,7 @@ fn gguf_files_that_are_damaged() {
 }
 
 #[test]
-fn configurations_that_make_no_sense() {
+fn invalid_configurations_are_refused() {
     let config = |from, to| Broken::new().edited("config.json", from, to);
     model_refused(&Broken::new().with("config.json", b"{"), &["config.json", "JSON", "download"]);
     model_refused(&config("\"bitnet\",", "\"gpt2\","), &["config.json", "model_type", "gpt2", "bitnet"]);
@@ -103,7 +103,7 @@ fn configurations_that_make_no_sense() {
 }
 
 #[test]
-fn tensor_files_that_are_damaged() {
+fn damaged_tensor_files_are_refused() {
     let file = "model.safetensors";
     model_refused(
         &Broken::new().tensors(|bytes| bytes.truncate(bytes.len() / 2)),
@@ -130,7 +130,7 @@ fn tensor_files_that_are_damaged() {
 }
 
 #[test]
-fn indexes_that_lead_astray() {
+fn bad_shard_indexes_are_refused() {
     let index = "model.safetensors.index.json";
     let sharded = |text: &[u8]| Broken::new().without("model.safetensors").with(index, text);
     model_refused(&sharded(b"{}"), &[index, "weight_map", "missing"]);
@@ -143,7 +143,7 @@ fn indexes_that_lead_astray() {
 }
 
 #[test]
-fn prompts_that_cannot_be_continued() {
+fn prompts_that_cannot_be_continued_are_refused() {
     refused(&["generate", ""], &["the prompt", "empty"]);
     refused(&["generate", "--prompt-ids", "1,x"], &["--prompt-ids", "x"]);
     refused(&["generate", "--prompt-ids", "4096"], &["4096", "vocabulary"]);
@@ -156,7 +156,7 @@ fn prompts_that_cannot_be_continued() {
 }
 
 #[test]
-fn sampling_out_of_range() {
+fn sampling_options_out_of_range_are_refused() {
     for (flag, value) in [
         ("--temperature", "-1"),
         ("-t", "inf"),
@@ -176,7 +176,7 @@ fn sampling_out_of_range() {
 }
 
 #[test]
-fn logits_that_cannot_be_written_leave_nothing_behind() {
+fn logits_that_cannot_be_written_leave_no_file() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("file"), b"here first").unwrap();
     for (place, status) in [("nowhere/logits", 2), ("file/logits", 1)] {
@@ -188,7 +188,7 @@ fn logits_that_cannot_be_written_leave_nothing_behind() {
 }
 
 #[test]
-fn texts_without_a_perplexity() {
+fn texts_without_a_perplexity_are_refused() {
     let scratch = Scratch::new();
     let file = |name, bytes: &[u8]| {
         fs::write(scratch.path().join(name), bytes).unwrap();

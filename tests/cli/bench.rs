@@ -1,4 +1,4 @@
-//! `tercet bench`: its shape. How fast anything is, no test may say.
+//! `tercet bench`: the form of its reports. Speeds depend on the machine, so no test checks them.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const RESULT: [&str; 10] = [
 ];
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 fn assert_positive(object: &Value, fields: &[&str]) {
@@ -79,7 +79,7 @@ fn bytes_per_token_follow_from_the_memory() {
 }
 
 #[test]
-fn tables_are_markdown_or_csv() {
+fn the_table_is_markdown_or_csv() {
     let arguments = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--isa", "portable"];
     let text = output(&arguments);
     for words in ["| tg1", "|---", "portable", "first token", "GB/s", "| 1 thread"] {
@@ -93,7 +93,7 @@ fn tables_are_markdown_or_csv() {
 }
 
 #[test]
-fn the_results_can_be_drawn() {
+fn results_are_drawn_as_svg() {
     let scratch = Scratch::new();
     let file = scratch.file("model.svg");
     let test = ["bench", "-m", TINY, "-p", "3", "-n", "2", "-r", "1", "-t", "1,2", "--plot"];
@@ -115,12 +115,12 @@ fn the_results_can_be_drawn() {
         assert!(picture.contains(&format!("<title>{isa}/")), "no {isa}");
     }
     assert!(picture.contains("96 × 80") && picture.contains("pick"));
-    assert_eq!(scratch.files(), 2, "nothing else is left");
+    assert_eq!(scratch.files(), 2, "no other file remains");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_picture_that_cannot_be_written_is_one_error_after_the_results() {
+fn an_unwritable_picture_is_one_error_after_the_results() {
     let test = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--plot", "/dev/full"];
     let ran = tercet(&test);
     assert_eq!(ran.status, Some(1), "{ran:?}");
@@ -130,7 +130,7 @@ fn a_picture_that_cannot_be_written_is_one_error_after_the_results() {
 }
 
 #[test]
-fn kernels_stand_side_by_side() {
+fn every_kernel_of_a_shape_is_measured() {
     let arguments = ["bench", "kernels", "--shape", "96x80", "-m", "1,3", "-r", "1", "--budget-mb", "1"];
     let text = output(&[&arguments[..], &["--json"]].concat());
     let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -147,7 +147,7 @@ fn kernels_stand_side_by_side() {
         let named = |name: &str| of_m.iter().any(|row| row["spec"].as_str().unwrap().contains(name));
         for isa in usable_isas() {
             assert!(named(&format!("{isa}/")), "no {isa} for {m}");
-            // The kernels by hand are written for one level of AVX-512, whose reference is asked for under its own name.
+            // There are hand-written kernels for only one level of AVX-512: `avx512-vnni`.
             let by_hand = !["portable", "avx512-vbmi"].contains(&isa);
             assert!(!by_hand || named(&format!("reference/{isa}")), "no reference for {isa}");
         }
@@ -164,17 +164,17 @@ fn kernels_stand_side_by_side() {
 }
 
 #[test]
-fn the_pick_can_be_asserted() {
+fn assert_fails_if_the_picked_kernel_is_too_slow() {
     let arguments =
         ["bench", "kernels", "--shape", "96x80", "-m", "1", "-r", "1", "--budget-mb", "1", "--assert"];
     let status = |ratio: &str| tercet(&[&arguments[..], &[ratio]].concat()).status;
     assert_eq!(status("1e9"), Some(0));
-    // Nothing takes less than no time at all.
+    // No kernel takes zero time.
     assert_eq!(status("0"), Some(1));
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused() {
+fn impossible_measurements_are_refused() {
     let context = ["bench", "-m", TINY, "--depth", "1000000"];
     for arguments in [
         &context[..],

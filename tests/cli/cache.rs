@@ -1,4 +1,4 @@
-//! Packed models on disk: they change nothing but the time that loading takes, whatever happens to them.
+//! Packed models on disk change only the loading time, even if they are damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tercet::{Logits, Model, Runtime, RuntimeOptions};
 use crate::harness::{Ran, Scratch, TINY, command, finish, parse};
 use crate::models::wide_model;
 
-/// A model that is large enough to be kept, and a cache.
+/// A model that is large enough to be kept, and a cache directory.
 struct Setting {
     model: Scratch,
     cache: Scratch,
@@ -31,7 +31,7 @@ impl Setting {
         self.model.path().display().to_string()
     }
 
-    /// The logits of some tokens, and what loading warned of.
+    /// Loads the model. Returns the bits of the logits of some tokens, and the warnings.
     fn load(&self) -> (Vec<u32>, Vec<String>) {
         let cache_dir = Some(self.cache.path().to_owned());
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(2), cache_dir, ..Default::default() });
@@ -41,7 +41,7 @@ impl Setting {
         (logits.iter().map(|logit| logit.to_bits()).collect(), model.warnings().to_vec())
     }
 
-    /// A first load, whose logits and files the others are compared with.
+    /// Loads the model for the first time. Returns the logits and the files for later comparisons.
     fn first(&self) -> (Vec<u32>, Vec<PathBuf>) {
         let (logits, warnings) = self.load();
         assert_eq!(warnings, [""; 0]);
@@ -87,7 +87,7 @@ fn modified(paths: &[PathBuf]) -> Vec<SystemTime> {
 }
 
 #[test]
-fn the_first_load_is_kept_and_the_second_reads_it() {
+fn the_first_load_writes_packed_files_and_the_second_reads_them() {
     let setting = Setting::new();
     let text = succeeds(setting.generate().arg("--no-cache")).stdout;
     assert!(setting.files().is_empty());
@@ -116,9 +116,9 @@ fn the_first_load_is_kept_and_the_second_reads_it() {
     assert_eq!(nothing["size"], 0);
 }
 
-/// With scales for groups of a row, and a table that is ternary.
+/// The model has scales for groups of columns, and a ternary embedding.
 #[test]
-fn what_has_groups_is_kept_too() {
+fn models_with_group_scales_are_kept_too() {
     const FIXTURE: &str = "tests/fixtures/bonsai-tiny";
     let setting = Setting { model: Scratch::new(), cache: Scratch::new() };
     fs::copy(Path::new(FIXTURE).join("config.json"), setting.model.path().join("config.json")).unwrap();
@@ -145,7 +145,7 @@ fn small_models_are_not_kept() {
 }
 
 #[test]
-fn damage_is_found_and_mended() {
+fn damaged_files_are_found_and_written_again() {
     let setting = Setting::new();
     let (logits, packed) = setting.first();
     let check = |what: &str, path: &Path, damaged: &[u8], good: &[u8]| {
@@ -153,7 +153,7 @@ fn damage_is_found_and_mended() {
         let (found, warnings) = setting.load();
         assert!(found == logits, "{what}");
         if warnings.is_empty() {
-            // What lies between parts is not read.
+            // Padding between parts is not read.
             assert_eq!(damaged.len(), good.len(), "{what}");
             fs::write(path, good).unwrap();
         } else {
@@ -172,7 +172,7 @@ fn damage_is_found_and_mended() {
             damaged[at] ^= 0x10;
             found += usize::from(check(&format!("byte {at}"), path, &damaged, &good));
         }
-        assert!(found >= 18, "{found} of 20 damages were found");
+        assert!(found >= 18, "only {found} of 20 damaged bytes were found");
         for len in [0, 1, 31, 32, 4096, 100_000, good.len() / 2, good.len() - 1] {
             assert!(check(&format!("length {len}"), path, &good[..len], &good));
         }
@@ -180,12 +180,12 @@ fn damage_is_found_and_mended() {
 }
 
 #[test]
-fn what_belongs_to_something_else_is_not_used() {
+fn files_of_another_version_are_not_used() {
     let setting = Setting::new();
     let (logits, packed) = setting.first();
     let end_of_key = b"\",\"model\"";
     for path in &packed {
-        // Another version, with a description that is right in itself: its checksum is made anew.
+        // A header of another version, with a valid checksum.
         let good = fs::read(path).unwrap();
         let word = |i: usize| u64::from_le_bytes(good[8 * i..][..8].try_into().unwrap());
         let position = word(1) as usize;
@@ -202,7 +202,7 @@ fn what_belongs_to_something_else_is_not_used() {
 }
 
 #[test]
-fn changes_of_the_model_are_noticed_and_touches_are_not_mistaken_for_them() {
+fn changed_models_are_packed_again_and_touched_models_are_not() {
     let setting = Setting::new();
     let (logits, packed) = setting.first();
     let times = modified(&packed);
@@ -213,7 +213,7 @@ fn changes_of_the_model_are_noticed_and_touches_are_not_mistaken_for_them() {
     assert_eq!((setting.load().0, modified(&packed)), (logits.clone(), times));
     touch(time);
 
-    // In place, of the same size, with the old time set again.
+    // Change the file in place, with the same size and the same modification time.
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() - 1_000_000;
     bytes[middle..middle + 1000].fill(0b01_01_01_01);
@@ -224,7 +224,7 @@ fn changes_of_the_model_are_noticed_and_touches_are_not_mistaken_for_them() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_a_warning() {
+fn an_unwritable_cache_is_only_a_warning() {
     let mut setting = Setting::new();
     let (logits, _) = setting.first();
     let place = setting.cache.file("no-directory");
@@ -239,7 +239,7 @@ fn a_place_that_cannot_be_written_is_a_warning() {
     setting.cache = Scratch::new();
     let dir = setting.cache.path().join("packed");
     fs::create_dir_all(&dir).unwrap();
-    // A directory is where the file is to be written.
+    // A directory has the name of the file that is to be written.
     let (again, packed) = setting.first();
     assert_eq!(again, logits);
     for path in &packed {
@@ -252,7 +252,7 @@ fn a_place_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
-fn a_killed_first_load_leaves_nothing_that_is_used() {
+fn a_killed_first_load_leaves_no_partial_file_that_is_read() {
     let setting = Setting::new();
     let text = succeeds(setting.generate().arg("--no-cache")).stdout;
     for round in 0..40u64 {
@@ -273,7 +273,7 @@ fn a_killed_first_load_leaves_nothing_that_is_used() {
 }
 
 #[test]
-fn several_processes_load_for_the_first_time_at_once() {
+fn several_processes_make_the_first_load_at_the_same_time() {
     let setting = Setting::new();
     let text = succeeds(setting.generate().arg("--no-cache")).stdout;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! `tercet chat`, its turns piped in.
+//! `tercet chat`, with turns from a pipe.
 
 use crate::harness::{Ran, TINY, assert_fields, parse, with_input};
 
@@ -9,7 +9,7 @@ fn chat(flags: &[&str], lines: &str) -> Ran {
 }
 
 #[test]
-fn json_has_the_documented_shape_and_later_turns_are_cheap() {
+fn json_has_the_documented_fields_and_later_turns_read_only_new_tokens() {
     let first = "Please tell me a story about a king who had a daughter";
     let lines = format!("{first}\n\nAnd then?\n");
     let object = parse(&chat(&["--json", "--greedy", "-n", "8"], &lines).stdout);
@@ -25,7 +25,7 @@ fn json_has_the_documented_shape_and_later_turns_are_cheap() {
 }
 
 #[test]
-fn commands_steer_the_chat() {
+fn slash_commands_control_the_chat() {
     let object = parse(
         &chat(&["--json", "--greedy", "-n", "8"], "Hello\n/help\n/reset\nHello\n/quit\nHello\n").stdout,
     );

@@ -31,7 +31,7 @@ fn the_built_in_model_has_a_name() {
 }
 
 #[test]
-fn json_has_the_documented_shape() {
+fn json_has_the_documented_fields() {
     let ran = tercet(&["generate", PROMPT, "-n", "4", "--json"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
     let object = crate::harness::parse(&ran.stdout);
@@ -65,7 +65,7 @@ fn json_has_the_documented_shape() {
 }
 
 #[test]
-fn the_model_is_embedded_or_named() {
+fn the_model_comes_from_the_flag_or_the_environment_or_the_program() {
     let built_in = output(&["generate", PROMPT, "-n", "8"]);
     assert_eq!(output(&["generate", PROMPT, "-n", "8", "--model", FAIRY_TALES]), built_in);
     assert_eq!(output(&["--model", FAIRY_TALES, "generate", PROMPT, "-n", "8"]), built_in);
@@ -79,7 +79,7 @@ fn the_model_is_embedded_or_named() {
 }
 
 #[test]
-fn a_gguf_file_brings_its_tokenizer() {
+fn a_gguf_file_contains_its_tokenizer() {
     let object = json(&["generate", "-m", GGUF, "-n", "4", "the king"]);
     // BOS, then "th", "e", a space and four letters in the file's vocabulary.
     assert_eq!(object["prompt_ids"], serde_json::json!([60, 63, 5, 0, 11, 9, 14, 7]));
@@ -97,7 +97,7 @@ fn the_prompt_may_be_piped() {
 }
 
 #[test]
-fn ids_are_taken_as_they_are() {
+fn prompt_ids_are_used_unchanged() {
     let text = json(&["generate", PROMPT, "-n", "6"]);
     let ids: Vec<String> = text["prompt_ids"].as_array().unwrap().iter().map(ToString::to_string).collect();
     let from_ids = json(&["generate", "--prompt-ids", &ids.join(","), "-n", "6"]);
@@ -106,7 +106,7 @@ fn ids_are_taken_as_they_are() {
 }
 
 #[test]
-fn one_seed_one_text_on_any_isa_and_number_of_threads() {
+fn a_seed_gives_the_same_text_on_any_isa_and_number_of_threads() {
     let text = |isa, threads, packing, seed| {
         let flags = ["--isa", isa, "--threads", threads, "--packing", packing, "--seed", seed, "-t", "1.2"];
         json(&[&["generate", PROMPT, "-n", "24"], &flags[..]].concat())["ids"].clone()
@@ -121,7 +121,7 @@ fn one_seed_one_text_on_any_isa_and_number_of_threads() {
 }
 
 #[test]
-fn flags_choose_how_tokens_are_chosen() {
+fn flags_choose_the_sampler() {
     let ids = |flags: &[&str]| json(&[&["generate", PROMPT, "-n", "24"], flags].concat())["ids"].clone();
     let greedy = ids(&["--greedy"]);
     assert_eq!(ids(&["-t", "0"]), greedy);
@@ -142,7 +142,8 @@ fn stop_strings_end_the_text_before_them() {
 
 #[test]
 fn end_tokens_end_the_text_unless_ignored() {
-    // After its own end-of-text token the model starts over; before it, a story ends within the context.
+    // With this seed, the story ends within the context. After the end token the model begins a new
+    // story.
     let arguments = ["generate", PROMPT, "-n", "480", "--seed", "1"];
     let ended = json(&arguments);
     assert_eq!(ended["stop"], "eos");
@@ -186,9 +187,10 @@ fn a_chat_template_wraps_the_prompt() {
     assert_eq!(ids.iter().filter(|id| **id == 4093).count(), 1);
 }
 
-/// The tiny model is random, so its bytes are hardly ever UTF-8: a reader must never see half a character all the same.
+/// The tiny model has random weights, so its bytes are rarely valid UTF-8. A reader must never see
+/// half a character.
 #[test]
-fn every_piece_that_is_streamed_is_utf8() {
+fn every_streamed_piece_is_utf8() {
     let arguments = ["generate", "-m", TINY, "-t", "1", "-n", "300", "--ignore-eos", "Grüße 🦀"];
     let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let (mut stdout, mut whole) = (child.stdout.take().unwrap(), String::new());
@@ -207,7 +209,7 @@ fn every_piece_that_is_streamed_is_utf8() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let arguments = ["generate", "-n", "400", "--ignore-eos", PROMPT];
     let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 4];
@@ -215,7 +217,7 @@ fn a_reader_that_leaves_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    // The same for a report that is written at once.
+    // A report is written in one piece.
     let mut child = command(&["info"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
@@ -225,7 +227,7 @@ fn a_reader_that_leaves_is_no_error() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_the_text_and_tells_so() {
+fn ctrl_c_ends_the_text_and_prints_the_summary() {
     let arguments = ["generate", "-n", "500", "--ignore-eos", "--isa", "portable", "--threads", "1", PROMPT];
     let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();

@@ -1,4 +1,4 @@
-//! Running the real program.
+//! Runs the program, and checks its output.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ pub(crate) const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtur
 pub(crate) const FAIRY_TALES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/fairy-tales");
 pub(crate) const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/bitnet-i2_s.gguf");
 
-/// What a run of the program left behind.
+/// The results of one run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: Option<i32>,
@@ -21,14 +21,15 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-/// The program without the caller's settings, started in a directory that holds nothing of ours.
+/// Returns a command that runs the program without the settings of the caller, in the temporary
+/// directory.
 pub(crate) fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
     command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
     for knob in &tercet::knobs::KNOBS {
         command.env_remove(knob.name);
     }
-    // Nothing is there: the user's own tuning records must not matter, and stay as they are.
+    // A cache that does not exist: the tests neither read nor change the tuning records of the user.
     command.env("TERCET_CACHE_DIR", std::env::temp_dir().join("tercet-tests-without-cache"));
     command.env("TERCET_NO_TUNE", "1");
     command
@@ -46,14 +47,14 @@ pub(crate) fn tercet<S: AsRef<OsStr>>(arguments: &[S]) -> Ran {
     finish(&mut command(arguments))
 }
 
-/// The standard output of a run that must succeed.
+/// Runs the program, requires success, and returns the standard output.
 pub(crate) fn output<S: AsRef<OsStr>>(arguments: &[S]) -> String {
     let ran = tercet(arguments);
     assert_eq!(ran.status, Some(0), "{ran:?}");
     ran.stdout
 }
 
-/// A run that must succeed, with `input` on its standard input.
+/// Runs the program with `input` on its standard input.
 pub(crate) fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
     let streams = |command: &mut Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -65,7 +66,7 @@ pub(crate) fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
     Ran { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// The one JSON object that `--json` puts on standard output.
+/// Runs the program with `--json`, requires success, and returns the JSON object on standard output.
 pub(crate) fn json(arguments: &[&str]) -> Value {
     parse(&output(&[arguments, &["--json"]].concat()))
 }
@@ -76,7 +77,7 @@ pub(crate) fn parse(stdout: &str) -> Value {
     value
 }
 
-/// Requires exactly these fields.
+/// Requires that `object` has exactly the fields `expected`.
 pub(crate) fn assert_fields(object: &Value, expected: &[&str]) {
     let mut found: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected = expected.to_vec();
@@ -85,12 +86,12 @@ pub(crate) fn assert_fields(object: &Value, expected: &[&str]) {
     assert_eq!(found, expected);
 }
 
-/// The instruction sets that this CPU has.
+/// Returns the instruction sets of this CPU, the best first.
 pub(crate) fn usable_isas() -> Vec<&'static str> {
     tercet::codegen::Isa::available(tercet::cpu::Cpu::host()).iter().map(|isa| isa.name()).collect()
 }
 
-/// A directory of its own that goes with its value.
+/// A temporary directory. Dropping the value deletes it.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! Models from a hub: what arrives is right or is not used, and what has arrived is not asked for again.
+//! Downloads from a hub: wrong bytes are never used, and complete files are not requested again.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::models::FILES;
 const MODEL: &str = "hf:tiny/bitnet";
 const FOLDER: &str = "hub/models--tiny--bitnet";
 
-/// A hub that has the tiny model, and a place for downloads.
+/// A hub with the tiny model, and a directory for downloads.
 struct Setting {
     hub: FakeHub,
     home: Scratch,
@@ -43,14 +43,14 @@ impl Setting {
         finish(&mut self.command(model))
     }
 
-    /// A run that writes the model's text.
+    /// Runs the model, and requires its text.
     #[track_caller]
     fn works(&self, model: &str) {
         let ran = self.run(model);
         assert_eq!((ran.status, ran.stdout), (Some(0), expected()), "{}", ran.stderr);
     }
 
-    /// A run that ends with `status` and one line with all of `words`.
+    /// Runs the model, and requires `status` and an error line with all of `words`.
     #[track_caller]
     fn fails(&self, model: &str, status: i32, words: &[&str]) {
         let ran = self.run(model);
@@ -64,7 +64,7 @@ impl Setting {
         self.home.path().join(FOLDER).join(name)
     }
 
-    /// Files below `blobs` that end with `.incomplete`, or the others.
+    /// Returns the files below `blobs`: partial files (`.incomplete`), or complete files.
     fn blobs(&self, incomplete: bool) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.file("blobs")) else { return Vec::new() };
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -82,7 +82,11 @@ fn a_repository_is_downloaded_once_into_the_standard_cache() {
     fs::write(setting.home.path().join("token"), "secret\n").unwrap();
     setting.works(MODEL);
     let seen = setting.hub.seen();
-    assert_eq!(seen.len(), 1 + FILES.len() + 1, "the list, every file, one redirection: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        1 + FILES.len() + 1,
+        "one request for the list, one for each file, one after a redirect: {seen:?}"
+    );
     for request in &seen {
         let shown = request.authorization.as_deref();
         assert_eq!(shown, (!request.by_cdn).then_some("Bearer secret"), "{request:?}");
@@ -98,14 +102,14 @@ fn a_repository_is_downloaded_once_into_the_standard_cache() {
 
     setting.works(MODEL);
     setting.works(&format!("{MODEL}@{COMMIT}"));
-    assert_eq!(setting.hub.seen().len(), 0, "all is here");
+    assert_eq!(setting.hub.seen().len(), 0, "no request: all files are here");
     let ran =
         finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1").env("HF_ENDPOINT", "http://127.0.0.1:1"));
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("[bitnet |"), "the repository's name, not the commit's: {}", ran.stderr);
 }
 
-/// The tiny model's tensors in two files, and the index that says which is where.
+/// Returns the tensors of the tiny model in two files, and their index.
 fn shards() -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(PathBuf::from(TINY).join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -136,9 +140,9 @@ fn shards_are_downloaded_with_their_index_and_used_only_together() {
     setting.works(MODEL);
     setting.hub.seen();
     setting.works(MODEL);
-    assert_eq!(setting.hub.seen().len(), 0, "all is here");
+    assert_eq!(setting.hub.seen().len(), 0, "no request: all files are here");
 
-    // One of two is no model.
+    // One of two shards is not a model.
     let snapshot = setting.file("snapshots").join(COMMIT);
     fs::remove_file(snapshot.join("model-00002-of-00002.safetensors")).unwrap();
     let offline = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1"));
@@ -147,7 +151,7 @@ fn shards_are_downloaded_with_their_index_and_used_only_together() {
 }
 
 #[test]
-fn what_another_program_downloaded_in_part_is_completed() {
+fn a_partial_download_by_another_program_is_completed() {
     let setting = Setting::new();
     let snapshot = setting.file("snapshots").join(COMMIT);
     fs::create_dir_all(&snapshot).unwrap();
@@ -157,7 +161,7 @@ fn what_another_program_downloaded_in_part_is_completed() {
         fs::copy(PathBuf::from(TINY).join(name), snapshot.join(name)).unwrap();
     }
     let offline = finish(setting.command(MODEL).env("HF_HUB_OFFLINE", "1"));
-    assert_eq!(offline.status, Some(0), "what is needed is there: {offline:?}");
+    assert_eq!(offline.status, Some(0), "all required files are there: {offline:?}");
     setting.works(MODEL);
     let asked: Vec<String> = setting.hub.seen().into_iter().map(|request| request.path).collect();
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -165,7 +169,7 @@ fn what_another_program_downloaded_in_part_is_completed() {
 }
 
 #[test]
-fn broken_connections_are_taken_up_where_they_ended() {
+fn broken_downloads_resume_where_they_ended() {
     let setting = Setting::new();
     let size = fs::metadata(PathBuf::from(TINY).join("model.safetensors")).unwrap().len() as usize;
     setting.hub.misbehave(Faults { reset_after: Some(size / 4), ..Faults::default() });
@@ -178,11 +182,11 @@ fn broken_connections_are_taken_up_where_they_ended() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_starts_over() {
+fn a_download_starts_over_if_the_server_ignores_ranges() {
     let setting = Setting::new();
     setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
     setting.fails(MODEL, 1, &[MODEL, "model.safetensors", "broke off", "run the command again"]);
-    assert_eq!(setting.blobs(true).len(), 1, "what has arrived stays");
+    assert_eq!(setting.blobs(true).len(), 1, "the partial file stays");
     setting.hub.misbehave(Faults { ignores_range: true, ..Faults::default() });
     setting.works(MODEL);
 }
@@ -197,7 +201,7 @@ fn wrong_bytes_are_never_used() {
     setting.hub.misbehave(Faults::default());
     setting.works(MODEL);
 
-    // The beginning that an earlier run left is wrong: it is given up, not what arrives.
+    // The partial file of an earlier run is wrong: it is deleted, and the file is downloaded again.
     let setting = Setting::new();
     setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
     setting.fails(MODEL, 1, &["broke off"]);
@@ -208,7 +212,7 @@ fn wrong_bytes_are_never_used() {
 }
 
 #[test]
-fn what_the_hub_does_not_give_is_one_clear_error() {
+fn a_refusal_of_the_hub_is_one_clear_error() {
     let setting = Setting::with([("some-Q2_0.gguf", b"GGUF")]);
     let answer =
         |status, code| setting.hub.misbehave(Faults { status: Some((status, code)), ..Faults::default() });
@@ -238,7 +242,7 @@ fn what_the_hub_does_not_give_is_one_clear_error() {
 }
 
 #[test]
-fn a_killed_download_goes_on_in_the_next_run() {
+fn a_killed_download_resumes_in_the_next_run() {
     let setting = Setting::new();
     setting.hub.misbehave(Faults { pause: Some(Duration::from_millis(4)), ..Faults::default() });
     for round in 0..12 {
@@ -271,7 +275,7 @@ fn two_processes_download_together() {
 }
 
 #[test]
-fn short_names_lead_to_repositories() {
+fn short_names_stand_for_repositories() {
     let setting = Setting::new();
     setting.works("bitnet-2b");
     assert!(setting.hub.seen()[0].path.starts_with("/api/models/microsoft/bitnet-b1.58-2B-4T/revision/main"));
@@ -294,7 +298,7 @@ fn short_names_lead_to_repositories() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_a_clear_error() {
     use std::os::unix::fs::symlink;
     let setting = Setting::new();
     setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });

@@ -1,5 +1,5 @@
-//! A hub in this process: it lists repositories, sends small files itself and redirects to a second server for large
-//! ones, as the real one does, and misbehaves on demand.
+//! A hub in this process. Like the real one, it lists repositories, sends small files, and
+//! redirects to a second server for large files. It fails on demand.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,22 +15,22 @@ use sha2::{Digest, Sha256};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// How the servers misbehave.
+/// Faults of the servers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    /// Every answer is this status and this `X-Error-Code`.
+    /// Every response has this status and this `X-Error-Code`.
     pub(crate) status: Option<(u16, &'static str)>,
-    /// Large files break off after so many bytes of a response.
+    /// A response with a large file ends after this number of bytes.
     pub(crate) reset_after: Option<usize>,
-    /// Large files are sent from the beginning whatever is asked for.
+    /// Large files are sent from the beginning, whatever range was requested.
     pub(crate) ignores_range: bool,
     /// A byte of large files is wrong.
     pub(crate) corrupts: bool,
-    /// Large files come in pieces with this pause.
+    /// Large files are sent in pieces, with this pause between them.
     pub(crate) pause: Option<Duration>,
 }
 
-/// A request as it came.
+/// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) by_cdn: bool,
@@ -46,7 +46,7 @@ struct State {
     seen: Vec<Seen>,
 }
 
-/// The two servers of one repository's files; they run until the process ends.
+/// Two servers with the files of one repository. They run until the process ends.
 pub(crate) struct FakeHub {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -71,20 +71,20 @@ impl FakeHub {
         self.state.lock().unwrap().faults = faults;
     }
 
-    /// The requests since the last call.
+    /// Returns the requests since the last call.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
 }
 
-/// Starts a server; the one with a `cdn` is the hub.
+/// Starts a server. With a `cdn` it is the hub; without one it is the server of large files.
 fn serve(state: Arc<Mutex<State>>, cdn: Option<SocketAddr>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let state = Arc::clone(&state);
-            // A client that goes away is part of the tests.
+            // An error here means that the client has gone, which some tests cause.
             thread::spawn(move || answer(stream?, &state, cdn));
         }
     });
@@ -160,7 +160,7 @@ fn send(stream: &mut TcpStream, file: &[u8], range: Option<&str>, faults: &Fault
     Ok(())
 }
 
-/// What the real hub tells of a repository.
+/// Returns the list of files in the form of the real hub.
 fn listing(files: &BTreeMap<String, Vec<u8>>) -> String {
     let siblings = files.iter().map(|(name, file)| {
         let pointer = json!({ "rfilename": name, "size": file.len(), "blobId": git(file) });

@@ -7,7 +7,7 @@ use tercet::codegen::{FAMILIES, Isa, KernelSpec, Packing};
 use crate::harness::{Scratch, assert_fields, json, output, usable_isas};
 
 #[test]
-fn the_list_holds_every_family_packing_and_strategy() {
+fn the_list_has_every_family_packing_and_strategy() {
     let list = json(&["dump", "--list"]);
     let kernels = list["kernels"].as_array().unwrap();
     assert_eq!(
@@ -96,7 +96,7 @@ fn a_kernel_is_named_or_composed() {
         "i32",
     ];
     assert_eq!(json(&parts)["kernel"], name);
-    // A strategy implies its packing, and a tile that its registers allow.
+    // A strategy implies its packing, and a tile that fits its registers.
     let implied = json(&["dump", "--isa", "avx512-vnni", "--unpack", "telescope", "--tokens", "15"]);
     assert!(implied["kernel"].as_str().unwrap().starts_with("avx512-vnni/1.6bit/"));
 }
@@ -120,7 +120,7 @@ fn raw_code_is_the_listed_code() {
 }
 
 #[test]
-fn verify_judges_every_family_and_packing() {
+fn verify_checks_every_family_and_packing() {
     let verdict = json(&["verify", "--quick"]);
     assert_fields(&verdict, &["passed", "families", "model", "layer"]);
     assert_eq!(verdict["passed"], true);

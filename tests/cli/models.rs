@@ -1,4 +1,4 @@
-//! Models for the tests: copies of the tiny one with one thing broken, and a wide one.
+//! Models for the tests: copies of the tiny model with one fault, and a wide model.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl Broken {
         self
     }
 
-    /// Replaces the first `from` in a text file.
+    /// Replaces the first `from` in a text file by `to`.
     pub(crate) fn edited(self, file: &str, from: &str, to: &str) -> Self {
         let text = fs::read_to_string(self.0.path().join(file)).unwrap();
         assert!(text.contains(from), "{file} has no {from}");
@@ -78,7 +78,8 @@ fn split(bytes: &[u8]) -> (Map<String, Value>, Vec<u8>) {
     (serde_json::from_slice(header).unwrap(), data.to_vec())
 }
 
-/// The tiny model's tokenizer and vocabulary with one layer of 2048 × 2048 matrices, in a directory of its own.
+/// Writes a model to `scratch`: the tokenizer and vocabulary of the tiny model, and one layer of
+/// 2048 × 2048 matrices. Returns its directory.
 pub(crate) fn wide_model(scratch: &Scratch) -> String {
     const WIDTH: usize = 2048;
     let dir = scratch.path();
@@ -97,7 +98,7 @@ pub(crate) fn wide_model(scratch: &Scratch) -> String {
     }
     fs::write(dir.join("config.json"), config.to_string()).unwrap();
 
-    // Small positive numbers in bf16, and bytes of four valid codes.
+    // 1.0 in bf16, and bytes with four valid codes each.
     let float = |count: usize| [0x80, 0x3F].repeat(count);
     let codes: Vec<u8> =
         (0..WIDTH * WIDTH / 4).map(|i| [0b01_00_10_01, 0b10_01_01_00, 0b00_10_01_01][i % 3]).collect();

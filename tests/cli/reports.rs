@@ -10,7 +10,7 @@ use tercet::cpu::Cpu;
 use crate::harness::{FAIRY_TALES, assert_fields, json, output, usable_isas};
 
 #[test]
-fn info_has_the_documented_shape() {
+fn info_has_the_documented_fields() {
     let info = json(&["info"]);
     assert_fields(
         &info,
@@ -47,7 +47,7 @@ fn info_has_the_documented_shape() {
 }
 
 #[test]
-fn info_tells_why() {
+fn info_gives_reasons() {
     let text =
         output(&["info", "--isa", "portable", "--threads", "1", "--packing", "1.6bit", "--context", "100"]);
     for words in
@@ -61,7 +61,7 @@ fn info_tells_why() {
 fn a_recorded_cpu_is_read_back() {
     let dump = output(&["info", "--cpuid"]);
     let as_json = json(&["info", "--cpuid"]);
-    // Cores may answer some leaves differently, but not those that matter here.
+    // Some CPUID leaves differ between cores, but not those that decide the instruction sets.
     for dump in [dump.as_str(), as_json["cpuid"].as_str().unwrap()] {
         assert_eq!(dump.is_empty(), !cfg!(target_arch = "x86_64"));
         if !dump.is_empty() {
@@ -83,7 +83,7 @@ fn perplexity_agrees_with_transformers() {
 }
 
 #[test]
-fn modes_are_compared() {
+fn compare_modes_reports_agreement_and_perplexities() {
     let text = format!("{FAIRY_TALES}/valid.txt");
     let found = json(&["compare-modes", "--tokens", "300", &text]);
     let fields = ["model", "isa", "threads", "window", "tokens", "top1_agreement", "fast", "exact"];
@@ -100,7 +100,7 @@ fn modes_are_compared() {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn the_help_of_every_command_has_examples() {
     for command in
         ["generate", "chat", "info", "dump", "perplexity", "compare-modes", "tune", "verify", "bench"]
     {
@@ -111,7 +111,7 @@ fn every_command_explains_itself() {
 }
 
 #[test]
-fn nothing_is_coloured_in_a_pipe() {
+fn output_to_a_pipe_has_no_colour() {
     for arguments in [&["info"][..], &["dump", "--list"], &["--help"], &["generate", "Once", "-n", "2"]] {
         assert!(!output(arguments).contains('\u{1b}'), "{arguments:?}");
     }

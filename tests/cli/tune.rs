@@ -1,4 +1,4 @@
-//! `tercet tune`, and the records that it leaves.
+//! `tercet tune` and its records.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use tercet::codegen::KernelSpec;
 use crate::harness::{Ran, Scratch, TINY, assert_fields, command, finish, parse};
 use crate::models::wide_model;
 
-/// The program with `scratch` as the user's cache.
+/// Returns a command with `scratch` as the user's cache.
 fn with_cache(scratch: &Scratch, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command.env("TERCET_CACHE_DIR", scratch.path());
@@ -26,7 +26,7 @@ fn json(scratch: &Scratch, arguments: &[&str]) -> Value {
     parse(&ran.stdout)
 }
 
-/// Where the plans of the tiny model come from.
+/// Returns the origins of the tiny model's plans.
 fn origins(scratch: &Scratch) -> Vec<String> {
     let info = json(scratch, &["info", "-m", TINY]);
     let plans = info["plans"].as_array().unwrap().iter();
@@ -36,7 +36,7 @@ fn origins(scratch: &Scratch) -> Vec<String> {
 }
 
 #[test]
-fn what_is_tuned_is_kept_carried_and_forgotten() {
+fn records_are_stored_exported_imported_and_forgotten() {
     let here = Scratch::new();
     assert!(origins(&here).iter().all(|origin| origin == "default"));
     let tuned = json(&here, &["tune", "-m", TINY, "--budget", "1"]);
@@ -77,7 +77,7 @@ fn what_is_tuned_is_kept_carried_and_forgotten() {
 }
 
 #[test]
-fn the_first_load_tunes_and_says_so() {
+fn the_first_load_tunes_and_prints_a_note() {
     let scratch = Scratch::new();
     let wide = wide_model(&scratch);
     let generate =
@@ -100,7 +100,7 @@ fn the_first_load_tunes_and_says_so() {
 }
 
 #[test]
-fn a_small_model_is_not_tuned_for() {
+fn small_models_are_not_tuned() {
     let cache = Scratch::new();
     let generate = ["generate", "-m", TINY, "--prompt-ids", "1,2,3", "-n", "1"];
     let ran = finish(with_cache(&cache, &generate).env_remove("TERCET_NO_TUNE"));
@@ -133,7 +133,7 @@ fn a_bad_import_changes_nothing() {
 }
 
 #[test]
-fn a_damaged_store_is_one_warning() {
+fn a_damaged_store_is_only_one_warning() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("tuning.json"), "{").unwrap();
     let ran =
@@ -155,7 +155,7 @@ fn a_store_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn invalid_arguments_are_refused() {
     let scratch = Scratch::new();
     for arguments in [
         &["tune", "--shape", "16"][..],
