@@ -1,5 +1,7 @@
-//! Prefill and decoding of whole models, in tokens per second, with the threads that the command would use: the
-//! fairy-tales model, which caches hold, and random weights in the shape of BitNet b1.58 2B-4T, which they do not.
+//! Measures prefill and decode of whole models in tokens per second, with the default number of threads.
+//!
+//! The fairy-tales model fits the caches. The second model has the shape of BitNet b1.58 2B-4T and
+//! random weights; it does not fit.
 
 use std::path::Path;
 
@@ -8,14 +10,14 @@ use tercet::formats::ModelFiles;
 use tercet::{Candidates, Logits, Model, Preset, Rule, Runtime, RuntimeOptions, State};
 
 const FAIRY_TALES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/fairy-tales");
-/// Tokens of the prompt, and of what is generated after it.
+/// Numbers of tokens: of the prompt, and generated after it.
 const PROMPT: usize = 128;
 const GENERATED: usize = 8;
 
-/// What greedy decoding asks for.
+/// The logits that greedy decoding needs.
 const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
 
-/// Different tokens.
+/// Returns `count` tokens that are spread over the vocabulary.
 fn tokens(model: &Model, count: usize) -> Vec<u32> {
     let vocabulary = model.config().vocab_size;
     (1..=count).map(|i| (i * 7919 % vocabulary) as u32).collect()

@@ -1,7 +1,8 @@
-//! Emitted kernels against the hand-written ones and the plain reference: one thread, in multiply-adds per second.
+//! Compares emitted kernels with hand-written kernels and with the plain reference. One thread;
+//! multiply-adds per second.
 //!
-//! The kernels are those of the planner's rule and, where `TERCET_CACHE_DIR` names a directory in which `tercet tune`
-//! has kept others, those too.
+//! The planner chooses the emitted kernels by its rule. If `TERCET_CACHE_DIR` names a directory
+//! with records of `tercet tune`, the recorded kernels are measured too.
 
 use std::hint::black_box;
 use std::iter::repeat_with;
@@ -14,11 +15,12 @@ use tercet::cpu::Cpu;
 use tercet::{Runtime, RuntimeOptions};
 use tercet_kernels_ref::gemm::gemm as reference;
 
-/// Small enough for plain loops; then the shapes of BitNet b1.58 2B-4T.
+/// Rows and columns. The first shape is small enough for plain loops; the others are those of
+/// BitNet b1.58 2B-4T.
 const SHAPES: [(usize, usize); 5] = [(256, 256), (2560, 2560), (640, 2560), (6912, 2560), (2560, 6912)];
-/// Decoding and prefill.
+/// Numbers of tokens: decode and prefill.
 const TOKENS: [usize; 2] = [1, 128];
-/// Decoding reads weights from memory: this much passes before any is read again.
+/// Bytes of weights that are read before any is read again, so that decode reads from memory.
 const BEYOND_CACHES: usize = 128 << 20;
 
 /// Operands of Y = X·Wᵀ.
@@ -40,24 +42,25 @@ impl Operands {
         Operands { problem: Problem { n, k, m, threads: 1 }, weights, acts }
     }
 
-    /// Whether caches hold the weights.
+    /// Returns true if the weights fit the caches.
     fn are_small(&self) -> bool {
         self.weights.len() < 1 << 20
     }
 
-    /// Whether plain loops are done with this soon.
+    /// Returns true if plain loops finish soon.
     fn are_quick(&self) -> bool {
         self.weights.len() * self.problem.m < 1 << 25
     }
 
-    /// As many matrices from `pack`, each of `bytes`, as the weights must be read from.
+    /// Packs the weights once, or into enough copies of `bytes` bytes that every product reads from
+    /// memory.
     fn matrices<T>(&self, bytes: usize, pack: impl FnMut() -> T) -> Vec<T> {
         let copies = if self.problem.m == 1 && !self.are_small() { BEYOND_CACHES / bytes } else { 1 };
         repeat_with(pack).take(copies).collect()
     }
 }
 
-/// The kernels of the rule and of the records for a packing, each once.
+/// Returns the kernel by rule and the recorded kernel for a packing, without duplicates.
 fn planned(problem: &Problem, isa: Isa, packing: Packing) -> Vec<KernelSpec> {
     let by_rule = Planner::new(isa, packing).on(Cpu::host()).plan(problem).spec;
     let environment = tercet::knobs::runtime_options().expect("the environment's settings are valid");

@@ -1,4 +1,4 @@
-//! A decoded token allocates nothing.
+//! Decoding a token allocates no memory.
 
 mod common;
 
@@ -8,21 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tercet::formats::ModelFiles;
 use tercet::{Candidates, HeadMode, Logits, Model, Rule, Runtime, RuntimeOptions};
 
-/// The system's allocator, counting what all threads ask of it.
+/// The system allocator, with a counter of the allocations of all threads.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is the system allocator's own.
+// SAFETY: every method passes its arguments to the system allocator, which upholds the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -33,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_decoded_token_allocates_nothing() {
     const TOKENS: usize = 512;
-    // Enough for every thread to have had a part in everything.
+    // Enough tokens for every thread to take part in every kind of work.
     const FIRST: usize = 64;
     let files = ModelFiles::open(&common::path(common::TINY)).unwrap();
     for head in HeadMode::ALL {
@@ -49,7 +49,7 @@ fn a_decoded_token_allocates_nothing() {
         let first: usize = (0..FIRST).map(&mut decode).sum();
         assert!(first > 0, "the first tokens fill the buffers");
         let later: Vec<usize> = (FIRST..TOKENS).map(&mut decode).collect();
-        // The test's own harness may allocate when it is woken, once in a while.
+        // The test harness has a thread of its own, which may allocate when it wakes.
         assert!(later.iter().sum::<usize>() <= 2, "{head:?}: {later:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Models that are written in another format are the same models.
+//! Converting a model to another format does not change it.
 
 mod common;
 
@@ -9,7 +9,7 @@ use tercet::formats::TensorType;
 use tercet::formats::{Config, Format, ModelFiles, convert};
 use tercet::{ChatTemplate, Logits, Message, Model, Tokenizer};
 
-/// A directory of its own that goes with its value.
+/// A temporary directory. Dropping the value deletes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -46,7 +46,8 @@ fn text(files: &ModelFiles) -> (Vec<u32>, String) {
     (tokenizer.encode(&prompt, false).unwrap(), prompt)
 }
 
-/// Writes `model` in `format` and reads it again: everything is what it was.
+/// Converts `model` to `format`, reads the result, and requires the same logits, tokens and
+/// configuration.
 fn assert_same(model: &ModelFiles, scratch: &Path, name: &str, format: Format) -> ModelFiles {
     let path = scratch.join(name);
     assert_eq!(convert(model, &path, format, false).unwrap().rounding, 0.0, "{name}");
@@ -73,7 +74,7 @@ fn every_format_keeps_the_model() {
     assert_same(&tiny, &scratch.0, "packed", Format::Safetensors);
 }
 
-/// Scales for groups of a row, of embedding and head too.
+/// Every matrix has a scale for each group of columns, including the embedding and the head.
 #[test]
 fn groups_keep_their_scales() {
     let scratch = Scratch::new("groups");
@@ -83,7 +84,7 @@ fn groups_keep_their_scales() {
         let path = scratch.0.join(name);
         assert_eq!(convert(&grouped, &path, format, false).unwrap().rounding, 0.0);
         assert_eq!(logits(&open(&path)), expected, "{name}");
-        // And from one to the other.
+        // Convert the result once more, to safetensors.
         let again = scratch.0.join(format!("from {name}"));
         convert(&open(&path), &again, Format::Safetensors, false).unwrap();
         assert_eq!(logits(&open(&again)), expected, "from {name}");
@@ -93,7 +94,7 @@ fn groups_keep_their_scales() {
     assert!(error.contains("scaled in groups of 128") && error.contains("--type q2_0"), "{error}");
 }
 
-/// Stretched rotary embeddings become factors, which round a little.
+/// GGUF stores stretched rotary embeddings as factors, which are rounded slightly.
 #[test]
 fn stretched_rope_survives() {
     let scratch = Scratch::new("rope");
@@ -117,23 +118,23 @@ fn the_trained_model_and_its_tokenizer_survive() {
     let scratch = Scratch::new("trained");
     let fairy_tales = open(&common::path(common::FAIRY_TALES));
     let gguf = assert_same(&fairy_tales, &scratch.0, "i2_s.gguf", Format::Gguf(TensorType::I2S));
-    // Its feed-forward block is no multiple of 256 wide.
+    // The width of its feed-forward block is not a multiple of 256.
     let out = scratch.0.join("tq2_0.gguf");
     let error = convert(&fairy_tales, &out, Format::Gguf(TensorType::Tq2_0), false).unwrap_err().to_string();
     assert!(error.contains("mlp.down_proj") && error.contains("--type i2_s"), "{error}");
     drop(gguf);
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "nothing half-written stays");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "no partial file remains");
 }
 
 #[test]
-fn what_is_there_is_kept_unless_it_may_be_replaced() {
+fn existing_files_are_replaced_only_by_force() {
     let scratch = Scratch::new("replace");
     let tiny = open(&common::path(common::TINY));
     let (file, dir) = (scratch.0.join("m.gguf"), scratch.0.join("m"));
     fs::write(&file, "mine").unwrap();
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("notes"), "mine").unwrap();
-    // A model in shards, whose index must not outlive it.
+    // The index of an older model in shards must be deleted with that model.
     fs::write(dir.join("model.safetensors.index.json"), "{}").unwrap();
     for (path, format) in [(&file, Format::Gguf(TensorType::I2S)), (&dir, Format::Safetensors)] {
         let error = convert(&tiny, path, format, false).unwrap_err().to_string();

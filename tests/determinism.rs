@@ -1,4 +1,4 @@
-//! The same bits from every instruction set, packing, number of threads and split of the prompt.
+//! Every instruction set, packing, number of threads and split of the prompt gives the same bits.
 
 mod common;
 
@@ -14,10 +14,10 @@ use tercet::{
 
 const THREADS: [usize; 3] = [1, 2, 3];
 const PROMPT: usize = 60;
-/// More than the engine's batch of 256 tokens.
+/// More tokens than one batch of the engine, which is 256.
 const LONG_PROMPT: usize = 300;
 
-/// Everything that must not matter, for this CPU.
+/// All settings of this CPU that must not change a result.
 fn settings() -> impl Iterator<Item = (Isa, Packing, usize)> {
     let packed = Isa::available(Cpu::host())
         .into_iter()
@@ -25,7 +25,7 @@ fn settings() -> impl Iterator<Item = (Isa, Packing, usize)> {
     packed.flat_map(|(isa, packing)| THREADS.map(|threads| (isa, packing, threads)))
 }
 
-/// Bits of every position's logits, with `chunk` tokens fed at once.
+/// Returns the bits of the logits of every position. Each forward pass gets `chunk` tokens.
 fn logits(model: &Model, prompt: &[u32], chunk: usize) -> Vec<u32> {
     let mut state = model.new_state(prompt.len()).unwrap();
     let chunks = prompt.chunks(chunk);
@@ -43,7 +43,7 @@ fn assert_same(found: &[u32], expected: &[u32], vocabulary: usize, what: &str) {
     }
 }
 
-/// A text's first tokens.
+/// Returns the first `tokens` tokens of a text.
 fn prompt(tokenizer: &Tokenizer, tokens: usize) -> Vec<u32> {
     let text = std::fs::read_to_string(common::path("models/fairy-tales/valid.txt")).unwrap();
     let mut ids = tokenizer.encode(&text[..8192], true).unwrap();
@@ -61,7 +61,7 @@ fn logits_are_the_same_everywhere(name: &str) {
     for (isa, packing, threads) in settings() {
         let model = common::load(name, &common::runtime(isa, packing, threads));
         for chunk in [1, 7, 32, PROMPT] {
-            let what = format!("{isa}, {packing}, {threads} threads, {chunk} tokens at once");
+            let what = format!("{isa}, {packing}, {threads} threads, chunks of {chunk} tokens");
             assert_same(&logits(&model, &prompt, chunk), &expected, vocabulary, &what);
         }
         let mut state = model.new_state(PROMPT).unwrap();
@@ -96,7 +96,7 @@ fn exact_logits_are_the_same_everywhere() {
     let expected = logits(&best, &prompt, PROMPT);
     for (threads, chunk) in [(1, 7), (3, 1), (2, 32)] {
         let model = common::load(common::FAIRY_TALES, &exact(Isa::Portable, threads));
-        let what = format!("{threads} threads, {chunk} tokens at once");
+        let what = format!("{threads} threads, chunks of {chunk} tokens");
         assert_same(&logits(&model, &prompt, chunk), &expected, model.config().vocab_size, &what);
     }
 }
@@ -109,7 +109,7 @@ fn a_prompt_longer_than_a_batch_is_the_same_everywhere() {
     for isa in Isa::available(Cpu::host()) {
         let model = common::load(common::FAIRY_TALES, &common::runtime(isa, Packing::Bits2, 2));
         for chunk in [LONG_PROMPT, 256, 255] {
-            let what = format!("{isa}, {chunk} tokens at once");
+            let what = format!("{isa}, chunks of {chunk} tokens");
             assert_same(&logits(&model, &prompt, chunk), &expected, model.config().vocab_size, &what);
         }
     }
@@ -145,13 +145,13 @@ fn a_seed_gives_the_same_text_everywhere() {
 }
 
 #[test]
-fn sequences_have_the_same_text_together_as_alone() {
+fn sequences_continue_the_same_way_together_and_alone() {
     let sampler = SamplerOptions { temperature: 0.9, top_k: 50, seed: 7, ..Default::default() };
     for head in HeadMode::ALL {
         let options = RuntimeOptions { head, threads: Some(2), ..Default::default() };
         let session = Session::new(tercet::fairy_tales(), Runtime::new(&options), None, &mut |_| {}).unwrap();
         let (model, tokenizer) = (session.model(), session.tokenizer());
-        // More than the head takes at once, with prompts and texts of different lengths.
+        // More sequences than one pass of the head takes, with prompts and texts of different lengths.
         let requests: Vec<(Vec<u32>, Request)> = (0..19)
             .map(|i| {
                 let sampler = SamplerOptions { seed: i, ..sampler.clone() };

@@ -1,4 +1,5 @@
-//! The whole program where another CPU, or another system, is emulated: the same ids and logits, bit for bit.
+//! Runs the program on emulated CPUs and on a hardened system, and requires the same ids and
+//! logits, bit for bit.
 #![cfg(all(target_arch = "x86_64", target_os = "linux", feature = "cli"))]
 
 mod common;
@@ -16,7 +17,7 @@ const TERCET: &str = env!("CARGO_BIN_EXE_tercet");
 const GREEDY: &[&str] = &["--greedy"];
 const SEEDED: &[&str] = &["--temperature", "0.9", "--top-p", "0.95", "--seed", "7"];
 
-/// What one run of `tercet generate` answers.
+/// The results of one run of `tercet generate`.
 struct Answer {
     isa: String,
     ids: Value,
@@ -24,7 +25,8 @@ struct Answer {
     stderr: String,
 }
 
-/// Lets `program`, which starts Tercet, continue a prompt of the tiny model; `name` tells runs apart.
+/// Continues a prompt of the tiny model with `program`, a command that starts Tercet. `name` must
+/// be unique.
 fn generate(name: &str, mut program: Command, flags: &[&str]) -> Answer {
     let logits = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.safetensors"));
     for knob in &tercet::knobs::KNOBS {
@@ -51,7 +53,8 @@ fn assert_same(found: &Answer, expected: &Answer, name: &str) {
     assert!(found.logits == expected.logits, "{name}: logits differ");
 }
 
-/// `qemu-x86_64` as `cpu`; none if it is not installed, which is an error where `CI` is `true`.
+/// Returns the command that runs Tercet on an emulated x86-64 `cpu`, or `None` if QEMU is not installed.
+/// With `CI=true` QEMU must be installed.
 fn emulator(cpu: &str) -> Option<Command> {
     const QEMU: &str = "qemu-x86_64";
     if let Err(error) = Command::new(QEMU).arg("--version").output() {
@@ -75,17 +78,17 @@ fn emulated_equals_native(cpu: &str, isa: &str, emulator: impl Fn(&str) -> Optio
 }
 
 #[test]
-fn a_haswell_runs_avx2() {
+fn haswell_runs_avx2_kernels() {
     emulated_equals_native("Haswell", "avx2", emulator);
 }
 
 #[test]
-fn a_nehalem_runs_portable_kernels() {
+fn nehalem_runs_portable_kernels() {
     emulated_equals_native("Nehalem", "portable", emulator);
 }
 
 #[test]
-fn an_isa_beyond_the_cpu_is_only_a_cap() {
+fn an_isa_that_the_cpu_lacks_is_only_a_cap() {
     for (cpu, asked, isa) in
         [("Haswell", "avx512-vnni", "avx2"), ("Haswell", "avx-vnni", "avx2"), ("Nehalem", "avx2", "portable")]
     {
@@ -95,7 +98,8 @@ fn an_isa_beyond_the_cpu_is_only_a_cap() {
     }
 }
 
-/// The program for AArch64 as `cpu`, which `cargo xtask test-aarch64` builds and names.
+/// Returns the command that runs the AArch64 program on an emulated `cpu`.
+/// `cargo xtask test-aarch64` builds the program and sets the variables.
 fn aarch64(cpu: &str) -> Command {
     let variable = |name: &str| env::var_os(name).unwrap_or_else(|| panic!("{name} is not set"));
     let mut command = Command::new("qemu-aarch64");
@@ -108,7 +112,7 @@ const AARCH64_CPUS: [(&str, &str); 3] =
     [("max", "neon-i8mm"), ("neoverse-n1", "neon-dot"), ("cortex-a72", "neon")];
 
 #[test]
-#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
+#[ignore = "needs the program that `cargo xtask test-aarch64` builds"]
 fn aarch64_equals_native() {
     for (cpu, isa) in AARCH64_CPUS {
         emulated_equals_native(cpu, isa, |cpu| Some(aarch64(cpu)));
@@ -116,8 +120,8 @@ fn aarch64_equals_native() {
 }
 
 #[test]
-#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
-fn aarch64_isas_beyond_the_cpu_are_only_caps() {
+#[ignore = "needs the program that `cargo xtask test-aarch64` builds"]
+fn aarch64_isas_that_the_cpu_lacks_are_only_caps() {
     for (cpu, asked, isa) in [
         ("cortex-a72", "neon-i8mm", "neon"),
         ("cortex-a72", "neon-dot", "neon"),
@@ -132,7 +136,7 @@ fn aarch64_isas_beyond_the_cpu_are_only_caps() {
     }
 }
 
-/// What `tercet info --json` tells with the tuning records of `cache`.
+/// Returns the report of `tercet info --json` with the tuning records in `cache`.
 fn info(cpu: &str, cache: &Path) -> Value {
     let mut program = aarch64(cpu);
     for knob in &tercet::knobs::KNOBS {
@@ -144,15 +148,16 @@ fn info(cpu: &str, cache: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Kernels of every plan, for one token (`decode`) or many (`prefill`).
+/// Returns the kernel of every plan, for one token (`decode`) or many tokens (`prefill`).
 fn kernels<'a>(info: &'a Value, tokens: &str) -> Vec<&'a str> {
     let plans = info["plans"].as_array().unwrap().iter();
     plans.map(|plan| plan[tokens]["kernel"].as_str().unwrap()).collect()
 }
 
-/// Records of the very CPU that name kernels which it cannot run are not followed; others in the same file are.
+/// A record may carry the fingerprint of this CPU and name a kernel that the CPU cannot run. The
+/// program ignores it, and uses the valid records in the same file.
 #[test]
-#[ignore = "cargo xtask test-aarch64 builds the program that this runs"]
+#[ignore = "needs the program that `cargo xtask test-aarch64` builds"]
 fn aarch64_records_choose_no_kernel_that_the_cpu_lacks() {
     for (cpu, isa, lacking) in [
         ("cortex-a72", "neon", ["neon-dot", "neon-i8mm"].as_slice()),
@@ -205,22 +210,24 @@ fn a_system_that_refuses_executable_memory_runs_portable_kernels() {
     assert_eq!(found.stderr.matches("refuses executable memory").count(), 1, "{}", found.stderr);
 }
 
-/// Whether `command` can be run under [`refuse_executable_memory`].
+/// Returns true if `command` runs under [`refuse_executable_memory`].
 fn refuses_executable_memory(command: &mut Command) -> bool {
     refuse_executable_memory(command);
     command.status().is_ok()
 }
 
-/// Runs `command` as systemd's `MemoryDenyWriteExecute=` does: no mapping of it ever becomes executable.
+/// Forbids `command` to make any mapping executable, as `MemoryDenyWriteExecute=` of systemd does.
 fn refuse_executable_memory(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     let deny = || {
-        // SAFETY: this request takes one number and three zeros, and changes only the calling process.
+        // SAFETY: `PR_SET_MDWE` takes one number and three zeros, and changes only the calling process.
         match unsafe { libc::prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec only the system call above is made, which is async-signal-safe.
+    // SAFETY:
+    // - between fork and exec, `deny` only makes the system call above and reads `errno`;
+    // - both are async-signal-safe.
     unsafe { command.pre_exec(deny) };
 }

@@ -1,5 +1,8 @@
-//! The fuzz targets' bodies for a moment, on seeded mutations of valid inputs; or, with `FUZZ_SECONDS`, for so long on
-//! other mutations each time. An input that fails is kept in the temporary directory.
+//! Runs the bodies of the fuzz targets on mutations of valid inputs. The mutations are the same in
+//! every run.
+//!
+//! With `FUZZ_SECONDS=N`, each body runs for N seconds on new mutations. An input that fails is
+//! written to the temporary directory.
 
 mod common;
 mod fuzz_bodies;
@@ -30,7 +33,8 @@ fn mutate(seeds: &[Vec<u8>], times: usize, body: fn(&[u8])) {
     println!("{runs} inputs in {:.0} s", start.elapsed().as_secs_f64());
 }
 
-/// Changes a bit, a byte or a number, cuts a piece out or doubles it.
+/// Applies one random change: to a bit, a byte or a number, or it deletes, appends or inserts a
+/// copy of a piece.
 fn mutation(input: &mut Vec<u8>, random: &mut Random) {
     const NUMBERS: [&str; 12] = [
         "0",
@@ -83,7 +87,7 @@ impl Random {
     }
 }
 
-/// The inputs that the target of this name starts from.
+/// Returns the seeds of a target.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = std::fs::read_dir(common::path("fuzz/seeds").join(target)).unwrap();
     let mut paths: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
@@ -93,32 +97,32 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn safetensors_bodies_hold() {
+fn mutated_safetensors_are_read_or_refused() {
     mutate(&seeds("safetensors"), 60_000, fuzz_bodies::safetensors);
 }
 
 #[test]
-fn index_bodies_hold() {
+fn mutated_shard_indexes_are_read_or_refused() {
     mutate(&seeds("index"), 60_000, fuzz_bodies::index);
 }
 
 #[test]
-fn gguf_bodies_hold() {
+fn mutated_gguf_files_are_read_or_refused() {
     mutate(&seeds("gguf"), 5_000, fuzz_bodies::gguf);
 }
 
 #[test]
-fn config_bodies_hold() {
+fn mutated_configurations_are_read_or_refused() {
     mutate(&seeds("config"), 60_000, fuzz_bodies::config);
 }
 
 #[test]
-fn packed_bodies_hold() {
+fn mutated_headers_of_packed_models_are_read_or_refused() {
     mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
 }
 
 #[test]
-fn kernel_spec_bodies_hold() {
+fn mutated_kernel_specs_are_emitted_or_refused() {
     let families =
         Isa::ALL.into_iter().flat_map(|isa| Packing::ALL.map(|packing| verify::specs(isa, packing)));
     let mut seeds = seeds("kernel_spec");

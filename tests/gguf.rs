@@ -1,5 +1,5 @@
-//! GGUF files that the `gguf` package wrote (`tests/gguf/write.py`) against the same models and tokenizers in the Hugging
-//! Face format.
+//! Compares GGUF files with the same models and tokenizers in the Hugging Face format. The `gguf`
+//! package wrote the files: see `tests/gguf/write.py`.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn logits(files: &ModelFiles) -> Vec<f32> {
 }
 
 #[test]
-fn logits_are_those_of_the_safetensors() {
+fn logits_equal_those_of_the_safetensors() {
     for (folder, ggufs) in MODELS {
         let expected = logits(&files(folder));
         assert!(expected.iter().any(|logit| logit.abs() > 0.1));
@@ -38,7 +38,7 @@ fn logits_are_those_of_the_safetensors() {
 }
 
 #[test]
-fn configurations_are_those_of_the_safetensors() {
+fn configurations_equal_those_of_the_safetensors() {
     for (folder, ggufs) in MODELS {
         let expected = Config::load(&files(folder)).unwrap();
         for name in ggufs {
@@ -47,9 +47,9 @@ fn configurations_are_those_of_the_safetensors() {
     }
 }
 
-/// llama.cpp names no activation for 1bitLLM's models, which have SiLU.
+/// A GGUF file of a 1bitLLM model names no activation. These models use SiLU.
 #[test]
-fn bitnet_without_an_activation_is_1bit_llms() {
+fn a_bitnet_file_without_an_activation_uses_silu() {
     let read = |name: &str| std::fs::read(common::path("tests/fixtures/gguf").join(name)).unwrap();
     let key = b"bitnet.hidden_activation";
     let mut bytes = read("bitnet-tq1_0.gguf");
@@ -68,7 +68,7 @@ fn bitnet_without_an_activation_is_1bit_llms() {
 }
 
 #[test]
-fn tokenizers_are_those_of_hugging_face() {
+fn tokenizers_agree_with_hugging_face() {
     let expected = std::fs::read(common::path("tests/fixtures/gguf/tokens.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     for name in ["bpe", "spm"] {
@@ -84,7 +84,7 @@ fn tokenizers_are_those_of_hugging_face() {
 }
 
 #[test]
-fn a_whole_text_is_cut_like_the_original() {
+fn a_long_text_has_the_tokens_of_the_original_tokenizer() {
     let text = std::fs::read_to_string(common::path("models/fairy-tales/valid.txt")).unwrap();
     let original = ModelFiles::open(&common::path("models/fairy-tales")).unwrap();
     let [original, gguf] =

@@ -1,4 +1,4 @@
-//! The models against outputs of Hugging Face transformers in float32.
+//! Compares logits and greedy continuations with those of Hugging Face transformers in float32.
 
 mod common;
 
@@ -68,7 +68,8 @@ const FAMILIES: [&str; 7] = [
     "bonsai-tiny",
 ];
 
-/// Every family's blocks, checkpoint and rotary embedding: see `tests/golden/families.py`.
+/// Covers the blocks, the checkpoint and the rotary embedding of every family: see
+/// `tests/golden/families.py`.
 #[test]
 fn every_family_agrees_with_transformers() {
     const SAFE_MARGIN: f32 = 0.02;
@@ -108,13 +109,15 @@ fn exact(activations: ActivationType) -> Runtime {
     Runtime::new(&RuntimeOptions { mode, threads: Some(2), ..RuntimeOptions::default() })
 }
 
-/// Logits of every position.
+/// Returns the logits of every position.
 fn logits(model: &Model, ids: &[u32]) -> Vec<f32> {
     let mut state = model.new_state(ids.len()).unwrap();
     model.forward(&mut state, ids, Logits::All).unwrap().to_vec()
 }
 
-/// The golden's logits of several sequences, and what the model makes of them; sequences in one tensor are equally long.
+/// Returns the mean difference between the model's logits and the golden logits of several
+/// sequences. Each entry names a tensor of ids, the number of tokens in each of its rows, and the
+/// tensor of the expected logits.
 fn compare(model: &Model, golden: &Golden, sequences: &[(String, usize, String)]) -> f64 {
     let (mut found, mut expected) = (Vec::new(), Vec::new());
     for (ids, tokens, output) in sequences {
@@ -136,13 +139,13 @@ fn the_exact_mode_agrees_with_transformers() {
     assert!(mean(common::TINY, &rows(96, "logits.f32_offline")) < 0.005);
     let prompts: Vec<_> = (0..3).map(|i| (format!("{i}.ids"), usize::MAX, format!("{i}.logits"))).collect();
     assert!(mean(common::FAIRY_TALES, &prompts) < 0.005);
-    // Where an activation lies on a tie between two integers, the last bit of a sum decides about all that comes after.
+    // If an activation lies halfway between two integers, the last bit of a sum decides its rounding.
     let families = FAMILIES.map(|family| mean(&format!("tests/fixtures/{family}"), &rows(40, "logits")));
     assert!(families.iter().all(|&mean| mean < 0.02), "{families:?}");
     assert!(families.iter().sum::<f64>() / (FAMILIES.len() as f64) < 0.005, "{families:?}");
 }
 
-/// Rounding alone moves these logits by 0.012 in the mean.
+/// Rounding activations changes these logits by 0.012 on average.
 #[test]
 fn unrounded_activations_agree_with_transformers() {
     let golden = Golden::read("tests/fixtures/bonsai-tiny/golden.safetensors");
@@ -154,7 +157,7 @@ fn unrounded_activations_agree_with_transformers() {
     assert!(mean(ActivationType::Int8) > 0.005);
 }
 
-/// Every instruction set and packing makes the same of a family's first layer, and what plain arithmetic makes of it.
+/// Every instruction set and packing computes the same first layer, and agrees with plain arithmetic.
 #[test]
 fn every_family_is_the_same_on_every_kernel() {
     for family in FAMILIES {
@@ -165,8 +168,9 @@ fn every_family_is_the_same_on_every_kernel() {
     }
 }
 
-/// Keys and values in half precision move an activation to the neighbouring integer now and then, which no two engines
-/// agree about: the differences stay small, and the text the same.
+/// With keys and values in half precision, an activation is sometimes rounded to a neighbouring
+/// integer. Such cases differ between engines. The differences stay small, and the text stays the
+/// same.
 #[test]
 fn half_precision_changes_little() {
     const SAFE_MARGIN: f32 = 0.5;

@@ -1,4 +1,4 @@
-//! The exact head against the whole one: the same text for every way of sampling.
+//! Compares the exact head with the full `bf16` head: both give the same text for every sampler.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn ids(model: &Model, path: &str, prompt: &[u32], sampler: SamplerOptions) -> Ve
 }
 
 #[test]
-fn both_heads_choose_the_same_tokens() {
+fn the_exact_head_and_the_full_head_choose_the_same_tokens() {
     let default = SamplerOptions::default();
     let warm = SamplerOptions { temperature: 0.9, ..default.clone() };
     let samplers = [
@@ -55,7 +55,7 @@ fn both_heads_choose_the_same_tokens() {
 }
 
 #[test]
-fn the_quantized_head_alone_comes_close_on_every_isa() {
+fn the_quantized_head_is_close_to_the_full_head_on_every_isa() {
     for path in [common::TINY, common::FAIRY_TALES] {
         let files = ModelFiles::open(&common::path(path)).unwrap();
         let logits = |head, isa| {

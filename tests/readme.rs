@@ -1,9 +1,9 @@
-//! The README's commands, run as a reader would.
+//! Runs the commands of the README.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The lines of the README's `sh` blocks.
+/// Returns the lines of all `sh` blocks.
 fn commands(readme: &str) -> impl Iterator<Item = &str> {
     let blocks = readme.split("```sh\n").skip(1);
     blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines())
@@ -17,7 +17,8 @@ fn every_command_of_the_readme_works() {
     let path = format!("{}:{}", tercet.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut run = 0;
     for line in commands(&readme) {
-        // These lead to the program and to this test.
+        // Runs the built program instead of building it again. `cargo xtask test` would run this
+        // test again.
         let line = line.replace("cargo run --release --", "tercet");
         if line == "cargo xtask test" {
             continue;

@@ -1,4 +1,4 @@
-//! Tuning records change which kernels run, and nothing else.
+//! Tuning records change the choice of kernels, and no result.
 
 mod common;
 
@@ -15,7 +15,7 @@ use tercet::{Kernels, Model, PLANNED_TOKENS, Runtime, RuntimeOptions};
 
 const THREADS: usize = 2;
 
-/// A directory of its own that goes with its value.
+/// A temporary directory. Dropping the value deletes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -47,7 +47,7 @@ fn shapes(model: &str) -> Vec<(usize, usize)> {
     Kernels::shapes(&config).into_iter().collect()
 }
 
-/// The kernels that a problem could run, unreasonable ones among them.
+/// Returns kernels for a problem, including unreasonable ones.
 fn odd_kernels(runtime: &Runtime, problem: &Problem) -> Vec<KernelSpec> {
     let candidates = runtime.planner().candidates(problem);
     let odd = candidates.iter().enumerate().flat_map(|(i, spec)| {
@@ -59,7 +59,8 @@ fn odd_kernels(runtime: &Runtime, problem: &Problem) -> Vec<KernelSpec> {
     odd.filter(|spec| spec.validate().is_ok()).collect()
 }
 
-/// A store with another kernel for every problem of the model; how it is picked depends on `choice`.
+/// Stores a record with an odd kernel for every problem of the model, and returns the kernels.
+/// `choice` selects them.
 fn fill_store(dir: &Path, runtime: &Runtime, model: &str, choice: usize) -> Vec<KernelSpec> {
     let (mut records, mut chosen) = (Records::default(), Vec::new());
     for (i, (n, k)) in shapes(model).into_iter().enumerate() {
@@ -79,7 +80,7 @@ fn fill_store(dir: &Path, runtime: &Runtime, model: &str, choice: usize) -> Vec<
     chosen
 }
 
-/// Bits of the logits of a prompt, and the greedy continuation.
+/// Returns the bits of the logits of a prompt, and its greedy continuation.
 fn text(name: &str, model: &Model) -> (Vec<u32>, Vec<u32>) {
     let tokenizer = common::tokenizer(name, model);
     let prompt: Vec<u32> = (1..40).map(|i| i * 5 % 256).collect();
@@ -107,17 +108,17 @@ fn the_text_is_the_same_with_any_record(name: &str, choices: usize) {
 }
 
 #[test]
-fn the_tiny_model_writes_the_same_with_any_record() {
+fn the_tiny_model_writes_the_same_text_with_any_record() {
     the_text_is_the_same_with_any_record(common::TINY, 8);
 }
 
 #[test]
-fn the_fairy_tales_are_the_same_with_any_record() {
+fn the_fairy_tales_model_writes_the_same_text_with_any_record() {
     the_text_is_the_same_with_any_record(common::FAIRY_TALES, 2);
 }
 
 #[test]
-fn what_tuning_finds_is_used_at_once_and_by_later_runtimes() {
+fn tuned_kernels_are_used_at_once_and_by_later_runtimes() {
     let scratch = Scratch::new("learn");
     let best = Isa::best(Cpu::host());
     let mut first = runtime(best, Packing::Bits2, &scratch.0);
@@ -143,7 +144,7 @@ fn what_tuning_finds_is_used_at_once_and_by_later_runtimes() {
 }
 
 #[test]
-fn a_bad_store_is_a_warning() {
+fn a_damaged_store_is_only_a_warning() {
     let scratch = Scratch::new("bad");
     fs::write(scratch.0.join("tuning.json"), b"\0garbage").unwrap();
     let bad = runtime(Isa::Portable, Packing::Bits2, &scratch.0);

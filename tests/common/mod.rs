@@ -1,5 +1,5 @@
-//! What the integration tests share.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+//! Helpers for the integration tests.
+#![allow(dead_code, unreachable_pub, reason = "each test uses some of the helpers")]
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,8 @@ pub fn best_runtime() -> Runtime {
     runtime(Isa::best(Cpu::host()), Packing::Bits2, 2)
 }
 
-/// The best kernels with keys and values as they are computed, which is how the reference outputs were made.
+/// The best kernels, with a KV cache in `f32`. The reference outputs were computed without rounding
+/// keys and values.
 pub fn full_precision_runtime() -> Runtime {
     Runtime::new(&RuntimeOptions { cache_type: Some(CacheType::F32), threads: Some(2), ..Default::default() })
 }
@@ -46,7 +47,7 @@ pub fn tokenizer(model: &str, of: &Model) -> Tokenizer {
     Tokenizer::load(&files, of.config().vocab_size, of.config().bos_token_id).unwrap()
 }
 
-/// Logits of every position, and the greedy continuation of `tokens` tokens.
+/// Returns the logits of every position of `prompt`, and its greedy continuation of `tokens` tokens.
 pub fn logits_and_greedy(
     model: &Model,
     tokenizer: &Tokenizer,
@@ -88,7 +89,7 @@ pub fn argmax(logits: &[f32]) -> usize {
     (0..logits.len()).fold(0, best)
 }
 
-/// Difference between the best and the second value.
+/// Returns the difference between the largest and the second largest logit.
 pub fn margin(logits: &[f32]) -> f32 {
     let best = argmax(logits);
     let second =

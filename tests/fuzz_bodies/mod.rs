@@ -1,5 +1,6 @@
-//! What must hold for any input: the bodies of the fuzz targets, which `tests/fuzz.rs` runs briefly too.
-#![allow(unreachable_pub, reason = "each fuzz target runs its body")]
+//! The bodies of the fuzz targets: properties that hold for any input. `tests/fuzz.rs` runs them
+//! briefly.
+#![allow(unreachable_pub, reason = "each fuzz target runs one body")]
 
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
@@ -9,16 +10,16 @@ use tercet::{ChatTemplate, Error, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 
-/// A file that opens is one that the `safetensors` crate accepts too, and every tensor reads as what it holds.
+/// If a file opens, the `safetensors` crate accepts it too, and both read the same tensors.
 pub fn safetensors(data: &[u8]) {
     let file = match TensorFile::open(data.to_vec().into(), "fuzz.safetensors") {
         Ok(file) => file,
         Err(error) => return assert_readable(&error),
     };
-    let peer = SafeTensors::deserialize(data).expect("the peer accepts what we accept");
+    let peer = SafeTensors::deserialize(data).expect("the `safetensors` crate accepts the file too");
     assert_eq!(file.names().len(), peer.len());
     for name in file.names() {
-        let tensor = peer.tensor(&name).expect("the peer has the tensor too");
+        let tensor = peer.tensor(&name).expect("the `safetensors` crate has the tensor too");
         let shape = tensor.shape();
         let elements = shape.iter().product::<usize>();
         if let Ok(bytes) = file.u8(&name, shape) {
@@ -35,19 +36,17 @@ pub fn safetensors(data: &[u8]) {
         if let Ok(scale) = file.scale(&name) {
             assert!(scale > 0.0 && scale.is_finite());
         }
-        assert_readable(
-            &file.u8(&name, &[1, 2, 3, 4, 5]).expect_err("no tensor of ours has five dimensions"),
-        );
+        assert_readable(&file.u8(&name, &[1, 2, 3, 4, 5]).expect_err("no tensor has five dimensions"));
     }
 }
 
-/// Whatever an index says, it leads to nothing but files beside it, and to all that it names.
+/// If an index is accepted, it lists every tensor, and every file is in the same directory as the index.
 pub fn index(data: &[u8]) {
     let files = match shard_index(data, "fuzz.index.json") {
         Ok(files) => files,
         Err(error) => return assert_readable(&error),
     };
-    let peer: serde_json::Value = serde_json::from_slice(data).expect("what is accepted is JSON");
+    let peer: serde_json::Value = serde_json::from_slice(data).expect("accepted input is JSON");
     assert_eq!(peer["weight_map"].as_object().map(serde_json::Map::len), Some(files.len()));
     for (tensor, file) in &files {
         assert_eq!(peer["weight_map"][tensor], **file);
@@ -56,14 +55,15 @@ pub fn index(data: &[u8]) {
     }
 }
 
-/// A file that opens has tensors that read as what they are, and metadata that describe a model or are refused.
+/// If a file opens, its tensors have the values of their types, and its metadata describe a model
+/// or are refused.
 pub fn gguf(data: &[u8]) {
     let file = match GgufFile::open(data.to_vec().into(), "fuzz.gguf") {
         Ok(file) => file,
         Err(error) => return assert_readable(&error),
     };
     for name in file.names() {
-        match *file.shape(name).expect("the name is the file's") {
+        match *file.shape(name).expect("the file lists this name") {
             [n, k] => {
                 if let Ok(Table::Floats(floats)) = file.table(name, n, k) {
                     assert_eq!(floats.get().to_vec().len(), n * k);
@@ -93,7 +93,7 @@ pub fn gguf(data: &[u8]) {
     }
 }
 
-/// A configuration that parses is one that the model can rely on.
+/// If a configuration parses, its fields are valid for a model.
 pub fn config(data: &[u8]) {
     let config = Config::parse(data, "config.json");
     match &config {
@@ -128,13 +128,13 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// The parts of a packed model that is accepted lie within its file.
+/// If the header of a packed model is accepted, all parts lie within the file.
 pub fn packed(data: &[u8]) {
     const POSITION: u64 = 100_000;
     if let Err(error) = PackedCache::check(data, POSITION) {
         return assert_readable(&error);
     }
-    let header: serde_json::Value = serde_json::from_slice(data).expect("what is accepted is JSON");
+    let header: serde_json::Value = serde_json::from_slice(data).expect("accepted input is JSON");
     for part in header["parts"].as_object().expect("parts have names").values() {
         let [offset, len] = ["offset", "len"].map(|field| part[field].as_u64().expect("a number"));
         assert!(offset >= 32 && offset.checked_add(len).is_some_and(|end| end <= POSITION));
@@ -142,7 +142,7 @@ pub fn packed(data: &[u8]) {
     }
 }
 
-/// A spec that parses can be emitted, and its name is its key.
+/// If a kernel spec parses, it can be emitted, and its name parses to the same spec.
 pub fn kernel_spec(data: &[u8]) {
     let Ok(spec) = String::from_utf8_lossy(data).parse::<KernelSpec>() else { return };
     assert_eq!(spec.to_string().parse(), Ok(spec));

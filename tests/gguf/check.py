@@ -1,6 +1,6 @@
-"""What `tercet convert` writes, run by transformers and read by the gguf package: check.py TERCET
+"""Checks the output of `tercet convert` with transformers and the gguf package: check.py TERCET
 
-The package has no I2_S and no Q2_0: what was written so is read back by Tercet, and that run by transformers.
+The package knows neither I2_S nor Q2_0. Tercet converts such files back, and transformers runs the result.
 """
 
 import pathlib
@@ -27,7 +27,7 @@ TEXT = "The king said: it's 12345 “gold” coins."
 
 
 def matrices(folder):
-    """The unpacked weights of a checkpoint, by GGUF's names."""
+    """Yields the unpacked weights of a checkpoint, with their names in GGUF."""
     tensors = load_file(folder / "model.safetensors")
     for name, packed in tensors.items():
         if packed.dtype == torch.uint8:
@@ -75,7 +75,7 @@ def main(tercet):
         q2_0 = convert(GROUPED, folder / "q2_0.gguf", "--type", "q2_0")
         for source, output in [(GROUPED, "floats"), (q2_0, "from-q2_0")]:
             assert torch.equal(logits(convert(source, folder / output), torch.float32), expected), output
-        print("scales for groups: the same logits in transformers, by way of q2_0 too")
+        print("scales for groups: the same logits in transformers, also after q2_0 and back")
 
 
 main(*sys.argv[1:])

@@ -1,16 +1,19 @@
 """Writes tests/fixtures/gguf, and the seeds in fuzz/seeds/gguf, with the gguf package: write.py
 
-types.gguf        a tensor of every type that is read, each beside what the package makes of it
-bitnet-*.gguf     one small BitNet in every ternary type, and the same in the Hugging Face format in bitnet/
-llama-*.gguf      a small Llama likewise, in llama/
-grouped-*.gguf    a small Qwen3 with a scale for every 128 weights, embedding and head included, in every form of Q2_0, and
-                  the same as floats in grouped/
-rope.gguf         the rotary embedding of tests/fixtures/llama-tiny, as llama.cpp's converter stores it, and nothing else
-bpe.gguf, spm.gguf  tokenizers without a model, and in tokens.json what the Hugging Face tokenizers make of some texts
+types.gguf        a tensor of every type that Tercet reads, and the values that the package reads from it
+bitnet-*.gguf     a small BitNet in every ternary type; bitnet/ has it in the Hugging Face format
+llama-*.gguf      a small Llama in every ternary type; llama/ has it in the Hugging Face format
+grouped-*.gguf    a small Qwen3 with a scale for every 128 weights, in every form of Q2_0; embedding and
+                  head are ternary too; grouped/ has it as floats
+rope.gguf         only the rotary embedding of tests/fixtures/llama-tiny, as llama.cpp's converter stores it
+bpe.gguf          a byte-level BPE tokenizer without a model
+spm.gguf          a SentencePiece tokenizer without a model
+tokens.json       the output of the Hugging Face tokenizers for some texts
 
-The package cannot write I2_S, which is bitnet.cpp's: `i2_s` below follows quantize_i2_s in its ggml-bitnet-mad.cpp. Nor can
-it write Q2_0: `q2_0` follows dequantize_row_q2_0 in llama.cpp's ggml-quants.c. PrismML's llama.cpp has had blocks of 128 under
-ggml's number for blocks of 64, and now has a number of its own for them.
+The package cannot write I2_S, a type of bitnet.cpp: `i2_s` below follows quantize_i2_s in its
+ggml-bitnet-mad.cpp. It cannot write Q2_0 either: `q2_0` follows dequantize_row_q2_0 in llama.cpp's
+ggml-quants.c. In ggml, Q2_0 has blocks of 64 weights. PrismML's llama.cpp first used the same type
+number for blocks of 128 weights, and now has a separate number for them.
 """
 
 import json
@@ -32,7 +35,7 @@ OUT = HERE.parent / "fixtures" / "gguf"
 FAIRY_TALES = HERE.parent.parent / "models" / "fairy-tales"
 LLAMA_TINY = HERE.parent / "fixtures" / "llama-tiny"
 I2_S = 36
-# The number in the file, and the weights in a block.
+# For each form: the number of the type in the file, and the number of weights in a block.
 Q2_0 = {"q2_0": (42, 64), "q2_0-prism": (42, 128), "pq2_0": (142, 128)}
 GROUP = 128
 
@@ -48,14 +51,17 @@ TEXTS = [
 
 
 def i2_s(trits, scale):
-    """Codes of 128 weights in 32 bytes: the first quarter in the highest bits; then the scale, eight times."""
+    """Packs each 128 weights into 32 bytes, the first quarter in the highest bits.
+
+    The scale of the tensor follows the codes, eight times.
+    """
     codes = (trits.reshape(-1, 4, 32) + 1).astype(np.uint8)
     packed = codes[:, 0] << 6 | codes[:, 1] << 4 | codes[:, 2] << 2 | codes[:, 3]
     return np.concatenate([packed.reshape(-1), np.full(8, scale, np.float32).view(np.uint8)])
 
 
 def q2_0(trits, scales, block):
-    """A scale in half precision, then four codes to a byte, the first in the lowest bits."""
+    """Packs each block: a scale in half precision, then codes, four in a byte, the first in the lowest bits."""
     scales = np.repeat(scales.reshape(-1), GROUP // block).astype(np.float16)
     codes = (trits.reshape(-1, block // 4, 4) + 1).astype(np.uint8)
     packed = codes[..., 0] | codes[..., 1] << 2 | codes[..., 2] << 4 | codes[..., 3] << 6
@@ -63,7 +69,7 @@ def q2_0(trits, scales, block):
 
 
 def add_payload(writer, name, shape, payload, number):
-    """A tensor of a type that the package does not know, from which it takes the size otherwise."""
+    """Adds a tensor of a type that the package does not know, and whose size it cannot compute."""
     writer.add_tensor_info(name, shape, np.dtype(np.int8), payload.nbytes, raw_dtype=number)
     writer.tensors[-1][name].tensor = payload
 
@@ -117,7 +123,7 @@ def types():
 
 
 def bf16(values):
-    """The nearest bf16 below in magnitude, as f32."""
+    """Rounds toward zero to bf16, and returns f32."""
     return (values.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
 
 
@@ -126,9 +132,10 @@ def bf16_bits(values):
 
 
 class Model:
-    """Random weights; scales, norms and embeddings are exact in bf16 and f16.
+    """A model with random weights. Scales, norms and embeddings are exact in bf16 and f16.
 
-    With `grouped`, every matrix is ternary, embedding and head too, with a scale for every 128 weights of a row.
+    With `grouped`, every matrix is ternary, including embedding and head. A scale belongs to 128 weights
+    of a row.
     """
 
     def __init__(self, seed, config, grouped=False):
@@ -218,12 +225,12 @@ class Model:
 
 
 def permuted(rows, heads):
-    """convert_hf_to_gguf.py's LlamaModel.permute: halves of a head become pairs."""
+    """Turns the halves of each head into pairs, as LlamaModel.permute in convert_hf_to_gguf.py does."""
     return rows.reshape(heads, 2, rows.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(rows.shape)
 
 
 def gguf_name(name):
-    # The package knows these two by the names that 1bitLLM's models have.
+    # The package knows these two norms by their names in 1bitLLM's models.
     name = name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm")
     base = name.removesuffix(".weight")
     for arch in [MODEL_ARCH.BITNET, MODEL_ARCH.LLAMA, MODEL_ARCH.QWEN3]:
@@ -242,7 +249,7 @@ TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] + 
 
 
 def letters(writer):
-    """A vocabulary of 64 tokens: letters, and what ends a text."""
+    """Writes a vocabulary of 64 tokens: letters and special tokens."""
     assert len(CHARACTERS) + len(SPECIAL) + 1 == 64
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
@@ -294,7 +301,7 @@ def models():
 
 
 def rope():
-    """convert_hf_to_gguf.py's LlamaModel.generate_extra_tensors."""
+    """Writes rope.gguf as LlamaModel.generate_extra_tensors in convert_hf_to_gguf.py does."""
     config = json.loads((LLAMA_TINY / "config.json").read_text())
     scaling = config["rope_scaling"]
     dim = config["hidden_size"] // config["num_attention_heads"]
@@ -316,7 +323,7 @@ def rope():
 
 
 def expected(tokenizer):
-    """Ids without what a post-processor adds, and the text of those ids."""
+    """Returns for each text its ids, without tokens of a post-processor, and their decoded text."""
     ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
     return [
         {"text": text, "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)}
@@ -341,7 +348,7 @@ def bpe():
 
 
 def spm():
-    """Trains a small SentencePiece model as Llama's: byte-pair by score, bytes for what is unknown."""
+    """Trains a small SentencePiece model like Llama's: pairs by score, bytes for unknown characters."""
     with tempfile.TemporaryDirectory() as folder:
         prefix = f"{folder}/tokenizer"
         sentencepiece.SentencePieceTrainer.train(
@@ -351,7 +358,7 @@ def spm():
         )
         pieces = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
         tokenizer = LlamaTokenizer.from_pretrained(folder, legacy=True).backend_tokenizer
-        # As in the tokenizer.json of Llama 2, and as SentencePiece has it: a space before any text.
+        # A space before any text, as in the tokenizer.json of Llama 2 and in SentencePiece.
         tokenizer.normalizer = Sequence([Prepend("▁"), Replace(" ", "▁")])
         tokenizer.pre_tokenizer = None
         for text in TEXTS:
@@ -380,7 +387,7 @@ def spm():
 
 
 def seed(path, arch, vocabulary):
-    """A file with a bit of everything, small enough to mutate many times."""
+    """Writes a seed for the fuzz target: a small file with every kind of content."""
     writer = GGUFWriter(path, arch)
     for add, value in [
         (writer.add_block_count, 1), (writer.add_context_length, 8), (writer.add_embedding_length, 4),

@@ -1,11 +1,17 @@
-"""Writes a tiny seeded checkpoint of every model family beside the outputs that transformers computes from it.
+"""Writes a tiny random checkpoint of every model family, and the outputs that transformers computes from it.
 
 families.py DIRECTORY [NAME...]
 
-Where transformers has no class, layers written out here take the place of its own: 1bitLLM's norms and group scales.
-Everything is computed in float32, eagerly. golden.safetensors holds input_ids [2, tokens], logits [2, tokens, vocabulary],
-greedy: a prompt and its continuation, and greedy_gap: by how much the best logit of each new token leads; of bonsai-tiny also
-logits.unrounded, with activations as they are.
+transformers has no class for 1bitLLM's norms and for group scales. This file has layers for them.
+Everything is computed in float32, with eager attention.
+
+golden.safetensors has these tensors:
+
+input_ids         [2, tokens]
+logits            [2, tokens, vocabulary]
+greedy            a prompt and its greedy continuation
+greedy_gap        for each new token, the difference between the best and the second logit
+logits.unrounded  only for bonsai-tiny: the logits with unrounded activations
 """
 
 import json
@@ -49,7 +55,7 @@ def bitnet(**fields):
 
 
 FAMILIES = {
-    # Llama3-8B-1.58: scales that divide, rope stretched as in Llama 3.1, a head of its own in f16, in shards.
+    # Llama3-8B-1.58: scales that divide, the rope scaling of Llama 3.1, a separate head in f16, shards.
     "llama-tiny": {
         **SMALL,
         **LLAMA,
@@ -63,7 +69,7 @@ FAMILIES = {
         },
         "quantization_config": bitnet(),
     },
-    # Falcon3-1.58bit: heads of 256, wider together than the residual.
+    # Falcon3-1.58bit: heads of 256, which together are wider than the residual.
     "falcon3-tiny": {
         **SMALL,
         **LLAMA,
@@ -74,7 +80,7 @@ FAMILIES = {
         "tie_word_embeddings": True,
         "quantization_config": bitnet(linear_class="autobitlinear", quantization_mode="offline"),
     },
-    # Master weights, made ternary at load.
+    # Master weights, which are made ternary at load.
     "master-tiny": {
         **SMALLER,
         **LLAMA,
@@ -82,14 +88,14 @@ FAMILIES = {
         "tie_word_embeddings": True,
         "quantization_config": bitnet(linear_class="autobitlinear", quantization_mode="online"),
     },
-    # A norm in front of every ternary layer.
+    # A norm before every ternary layer.
     "rms-norm-tiny": {
         **SMALL,
         **LLAMA,
         "tie_word_embeddings": False,
         "quantization_config": bitnet(use_rms_norm=True, rms_norm_eps=1e-4),
     },
-    # Qwen3 with stretched rope.
+    # Qwen3 with YaRN rope scaling.
     "qwen3-tiny": {
         **SMALL,
         **QWEN3,
@@ -98,7 +104,7 @@ FAMILIES = {
         "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
         "quantization_config": bitnet(),
     },
-    # 1bitLLM: norms in front of the output projections, head_dim 100, f16 master weights.
+    # 1bitLLM: norms before the output projections, head_dim 100, f16 master weights.
     "one-bit-llm-tiny": {
         **SMALL,
         **LLAMA,
@@ -113,14 +119,14 @@ FAMILIES = {
         "weight_bits": 1,
         "input_bits": 8,
     },
-    # Ternary-Bonsai: Qwen3 in f16 whose every matrix is ternary with a scale for each group of a row.
+    # Ternary-Bonsai: Qwen3 in f16. Every matrix is ternary, with a scale for each group of columns in a row.
     "bonsai-tiny": {**SMALLER, **QWEN3, "head_dim": 32, "tie_word_embeddings": True},
 }
 GROUP = 32
 
 
 class GroupLinear(nn.Module):
-    """Weights that are ternary as they are; activations are rounded group by group, as finely as weights are scaled."""
+    """A layer of ternary weights. It rounds activations in the same groups that weights have scales for."""
 
     def __init__(self, weight):
         super().__init__()
@@ -132,7 +138,7 @@ class GroupLinear(nn.Module):
 
 
 class OnlineLinear(nn.Module):
-    """1bitLLM's layer: weights and activations rounded at every call, behind a norm where there is one."""
+    """1bitLLM's layer: an optional norm, then weights and activations that are rounded at every call."""
 
     def __init__(self, weight, norm=None):
         super().__init__()
@@ -144,7 +150,7 @@ class OnlineLinear(nn.Module):
 
 
 def matrices(config):
-    """Names and shapes of a block's matrices."""
+    """Returns the names and shapes of a block's matrices."""
     hidden, ffn = config["hidden_size"], config["intermediate_size"]
     dim = config.get("head_dim", hidden // config["num_attention_heads"])
     q, kv = config["num_attention_heads"] * dim, config["num_key_value_heads"] * dim
@@ -160,7 +166,7 @@ def matrices(config):
 
 
 def norms(config, name):
-    """Names and widths of a block's norms."""
+    """Returns the names and widths of a block's norms."""
     hidden, shapes = config["hidden_size"], matrices(config)
     widths = {"input_layernorm": hidden, "post_attention_layernorm": hidden}
     if config["model_type"] == "qwen3":
@@ -182,11 +188,11 @@ def grouped(n, k):
 
 
 def tensors(config, name):
-    """A random checkpoint as the family publishes it."""
+    """Returns a random checkpoint in the form that the family publishes."""
     vocabulary, hidden = config["vocab_size"], config["hidden_size"]
     quantization = config.get("quantization_config")
     bonsai = name == "bonsai-tiny"
-    # Small where the head is the embedding, or every token would be followed by itself.
+    # If the head is the embedding, large values would make every token repeat itself.
     spread = 0.1 if config["tie_word_embeddings"] else 1
     table = grouped if bonsai else lambda n, k: spread * torch.randn(n, k)
     result = {"model.embed_tokens.weight": table(vocabulary, hidden).to(F16 if bonsai else BF16)}
@@ -232,7 +238,7 @@ def save(folder, config, name, checkpoint):
 
 
 def one_bit_llm(config, checkpoint):
-    """Llama with 1bitLLM's layers."""
+    """Returns a Llama model with 1bitLLM's layers."""
     fields = {k: v for k, v in config.items() if k not in ("architectures", "model_type", "weight_bits", "input_bits")}
     model = LlamaForCausalLM(LlamaConfig(**fields, attn_implementation="eager"))
     floats = {tensor: value.float() for tensor, value in checkpoint.items()}
@@ -254,7 +260,7 @@ def load(folder, config, name, checkpoint):
     if name == "one-bit-llm-tiny":
         return one_bit_llm(config, checkpoint)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    # Scales stay bf16 otherwise, and transformers' own float() refuses quantized models.
+    # Otherwise scales would stay bf16. The float() of transformers refuses quantized models.
     nn.Module.float(model)
     return model
 
@@ -290,7 +296,7 @@ def write(root, name):
         "greedy_gap": torch.tensor(gaps),
     }
     save_file(outputs, os.path.join(folder, "golden.safetensors"))
-    print(f"{name}: logits deviate by {logits.std():.3f}, {len(set(greedy[PROMPT:]))} different tokens follow")
+    print(f"{name}: the logits deviate by {logits.std():.3f}, {len(set(greedy[PROMPT:]))} different tokens generated")
 
 
 os.umask(0o022)
