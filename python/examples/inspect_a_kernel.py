@@ -2,7 +2,7 @@
 
 Draws a plot if matplotlib is installed.
 
-    python inspect_a_kernel.py [KERNEL]          # such as avx2/2bit/x1/m1n16u1/planes/p0/i32
+    python inspect_a_kernel.py [KERNEL]          # such as avx2/2bit/x1/m1n16u1/shift/p0/i32
 """
 
 import sys
