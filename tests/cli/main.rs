@@ -1,4 +1,4 @@
-//! The `tercet` command, as a user and as a script meet it.
+//! Tests of the `tercet` command, as users and scripts call it.
 #![cfg(feature = "cli")]
 
 mod bad_input;
@@ -12,4 +12,5 @@ mod hub_server;
 mod kernels;
 mod models;
 mod reports;
+mod snapshots;
 mod tune;
