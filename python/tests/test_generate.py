@@ -132,7 +132,7 @@ def test_errors_name_the_bad_argument(model: tercet.Model, tokenizer: tercet.Tok
         (FileNotFoundError, "nowhere: no such file", lambda: tercet.load_model(tmp_path / "nowhere")),
         (FileNotFoundError, "config.json", lambda: tercet.load_model(tmp_path)),
         (ValueError, "isa", lambda: tercet.load_model("fairy-tales", isa="mmx")),
-        (ValueError, "--threads", lambda: tercet.load_model("fairy-tales", threads=0)),
+        (ValueError, "^threads: 0 is out of range", lambda: tercet.load_model("fairy-tales", threads=0)),
         (ValueError, "no tokens", lambda: model.generate([], 3)),
         (ValueError, "outside the vocabulary", lambda: model.generate([10**6], 3)),
         (ValueError, "not a token id", lambda: model.generate([-1], 3)),
@@ -141,10 +141,10 @@ def test_errors_name_the_bad_argument(model: tercet.Model, tokenizer: tercet.Tok
         (ValueError, "dimensions", lambda: model.generate(np.zeros((1, 1, 1), np.int64), 3)),
         (TypeError, "encode the text", lambda: model.generate("text", 3)),
         (ValueError, "context holds", lambda: model.generate(ids * 1000, 3)),
-        (ValueError, "temperature", lambda: model.generate(ids, 3, temperature=-1.0)),
-        (ValueError, "top-p", lambda: model.generate(ids, 3, top_p=0.0)),
+        (ValueError, "^temperature: -1 is out of range", lambda: model.generate(ids, 3, temperature=-1.0)),
+        (ValueError, "^top_p: 0 is out of range", lambda: model.generate(ids, 3, top_p=0.0)),
         (ValueError, "max_new_tokens", lambda: model.generate(ids, -1)),
-        (ValueError, "stop string is empty", lambda: model.generate(ids, 3, stop="")),
+        (ValueError, "^stop: a stop string is empty", lambda: model.generate(ids, 3, stop="")),
         (ValueError, "return_tensors", lambda: tokenizer.encode("a", return_tensors="tf")),  # type: ignore[call-overload]
         (TypeError, "unexpected keyword", lambda: model.generate(ids, 3, temprature=1.0)),  # type: ignore[call-arg]
         (ValueError, "single prompt", lambda: model.generate([ids, ids], 3, callback=print)),
