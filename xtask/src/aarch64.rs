@@ -1,6 +1,5 @@
-//! The program for AArch64, built and tested on another machine by way of an emulator.
+//! Builds Tercet for AArch64 and tests it on another machine, under an emulator.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{ROOT, cargo, command, run};
+use crate::steps::{run, skip_unless_ci};
+use crate::{cargo, command, target};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// Debian's libraries for the target.
@@ -16,51 +16,74 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 const TOOLS: [&str; 2] = ["qemu-aarch64", "aarch64-linux-gnu-gcc"];
 const INSTALL: &str = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
 
-/// With I8MM, with SDOT alone, with neither.
-const CPUS: [&str; 3] = ["max", "neoverse-n1", "cortex-a72"];
 const PACKAGES: &str = "-p tercet-kernels-ref -p tercet-codegen -p tercet-autotune -p tercet-pool -p tercet";
-/// Of the program's own tests those that start no other process, which would not be emulated, and take seconds.
+/// Test targets that start no other process, because that process would not be emulated.
 const TARGETS: &str = "--lib --bin tercet --test kernels --test groups --test intrinsics --test golden --test search --test pool";
 
-/// What must be installed first, and is not.
-pub(crate) fn missing() -> Option<String> {
+/// An emulated CPU.
+struct Cpu {
+    model: &'static str,
+    /// Options of the test programs that thin the tests, unless they are `--full`.
+    ///
+    /// The rule: a test that chooses kernels, or runs them, runs on every CPU. Other tests give the same result on each, so
+    /// they run only on the first.
+    thinned: &'static str,
+}
+
+const CPUS: [Cpu; 3] = [
+    // I8MM.
+    Cpu { model: "max", thinned: "" },
+    // SDOT without I8MM.
+    Cpu { model: "neoverse-n1", thinned: THINNED },
+    // Neither.
+    Cpu { model: "cortex-a72", thinned: THINNED },
+];
+
+const THINNED: &str = "";
+
+/// Returns the first tool that is missing.
+fn missing() -> Option<String> {
     let is_missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
     TOOLS.into_iter().find(is_missing).map(|tool| format!("{tool} is missing: {INSTALL}"))
 }
 
-/// Builds everything for the target and runs the tests on every CPU model, then the program beside the native one.
-pub(crate) fn test() -> Result<()> {
+/// Tests the program for AArch64, where this system has the tools or `CI=true`.
+pub(crate) fn test_if_possible(full: bool) -> Result<()> {
+    match missing() {
+        Some(missing) => skip_unless_ci("tests for AArch64", &missing),
+        None => test(full),
+    }
+}
+
+/// Builds everything for the target and runs the tests on every CPU, then compares the program with the native one.
+pub(crate) fn test(full: bool) -> Result<()> {
     if let Some(missing) = missing() {
         bail!(missing);
     }
     let compiler = Compiler::find()?;
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let tests = words(&format!("test --target {TARGET} {PACKAGES} {TARGETS}"));
+    let tests = format!("test --target {TARGET} {PACKAGES} {TARGETS}");
     run("build for AArch64", compiler.apply(&mut cargo(&format!("{tests} --no-run"))))?;
-    for cpu in CPUS {
-        // What the assembler writes was judged natively, by the same emulator.
-        let mut tests = cargo(&format!("{tests} --no-fail-fast -q -- --skip emit::"));
-        tests.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner(cpu));
-        run(&format!("tests on {cpu}"), compiler.apply(&mut tests))?;
+    for Cpu { model, thinned } in CPUS {
+        // `emit::` tests the assembler's bytes, which the native tests have judged with the same emulator.
+        let thinned = if full { "" } else { thinned };
+        let mut tests = cargo(&format!("{tests} --no-fail-fast -q -- --skip emit:: {thinned}"));
+        tests.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner(model));
+        run(&format!("tests on {model}"), compiler.apply(&mut tests))?;
     }
-    let program = target_folder().join(TARGET).join("debug").join("tercet");
+    let program = target().join(TARGET).join("debug").join("tercet");
     ensure!(program.exists(), "{} was not built", program.display());
-    let mut beside = cargo("test --test emulated -- --ignored aarch64");
-    beside.env("TERCET_AARCH64", &program).env("TERCET_AARCH64_LIBRARIES", LIBRARIES);
-    run("the program beside the native one", &mut beside)
+    let mut compare = cargo("test --test emulated -- --ignored aarch64");
+    compare.env("TERCET_AARCH64", &program).env("TERCET_AARCH64_LIBRARIES", LIBRARIES);
+    run("AArch64 against the native program", &mut compare)
 }
 
 fn runner(cpu: &str) -> String {
     format!("qemu-aarch64 -cpu {cpu} -L {LIBRARIES}")
 }
 
-fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from)
-}
-
-/// What compiles for the target.
+/// A compiler for the target.
 enum Compiler {
-    /// The one that cargo calls anyway, with the target's standard library added by rustup.
+    /// The usual one, with the target's standard library from rustup.
     Rustup,
     /// Debian's, unpacked in this folder.
     Debian(PathBuf),
@@ -73,7 +96,7 @@ impl Compiler {
             return Ok(Compiler::Rustup);
         }
         eprintln!("rustup cannot add {TARGET}; taking Debian's compiler");
-        let folder = target_folder().join("aarch64-rust");
+        let folder = target().join("aarch64-rust");
         if !folder.join("rustc").exists() {
             unpack(&folder)?;
         }
@@ -81,9 +104,7 @@ impl Compiler {
     }
 
     fn apply<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
-        cargo
-            .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", TOOLS[1])
-            .env("CARGO_PROFILE_DEV_DEBUG", "false");
+        cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", TOOLS[1]);
         if let Compiler::Debian(folder) = self {
             cargo.env("RUSTC", folder.join("rustc")).env("RUSTDOC", folder.join("rustdoc"));
         }
@@ -91,8 +112,7 @@ impl Compiler {
     }
 }
 
-/// Downloads and unpacks Debian's Rust with the standard libraries of this machine and of the target, without installing
-/// it.
+/// Downloads Debian's Rust with the standard libraries of this machine and of the target, and unpacks it into `folder`.
 fn unpack(folder: &Path) -> Result<()> {
     const PACKAGES: &str =
         "rustc-web libstd-rust-web-dev:amd64 libstd-rust-web-1.96:amd64 libstd-rust-web-dev:arm64";

@@ -1,14 +1,14 @@
-//! Python's word on models: what transformers and the `gguf` package make of ours, and the tests' models that they write.
+//! Writes the tests' models with transformers and the `gguf` package, and has these read Tercet's own files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{ROOT, cargo, run, target};
+use crate::steps::run;
+use crate::{ROOT, cargo, target};
 
-/// Writes the models of every family, and the GGUF files, into `tests/fixtures` anew. `git diff` tells whether anything is
-/// different.
+/// Writes the models of every family, and the GGUF files, into `tests/fixtures`. `git diff` then shows what changed.
 pub(crate) fn write(families: &[String]) -> Result<()> {
     let mut write = python("golden/families.py")?;
     write.arg(Path::new(ROOT).join("tests/fixtures"));
@@ -19,20 +19,20 @@ pub(crate) fn write(families: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs what `tercet convert` writes in transformers, and reads it with the `gguf` package.
+/// Runs the output of `tercet convert` in transformers, and reads it with the `gguf` package.
 pub(crate) fn check_convert() -> Result<()> {
     run("build the program", &mut cargo("build -p tercet"))?;
-    run("read what it converts", python("gguf/check.py")?.arg(target().join("debug/tercet")))
+    run("read converted models", python("gguf/check.py")?.arg(target().join("debug/tercet")))
 }
 
-/// Python with the packages that the tests name, to run one of their scripts.
+/// Returns a command that runs a script of the tests in Python, with the packages that it needs.
 fn python(script: &str) -> Result<Command> {
     let mut python = Command::new(environment()?.join("bin/python"));
     python.arg("-B").arg(Path::new(ROOT).join("tests").join(script));
     Ok(python)
 }
 
-/// A virtual environment with the packages that the tests name, below the target directory.
+/// Returns a virtual environment with the packages that the tests name, below the target directory.
 pub(crate) fn environment() -> Result<PathBuf> {
     let (tests, venv) = (Path::new(ROOT).join("tests"), target().join("golden-venv"));
     let python = venv.join("bin/python");

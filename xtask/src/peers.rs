@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: Tercet beside other engines, on the same machine, in the same run.
+//! `cargo xtask peers`: compares Tercet with other engines on the same machine, in the same run.
 
 mod engine;
 mod place;
@@ -20,10 +20,10 @@ use table::{Column, Row};
 type Rates = Vec<(String, f64)>;
 
 const ABOUT: &str = "\
-Everything is installed and written below target/peers, which takes 2 GB, and 12 GB with transformers.
+Everything is installed and written below target/peers. It takes 2 GB, or 12 GB with transformers.
 It needs python3 with venv, a C++ compiler and the package index. The model has random weights in the
-shape of BitNet b1.58 2B-4T. Each round runs every engine once with every number of threads; the table
-shows medians, and their ratios to Tercet's. A peer that cannot be had is named with the reason.
+shape of BitNet b1.58 2B-4T. Each round runs every engine once with every number of threads. The table
+shows medians, and their ratios to Tercet's. If a peer cannot be installed, the report says why.
 
 Examples:
   cargo xtask peers --list
@@ -33,13 +33,13 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = ABOUT)]
 pub(crate) struct Peers {
-    /// The peers to run beside Tercet; by default all
+    /// Peers to compare with [default: all]
     #[arg(long, value_name = "PEER,...", value_delimiter = ',')]
     only: Vec<String>,
-    /// Names of the peers
+    /// List the peers
     #[arg(long)]
     list: bool,
-    /// Show what would be done
+    /// Print the commands without running them
     #[arg(long)]
     dry_run: bool,
     /// Rounds
@@ -54,22 +54,22 @@ pub(crate) struct Peers {
     /// Numbers of tokens to generate
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "128")]
     generate: Vec<usize>,
-    /// A llama-bench binary to run as well, of llama.cpp or a relative
+    /// A llama-bench binary of llama.cpp, or of a fork, to compare with
     #[arg(long, value_name = "PATH", requires = "gguf")]
     llama_bench: Option<PathBuf>,
-    /// The model for it
+    /// The model for llama-bench
     #[arg(long, value_name = "FILE", requires = "llama_bench")]
     gguf: Option<PathBuf>,
-    /// Run under `chrt -f 50`, before all else on this machine, where the system allows it
+    /// Run under `chrt -f 50`, with real-time priority, where the system allows it
     #[arg(long)]
     priority: bool,
 }
 
-/// An engine, and what it has shown so far.
+/// An engine, and its results so far.
 struct Entry {
     engine: Engine,
     rates: BTreeMap<Column, Vec<f64>>,
-    /// Why it is not or no longer run.
+    /// The reason why it does not run, or no longer runs.
     missing: Option<String>,
 }
 
@@ -108,7 +108,7 @@ impl Peers {
         Ok(())
     }
 
-    /// Tercet, and then its peers.
+    /// Returns Tercet, and then its peers.
     fn engines(&self) -> Result<Vec<Engine>> {
         let mut peers = Engine::PEERS.to_vec();
         if let (Some(program), Some(gguf)) = (self.llama_bench.clone(), self.gguf.clone()) {
@@ -162,11 +162,12 @@ impl Peers {
 }
 
 impl Entry {
-    /// Does all steps that were not done earlier.
+    /// Runs the steps that no earlier run has done.
     fn set_up(engine: Engine, place: &Place) -> Self {
         let steps = engine.steps(place).into_iter();
         let undone = steps.filter(|step| !step.makes.as_ref().is_some_and(|path| path.exists()));
-        let missing = undone.map(|mut step| crate::run(&step.name, &mut step.command)).find_map(Result::err);
+        let missing =
+            undone.map(|mut step| crate::steps::run(&step.name, &mut step.command)).find_map(Result::err);
         let missing = missing.map(|error| format!("{error:#}"));
         if let Some(reason) = &missing {
             eprintln!("== {} is missing: {reason}", engine.key());
@@ -202,7 +203,7 @@ impl Entry {
     }
 }
 
-/// The same command before all else on this machine.
+/// Returns the same command with real-time priority.
 fn with_priority(command: &Command) -> Command {
     let mut first = Command::new("chrt");
     first.args(["-f", "50"]).arg(command.get_program()).args(command.get_args());
@@ -220,7 +221,7 @@ fn may_have_priority() -> bool {
     allowed
 }
 
-/// The command as a shell would take it.
+/// Formats the command for a shell.
 fn show(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}='{}'", name.to_string_lossy(), value?.to_string_lossy()))
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn a_missing_peer_is_reported_with_the_reason() {
         let options = peers(&["--threads", "1", "--prompt", "8", "--generate", "4"]);
         let tests = Tests { prompt: options.prompt.clone(), generate: options.generate.clone() };
         let column = |test: &str| Column { test: test.to_owned(), threads: 1 };

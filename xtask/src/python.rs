@@ -1,29 +1,32 @@
-//! The Python package, in a virtual environment of its own: built, installed, type-checked and tested.
+//! Builds, type-checks and tests the Python package in its own virtual environment.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::{ROOT, golden, run, target};
+use crate::steps::{run, skip_unless_ci};
+use crate::{ROOT, golden, target};
 
-/// What the tests need besides the package.
+const STEP: &str = "Python package";
+
+/// Requirements of the tests.
 const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"];
 
-/// Builds and tests the package; says so and does without where there is no Python, unless `CI=true`.
+/// Builds and tests the package, where this system has Python or `CI=true`.
 pub(crate) fn test() -> Result<()> {
     let venv = target().join("python-venv");
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(&venv);
     if !venv.join("bin/pytest").exists() {
         if !make.output().is_ok_and(|output| output.status.success()) {
-            return skip("python3 with venv is missing");
+            return skip_unless_ci(STEP, "python3 with venv is missing");
         }
         let mut pip = tool(&venv, "pip");
         pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(NEEDED);
         if !pip.status().is_ok_and(|status| status.success()) {
-            return skip("its tools cannot be installed");
+            return skip_unless_ci(STEP, "pip cannot install its tools");
         }
     }
     develop(&venv)?;
@@ -34,7 +37,7 @@ pub(crate) fn test() -> Result<()> {
     test_wheel(&venv)
 }
 
-/// The package's tests where torch is: those that hand it tensors are skipped otherwise.
+/// Runs the package's tests in an environment with torch. Without torch, the tests with tensors are skipped.
 pub(crate) fn test_torch() -> Result<()> {
     let venv = golden::environment()?;
     let mut pip = tool(&venv, "pip");
@@ -48,10 +51,10 @@ pub(crate) fn test_torch() -> Result<()> {
 
 fn develop(venv: &Path) -> Result<()> {
     let mut maturin = tool(venv, "maturin");
-    run("Python package", maturin.args(["develop", "--quiet", "--profile", "dev"]))
+    run(STEP, maturin.args(["develop", "--quiet", "--profile", "dev"]))
 }
 
-/// Installs the wheel in an environment that has nothing, and runs it where no other program is found.
+/// Installs the wheel in an empty environment, and runs it without `PATH`.
 fn test_wheel(venv: &Path) -> Result<()> {
     const PROGRAM: &str =
         "import tercet; model, _ = tercet.load_model(); print(''.join(model.stream('The sea', 9)))";
@@ -73,21 +76,13 @@ fn test_wheel(venv: &Path) -> Result<()> {
     run("the wheel alone", &mut python)
 }
 
-/// The one file in `folder`.
+/// Returns the only file in `folder`.
 fn only_file(folder: &Path) -> Result<PathBuf> {
     let entry = fs::read_dir(folder).ok().and_then(|mut entries| entries.next());
     Ok(entry.with_context(|| format!("{} is empty", folder.display()))??.path())
 }
 
-fn skip(reason: &str) -> Result<()> {
-    if env::var("CI").is_ok_and(|ci| ci == "true") {
-        bail!("the Python package cannot be tested: {reason}");
-    }
-    eprintln!("== Python package: skipped, {reason}");
-    Ok(())
-}
-
-/// A program of the environment, started in the package's folder.
+/// Returns a command for a program of the environment, in the package's folder.
 fn tool(venv: &Path, name: &str) -> Command {
     let mut command = Command::new(venv.join("bin").join(name));
     command.current_dir(Path::new(ROOT).join("python")).env("VIRTUAL_ENV", venv);

@@ -1,4 +1,4 @@
-//! The engines that are compared: how each is set up, run and read.
+//! The engines: how to set up each, run it, and read its results.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Place, Rates};
 use crate::cargo;
 
-/// Built for this CPU, without what only other programs need.
+/// Builds for this CPU, and only the library.
 const CMAKE_ARGS: &str = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF \
                           -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF";
 
@@ -22,14 +22,14 @@ pub(super) enum Engine {
     LlamaCpp(&'static str),
     /// Hugging Face's reference, in bf16.
     Transformers,
-    /// A binary of the user's, with a file of the user's.
+    /// The user's own binary, with the user's own file.
     LlamaBench {
         program: PathBuf,
         gguf: PathBuf,
     },
 }
 
-/// What is asked of an engine in one run.
+/// The tests of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Tests {
     pub(super) prompt: Vec<usize>,
@@ -37,27 +37,27 @@ pub(super) struct Tests {
 }
 
 impl Tests {
-    /// `pp128`, `tg128`, as all engines call them here.
+    /// Names of the tests, such as `pp128` and `tg128`.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
         let prompts = self.prompt.iter().map(|tokens| format!("pp{tokens}"));
         prompts.chain(self.generate.iter().map(|tokens| format!("tg{tokens}")))
     }
 }
 
-/// Something that is done once before an engine can run.
+/// A preparation, done once before an engine can run.
 pub(super) struct Step {
     pub(super) name: String,
     pub(super) command: Command,
-    /// If it is there, the step was done earlier.
+    /// The output. If it exists, an earlier run has done this step.
     pub(super) makes: Option<PathBuf>,
 }
 
 impl Engine {
-    /// Those that can be set up without the user's help.
+    /// Peers that need no file of the user's.
     pub(super) const PEERS: [Engine; 3] =
         [Engine::LlamaCpp("TQ2_0"), Engine::LlamaCpp("TQ1_0"), Engine::Transformers];
 
-    /// What `--only` calls it.
+    /// Its name in `--only`.
     pub(super) fn key(&self) -> String {
         match self {
             Engine::Tercet => "tercet".to_owned(),
@@ -88,7 +88,7 @@ impl Engine {
         }
     }
 
-    /// What a reader of the figures has to know.
+    /// A remark that readers of the table need.
     pub(super) fn note(&self) -> Option<&'static str> {
         match self {
             Engine::LlamaCpp(_) => Some(
@@ -100,7 +100,7 @@ impl Engine {
         }
     }
 
-    /// What must be done before it can run.
+    /// Steps to set it up.
     pub(super) fn steps(&self, place: &Place) -> Vec<Step> {
         match self {
             Engine::Tercet => {
@@ -131,7 +131,7 @@ impl Engine {
         }
     }
 
-    /// One run of every test, with so many threads.
+    /// Returns a command that runs every test once.
     pub(super) fn bench(&self, place: &Place, tests: &Tests, threads: usize) -> Command {
         let script = |script, model: PathBuf| {
             let mut command = place.python(script, &[model.as_ref()]);
@@ -159,9 +159,9 @@ impl Engine {
         }
     }
 
-    /// The tokens per second in what [`bench`](Self::bench) printed.
+    /// Reads tokens per second from the output of [`bench`](Self::bench).
     pub(super) fn rates(&self, output: &str) -> Result<Rates> {
-        // Whatever else a program says, its JSON is the last that it prints.
+        // Programs may print warnings before their JSON, but nothing after it.
         let start = output.find(['{', '[']).context("no JSON was printed")?;
         let json: Value = serde_json::from_str(&output[start..]).context("not the expected JSON")?;
         let results = if self == &Engine::Tercet { &json["results"] } else { &json };
@@ -196,7 +196,7 @@ fn name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| OsStr::to_string_lossy(name).into_owned())
 }
 
-/// 0 where there is nothing to run.
+/// Joins sizes with commas. `0` means no test.
 fn list(sizes: &[usize]) -> String {
     match sizes {
         [] => "0".to_owned(),
@@ -209,7 +209,7 @@ mod tests {
     use super::Engine;
 
     #[test]
-    fn each_engine_says_its_rates_in_its_own_way() {
+    fn rates_are_read_from_the_output_of_every_engine() {
         let tercet = r#"{"cpu": "x", "results": [{"test": "pp128", "median_tps": 90.5}]}"#;
         assert_eq!(Engine::Tercet.rates(tercet).unwrap(), [("pp128".to_owned(), 90.5)]);
         let script = "a warning\n[{\"test\": \"tg8\", \"threads\": 1, \"median_tps\": 2.0}]\n";
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_result_is_refused() {
+    fn output_without_results_is_refused() {
         for output in
             ["", "Killed", "[1, 2", "{}", r#"[{"test": "pp1"}]"#, r#"[{"test": "pp1", "median_tps": 0}]"#]
         {

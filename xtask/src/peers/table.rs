@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// An engine's row: its name, its output head, and its median rate in each column that it has.
+/// A row: an engine's name, its output head, and its median rates.
 pub(super) struct Row {
     pub(super) title: String,
     pub(super) head: String,
@@ -16,7 +16,7 @@ pub(super) struct Column {
     pub(super) threads: usize,
 }
 
-/// Rates, and beside them the ratios to those of the first row.
+/// Formats rates, each followed by its ratio to the first row's.
 pub(super) fn markdown(columns: &[Column], rows: &[Row]) -> String {
     let names = columns.iter().map(|Column { test, threads }| {
         format!(" {test}, {threads} thread{} |", if *threads == 1 { "" } else { "s" })
@@ -38,7 +38,7 @@ pub(super) fn markdown(columns: &[Column], rows: &[Row]) -> String {
     table
 }
 
-/// The middle one, or the mean of the two in the middle; none of nothing.
+/// Returns the middle rate, or the mean of the middle two.
 pub(super) fn median(rates: &[f64]) -> Option<f64> {
     let mut sorted = rates.to_vec();
     sorted.sort_by(f64::total_cmp);

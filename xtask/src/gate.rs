@@ -1,0 +1,149 @@
+//! `cargo xtask test`: everything that a change must pass.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::{check, run, skip, skip_unless_ci};
+use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
+#[cfg(unix)]
+use crate::{aarch64, python};
+
+/// Tells tests to run their whole grids instead of thinned ones.
+pub(crate) const FULL: &str = "TERCET_FULL";
+
+/// Runs every step until one fails, and prints the table of steps.
+pub(crate) fn test(full: bool) -> Result<()> {
+    let start = Instant::now();
+    let result = all(full);
+    steps::print_table(start.elapsed());
+    if result.is_ok() {
+        eprintln!("everything passed");
+    }
+    result
+}
+
+fn all(full: bool) -> Result<()> {
+    read_sources(full)?;
+    run("lints", &mut cargo("clippy --workspace --all-targets -- -D warnings"))?;
+    run(
+        "lints of the library alone",
+        &mut cargo("clippy -p tercet --no-default-features --lib -- -D warnings"),
+    )?;
+    run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    run_tests(full)?;
+    #[cfg(unix)]
+    python::test()?;
+    #[cfg(not(unix))]
+    skip("Python package", "the gate tests it only on Unix");
+    let loom = "test -p tercet-pool --test protocol --target-dir";
+    let mut loom = cargo(loom);
+    run(
+        "every interleaving of the thread pool",
+        loom.arg(target().join("loom")).env("RUSTFLAGS", "--cfg loom"),
+    )?;
+    run("every kernel on every size", &mut cargo("run -- verify --full"))?;
+    #[cfg(unix)]
+    aarch64::test_if_possible(full)?;
+    #[cfg(not(unix))]
+    skip("tests for AArch64", "this system has no user-mode emulator");
+    targets::check(full)
+}
+
+/// Steps that read the sources and compile nothing.
+fn read_sources(full: bool) -> Result<()> {
+    run("format", &mut cargo("fmt --all -- --check"))?;
+    run("format of the fuzz targets", &mut cargo("fmt --manifest-path fuzz/Cargo.toml -- --check"))?;
+    check("links", links::check)?;
+    check_rust_version()?;
+    let prebuilt = tools::install();
+    let reason =
+        prebuilt.err().map_or_else(|| "it is not installed".to_owned(), |error| format!("{error:#}"));
+    tool("spelling", "typos", "", &reason)?;
+    let deny = if full { "deny check" } else { "deny --offline check bans licenses sources" };
+    match tools::has("cargo-deny") {
+        true => run("dependencies", &mut cargo(deny))?,
+        false => skip_unless_ci("dependencies", &format!("cargo-deny is missing: {reason}"))?,
+    }
+    match tools::actionlint() {
+        Ok(mut lint) => run("workflows", &mut lint)?,
+        Err(error) => skip("workflows", &format!("{error:#}")),
+    }
+    if Path::new(ROOT).join("docs/book.toml").exists() {
+        let book = format!("build docs --dest-dir {}", target().join("book").display());
+        tool("book", "mdbook", &book, &reason)?;
+    }
+    Ok(())
+}
+
+/// Runs a tool as a step, or skips the step for `reason`.
+fn tool(step: &str, program: &str, arguments: &str, reason: &str) -> Result<()> {
+    if tools::has(program) {
+        return run(step, &mut command(program, arguments));
+    }
+    skip_unless_ci(step, &format!("{program} is missing: {reason}"))
+}
+
+/// Runs the tests of every crate: with cargo-nextest, which runs those of several crates at once, or else with cargo.
+fn run_tests(full: bool) -> Result<()> {
+    let grids = |mut command: Command| {
+        if full {
+            command.env(FULL, "1");
+        }
+        command
+    };
+    if !tools::has("cargo-nextest") {
+        return run("tests", &mut grids(cargo("test --workspace")));
+    }
+    run("build of the tests", &mut cargo("nextest run --workspace --no-run"))?;
+    run("tests", &mut grids(cargo("nextest run --workspace")))?;
+    run("tests in the documentation", &mut cargo("test --workspace --doc"))
+}
+
+/// Checks that this compiler is the oldest one that the manifest promises, so that the gate proves the promise.
+fn check_rust_version() -> Result<()> {
+    const STEP: &str = "oldest compiler";
+    let output = command("rustc", "--version").output().context("rustc is missing")?;
+    let (manifest, used) = (manifest_version()?, String::from_utf8_lossy(&output.stdout).into_owned());
+    let (promised, found) = (version(&manifest), version(used.trim_start_matches("rustc ")));
+    match (promised, found) {
+        (Some(promised), Some(found)) if found == promised => {
+            check(STEP, || Ok(eprintln!("it is Rust {manifest}, which all steps use")))
+        }
+        (Some(promised), Some(found)) if found > promised => {
+            skip(STEP, &format!("the manifest promises Rust {manifest}, and this is {}", used.trim()));
+            Ok(())
+        }
+        _ => bail!("{STEP}: the manifest promises Rust {manifest}, and this is {}", used.trim()),
+    }
+}
+
+/// Returns `rust-version` of the workspace's manifest.
+fn manifest_version() -> Result<String> {
+    let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).context("Cargo.toml")?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
+    Ok(line.context("Cargo.toml names no rust-version")?.trim_matches('"').to_owned())
+}
+
+/// Reads `1.95`, or `1.95.0 (59807616e 2026-04-14)`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(['.', ' ', '-']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_without_the_patch() {
+        assert_eq!(version("1.95"), Some((1, 95)));
+        assert_eq!(version("1.95.0 (59807616e 2026-04-14)"), Some((1, 95)));
+        assert_eq!(version("1.97.0-nightly"), Some((1, 97)));
+        assert_eq!(version("none"), None);
+        assert!(version(&manifest_version().unwrap()).is_some());
+    }
+}
