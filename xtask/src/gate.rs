@@ -110,9 +110,10 @@ fn check_rust_version() -> Result<()> {
     let (manifest, used) = (manifest_version()?, String::from_utf8_lossy(&output.stdout).into_owned());
     let (promised, found) = (version(&manifest), version(used.trim_start_matches("rustc ")));
     match (promised, found) {
-        (Some(promised), Some(found)) if found == promised => {
-            check(STEP, || Ok(eprintln!("it is Rust {manifest}, which all steps use")))
-        }
+        (Some(promised), Some(found)) if found == promised => check(STEP, || {
+            eprintln!("it is Rust {manifest}, which every step uses");
+            Ok(())
+        }),
         (Some(promised), Some(found)) if found > promised => {
             skip(STEP, &format!("the manifest promises Rust {manifest}, and this is {}", used.trim()));
             Ok(())
