@@ -16,30 +16,20 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 const TOOLS: [&str; 2] = ["qemu-aarch64", "aarch64-linux-gnu-gcc"];
 const INSTALL: &str = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
 
-const PACKAGES: &str = "-p tercet-kernels-ref -p tercet-codegen -p tercet-autotune -p tercet-pool -p tercet";
 /// Test targets that start no other process, because that process would not be emulated.
 const TARGETS: &str = "--lib --bin tercet --test kernels --test groups --test intrinsics --test golden --test search --test pool";
 
-/// An emulated CPU.
-struct Cpu {
-    model: &'static str,
-    /// Options of the test programs that thin the tests, unless they are `--full`.
-    ///
-    /// The rule: a test that chooses kernels, or runs them, runs on every CPU. Other tests give the same result on each, so
-    /// they run only on the first.
-    thinned: &'static str,
-}
+/// Crates whose tests run kernels, choose them, or depend on the CPU in another way.
+const CPU_CRATES: [&str; 6] =
+    ["tercet-kernels-ref", "tercet-cpu", "tercet-codegen", "tercet-autotune", "tercet-engine", "tercet"];
+/// Crates whose tests give the same result on every CPU.
+const OTHER_CRATES: [&str; 3] = ["tercet-pool", "tercet-formats", "tercet-hub"];
 
-const CPUS: [Cpu; 3] = [
-    // I8MM.
-    Cpu { model: "max", thinned: "" },
-    // SDOT without I8MM.
-    Cpu { model: "neoverse-n1", thinned: THINNED },
-    // Neither.
-    Cpu { model: "cortex-a72", thinned: THINNED },
-];
-
-const THINNED: &str = "";
+/// Emulated CPUs: with I8MM, with SDOT alone, and with neither.
+///
+/// The rule that thins the tests: the first CPU runs the tests of all crates, the others those of [`CPU_CRATES`]. `--full`
+/// runs all on all.
+const CPUS: [&str; 3] = ["max", "neoverse-n1", "cortex-a72"];
 
 /// Returns the first tool that is missing.
 fn missing() -> Option<String> {
@@ -61,14 +51,18 @@ pub(crate) fn test(full: bool) -> Result<()> {
         bail!(missing);
     }
     let compiler = Compiler::find()?;
-    let tests = format!("test --target {TARGET} {PACKAGES} {TARGETS}");
-    run("build for AArch64", compiler.apply(&mut cargo(&format!("{tests} --no-run"))))?;
-    for Cpu { model, thinned } in CPUS {
+    let all = [CPU_CRATES.as_slice(), &OTHER_CRATES].concat();
+    let tests = |crates: &[&str]| {
+        let crates: String = crates.iter().map(|name| format!(" -p {name}")).collect();
+        format!("test --target {TARGET}{crates} {TARGETS}")
+    };
+    run("build for AArch64", compiler.apply(&mut cargo(&format!("{} --no-run", tests(&all)))))?;
+    for (at, cpu) in CPUS.into_iter().enumerate() {
+        let crates = if full || at == 0 { &all } else { CPU_CRATES.as_slice() };
         // `emit::` tests the assembler's bytes, which the native tests have judged with the same emulator.
-        let thinned = if full { "" } else { thinned };
-        let mut tests = cargo(&format!("{tests} --no-fail-fast -q -- --skip emit:: {thinned}"));
-        tests.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner(model));
-        run(&format!("tests on {model}"), compiler.apply(&mut tests))?;
+        let mut tests = cargo(&format!("{} --no-fail-fast -q -- --skip emit::", tests(crates)));
+        tests.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner(cpu));
+        run(&format!("tests on {cpu}"), compiler.apply(&mut tests))?;
     }
     let program = target().join(TARGET).join("debug").join("tercet");
     ensure!(program.exists(), "{} was not built", program.display());

@@ -73,8 +73,7 @@ fn read_sources(full: bool) -> Result<()> {
         Err(error) => skip("workflows", &format!("{error:#}")),
     }
     if Path::new(ROOT).join("docs/book.toml").exists() {
-        let book = format!("build docs --dest-dir {}", target().join("book").display());
-        tool("book", "mdbook", &book, &reason)?;
+        tool("book", "mdbook", "build docs", &reason)?;
     }
     Ok(())
 }
