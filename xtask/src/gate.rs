@@ -15,10 +15,13 @@ use crate::{aarch64, python};
 /// Tells tests to run their whole grids instead of thinned ones.
 pub(crate) const FULL: &str = "TERCET_FULL";
 
-/// Runs every step until one fails, and prints the table of steps.
-pub(crate) fn test(full: bool) -> Result<()> {
+/// Runs every step until one fails, or all with `keep_going`, and prints the table of steps.
+pub(crate) fn test(full: bool, keep_going: bool) -> Result<()> {
     let start = Instant::now();
-    let result = all(full);
+    if keep_going {
+        steps::keep_going();
+    }
+    let result = all(full).and_then(|()| steps::require_all());
     steps::print_table(start.elapsed());
     if result.is_ok() {
         eprintln!("everything passed");

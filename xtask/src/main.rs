@@ -36,6 +36,9 @@ enum Task {
         /// Run whole test grids, ask for advisories on dependencies, and check every command for every system
         #[arg(long)]
         full: bool,
+        /// Go on after a failed step
+        #[arg(long)]
+        keep_going: bool,
     },
     /// Build for AArch64 and run the tests on three emulated CPUs: with I8MM, with SDOT, and with neither
     #[cfg(unix)]
@@ -76,7 +79,7 @@ enum Task {
 
 fn main() -> Result<()> {
     match Task::parse() {
-        Task::Test { full } => gate::test(full),
+        Task::Test { full, keep_going } => gate::test(full, keep_going),
         #[cfg(unix)]
         Task::TestAarch64 { full } => aarch64::test(full),
         Task::CheckTargets { full } => targets::check(full),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +11,9 @@ use crate::is_ci;
 
 /// The steps so far, in the order in which they ended.
 static STEPS: Mutex<Vec<Step>> = Mutex::new(Vec::new());
+
+/// Set if a failed step does not end the task.
+static KEEP_GOING: AtomicBool = AtomicBool::new(false);
 
 struct Step {
     name: String,
@@ -55,6 +59,20 @@ pub(crate) fn skip_unless_ci(name: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
+/// From now on, failed steps do not end the task. [`require_all`] reports them.
+pub(crate) fn keep_going() {
+    KEEP_GOING.store(true, Ordering::Relaxed);
+}
+
+/// Fails if a step has failed.
+pub(crate) fn require_all() -> Result<()> {
+    let steps = STEPS.lock().expect("no step panics while it records");
+    let failed = steps.iter().filter(|step| matches!(step.outcome, Outcome::Failed(_)));
+    let failed: Vec<_> = failed.map(|step| step.name.as_str()).collect();
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
 /// Prints every step with its seconds, or the reason why it was skipped.
 pub(crate) fn print_table(total: Duration) {
     eprint!("{}", table(&STEPS.lock().expect("no step panics while it records"), total));
@@ -65,7 +83,13 @@ fn time(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     let result = step();
     let seconds = start.elapsed();
     record(name, if result.is_ok() { Outcome::Passed(seconds) } else { Outcome::Failed(seconds) });
-    result
+    match result {
+        Err(error) if KEEP_GOING.load(Ordering::Relaxed) => {
+            eprintln!("== {error:#}");
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn record(name: &str, outcome: Outcome) {
