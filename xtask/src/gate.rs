@@ -12,8 +12,8 @@ use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
 #[cfg(unix)]
 use crate::{aarch64, python};
 
-/// Tells tests to run their whole grids instead of thinned ones.
-pub(crate) const FULL: &str = "TERCET_FULL";
+/// Tells `tests/fuzz.rs` to try other inputs each time, for this many seconds per target.
+const FUZZ_SECONDS: &str = "FUZZ_SECONDS";
 
 /// Runs every step until one fails, or all with `keep_going`, and prints the table of steps.
 pub(crate) fn test(full: bool, keep_going: bool) -> Result<()> {
@@ -39,7 +39,7 @@ fn all(full: bool) -> Result<()> {
     run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     run_tests(full)?;
     #[cfg(unix)]
-    python::test()?;
+    python::test(full)?;
     #[cfg(not(unix))]
     skip("Python package", "the gate tests it only on Unix");
     let loom = "test -p tercet-pool --test protocol --target-dir";
@@ -66,10 +66,11 @@ fn read_sources(full: bool) -> Result<()> {
     let reason =
         prebuilt.err().map_or_else(|| "it is not installed".to_owned(), |error| format!("{error:#}"));
     tool("spelling", "typos", "", &reason)?;
-    let deny = if full { "deny check" } else { "deny --offline check bans licenses sources" };
-    match tools::has("cargo-deny") {
-        true => run("dependencies", &mut cargo(deny))?,
-        false => skip_unless_ci("dependencies", &format!("cargo-deny is missing: {reason}"))?,
+    if tools::has("cargo-deny") {
+        run("dependencies", &mut cargo("deny --offline check bans licenses sources"))?;
+        check_advisories(full)?;
+    } else {
+        skip_unless_ci("dependencies", &format!("cargo-deny is missing: {reason}"))?;
     }
     match tools::actionlint() {
         Ok(mut lint) => run("workflows", &mut lint)?,
@@ -79,6 +80,21 @@ fn read_sources(full: bool) -> Result<()> {
         tool("book", "mdbook", "build docs", &reason)?;
     }
     Ok(())
+}
+
+/// Looks for known vulnerabilities of the dependencies, which needs GitHub.
+fn check_advisories(full: bool) -> Result<()> {
+    const STEP: &str = "advisories";
+    if !full {
+        skip(STEP, "only --full needs GitHub");
+        return Ok(());
+    }
+    let fetched = cargo("deny fetch db").output();
+    if !fetched.is_ok_and(|output| output.status.success()) {
+        skip(STEP, "the advisory database cannot be fetched");
+        return Ok(());
+    }
+    run(STEP, &mut cargo("deny --offline check advisories"))
 }
 
 /// Runs a tool as a step, or skips the step for `reason`.
@@ -91,17 +107,17 @@ fn tool(step: &str, program: &str, arguments: &str, reason: &str) -> Result<()> 
 
 /// Runs the tests of every crate: with cargo-nextest, which runs those of several crates at once, or else with cargo.
 fn run_tests(full: bool) -> Result<()> {
-    let grids = |mut command: Command| {
+    let fuzzed = |mut command: Command| {
         if full {
-            command.env(FULL, "1");
+            command.env(FUZZ_SECONDS, "60");
         }
         command
     };
     if !tools::has("cargo-nextest") {
-        return run("tests", &mut grids(cargo("test --workspace")));
+        return run("tests", &mut fuzzed(cargo("test --workspace")));
     }
     run("build of the tests", &mut cargo("nextest run --workspace --no-run"))?;
-    run("tests", &mut grids(cargo("nextest run --workspace")))?;
+    run("tests", &mut fuzzed(cargo("nextest run --workspace")))?;
     run("tests in the documentation", &mut cargo("test --workspace --doc"))
 }
 

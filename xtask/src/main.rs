@@ -33,7 +33,8 @@ enum Task {
     /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, every interleaving
     /// of the thread pool, every kernel on every size, AArch64 under emulation, and builds for macOS and Windows
     Test {
-        /// Run whole test grids, ask for advisories on dependencies, and check every command for every system
+        /// Also fuzz for some minutes, build the Python source distribution, run all tests on all emulated CPUs, look for
+        /// advisories on dependencies, and check the command for both architectures of macOS
         #[arg(long)]
         full: bool,
         /// Go on after a failed step
@@ -69,7 +70,11 @@ enum Task {
     CheckConvert,
     /// Build, type-check and test the Python package in its own environment, and its wheel in an empty one
     #[cfg(unix)]
-    TestPython,
+    TestPython {
+        /// Build the source distribution too, and install it
+        #[arg(long)]
+        full: bool,
+    },
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
@@ -87,7 +92,7 @@ fn main() -> Result<()> {
         Task::Golden { families } => golden::write(&families),
         Task::CheckConvert => golden::check_convert(),
         #[cfg(unix)]
-        Task::TestPython => python::test(),
+        Task::TestPython { full } => python::test(full),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
         Task::Peers(peers) => peers.run(),

@@ -14,8 +14,12 @@ const STEP: &str = "Python package";
 /// Requirements of the tests.
 const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"];
 
-/// Builds and tests the package, where this system has Python or `CI=true`.
-pub(crate) fn test() -> Result<()> {
+/// Python code that needs the native half and the embedded model.
+const PROGRAM: &str =
+    "import tercet; model, _ = tercet.load_model(); print(''.join(model.stream('The sea', 9)))";
+
+/// Builds and tests the package, where this system has Python or `CI=true`. With `full`, builds its source distribution too.
+pub(crate) fn test(full: bool) -> Result<()> {
     let venv = target().join("python-venv");
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(&venv);
@@ -34,7 +38,11 @@ pub(crate) fn test() -> Result<()> {
     let mut stubs = tool(&venv, "stubtest");
     run("its stubs", stubs.args(["tercet._tercet", "--mypy-config-file", "pyproject.toml"]))?;
     run("tests of the Python package", tool(&venv, "pytest").args(["--quiet", "-rs"]))?;
-    test_wheel(&venv)
+    test_distribution(&venv, "wheel", "build --quiet --profile dev --out")?;
+    if full {
+        test_distribution(&venv, "source distribution", "sdist --out")?;
+    }
+    Ok(())
 }
 
 /// Runs the package's tests in an environment with torch. Without torch, the tests with tensors are skipped.
@@ -54,26 +62,24 @@ fn develop(venv: &Path) -> Result<()> {
     run(STEP, maturin.args(["develop", "--quiet", "--profile", "dev"]))
 }
 
-/// Installs the wheel in an empty environment, and runs it without `PATH`.
-fn test_wheel(venv: &Path) -> Result<()> {
-    const PROGRAM: &str =
-        "import tercet; model, _ = tercet.load_model(); print(''.join(model.stream('The sea', 9)))";
-    let (wheels, empty) = (target().join("python-wheels"), target().join("python-empty"));
-    if wheels.exists() {
-        fs::remove_dir_all(&wheels).with_context(|| format!("cannot remove {}", wheels.display()))?;
+/// Makes a wheel or a source distribution, installs it in an empty environment, and runs it without `PATH`.
+fn test_distribution(venv: &Path, kind: &str, arguments: &str) -> Result<()> {
+    let (folder, empty) = (target().join("python-distribution"), target().join("python-empty"));
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     let mut build = tool(venv, "maturin");
-    run("wheel", build.args(["build", "--quiet", "--profile", "dev", "--out"]).arg(&wheels))?;
+    run(kind, build.args(arguments.split(' ')).arg(&folder))?;
     let mut make = Command::new("python3");
     run("an empty environment", make.args(["-m", "venv", "--clear"]).arg(&empty))?;
     let mut pip = tool(&empty, "pip");
-    run(
-        "install the wheel",
-        pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(only_file(&wheels)?),
-    )?;
+    // pip compiles a source distribution: with the profile of the other steps, so that it finds dependencies compiled.
+    pip.env("MATURIN_PEP517_ARGS", "--profile dev");
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(only_file(&folder)?);
+    run(&format!("install the {kind}"), &mut pip)?;
     let mut python = tool(&empty, "python");
-    python.env_clear().env("TERCET_CACHE_DIR", &wheels).args(["-I", "-c", PROGRAM]);
-    run("the wheel alone", &mut python)
+    python.env_clear().env("TERCET_CACHE_DIR", &folder).args(["-I", "-c", PROGRAM]);
+    run(&format!("the {kind} alone"), &mut python)
 }
 
 /// Returns the only file in `folder`.
