@@ -66,7 +66,8 @@ pub(crate) fn test(full: bool) -> Result<()> {
     }
     let program = target().join(TARGET).join("debug").join("tercet");
     ensure!(program.exists(), "{} was not built", program.display());
-    let mut compare = cargo("test --test emulated -- --ignored aarch64");
+    // With the features of the whole workspace, as the tests before were built.
+    let mut compare = cargo("test --workspace --test emulated -- --ignored aarch64");
     compare.env("TERCET_AARCH64", &program).env("TERCET_AARCH64_LIBRARIES", LIBRARIES);
     run("AArch64 against the native program", &mut compare)
 }
