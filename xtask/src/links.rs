@@ -80,9 +80,18 @@ fn leads_somewhere(from: &Path, link: &str, texts: &HashMap<PathBuf, String>) ->
     };
     let Ok(path) = fs::canonicalize(path) else { return false };
     match (anchor, texts.get(&path)) {
-        (Some(anchor), Some(text)) => anchors(text).any(|found| found == anchor),
+        (Some(anchor), Some(text)) => {
+            let included = includes(&path, text).filter_map(|path| texts.get(&path));
+            std::iter::once(text).chain(included).any(|text| anchors(text).any(|found| found == anchor))
+        }
         _ => true,
     }
+}
+
+/// Files that mdBook includes in the text at `path`.
+fn includes<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+    let names = prose(text).filter_map(|line| line.strip_prefix("{{#include ")?.strip_suffix("}}"));
+    names.filter_map(|name| fs::canonicalize(path.parent()?.join(name.trim())).ok())
 }
 
 /// Anchors of the headings, as GitHub and mdBook make them.
@@ -116,9 +125,15 @@ mod tests {
     fn a_link_leads_to_a_file_or_heading_that_exists() {
         let root = fs::canonicalize(ROOT).unwrap();
         let readme = root.join("README.md");
-        let texts = HashMap::from([(readme.clone(), "# Here\n".to_owned())]);
+        let page = root.join("ARCHITECTURE.md");
+        let texts = HashMap::from([
+            (readme.clone(), "# Here\n{{#include ARCHITECTURE.md}}\n".to_owned()),
+            (page, "## Included\n".to_owned()),
+        ]);
         let leads = |link| leads_somewhere(&readme, link, &texts);
-        assert!(leads("Cargo.toml") && leads("#here") && leads("https://example.com/x"));
+        assert!(
+            leads("Cargo.toml") && leads("#here") && leads("#included") && leads("https://example.com/x")
+        );
         assert!(!leads("no-such-file.md") && !leads("#there"));
     }
 }
