@@ -3,7 +3,7 @@
 use tercet_codegen::Isa;
 use tercet_codegen::verify::specs;
 use tercet_codegen::{
-    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, PackedMatrix, Packing,
+    Activations, ColumnsMut, Epilogue, Gemm, Isa, KernelCache, KernelSpec, PackedMatrix, Packing,
 };
 use tercet_cpu::Cpu;
 

@@ -4,7 +4,7 @@ use tercet_codegen::Isa;
 use tercet_codegen::packing::MAX_K;
 use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected, Report};
 use tercet_codegen::{
-    Activations, ColumnsMut, Epilogue, FAMILIES, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
+    Activations, ColumnsMut, Epilogue, FAMILIES, Gemm, Isa, KernelCache, KernelSpec, Layout, PackedMatrix,
     Packing, Schedule, SpecError, Tile, emit,
 };
 use tercet_cpu::Cpu;
