@@ -69,7 +69,7 @@ fn read_sources(full: bool) -> Result<()> {
         prebuilt.err().map_or_else(|| "it is not installed".to_owned(), |error| format!("{error:#}"));
     tool("spelling", "typos", "", &reason)?;
     if tools::has("cargo-deny") {
-        run("dependencies", &mut cargo("deny --offline check bans licenses sources"))?;
+        run("dependencies", &mut cargo("deny check bans licenses sources"))?;
         check_advisories(full)?;
     } else {
         skip_unless_ci("dependencies", &format!("cargo-deny is missing: {reason}"))?;
