@@ -1,15 +1,15 @@
-//! Ctrl-C ends the text that is being generated; anywhere else, and the second time, the program.
+//! Ctrl-C. During a generation it ends the text; otherwise, or if pressed twice, it ends the program.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The shell's status of a program that Ctrl-C ended.
+/// The exit status of a program that Ctrl-C ended.
 pub(super) const STATUS: u8 = 130;
 
 static GENERATING: AtomicBool = AtomicBool::new(false);
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
-/// Takes over Ctrl-C. If the system refuses, it goes on to end the program at once.
+/// Installs the handler for Ctrl-C. If the system refuses, Ctrl-C still ends the program at once.
 pub(super) fn install() {
     let handler = || {
         if !GENERATING.load(Ordering::SeqCst) || PRESSED.swap(true, Ordering::SeqCst) {
@@ -19,7 +19,7 @@ pub(super) fn install() {
     let _ = ctrlc::set_handler(handler);
 }
 
-/// Runs `generate`, which is to end soon after [`pressed`] turns true.
+/// Runs `generate`, which must end soon after [`pressed`] returns true.
 pub(super) fn during<T>(generate: impl FnOnce() -> T) -> T {
     PRESSED.store(false, Ordering::SeqCst);
     GENERATING.store(true, Ordering::SeqCst);
@@ -28,7 +28,7 @@ pub(super) fn during<T>(generate: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// Whether Ctrl-C was pressed during the latest generation.
+/// Returns true if Ctrl-C was pressed during the latest generation.
 pub(super) fn pressed() -> bool {
     PRESSED.load(Ordering::SeqCst)
 }

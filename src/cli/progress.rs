@@ -1,4 +1,4 @@
-//! Signs of life on standard error, where that is a terminal.
+//! Progress on standard error, if it is a terminal.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
-/// Shows `message` and the time passed once that is more than a second, until it is cleared.
+/// Shows `message` and the elapsed time after the first second, until it is cleared.
 pub(super) fn spinner(message: impl Into<String>) -> ProgressBar {
     let message = message.into();
     let late = move |state: &ProgressState, w: &mut dyn fmt::Write| {
         if state.elapsed() >= PATIENCE {
-            // A line that cannot be drawn is not worth failing for.
+            // A line that cannot be drawn must not fail the command.
             let _ = write!(w, "{message} … {} s", state.elapsed().as_secs());
         }
     };
@@ -22,13 +22,13 @@ pub(super) fn spinner(message: impl Into<String>) -> ProgressBar {
     spinner
 }
 
-/// A bar that fills as [`ProgressBar::set_position`] approaches `total`.
+/// Shows a bar that is full at position `total`.
 pub(super) fn bar(message: &'static str, total: usize) -> ProgressBar {
     let style = style("{msg} {wide_bar} {percent:>3} %  {eta} left");
     ProgressBar::new(total as u64).with_style(style).with_message(message)
 }
 
-/// A bar for the bytes of a download.
+/// Shows a bar for the bytes of a download.
 pub(super) fn bytes(total: u64) -> ProgressBar {
     ProgressBar::new(total).with_style(style("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left"))
 }

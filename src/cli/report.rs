@@ -9,14 +9,15 @@ use anyhow::Result;
 use clap::builder::styling::Style;
 use serde::Serialize;
 
-/// `style` for a terminal, and nothing for other streams or where `NO_COLOR` (<https://no-color.org>) is set.
+/// Returns `style` for a terminal, and no style for other streams or if `NO_COLOR`
+/// (<https://no-color.org>) is set.
 pub(super) fn on_terminal(stream: &impl IsTerminal, style: Style) -> Style {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|value| value == "dumb");
     if stream.is_terminal() && !refused { style } else { Style::new() }
 }
 
-/// Writes a line to standard error; if nobody reads it, nothing is lost.
+/// Writes a line to standard error. Failures are ignored.
 pub(super) fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -33,12 +34,12 @@ pub(super) fn print_json(object: &impl Serialize) -> Result<()> {
     print(&(serde_json::to_string(object)? + "\n"))
 }
 
-/// Width of a table's first column.
+/// Width of the first column of a table.
 const NAME: usize = 20;
-/// Width at which the second column's lists are broken.
+/// Width at which lists in the second column wrap.
 const WIDTH: usize = 72;
 
-/// A text of headed tables.
+/// A text of tables with headings.
 pub(super) struct Report {
     text: String,
     heading: Style,
@@ -54,13 +55,13 @@ impl Report {
         self.line(format_args!("{gap}{heading}{title}{heading:#}"));
     }
 
-    /// A line of a two-column table.
+    /// Adds a line of a two-column table.
     pub(super) fn row(&mut self, name: impl Display, value: impl Display) {
         let name = name.to_string();
         self.line(format_args!("  {name:<NAME$} {value}"));
     }
 
-    /// A line of a two-column table, whose second column takes more lines if it must.
+    /// Adds a line of a two-column table. The second column wraps if necessary.
     pub(super) fn list(&mut self, name: &str, words: &[&str]) {
         let (mut name, mut line) = (name, String::new());
         for word in words {
@@ -83,7 +84,7 @@ impl Report {
     }
 }
 
-/// A size as people read it: `3.1 MB`.
+/// Formats a size for people, as in `3.1 MB`.
 pub(super) fn size(bytes: usize) -> String {
     match bytes as f64 {
         b if b < 1e3 => format!("{bytes} B"),
@@ -93,17 +94,17 @@ pub(super) fn size(bytes: usize) -> String {
     }
 }
 
-/// `1 thread`, `2 threads`.
+/// Formats a number with its noun, as in `1 thread` and `2 threads`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A rate that is 0 where none could be measured.
+/// Returns the rate, or 0 if none could be measured.
 pub(super) fn rate(per_second: f64) -> f64 {
     if per_second.is_finite() { per_second } else { 0.0 }
 }
 
-/// The most memory that this process has had in use, where the system tells.
+/// Returns the peak memory of this process, or none if the system does not report it.
 pub(super) fn peak_rss_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! What the machine can do at most: bytes read and dot products, measured with emitted loops.
+//! The limits of this machine for reads and dot products, measured with emitted loops.
 
 use std::time::Instant;
 
@@ -10,28 +10,30 @@ use tercet_pool::Pool;
 
 use crate::cli::progress;
 
-/// Read from end to end, this leaves most caches without anything that is read again.
+/// Size of the buffer that is read. Most caches are smaller, so that every read comes from memory.
 const BUFFER_BYTES: usize = 512 << 20;
-/// What a thread reads before it looks for more work.
+/// Bytes that a thread reads in a task.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Multiply-adds between such looks, and looks of a thread.
+/// Multiply-adds of a task.
 const CHUNK_MULTIPLY_ADDS: usize = 1 << 28;
+/// Tasks of multiply-adds per thread.
 const CHUNKS: usize = 8;
-/// The best of so many tries is a roof.
+/// A roof is the best of this number of tries.
 const TRIES: usize = 8;
 
-/// The two roofs of some threads together.
+/// The two roofs for a number of threads.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Roof {
     pub(super) threads: usize,
-    /// Streaming read, in GB/s.
+    /// Bandwidth of streaming reads, in GB/s.
     pub(super) read_gb_s: f64,
-    /// Dot products of bytes, in 10⁹ multiply-adds a second; none where the ISA has no instruction for them.
+    /// Peak rate of byte dot products, in 10⁹ multiply-adds per second; none if the ISA has no instruction
+    /// for them.
     pub(super) vnni_gmac_s: Option<f64>,
 }
 
 impl Roof {
-    /// Measures with the loops of `isa`.
+    /// Measures both roofs with the loops of `isa`.
     pub(super) fn measure(isa: Isa, threads: usize) -> Result<Self> {
         let spinner = progress::spinner("measuring the roofline");
         let pool = Pool::new(threads)?;
@@ -40,7 +42,8 @@ impl Roof {
         Ok(roof)
     }
 
-    /// Percent of the roofline that a rate per second of work of `bytes` and `multiply_adds` reaches.
+    /// Returns the share of the roofline in percent for `rate` pieces of work per second. Each piece reads
+    /// `bytes` and computes `multiply_adds`.
     pub(super) fn percent(&self, rate: f64, bytes: f64, multiply_adds: f64) -> f64 {
         let reading = bytes / (self.read_gb_s * 1e9);
         let computing = self.vnni_gmac_s.map_or(0.0, |peak| multiply_adds / (peak * 1e9));
@@ -61,7 +64,7 @@ fn dot(isa: Isa, pool: &Pool) -> Result<Option<f64>, KernelError> {
     Ok(Some(best(|| pool.map(tasks, |_| probe.run(CHUNK_MULTIPLY_ADDS)).iter().sum())))
 }
 
-/// The best of some tries' rates, in 10⁹ a second, of what `work` says that it did.
+/// Runs `work` several times, and returns the best rate in 10⁹ per second. `work` returns its amount.
 fn best(work: impl Fn() -> usize) -> f64 {
     let rate = |_| {
         let start = Instant::now();

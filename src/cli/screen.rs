@@ -1,4 +1,4 @@
-//! A text that appears as it is produced.
+//! A text on the screen that grows during its generation.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -8,25 +8,25 @@ use indicatif::ProgressBar;
 
 use super::{interrupt, progress, report};
 
-/// Standard output during one generation; with JSON, a place that shows nothing.
+/// Standard output during one generation. With JSON it shows nothing.
 pub(super) struct Screen {
     visible: bool,
-    /// What comes before the text, until it has been written.
+    /// Text that precedes the generated text; empty once written.
     lead: String,
-    /// Turns while the prompt is read.
+    /// Runs during prefill.
     spinner: ProgressBar,
     failure: io::Result<()>,
 }
 
 impl Screen {
-    /// A screen on which the text follows `lead`, which is dimmed on a terminal.
+    /// Creates a screen where the text follows `lead`. A terminal shows `lead` dimmed.
     pub(super) fn new(visible: bool, lead: &str) -> Self {
         let dim = report::on_terminal(&io::stdout(), Style::new().dimmed());
         let lead = if lead.is_empty() { String::new() } else { format!("{dim}{lead}{dim:#}") };
         Screen { visible, lead, spinner: progress::spinner("reading the prompt"), failure: Ok(()) }
     }
 
-    /// Shows the next piece of text, and asks to stop after Ctrl-C or if nobody reads on.
+    /// Shows the next piece of text. Breaks after Ctrl-C, or if the reader has closed the output.
     pub(super) fn show(&mut self, piece: &str) -> ControlFlow<()> {
         self.failure = self.write(piece);
         if self.failure.is_err() || interrupt::pressed() {
@@ -38,7 +38,7 @@ impl Screen {
     /// Ends the line.
     ///
     /// # Errors
-    /// The first failure to write.
+    /// Returns the first failure to write.
     pub(super) fn end(mut self) -> io::Result<()> {
         std::mem::replace(&mut self.failure, Ok(()))?;
         self.write("\n")

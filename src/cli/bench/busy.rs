@@ -1,4 +1,4 @@
-//! Whether others use the machine that is to be measured.
+//! Detects other programs that use the machine during a measurement.
 
 use std::fs;
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::cli::report;
 
 const SAMPLE: Duration = Duration::from_millis(250);
-/// Cores that the background of a quiet machine may take.
+/// Cores in use by the background of a quiet machine, at most.
 const QUIET: f64 = 0.2;
 
-/// Cores in use over a moment in which this process sleeps; none where the system does not tell.
+/// Measures the cores in use while this process sleeps. Returns none on systems without `/proc/stat`.
 pub(super) fn cores_in_use() -> Option<f64> {
     let before = read()?;
     thread::sleep(SAMPLE);
@@ -20,21 +20,21 @@ pub(super) fn cores_in_use() -> Option<f64> {
     (all > 0.0).then(|| ticks(|ticks| ticks.used) / all * after.cores as f64)
 }
 
-/// Whether so many cores in use disturb a measurement.
+/// Returns true if this number of cores in use disturbs a measurement.
 pub(super) fn is_busy(cores: f64) -> bool {
     cores > QUIET
 }
 
-/// Tells the user if the machine is busy.
+/// Prints a warning if the machine is busy.
 pub(super) fn warn(cores: Option<f64>) {
     if let Some(cores) = cores.filter(|&cores| is_busy(cores)) {
         report::note(format_args!(
-            "warning: others use {cores:.1} cores of this machine: expect lower and unsteady figures"
+            "warning: other programs use {cores:.1} cores of this machine: expect lower and unsteady figures"
         ));
     }
 }
 
-/// Time that the machine's cores have spent, together.
+/// Total time of all cores since the start of the machine, in ticks.
 #[derive(Debug, PartialEq)]
 struct Ticks {
     used: u64,
@@ -46,7 +46,8 @@ fn read() -> Option<Ticks> {
     parse(&fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// Reads `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal; guests are counted in user.
+/// Parses `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal.
+/// The time of guests is part of user.
 fn parse(stat: &str) -> Option<Ticks> {
     let total = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = total.split_whitespace().take(8).map_while(|tick| tick.parse().ok()).collect();
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file_says_nothing() {
+    fn other_files_give_nothing() {
         for text in ["", "cpu", "cpu  1 2 3\n", "cpu  a b c d e\n", "cpu0 1 2 3 4 5\n"] {
             assert_eq!(parse(text), None, "{text:?}");
         }

@@ -1,6 +1,6 @@
-//! Tables that can be read as they are and pasted into a document.
+//! Markdown tables, which read well in a terminal and in a document.
 
-/// A Markdown table, its first column aligned to the left and the others to the right.
+/// Formats a Markdown table. The first column is aligned to the left, the others to the right.
 pub(super) fn table<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(names.map(str::to_owned)).chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {

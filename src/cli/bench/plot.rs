@@ -1,4 +1,4 @@
-//! `--plot`: the results as a picture that a browser shows.
+//! `--plot`: the results as an SVG picture.
 
 mod axis;
 mod chart;
@@ -15,14 +15,14 @@ use tercet_engine::{Error, Result};
 pub(super) use kernels::draw as of_kernels;
 pub(super) use model::draw as of_model;
 
-/// Refuses a place where no file can be, before anything is measured for it.
+/// Checks before a measurement that `path` can be a file.
 ///
 /// # Errors
-/// Fails if `path` is a directory, or in none.
+/// Fails if `path` is a directory, or if its directory does not exist.
 pub(super) fn check(path: &Path) -> Result<()> {
     let refuse = |problem: &str| {
         let problem = format!("{}: {problem}", path.display());
-        Err(Error::bad_argument("--plot", problem, "name a file in a directory that exists"))
+        Err(Error::bad_argument("plot", problem, "name a file in an existing directory"))
     };
     let folder = path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder });
     match folder {
@@ -32,10 +32,10 @@ pub(super) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes the file, whole or not at all.
+/// Writes the file completely or not at all.
 ///
 /// # Errors
-/// Fails if the system refuses.
+/// Fails if the system refuses to write the file.
 pub(super) fn write(path: &Path, picture: &str) -> Result<()> {
     Ok(tercet_formats::write_atomically(path, |file| file.write_all(picture.as_bytes()))?)
 }

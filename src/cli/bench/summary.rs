@@ -10,13 +10,13 @@ use crate::cli::roofline::Roof;
 use tercet_engine::Model;
 use tercet_engine::Runtime;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     #[serde(skip)]
     pub(super) model: String,
     pub(super) cpu: String,
-    /// Whether others used the machine; none where the system does not tell.
+    /// True if other programs used the machine; none if the system does not report it.
     pub(super) busy: Option<bool>,
     pub(super) roofline: Vec<Roof>,
     pub(super) results: Vec<Outcome>,
@@ -25,7 +25,7 @@ pub(super) struct Summary {
     pub(super) peak_rss_bytes: Option<u64>,
 }
 
-/// One test on one number of threads.
+/// The result of one test with one number of threads.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     pub(super) test: String,
@@ -61,19 +61,21 @@ impl Outcome {
         }
     }
 
-    /// Multiply-adds for each byte that is read.
+    /// Returns the multiply-adds per byte read.
     pub(super) fn intensity(&self) -> f64 {
         self.multiply_adds_per_token / self.bytes_per_token
     }
 
-    /// The 10⁹ multiply-adds a second that so many tokens a second take.
+    /// Converts a rate from tokens per second to 10⁹ multiply-adds per second.
     pub(super) fn gmac_s(&self, tokens_per_second: f64) -> f64 {
         tokens_per_second * self.multiply_adds_per_token / 1e9
     }
 }
 
-/// The bytes that a token must read: a prompt reads weights and head once, a generated token all of them and the
-/// keys and values before it. Of a head that is screened, the few rows that are computed are not counted.
+/// Returns the bytes that a token must read.
+///
+/// A prompt reads weights and head once. A generated token reads all of them, and all keys and values before
+/// it. For a screened head only the quantized copy counts, without the few rows that are then computed.
 fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
     let memory = model.memory_use();
     let heads = [memory.screen, memory.head, memory.embedding];
@@ -88,10 +90,10 @@ fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
     }
 }
 
-/// A column of a table: its name, and what it says of a result.
+/// A column of a table: its name, and its text for a result.
 type Column = (&'static str, fn(&Outcome) -> String);
 
-/// The fields of a result.
+/// The columns of the CSV output.
 const FIELDS: [Column; 10] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
@@ -105,7 +107,7 @@ const FIELDS: [Column; 10] = [
     ("roofline_pct", |o| o.roofline_pct.to_string()),
 ];
 
-/// What people read of a result.
+/// The columns of the Markdown table.
 const COLUMNS: [Column; 9] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
@@ -119,23 +121,23 @@ const COLUMNS: [Column; 9] = [
 ];
 
 impl Summary {
-    /// What the machine did besides.
+    /// Describes the load by other programs.
     pub(super) fn machine(&self) -> &'static str {
         match self.busy {
-            Some(true) => "busy with something else",
+            Some(true) => "busy with other programs",
             Some(false) => "otherwise idle",
-            None => "perhaps busy with something else",
+            None => "perhaps busy with other programs",
         }
     }
 
-    /// The results below the names of their fields.
+    /// Formats the results as CSV, with a header of field names.
     pub(super) fn csv(&self) -> String {
         let names = FIELDS.map(|(name, _)| name.to_owned());
         let rows = self.results.iter().map(|outcome| FIELDS.map(|(_, field)| field(outcome)));
         std::iter::once(names).chain(rows).map(|row| row.join(",") + "\n").collect()
     }
 
-    /// The results and the roofs as Markdown tables.
+    /// Formats the results and the roofs as Markdown tables.
     pub(super) fn markdown(&self) -> String {
         let machine = self.machine();
         let kernels = self.results.first().map(|o| format!("{}, {}, {} head", o.isa, o.packing, o.head));

@@ -1,4 +1,4 @@
-//! The tests, and how they are timed.
+//! The tests and their timing.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,15 +7,15 @@ use crate::cli::progress;
 use tercet_engine::Result;
 use tercet_engine::{Candidates, Logits, Model, Rule, State};
 
-/// What greedy decoding asks for.
+/// The logits that greedy decoding needs.
 const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
 
-/// What is timed.
+/// A timed piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Test {
-    /// A prompt of so many tokens, to the logits of its last.
+    /// Reads a prompt with this number of tokens, and computes the logits of the last one.
     Prompt(usize),
-    /// So many tokens, one by one, to the logits of each.
+    /// Generates this number of tokens one by one, and computes the logits of each.
     Generate(usize),
 }
 
@@ -36,11 +36,11 @@ impl fmt::Display for Test {
     }
 }
 
-/// A test's tokens per second.
+/// The rates of a test, in tokens per second.
 #[derive(Clone, Debug)]
 pub(super) struct Rates {
     pub(super) test: Test,
-    /// Tokens in the context when it starts.
+    /// Tokens in the context at the start.
     pub(super) depth: usize,
     pub(super) median: f64,
     pub(super) min: f64,
@@ -56,21 +56,21 @@ impl Rates {
     }
 }
 
-/// A model and the tests that it is to run.
+/// A model and its tests.
 pub(super) struct Workload<'a> {
     model: &'a Model,
     tests: &'a [Test],
     depth: usize,
     state: State,
-    /// As many as the longest test takes.
+    /// Input tokens, enough for the longest test.
     tokens: Vec<u32>,
 }
 
 impl<'a> Workload<'a> {
-    /// Makes room for `depth` tokens and the longest test.
+    /// Reserves a context for `depth` tokens and the longest test.
     ///
     /// # Errors
-    /// Fails if the model's context does not hold them.
+    /// Fails if the model's context is too short.
     pub(super) fn new(model: &'a Model, tests: &'a [Test], depth: usize) -> Result<Self> {
         let longest = tests.iter().map(|test| test.tokens()).max().unwrap_or(0);
         let state = model.new_state(depth.saturating_add(longest))?;
@@ -78,13 +78,13 @@ impl<'a> Workload<'a> {
         Ok(Workload { model, tests, depth, state, tokens })
     }
 
-    /// The time that the first test's prompt takes when nothing is warm, to the logits of the first new token.
+    /// Measures the first test's prompt without warm-up, up to the logits of the first new token.
     pub(super) fn first_token(&mut self) -> Result<Duration> {
         let tokens = self.tests.iter().find(|test| matches!(test, Test::Prompt(_))).map_or(1, |t| t.tokens());
         self.time(Test::Prompt(tokens))
     }
 
-    /// Fills the context, runs every test once to warm up, and then all of them in turn `repeat` times.
+    /// Fills the context, runs every test once to warm up, and then runs all tests in turns, `repeat` times.
     pub(super) fn rates(&mut self, repeat: usize) -> Result<Vec<Rates>> {
         let bar = progress::bar("measuring", (repeat + 1) * self.tests.len());
         self.state.truncate(0);
@@ -106,7 +106,7 @@ impl<'a> Workload<'a> {
         Ok(all.map(|(&test, rates)| Rates::new(test, self.depth, rates)).collect())
     }
 
-    /// Runs `test` and takes its tokens back out of the context.
+    /// Runs `test` and removes its tokens from the context.
     fn time(&mut self, test: Test) -> Result<Duration> {
         let Workload { model, state, tokens, .. } = self;
         let (position, tokens) = (state.position(), &tokens[..test.tokens()]);
@@ -127,7 +127,7 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// Tokens all over the vocabulary.
+/// Returns tokens from all over the vocabulary.
 fn tokens(vocabulary: usize) -> impl Iterator<Item = u32> {
     let spread = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
     (1..).map(move |i| (spread(i) % vocabulary) as u32)
@@ -138,7 +138,7 @@ mod tests {
     use super::{Rates, Test};
 
     #[test]
-    fn medians_by_hand() {
+    fn medians_of_odd_and_even_counts() {
         let rates = |rates: &[f64]| Rates::new(Test::Prompt(1), 0, rates.to_vec());
         let odd = rates(&[5.0, 1.0, 3.0]);
         assert_eq!((odd.median, odd.min, odd.max), (3.0, 1.0, 5.0));

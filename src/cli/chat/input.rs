@@ -1,4 +1,4 @@
-//! Where the user's turns come from.
+//! The source of the user's turns.
 
 use std::io::{self, Lines, StdinLock};
 
@@ -10,7 +10,7 @@ use crate::cli::report;
 
 const PROMPT: &str = "> ";
 
-/// Lines of a terminal, edited and remembered, or of a pipe.
+/// Lines from a terminal with editing and history, or from a pipe.
 pub(super) enum Input {
     Terminal(Box<DefaultEditor>),
     Pipe(Lines<StdinLock<'static>>),
@@ -24,7 +24,7 @@ impl Input {
         })
     }
 
-    /// The next line; none at the end.
+    /// Returns the next line, or none at the end.
     pub(super) fn next(&mut self) -> Result<Option<String>> {
         let editor = match self {
             Input::Terminal(editor) => editor,

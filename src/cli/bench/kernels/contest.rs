@@ -1,4 +1,4 @@
-//! One weight matrix in every packing, and the kernels that multiply it in turn.
+//! One weight matrix in every packing, and the kernels that multiply it in turns.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,19 +17,19 @@ use super::{Row, Shape};
 use crate::cli::roofline::Roof;
 use tercet_engine::Runtime;
 
-/// What a kernel multiplies for before it is the next one's turn.
+/// The length of a kernel's turn.
 const TURN: Duration = Duration::from_millis(3);
-/// A kernel that takes longer for one product has one turn only.
+/// A kernel that takes longer than this for one product has one turn only.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// Copies of the same operand, used one after another.
+/// Copies of one operand, used one after another so that no cache holds them.
 pub(super) struct Copies<T> {
     copies: Vec<T>,
     next: AtomicUsize,
 }
 
 impl<T: Send> Copies<T> {
-    /// As many copies as take `budget` bytes, at least one.
+    /// Makes copies with a total of `budget` bytes, at least one copy.
     pub(super) fn new(
         pool: &Pool,
         budget: usize,
@@ -42,13 +42,13 @@ impl<T: Send> Copies<T> {
         Copies { copies, next: AtomicUsize::new(0) }
     }
 
-    /// The one that was used longest ago.
+    /// Returns the least recently used copy.
     pub(super) fn next(&self) -> &T {
         &self.copies[self.next.fetch_add(1, Ordering::Relaxed) % self.copies.len()]
     }
 }
 
-/// One shape's weights, and who may multiply them.
+/// The weights of one shape, and the kernels that can multiply them.
 pub(super) struct Contest<'a> {
     runtimes: &'a [Runtime],
     shape: Shape,
@@ -58,7 +58,8 @@ pub(super) struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    /// Packs weights of `shape` for every instruction set and packing of `runtimes`, `budget` bytes of each kind.
+    /// Packs weights of `shape` for every instruction set and packing of `runtimes`, with `budget` bytes of
+    /// copies for each.
     pub(super) fn new(runtimes: &'a [Runtime], shape: Shape, budget: usize) -> Result<Self> {
         let Shape { n, k } = shape;
         let trits: Vec<i8> = random().map(|byte| (byte % 3) as i8 - 1).take(n * k).collect();
@@ -134,7 +135,8 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// The planners of every instruction set up to the runtime's; only its own has records.
+/// Returns planners for every instruction set up to the runtime's. Only the planner for the runtime's own
+/// instruction set uses tuning records.
 fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
     let isas = Isa::available(Cpu::host()).into_iter().filter(|isa| isa.is_within(runtime.isa()));
     isas.map(|isa| match isa == runtime.isa() {
@@ -143,14 +145,14 @@ fn planners(runtime: &Runtime) -> impl Iterator<Item = (Isa, Planner)> {
     })
 }
 
-/// Seconds that a kernel took for a product, turn by turn.
+/// The time of a kernel for one product in every turn, in seconds.
 struct Times {
     products: u32,
     seconds: Vec<f64>,
 }
 
 impl Times {
-    /// Runs the kernel until it is warm, and finds out how many products make a turn.
+    /// Runs the kernel to warm it up, and determines the products in a turn.
     fn warm_up(contestant: &Contestant<'_>, operands: &mut Operands) -> Self {
         let mut once = || {
             let start = Instant::now();
@@ -180,7 +182,7 @@ impl Times {
     }
 }
 
-/// The same random bytes every time.
+/// Returns the same pseudo-random bytes every time.
 fn random() -> impl Iterator<Item = u8> {
     let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
     std::iter::successors(Some(1_u64), next).map(|state| (state >> 56) as u8)

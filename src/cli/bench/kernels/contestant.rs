@@ -1,4 +1,4 @@
-//! The kernels that multiply.
+//! The kernels of a contest.
 
 use tercet_autotune::tiles;
 use tercet_codegen::packing::PANEL_ROWS;
@@ -14,9 +14,9 @@ use super::reference::{self, HandWritten};
 pub(super) struct Contestant<'a> {
     pub(super) name: String,
     pub(super) packing: Packing,
-    /// Whether the planner would take it.
+    /// True if the planner picks this kernel.
     pub(super) picked: bool,
-    /// Packed weights that a product reads.
+    /// Bytes of packed weights that a product reads.
     pub(super) bytes: usize,
     pub(super) kernel: Kernel<'a>,
 }
@@ -26,7 +26,7 @@ pub(super) enum Kernel<'a> {
     HandWritten(&'a HandWritten),
 }
 
-/// What all of them multiply with, and where they put it.
+/// The activations and outputs that all kernels share.
 pub(super) struct Operands {
     m: usize,
     n: usize,
@@ -37,7 +37,7 @@ pub(super) struct Operands {
 }
 
 impl Operands {
-    /// `m` tokens of `acts` for weights of n × k.
+    /// Prepares `m` tokens of `acts` for weights of n × k.
     pub(super) fn new((n, k): (usize, usize), m: usize, acts: &[i8]) -> Self {
         let acts_by_hand = reference::activations(acts, m, k);
         let mut quantized = Activations::with_capacity(m, k);
@@ -52,7 +52,7 @@ impl Operands {
 }
 
 impl<'a> Contestant<'a> {
-    /// The kernel of `spec`.
+    /// Emits the kernel of `spec`.
     pub(super) fn emitted(
         cache: &KernelCache,
         spec: KernelSpec,
@@ -76,8 +76,10 @@ impl<'a> Contestant<'a> {
     }
 }
 
-/// `pick`, and for every unpacking strategy of its family the largest tiles with several unrollings and, for one
-/// token, with and without prefetch. Compiled kernels have no alternatives.
+/// Returns `pick` and its alternatives.
+///
+/// The alternatives are the largest tiles of every unpacking strategy of the family, with several
+/// unrollings. For one token they also differ in prefetch. Portable kernels have no alternatives.
 pub(super) fn alternatives(pick: KernelSpec, m: usize) -> Vec<KernelSpec> {
     const TILES: usize = 3;
     const FAR: usize = 8192;

@@ -1,11 +1,11 @@
-//! The kernels written by hand, which exist for x86-64 and AArch64.
+//! The hand-written kernels, which exist for x86-64 and AArch64.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod hand_written;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod none;
 
-/// What the names of these kernels begin with.
+/// The prefix of the names of these kernels.
 pub(super) const PREFIX: &str = "reference/";
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -1,9 +1,9 @@
-//! Axes that count in factors.
+//! Logarithmic axes.
 
-/// The 1, 2 and 5 of every power of ten.
+/// Ticks of every power of ten.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
-/// A logarithmic axis: from values to pixels.
+/// A logarithmic axis, which maps values to pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Axis {
     low: f64,
@@ -12,17 +12,18 @@ pub(super) struct Axis {
     end: f64,
 }
 
-/// A line across the plot; those at a power of ten are stronger.
+/// A grid line across the plot. Lines at a power of ten are stronger.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
     pub(super) value: f64,
     pub(super) is_power: bool,
-    /// Empty where labels would stand too close.
+    /// Empty if labels would be too close to each other.
     pub(super) label: String,
 }
 
 impl Axis {
-    /// An axis from pixel `start` to `end` that holds `values` with some room, or 1 to 10 if there is none.
+    /// Creates an axis from pixel `start` to `end` that spans `values` and a factor of `room` on each side.
+    /// Without values it spans 1 to 10.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, room: f64, start: f64, end: f64) -> Self {
         let plottable = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) =
@@ -31,7 +32,7 @@ impl Axis {
         Axis { low, high, start, end }
     }
 
-    /// The pixel of a value, which may lie outside.
+    /// Returns the pixel of a value, which may lie outside the axis.
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = (value / self.low).ln() / (self.high / self.low).ln();
         self.start + share * (self.end - self.start)
@@ -46,7 +47,7 @@ impl Axis {
     }
 
     pub(super) fn ticks(&self) -> Vec<Tick> {
-        /// With more powers of ten than this, only they are labelled.
+        /// An axis with more powers of ten than this has labels at powers of ten only.
         const FEW_POWERS: f64 = 2.6;
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let label_all = (self.high / self.low).log10() <= FEW_POWERS;
@@ -61,7 +62,7 @@ impl Axis {
     }
 }
 
-/// A number with about three digits, without needless zeros.
+/// Formats a number with about three digits, without trailing zeros.
 pub(super) fn number(value: f64) -> String {
     let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
     let text = format!("{value:.digits$}");
@@ -76,7 +77,7 @@ mod tests {
     use super::{Axis, number};
 
     #[test]
-    fn equal_factors_take_equal_room() {
+    fn equal_factors_take_equal_distances() {
         let axis = Axis::around([1.0, 100.0], 1.0, 50.0, 250.0);
         assert_eq!([1.0, 10.0, 100.0].map(|value| axis.at(value).round()), [50.0, 150.0, 250.0]);
         // Upwards, pixels count down.
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_labelled_as_densely_as_they_can_be_read() {
+    fn dense_ticks_are_labelled_at_powers_of_ten_only() {
         let labels = |low, high| -> Vec<String> {
             let ticks = Axis::around([low, high], 1.0, 0.0, 1.0).ticks();
             ticks.into_iter().map(|tick| tick.label).filter(|label| !label.is_empty()).collect()
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_logarithm_has_no_place() {
+    fn values_without_a_logarithm_are_ignored() {
         let axis = Axis::around([0.0, f64::NAN, -1.0, f64::INFINITY], 2.0, 0.0, 1.0);
         assert_eq!((axis.low(), axis.high()), (1.0, 10.0));
     }

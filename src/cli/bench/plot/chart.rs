@@ -1,17 +1,17 @@
-//! A framed plot with its axes.
+//! A framed plot with axes.
 
 use super::axis::{Axis, Tick};
 use super::labels::{Area, Room, Side};
 use super::svg::{Anchor, Point, Svg, text_width};
 
-/// Colors that are told apart by most eyes, on white.
+/// Colors that most people can tell apart on white.
 pub(super) const PALETTE: [&str; 7] =
     ["#0b62c4", "#c2410c", "#0f7b4f", "#8250df", "#9a6700", "#b3185f", "#57606a"];
 
-/// The color of what is not a result.
+/// The color of everything except results.
 pub(super) const INK: &str = "#57606a";
 
-/// An area of the picture and what its two directions mean.
+/// An area of the picture with its two axes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chart {
     pub(super) area: Area,
@@ -20,7 +20,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// A chart whose axes hold `x` and `y` with some room.
+    /// Creates a chart that spans the values of `x` and `y`, each with a factor of room.
     pub(super) fn around(
         area: Area,
         (x, x_room): (impl IntoIterator<Item = f64>, f64),
@@ -30,12 +30,12 @@ impl Chart {
         Chart { area, x, y: Axis::around(y, y_room, area.bottom, area.top) }
     }
 
-    /// The pixels of a pair of values.
+    /// Returns the pixels of a pair of values.
     pub(super) fn at(&self, (x, y): (f64, f64)) -> Point {
         (self.x.at(x), self.y.at(y))
     }
 
-    /// The values in the middle of the chart.
+    /// Returns the values in the middle of the chart.
     pub(super) fn middle(&self) -> (f64, f64) {
         let middle = |axis: &Axis| (axis.low() * axis.high()).sqrt();
         (middle(&self.x), middle(&self.y))
@@ -61,16 +61,16 @@ impl Chart {
     }
 }
 
-/// The name of a point.
+/// The label of a point.
 pub(super) struct Label<'a> {
     pub(super) text: &'a str,
     pub(super) color: &'static str,
-    /// Where it stands if it can.
+    /// The preferred side of the point.
     pub(super) side: Side,
 }
 
 impl Label<'_> {
-    /// Writes the name where there is room, or not at all if there is none.
+    /// Draws the label at the nearest free place, or not at all if there is none.
     pub(super) fn draw(&self, svg: &mut Svg, room: &mut Room, point: Point, radius: f64) {
         let size = (text_width(self.text, 11.0), 14.0);
         let Some(place) = room.place(point, radius, size, self.side) else { return };

@@ -1,4 +1,4 @@
-//! Single kernels under the roof of one thread: a chart for every shape.
+//! The picture of `bench kernels`: kernels under the roof of one thread, a chart for every shape.
 
 use super::chart::{Chart, INK, Label, PALETTE};
 use super::labels::{Area, Room, Side};
@@ -10,14 +10,14 @@ use crate::cli::roofline::Roof;
 const WIDTH: f64 = 1120.0;
 const TOP: f64 = 136.0;
 const HEIGHT: f64 = 400.0;
-/// Between two charts, with room for axes and headings.
+/// Distance between two charts, with room for axes and headings.
 const GAP: (f64, f64) = (86.0, 96.0);
 const MARGIN: (f64, f64) = (76.0, 24.0);
 const PICK: &str = "#cf222e";
 const DOT: f64 = 3.6;
 const RING: f64 = 8.0;
 
-/// The picture of `bench kernels`.
+/// Draws the picture of `bench kernels`.
 pub(in crate::cli::bench) fn draw(rows: &[Row], roof: &Roof, cpu: &str) -> String {
     let shapes: Vec<&[Row]> = rows.chunk_by(|a, b| (a.n, a.k) == (b.n, b.k)).collect();
     let columns = shapes.len().clamp(1, 2);
@@ -33,7 +33,7 @@ pub(in crate::cli::bench) fn draw(rows: &[Row], roof: &Roof, cpu: &str) -> Strin
         let left = MARGIN.0 + (place % columns) as f64 * (width + GAP.0);
         let top = TOP + (place / columns) as f64 * (HEIGHT + GAP.1);
         let area = Area { left, top, right: left + width, bottom: top + HEIGHT };
-        // The same axes for every shape.
+        // Every shape has the same axes.
         let rates = rows.iter().map(|row| row.gmac_s).chain(roof.vnni_gmac_s);
         let intensities = rows.iter().map(Row::intensity).chain(roofs::ridge(roof));
         let chart = Chart::around(area, (intensities, 4.0), (rates, 1.5));
@@ -42,7 +42,7 @@ pub(in crate::cli::bench) fn draw(rows: &[Row], roof: &Roof, cpu: &str) -> Strin
     svg.finish()
 }
 
-/// The instruction sets, in order; a set's place decides its color.
+/// Lists the instruction sets in order. The position of an instruction set determines its color.
 fn isas(rows: &[Row]) -> Vec<&str> {
     let mut isas: Vec<&str> = Vec::new();
     for isa in rows.iter().map(Row::isa) {
@@ -58,7 +58,7 @@ fn color(isas: &[&str], isa: &str) -> &'static str {
     PALETTE[place % PALETTE.len()]
 }
 
-/// What a row is drawn as.
+/// Returns the marker of a row.
 fn marker(row: &Row, isas: &[&str]) -> Marker {
     let color = color(isas, row.isa());
     let (form, filled) = match (row.is_reference(), row.packing) {
@@ -75,10 +75,10 @@ fn legend(svg: &mut Svg, isas: &[&str]) {
     let forms = [
         (sample(Form::Circle, INK, true), "2bit"),
         (sample(Form::Square, INK, true), "1.6bit"),
-        (sample(Form::Diamond, INK, false), "written by hand, 2bit"),
+        (sample(Form::Diamond, INK, false), "hand-written, 2bit"),
         (
             Marker { radius: RING, ..sample(Form::Circle, PICK, false) },
-            "the plan's pick: tokens, percent of the roofline",
+            "the planner's pick: tokens, percent of the roofline",
         ),
     ];
     let mut x = 30.0;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_is_on_it_and_the_picks_are_named() {
+    fn every_kernel_is_drawn_and_the_picks_are_named() {
         let rows = [
             row("avx2/2bit/x1/m1n16u1/planes/p0/f32", 1, true),
             row("portable/2bit/x1/m1n16u1/planes/p0/f32", 1, false),

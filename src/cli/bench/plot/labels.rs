@@ -1,4 +1,4 @@
-//! Where labels stand, so that none covers another.
+//! The placement of labels without overlaps.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// All that is closer than `reach` to a point.
+    /// Returns the square around a point with the half-width `reach`.
     pub(super) fn around((x, y): Point, reach: f64) -> Self {
         Area { left: x - reach, top: y - reach, right: x + reach, bottom: y + reach }
     }
@@ -34,28 +34,28 @@ impl Area {
     }
 }
 
-/// A label's place: where its text starts or ends, on the line at half its height.
+/// The place of a label: the anchor of its text, at half the height of the text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) anchor: Anchor,
-    /// Whether it is so far from its point that a line should lead there.
+    /// True if the label is so far from its point that a line should connect them.
     pub(super) is_apart: bool,
 }
 
-/// Which side of its point a label prefers.
+/// The side of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
     Right,
 }
 
-/// The room that is left.
+/// The free room of a chart.
 pub(super) struct Room {
     bounds: Area,
     taken: Vec<Area>,
-    /// Lines, which a label may cross if it must.
+    /// Lines. A label crosses them only if no other place is free.
     crossed: Vec<Area>,
 }
 
@@ -68,7 +68,7 @@ impl Room {
         self.taken.push(area);
     }
 
-    /// Keeps labels off a straight line as long as there is other room.
+    /// Keeps labels off a straight line while other places are free.
     pub(super) fn avoid_line(&mut self, from: Point, to: Point) {
         const STEP: f64 = 4.0;
         let length = (to.0 - from.0).hypot(to.1 - from.1);
@@ -80,7 +80,7 @@ impl Room {
         }));
     }
 
-    /// Takes the area if nothing is there yet; whether it did.
+    /// Takes the area if it is free. Returns true if it was.
     pub(super) fn take_free(&mut self, area: Area) -> bool {
         let free = self.bounds.holds(&area) && !self.taken.iter().any(|taken| taken.meets(&area));
         if free {
@@ -89,7 +89,7 @@ impl Room {
         free
     }
 
-    /// The free place nearest to a point with a marker of `radius`, which is taken; none if all are occupied.
+    /// Takes the free place nearest to a point with a marker of `radius`. Returns none if no place is free.
     pub(super) fn place(
         &mut self,
         point: Point,
@@ -121,7 +121,8 @@ impl Room {
     }
 }
 
-/// Beside the point, above and below it, then away from it, mostly on the preferred side.
+/// Returns possible places: next to the point, above and below it, then farther away. The preferred side
+/// comes first.
 fn candidates((x, y): Point, radius: f64, height: f64, side: Side) -> Vec<Place> {
     const NEAR: usize = 4;
     const FAR: usize = 16;
@@ -155,7 +156,7 @@ mod tests {
     const BOUNDS: Area = Area { left: 0.0, top: 0.0, right: 300.0, bottom: 200.0 };
 
     #[test]
-    fn labels_of_one_point_do_not_meet() {
+    fn labels_of_one_point_do_not_overlap() {
         let mut room = Room::new(BOUNDS);
         let places: Vec<Place> = (0..12)
             .map(|_| room.place((150.0, 100.0), 5.0, SIZE, Side::Right).expect("there is room"))

@@ -1,4 +1,4 @@
-//! A model's tests: how close to the roofs, and what more threads bring.
+//! The picture of `bench`: tests under the roofs, and thread scaling.
 
 use std::fmt::Write as _;
 
@@ -13,11 +13,11 @@ use crate::cli::report::count;
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 76.0;
 const ROOFLINE: Area = Area { left: LEFT, top: 112.0, right: WIDTH - 24.0, bottom: 532.0 };
-/// The curves' names stand to the right of it.
+/// The names of the curves are to the right of this area.
 const SCALING: Area = Area { left: LEFT, top: 636.0, right: WIDTH - 230.0, bottom: 896.0 };
 const RADIUS: f64 = 8.5;
 
-/// The picture of a summary; thread scaling is part of it if there is more than one number of threads.
+/// Draws a summary. With several numbers of threads the picture includes thread scaling.
 pub(in crate::cli::bench) fn draw(summary: &Summary) -> String {
     let tests = tests(&summary.results);
     let scales = summary.roofline.len() > 1;
@@ -36,7 +36,7 @@ pub(in crate::cli::bench) fn draw(summary: &Summary) -> String {
     svg.finish()
 }
 
-/// The names of the tests, in order; a test's place decides its color.
+/// Lists the names of the tests in order. The position of a test determines its color.
 fn tests(results: &[Outcome]) -> Vec<&str> {
     let mut tests: Vec<&str> = Vec::new();
     for result in results {
@@ -78,7 +78,7 @@ fn roofline(svg: &mut Svg, summary: &Summary, tests: &[&str]) {
     roofs::name(svg, &chart, &mut room, all_roofs);
     for &(result, point) in &points {
         let name = format!("{} {}/s, {:.0} %", result.test, number(result.median_tps), result.roofline_pct);
-        // Outwards from the middle, where the points of long and short prompts meet.
+        // Labels point away from the middle, where the points of long and short prompts meet.
         let side = if result.intensity() < chart.middle().0 { Side::Right } else { Side::Left };
         Label { text: &name, color: color(tests, &result.test), side }.draw(svg, &mut room, point, RADIUS);
     }
@@ -126,7 +126,7 @@ fn scaling(svg: &mut Svg, summary: &Summary, tests: &[&str]) {
     }
 }
 
-/// A test's speed with so many threads, as a multiple of that with the fewest.
+/// The speed of a test over the number of threads, relative to the fewest threads.
 struct Curve<'a> {
     test: &'a str,
     points: Vec<(f64, f64)>,
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::cli::roofline::Roof;
 
-    /// Tests on one, two, four and so on threads, with less gain every time.
+    /// Tests with 1, 2, 4, ... threads and a falling gain.
     fn summary(doublings: u32) -> Summary {
         let mut summary = Summary { model: "a model".into(), cpu: "a CPU".into(), ..Summary::default() };
         for doubling in 0..=doublings {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_test_is_on_it_with_every_number_of_threads() {
+    fn every_test_is_drawn_with_every_number_of_threads() {
         let picture = draw(&summary(4));
         for threads in ["1 thread", "2 threads", "4 threads", "8 threads", "16 threads"] {
             for test in ["pp128", "pp512", "tg128"] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_of_threads_does_not_scale() {
+    fn one_number_of_threads_has_no_scaling_chart() {
         assert!(!draw(&summary(0)).contains("Thread scaling"));
         assert!(draw(&summary(1)).contains("Thread scaling"));
     }

@@ -1,4 +1,4 @@
-//! The limits of the machine in a chart of multiply-adds per byte and multiply-adds per second.
+//! The roofs of the machine in a chart of multiply-adds per second over multiply-adds per byte.
 
 use super::axis::number;
 use super::chart::Chart;
@@ -10,7 +10,7 @@ use crate::cli::roofline::Roof;
 pub(super) const INTENSITY: &str = "multiply-adds per byte of weights and cache read";
 pub(super) const RATE: &str = "G multiply-adds/s";
 
-/// Where a roof's slope ends: the multiply-adds per byte from which on reading no longer limits.
+/// Returns the end of a roof's slope: the multiply-adds per byte above which reading is not the limit.
 pub(super) fn ridge(roof: &Roof) -> Option<f64> {
     roof.vnni_gmac_s.map(|peak| peak / roof.read_gb_s)
 }
@@ -25,9 +25,9 @@ pub(super) fn draw(svg: &mut Svg, chart: &Chart, room: &mut Room, roofs: &[Roof]
     }
 }
 
-/// Names the roofs that are far enough from others, where there is room beside the points.
+/// Writes the names of the roofs that are far enough from others, in the room between the points.
 pub(super) fn name(svg: &mut Svg, chart: &Chart, room: &mut Room, roofs: &[Roof]) {
-    // The last and the first before those between.
+    // The last roof and the first roof come before the others.
     let order = (0..roofs.len()).rev().take(1).chain(0..roofs.len().saturating_sub(1));
     let (mut slopes, mut flats) = (Vec::new(), Vec::new());
     for roof in order.map(|index| &roofs[index]) {
@@ -42,7 +42,8 @@ pub(super) fn name(svg: &mut Svg, chart: &Chart, room: &mut Room, roofs: &[Roof]
     }
 }
 
-/// The two ends of the slope and of the flat part, within the chart. Without a flat part the slope goes on to the edge.
+/// Returns the ends of the slope and of the flat part within the chart. Without a flat part the slope
+/// continues to the edge.
 fn corners(chart: &Chart, roof: &Roof) -> ([Point; 2], [Point; 2]) {
     let bandwidth = roof.read_gb_s;
     let first = chart.x.low().max(chart.y.low() / bandwidth);
@@ -53,7 +54,7 @@ fn corners(chart: &Chart, roof: &Roof) -> ([Point; 2], [Point; 2]) {
     ([chart.at((first, first * bandwidth)), top], [top, end])
 }
 
-/// Whether a line's name at this height would not touch those of the lines before.
+/// Returns true if a name at this height does not touch the names in `named`, and then adds the height.
 fn is_apart(named: &mut Vec<f64>, height: f64) -> bool {
     const LINE: f64 = 16.0;
     let apart = named.iter().all(|other| (other - height).abs() > LINE);
@@ -63,7 +64,7 @@ fn is_apart(named: &mut Vec<f64>, height: f64) -> bool {
     apart
 }
 
-/// Writes along the slope, ending where it does.
+/// Writes a name along the slope, up to its end.
 fn name_slope(svg: &mut Svg, room: &mut Room, [from, to]: [Point; 2], name: &str) {
     const OVER: f64 = 6.0;
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
@@ -80,7 +81,7 @@ fn name_slope(svg: &mut Svg, room: &mut Room, [from, to]: [Point; 2], name: &str
     }
 }
 
-/// Writes over or under the flat part, as far to the right as there is room.
+/// Writes a name over or under the flat part, as far to the right as there is room.
 fn name_flat(svg: &mut Svg, room: &mut Room, [(first, _), (last, y)]: [Point; 2], name: &str) {
     const STEP: f64 = 12.0;
     let width = text_width(name, 11.0);

@@ -1,4 +1,4 @@
-//! The few parts of SVG that a plot is made of.
+//! A writer for the few SVG elements of a plot.
 
 use std::fmt::{Display, Write as _};
 
@@ -20,7 +20,7 @@ text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-s
 .spread { stroke-width: 2; stroke-opacity: 0.45; fill: none; }
 ";
 
-/// Where a text's `x` is.
+/// The part of a text that stands at its `x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -38,16 +38,16 @@ impl Anchor {
     }
 }
 
-/// Pixels to the right and down.
+/// Pixels from the left and from the top.
 pub(super) type Point = (f64, f64);
 
-/// A picture that is drawn from back to front. Coordinates are pixels from the left upper corner.
+/// A picture. Later elements cover earlier ones.
 pub(super) struct Svg {
     body: String,
 }
 
 impl Svg {
-    /// An empty white picture. `title` is what a screen reader says of it.
+    /// Creates an empty white picture. Screen readers read `title`.
     pub(super) fn new(width: f64, height: f64, title: &str) -> Self {
         let title = escape(title);
         let body = format!(
@@ -65,7 +65,7 @@ impl Svg {
         ));
     }
 
-    /// A text in another color than its class has.
+    /// Writes a text in its own color instead of the color of its class.
     pub(super) fn colored_text(
         &mut self,
         class: &str,
@@ -81,7 +81,7 @@ impl Svg {
         ));
     }
 
-    /// A text that is turned by `degrees`, clockwise.
+    /// Writes a text turned clockwise by `degrees`.
     pub(super) fn turned_text(
         &mut self,
         class: &str,
@@ -97,13 +97,13 @@ impl Svg {
         ));
     }
 
-    /// Straight lines from point to point.
+    /// Draws straight lines from point to point.
     pub(super) fn line(&mut self, class: &str, points: &[Point]) {
         let points = list(points);
         self.push(format_args!("<polyline class=\"{class}\" points=\"{points}\"/>"));
     }
 
-    /// Straight lines in another color than their class has.
+    /// Draws straight lines in their own color instead of the color of their class.
     pub(super) fn colored_line(&mut self, class: &str, color: &str, points: &[Point]) {
         let points = list(points);
         self.push(format_args!(
@@ -117,7 +117,7 @@ impl Svg {
         ));
     }
 
-    /// A marker; a browser shows `tip` where the pointer rests on it.
+    /// Draws a marker. Browsers show `tip` under the pointer.
     pub(super) fn marker(&mut self, marker: Marker, (x, y): Point, tip: &str) {
         let Marker { form, color, radius, filled } = marker;
         let paint = match filled {
@@ -144,7 +144,7 @@ impl Svg {
         }
     }
 
-    /// The file's text.
+    /// Returns the contents of the file.
     pub(super) fn finish(mut self) -> String {
         self.body += "</svg>\n";
         self.body
@@ -170,7 +170,7 @@ pub(super) struct Marker {
     pub(super) filled: bool,
 }
 
-/// About the width of a text of so large letters; the font is the viewer's.
+/// Estimates the width of a text in letters of `size` pixels. The font is up to the viewer.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     0.56 * size * text.chars().count() as f64
 }

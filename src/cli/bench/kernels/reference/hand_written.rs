@@ -1,4 +1,4 @@
-//! One kernel for each vector level.
+//! The hand-written kernels, one for each vector level.
 
 use tercet_codegen::{Isa, Packing};
 pub(in crate::cli::bench::kernels) use tercet_kernels_ref::intrinsics::Activations;
@@ -8,23 +8,23 @@ use tercet_pool::Pool;
 use super::PREFIX;
 use crate::cli::bench::kernels::contest::Copies;
 
-/// A level's kernel with its weights.
+/// The kernel of a vector level with its weights.
 pub(in crate::cli::bench::kernels) struct HandWritten {
     isa: Isa,
     weights: Copies<Packed>,
     n: usize,
 }
 
-/// Activations as these kernels read them.
+/// Converts activations to the form of these kernels.
 pub(in crate::cli::bench::kernels) fn activations(acts: &[i8], m: usize, k: usize) -> Activations {
     Activations::new(acts, m, k)
 }
 
 impl HandWritten {
-    /// What they read.
+    /// The packing of their weights.
     pub(in crate::cli::bench::kernels) const PACKING: Packing = Packing::Bits2;
 
-    /// Those that this CPU runs, up to `cap`, each with `budget` bytes of weights.
+    /// Returns the kernels that this CPU can run, up to `cap`, each with `budget` bytes of weights.
     pub(in crate::cli::bench::kernels) fn all(
         pool: &Pool,
         cap: Isa,
@@ -44,12 +44,12 @@ impl HandWritten {
         format!("{PREFIX}{}", self.isa)
     }
 
-    /// Packed weights that a product reads.
+    /// Returns the bytes of packed weights that a product reads.
     pub(in crate::cli::bench::kernels) fn bytes(&self) -> usize {
         self.weights.next().size_bytes()
     }
 
-    /// Leaves the integer products with the next copy of the weights in `out`.
+    /// Multiplies the next copy of the weights, and stores the integer sums in `out`.
     pub(in crate::cli::bench::kernels) fn multiply(&self, acts: &Activations, out: &mut [i32]) {
         gemm(self.weights.next(), acts, 0..self.n, out);
     }

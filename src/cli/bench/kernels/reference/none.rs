@@ -1,12 +1,12 @@
-//! There are no kernels.
+//! A stand-in for architectures without hand-written kernels.
 
 use tercet_codegen::{Isa, Packing};
 use tercet_pool::Pool;
 
-/// Nothing is of this type.
+/// A type without values.
 pub(in crate::cli::bench::kernels) enum HandWritten {}
 
-/// What nothing reads.
+/// A stand-in for activations.
 pub(in crate::cli::bench::kernels) struct Activations;
 
 pub(in crate::cli::bench::kernels) fn activations(_: &[i8], _: usize, _: usize) -> Activations {
