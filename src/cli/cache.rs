@@ -1,4 +1,4 @@
-//! `tercet cache`: the packed models that are kept on this machine.
+//! `tercet cache`: the packed models on this machine.
 
 use std::process::ExitCode;
 
@@ -6,60 +6,67 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::options::Options;
+use super::args::{self, OutputArgs};
 use super::report::{self, Report, size};
 use tercet_engine::Error;
 use tercet_engine::{Kept, PackedCache};
 
 const EXAMPLES: &str = "\
-The first load of a model keeps its packed form in the user's cache directory (TERCET_CACHE_DIR), from where later
-loads read it; --no-cache or TERCET_NO_CACHE=1 does without. A packed model that no longer fits its files, or is damaged,
-is made again.
-
 Examples:
   tercet cache
-  tercet cache clear
+  tercet cache clear";
 
-JSON: dir, size (bytes), packed: [{model (null if unreadable), path, size}]; with clear: dir, freed (bytes).";
+const JSON: &str = "\
+JSON: dir, size (bytes), packed: [{model, path, size}]. model is null if the file is unreadable.
+With clear: dir, freed (bytes).";
 
+/// List or delete packed models
+///
+/// The first load of a model keeps its packed form in the user's cache directory (TERCET_CACHE_DIR), and
+/// later loads read it. --no-cache or TERCET_NO_CACHE=1 turns this off. A packed model is made again if it
+/// is damaged or its model's files have changed.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Cache {
     #[command(subcommand)]
     action: Option<Action>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Subcommand, Debug)]
 enum Action {
     /// Delete every packed model
-    Clear,
+    Clear(OutputArgs),
 }
 
 impl Cache {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
-        let dir = options.runtime_options()?.cache_dir;
-        let missing = || Error::bad_argument("TERCET_CACHE_DIR", "there is no cache directory", "set it");
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let dir = args::runtime_options(&[])?.cache_dir;
+        let missing =
+            || Error::bad_argument("TERCET_CACHE_DIR", "the system names no cache directory", "set it");
         let cache = PackedCache::in_dir(&dir.ok_or_else(missing)?);
-        match self.action {
-            Some(Action::Clear) => clear(options, &cache)?,
-            None => list(options, &cache)?,
+        match &self.action {
+            Some(Action::Clear(output)) => clear(output, &cache)?,
+            None => list(&self.output, &cache)?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn clear(options: &Options, cache: &PackedCache) -> Result<()> {
+fn clear(output: &OutputArgs, cache: &PackedCache) -> Result<()> {
     let freed = cache.clear()?;
-    match options.json {
+    match output.json {
         true => report::print_json(&json!({ "dir": cache.dir(), "freed": freed })),
         false => report::print(&format!("{} freed in {}\n", size(freed as usize), cache.dir().display())),
     }
 }
 
-fn list(options: &Options, cache: &PackedCache) -> Result<()> {
+fn list(output: &OutputArgs, cache: &PackedCache) -> Result<()> {
     let kept = cache.list()?;
     let total = kept.iter().map(|kept| kept.size).sum::<u64>();
-    if options.json {
+    if output.json {
         let packed: Vec<Value> = kept.iter().map(json).collect();
         return report::print_json(&json!({ "dir": cache.dir(), "size": total, "packed": packed }));
     }
@@ -70,7 +77,7 @@ fn list(options: &Options, cache: &PackedCache) -> Result<()> {
         let model = model.as_deref().unwrap_or("unreadable");
         report.row(model, format_args!("{:<9} {file}", report::size(*size as usize)));
     }
-    report.row("together", size(total as usize));
+    report.row("total", size(total as usize));
     report.print()
 }
 

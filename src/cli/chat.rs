@@ -9,8 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::Options;
-use super::sampling::{Continuation, Described};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
 use super::screen::Screen;
 use super::{interrupt, report};
 use input::Input;
@@ -20,8 +19,6 @@ use tercet_engine::Session;
 use tercet_engine::{Request, Stop};
 
 const EXAMPLES: &str = "\
-What was said stays in the key and value cache: a turn costs only its own tokens.
-
 In the chat:
   /reset        forget the conversation
   /help         show these commands
@@ -30,25 +27,37 @@ In the chat:
 
 Examples:
   tercet chat -m DIR --system \"You answer in one sentence.\"
-  printf 'Hello!\\nWho are you?\\n' | tercet chat -m DIR --json
+  printf 'Hello!\\nWho are you?\\n' | tercet chat -m DIR --json";
 
-JSON (turns from a pipe, one a line): model, isa, threads, turns: [{user, reply, ids,
-prompt_tokens, stop, prefill_s, decode_s}], peak_rss_bytes. prompt_tokens are those that had to be
-read; where stop is context_exceeded, the turn was not taken.";
+const JSON: &str = "\
+JSON (for turns from a pipe, one per line): model, isa, threads, turns: [{user, reply, ids,
+prompt_tokens, stop, prefill_s, decode_s}], peak_rss_bytes.
+prompt_tokens counts the tokens that the model had to read in this turn. A turn with the stop
+context_exceeded did not fit and is not part of the conversation.";
 
 const COMMANDS: &str = "/reset forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply";
 
+/// Hold a conversation
+///
+/// The turns come from the terminal or from a pipe, one per line. The KV cache holds the conversation, so
+/// that every turn costs only its own tokens.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Chat {
-    /// What the model is told before the conversation
+    /// System message, which the model reads before the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
-    continuation: Continuation,
+    continuation: ContinuationArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     model: &'a str,
@@ -63,7 +72,7 @@ struct Turn {
     user: String,
     reply: String,
     ids: Vec<u32>,
-    /// Tokens that had to be read: not those in the cache.
+    /// Tokens that the model had to read. Tokens in the KV cache do not count.
     prompt_tokens: usize,
     stop: &'static str,
     prefill_s: f64,
@@ -71,13 +80,13 @@ struct Turn {
 }
 
 impl Chat {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let interactive = io::stdin().is_terminal();
-        if interactive && options.json {
-            let problem = "a chat at the terminal has no place for it";
-            return Err(Error::bad_argument("--json", problem, "pipe the turns in, one a line").into());
+        if interactive && self.output.json {
+            let problem = "a chat at the terminal cannot print JSON";
+            return Err(Error::bad_argument("--json", problem, "pipe the turns in, one per line").into());
         }
-        let session = options.load()?;
+        let session = self.session.open(self.context.context)?;
         let request = self.continuation.request(session.defaults(), usize::MAX);
         request.sampler.validate()?;
         let mut conversation = session.conversation(self.system.clone())?;
@@ -94,10 +103,12 @@ impl Chat {
                 "/quit" | "/exit" => break,
                 "/reset" => conversation.reset(),
                 command if command.starts_with('/') => report::note(COMMANDS),
-                text => turns.push(take_turn(&mut conversation, &session, &request, text, !options.json)?),
+                text => {
+                    turns.push(take_turn(&mut conversation, &session, &request, text, !self.output.json)?)
+                }
             }
         }
-        if options.json {
+        if self.output.json {
             report::print_json(&Summary {
                 model: session.model().name(),
                 isa: session.runtime().isa().name(),
@@ -121,7 +132,7 @@ fn greeting(session: &Session, request: &Request) -> String {
     )
 }
 
-/// One turn; a full context is told, and is no failure.
+/// Takes one turn. A turn that does not fit the context causes a note and no failure.
 fn take_turn(
     conversation: &mut Conversation<&Session>,
     session: &Session,

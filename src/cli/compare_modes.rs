@@ -1,4 +1,4 @@
-//! `tercet compare-modes`: the fast mode beside the exact one.
+//! `tercet compare-modes`: the fast mode compared with the exact one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,43 +7,50 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::options::Options;
+use super::args::{LoadArgs, ModeArgs, OutputArgs, SessionArgs};
 use super::report::{self, Report};
 use super::text::{self, TextFile};
-use tercet_engine::Mode;
 use tercet_engine::prediction::{Prediction, Windows, perplexity};
+use tercet_engine::{ActivationType, Mode};
 
 const EXAMPLES: &str = "\
-Both modes predict every token of a text, as `tercet perplexity` does. Top-1 agreement is how often
-they take the same token for the likeliest. --activations f32 has the exact mode leave activations
-as they are, which shows what rounding them to int8 costs.
-
 Examples:
   tercet compare-modes models/fairy-tales/valid.txt
-  tercet compare-modes --activations f32 --json book.txt | jq .top1_agreement
+  tercet compare-modes --activations f32 --json book.txt | jq .top1_agreement";
 
+const JSON: &str = "\
 JSON: model, isa, threads, window, tokens, top1_agreement, fast: {perplexity}, exact: {perplexity}.";
 
+/// Compare the fast mode with the exact one on a text
+///
+/// Both modes predict every token of a text, as in `tercet perplexity`. Top-1 agreement is the share of
+/// tokens where both modes rank the same token first. With --activations f32 the exact mode does not
+/// round its activations, which shows the cost of rounding them to int8.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct CompareModes {
-    /// The text, UTF-8
+    /// Text file in UTF-8
     file: PathBuf,
-    /// Tokens in a window; by default 511, or what the model's context allows
+    /// Tokens in a window; by default 511, or fewer if the model's context is shorter
     #[arg(long, value_name = "N")]
     window: Option<usize>,
-    /// Only the text's first tokens: the exact mode is slow
+    /// Use only the first N tokens of the text, because the exact mode is slow
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl CompareModes {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let text = TextFile::read(&self.file)?;
-        let exact = Options { mode: Some(Mode::Exact(Default::default())), ..options.clone() };
-        let fast = Options { mode: Some(Mode::Fast), activations: None, ..options.clone() };
+        let exact = self.session(Mode::Exact(ActivationType::default()));
+        let mut fast = self.session(Mode::Fast);
+        fast.load.precision.activations = None;
 
-        let session = fast.load()?;
+        let session = fast.open(None)?;
         let windows = Windows::new(session.model(), session.tokenizer(), self.window)?;
         let mut ids = text.tokens(&session)?;
         ids.truncate(self.tokens.unwrap_or(usize::MAX).max(1));
@@ -52,11 +59,11 @@ impl CompareModes {
             (session.model().name().to_owned(), session.runtime().isa(), session.runtime().threads());
         // One model at a time: the exact one is large.
         drop(session);
-        let by_exact = text::predict("exact", &windows, exact.load()?.model(), &ids)?;
+        let by_exact = text::predict("exact", &windows, exact.open(None)?.model(), &ids)?;
 
         let agreement = agreement(&by_fast, &by_exact);
         let [fast, exact] = [by_fast, by_exact].map(|predictions| perplexity(&predictions));
-        if options.json {
+        if self.output.json {
             report::print_json(&json!({
                 "model": name, "isa": isa.name(), "threads": threads, "window": windows.size(),
                 "tokens": ids.len(), "top1_agreement": agreement,
@@ -73,9 +80,13 @@ impl CompareModes {
         report.print()?;
         Ok(ExitCode::SUCCESS)
     }
+
+    fn session(&self, mode: Mode) -> SessionArgs {
+        SessionArgs { load: self.load.clone(), mode: ModeArgs { mode: Some(mode) } }
+    }
 }
 
-/// The share of tokens for which both have the same favourite.
+/// Returns the share of tokens for which both rank the same token first.
 fn agreement(a: &[Prediction], b: &[Prediction]) -> f64 {
     let same = a.iter().zip(b).filter(|(a, b)| a.best == b.best).count();
     same as f64 / a.len() as f64

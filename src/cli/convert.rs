@@ -7,71 +7,79 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::options::Options;
+use super::args::{ModelArgs, OutputArgs};
 use super::{progress, report};
 use tercet_formats::TensorType;
 use tercet_formats::{Format, convert};
 
-const HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   tercet convert -m DIR -o model.gguf                   a GGUF file, I2_S
-  tercet convert -m DIR -o model.gguf --type tq2_0      one that llama.cpp runs
-  tercet convert -m model.gguf -o DIR                   a directory for transformers
+  tercet convert -m DIR -o model.gguf --type tq2_0      a GGUF file for llama.cpp
+  tercet convert -m model.gguf -o DIR                   a directory for transformers";
 
-Weights stay what they are. All types but I2_S store scales in half precision: if that changes one, the report tells by
-how much. Models with scales for groups of a row want --type q2_0, or become a directory of floats. What is written appears whole or not at all.
-JSON fields: model, output, format, tensors, rounding.";
+const JSON: &str = "\
+JSON: model, output, format, tensors, rounding.";
 
+/// Write the model in another format
+///
+/// Weights keep their values. All types except i2_s store scales in half precision. If that changes a
+/// scale, the report states the largest change. A model with scales for groups of a row needs
+/// --type q2_0, or becomes a directory of floats. The output appears complete or not at all.
 #[derive(Args, Debug)]
-#[command(after_help = HELP)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Convert {
-    /// What to write: a file whose name ends in .gguf, or a directory
+    /// Output: a file that ends in .gguf, or a directory
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Format to write; by default the one that the name of the output tells
+    /// Format to write; by default gguf if the output ends in .gguf, or else safetensors
     #[arg(long, value_name = "FORMAT")]
     to: Option<To>,
-    /// Type of the ternary matrices in GGUF; by default i2_s
+    /// Type of the ternary matrices in a GGUF file; by default i2_s
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<Kind>,
-    /// Replace what is there
+    /// Replace an existing output
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    out: OutputArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum To {
     /// Directory in the Hugging Face format
     Safetensors,
-    /// One file
+    /// One GGUF file
     Gguf,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// bitnet.cpp's: 2 bits, one scale
+    /// 2 bits per weight and one scale per matrix, for bitnet.cpp
     #[value(name = "i2_s")]
     I2S,
-    /// llama.cpp's: 1.6875 bits
+    /// 1.6875 bits per weight, for llama.cpp
     #[value(name = "tq1_0")]
     Tq1_0,
-    /// llama.cpp's: 2.0625 bits
+    /// 2.0625 bits per weight, for llama.cpp
     #[value(name = "tq2_0")]
     Tq2_0,
-    /// llama.cpp's: 2.25 bits, a scale for every 64 weights
+    /// 2.25 bits per weight with a scale for every 64 weights, for llama.cpp
     #[value(name = "q2_0")]
     Q2_0,
 }
 
 impl Convert {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let format = self.format()?;
-        let files = options.files()?;
+        let files = self.model.files()?;
         let spinner = progress::spinner(format!("converting {}", files.name()));
         let converted = convert(&files, &self.output, format, self.force)?;
         spinner.finish_and_clear();
         let (output, name) = (self.output.display().to_string(), name(format));
-        if options.json {
+        if self.out.json {
             report::print_json(&json!({
                 "model": files.name(),
                 "output": output,
@@ -99,7 +107,7 @@ impl Convert {
             (To::Safetensors, None) => Ok(Format::Safetensors),
             (To::Safetensors, Some(_)) => {
                 let remedy = "leave it out, or write GGUF: --to gguf, or an output that ends in .gguf";
-                Err(tercet_engine::Error::bad_argument("--type", "is for GGUF only", remedy).into())
+                Err(tercet_engine::Error::bad_argument("--type", "applies to GGUF files only", remedy).into())
             }
             (To::Gguf, kind) => Ok(Format::Gguf(match kind.unwrap_or(Kind::I2S) {
                 Kind::I2S => TensorType::I2S,

@@ -1,4 +1,4 @@
-//! `tercet dump`: any kernel's machine code, on any host.
+//! `tercet dump`: the machine code of any kernel, on any host.
 
 mod json;
 mod list;
@@ -14,66 +14,83 @@ use tercet_codegen::Isa;
 use tercet_codegen::{Epilogue, KernelSpec, Listing, Tile, Unpack};
 use tercet_cpu::Cpu;
 
-use super::options::Options;
+use super::args::{self, IsaArgs, OutputArgs, PackingArgs};
 use super::report;
 use tercet_engine::Error;
 
 const EXAMPLES: &str = "\
-A kernel's name spells all that determines its code:
-  avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32
-  ISA / packing / panels of 16 rows in a row block / tile: m tokens, n rows, u steps of k in
-  a turn of the loop / unpacking / bytes of prefetch distance / what is stored
-
 Examples:
   tercet dump --list                                        every family and its kernels
-  tercet dump                                               the kernel that decodes on this CPU
-  tercet dump --isa avx2 --tokens 8                         the one for 8 tokens on an AVX2 machine
+  tercet dump                                               the kernel for decode on this CPU
+  tercet dump --isa avx2 --tokens 8                         the kernel for 8 tokens with AVX2
   tercet dump --isa avx512-vnni --tile m6n64u1 --unpack shift --core \"Zen 5\"
   tercet dump --isa neon-dot --tokens 128 --core \"Neoverse N1\"
-  tercet dump --kernel avx-vnni/1.6bit/x4/m1n64u2/telescope/p4096/f32 --raw kernel.bin
+  tercet dump --kernel avx-vnni/1.6bit/x4/m1n64u2/telescope/p4096/f32 --raw kernel.bin";
 
+const JSON: &str = "\
 JSON: kernel, multiply_adds_per_turn, weight_bytes_per_turn, machine_code (null for portable):
 {bytes, loop_body, instructions: [{offset, bytes, text, label, marks, in_loop}], mix, loop_mix,
 bounds: [{core, cycles_per_turn, limit, multiply_adds_per_cycle, percent_of_peak}]}.
 With --list: kernels: [{isa, packing, unpack, registers, runs_here,
 tiles: [{rows, most_tokens}], decode, prefill}].";
 
-/// Tokens of a prompt, when a default is wanted for it.
+/// Tokens of the prompt for which the list shows the default prefill kernel.
 const PREFILL_TOKENS: usize = 128;
 
+/// Options that compose a kernel.
+const PARTS: [&str; 8] = ["isa", "packing", "tile", "unpack", "prefetch", "interleave", "epilogue", "tokens"];
+
+/// Show the machine code of any kernel, on any host
+///
+/// The name of a kernel spells out everything that determines its code, as in
+/// avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32:
+/// - avx512-vnni: the ISA
+/// - 2bit: the packing of the weights
+/// - x4: 4 panels of 16 rows in a row block
+/// - m1n64u2: a tile of 1 token and 64 rows, and 2 steps of k in an iteration of the loop
+/// - planes: the unpacking strategy
+/// - p8192: the prefetch distance in bytes
+/// - f32: the type of the stored results
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
+#[command(verbatim_doc_comment)]
 pub(super) struct Dump {
     /// List the families with their packings, strategies and legal tiles
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = PARTS, conflicts_with_all = ["kernel", "core", "raw"])]
     list: bool,
-    /// The kernel with this full name; other options that choose one are then not needed
-    #[arg(long, value_name = "SPEC", conflicts_with_all = ["tile", "unpack", "prefetch", "interleave", "epilogue", "tokens"])]
+    /// Show the kernel with this full name
+    #[arg(long, value_name = "SPEC", conflicts_with_all = PARTS)]
     kernel: Option<KernelSpec>,
-    /// Register block and unrolling
+    /// Tile: M tokens, N rows, U steps of k in an iteration
     #[arg(long, value_name = "mMnNuU")]
     tile: Option<Tile>,
-    /// How packed bytes become operands
+    /// Strategy that unpacks bytes to operands
     #[arg(long, value_name = "STRATEGY", value_parser = unpack())]
     unpack: Option<Unpack>,
-    /// Bytes between a load of weights and its software prefetch; 0 for none
+    /// Prefetch distance of the weights; 0 for no prefetch
     #[arg(long, value_name = "BYTES")]
     prefetch: Option<usize>,
     /// Panels of 16 rows in a row block: 1, 2, 4 or 8
     #[arg(long, value_name = "PANELS")]
     interleave: Option<usize>,
-    /// What is stored: integer sums, or scaled floats
+    /// Type of the stored results: integer sums, or scaled floats
     #[arg(long, value_parser = epilogue())]
     epilogue: Option<Epilogue>,
-    /// Take the kernel that is planned for this many tokens; by default the tile's, or 1
+    /// Take the kernel planned for M tokens; by default the tile's tokens, or 1
     #[arg(long, value_name = "M")]
     tokens: Option<usize>,
-    /// Show the static bound only for cores whose name contains this
+    /// Show static bounds only for cores with NAME in their name
     #[arg(long, value_name = "NAME")]
     core: Option<String>,
-    /// Also write the code's bytes to this file
+    /// Write the machine code to FILE
     #[arg(long, value_name = "FILE")]
     raw: Option<PathBuf>,
+    #[command(flatten)]
+    isa: IsaArgs,
+    #[command(flatten)]
+    packing: PackingArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 fn unpack() -> impl TypedValueParser<Value = Unpack> {
@@ -84,7 +101,7 @@ fn epilogue() -> impl TypedValueParser<Value = Epilogue> {
     named(Epilogue::ALL.map(|epilogue| (epilogue.name(), epilogue)))
 }
 
-/// A parser that knows its few values by name.
+/// Returns a parser that takes the names of `values`.
 fn named<T: Copy + Send + Sync + 'static, const N: usize>(
     values: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {
@@ -94,9 +111,9 @@ fn named<T: Copy + Send + Sync + 'static, const N: usize>(
 }
 
 impl Dump {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         if self.list {
-            match options.json {
+            match self.output.json {
                 true => report::print_json(&list::json())?,
                 false => list::report().print()?,
             }
@@ -104,7 +121,7 @@ impl Dump {
         }
         let spec = match self.kernel {
             Some(spec) => spec,
-            None => self.compose(options)?,
+            None => self.compose()?,
         };
         let mut listing = Listing::new(&spec)?;
         if let Some(name) = &self.core {
@@ -113,16 +130,17 @@ impl Dump {
         if let Some(path) = &self.raw {
             write_raw(path, &listing)?;
         }
-        match options.json {
+        match self.output.json {
             true => report::print_json(&json::listing(&listing))?,
             false => report::print(&listing.to_string())?,
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn compose(&self, options: &Options) -> Result<KernelSpec> {
-        let choices = options.runtime_options()?;
-        let packing = options.packing.or(self.unpack.is_none().then_some(choices.packing).flatten());
+    fn compose(&self) -> Result<KernelSpec> {
+        let choices = args::runtime_options(&[&self.isa, &self.packing])?;
+        // A strategy implies its packing, unless the flag names one.
+        let packing = self.packing.packing.or(self.unpack.is_none().then_some(choices.packing).flatten());
         let choice = Choice {
             packing,
             tile: self.tile,
@@ -142,8 +160,8 @@ fn keep_core(listing: &mut Listing, name: &str) -> Result<()> {
     let known: Vec<&str> = code.bounds.iter().map(|bound| bound.core).collect();
     code.bounds.retain(|bound| bound.core.to_lowercase().contains(&name.to_lowercase()));
     if code.bounds.is_empty() {
-        let remedy = format!("{} is modelled for {}", listing.spec.isa, known.join(", "));
-        return Err(Error::bad_argument("--core", format!("{name:?} is not known"), remedy).into());
+        let remedy = format!("the models of {} are {}", listing.spec.isa, known.join(", "));
+        return Err(Error::bad_argument("core", format!("{name:?} is unknown"), remedy).into());
     }
     Ok(())
 }
@@ -151,7 +169,7 @@ fn keep_core(listing: &mut Listing, name: &str) -> Result<()> {
 fn write_raw(path: &Path, listing: &Listing) -> Result<()> {
     let Some(code) = &listing.machine_code else {
         let problem = format!("{} kernels are compiled Rust", listing.spec.isa);
-        return Err(Error::bad_argument("--raw", problem, "choose another --isa").into());
+        return Err(Error::bad_argument("raw", problem, "choose another --isa").into());
     };
     Ok(tercet_formats::write_atomically(path, |file| file.write_all(&code.bytes))?)
 }

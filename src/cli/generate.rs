@@ -8,11 +8,9 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::Options;
-use super::sampling::{Continuation, Described};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
 use super::screen::Screen;
 use super::{interrupt, report};
-use crate::formats;
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
@@ -28,36 +26,51 @@ Examples:
   tercet generate --greedy -n 20 --json \"The dragon\" | jq .text
   tercet generate --chat \"Tell me about the sea\" --stop \"User:\"
   tercet generate < prompt.txt
-  tercet generate --prompt-ids 4093,331 --logits logits.safetensors -n 0
+  tercet generate --prompt-ids 4093,331 --logits logits.safetensors -n 0";
 
+const JSON: &str = "\
 JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string, cancelled),
 load_s, prefill_s, decode_s, prefill_tps, decode_tps, peak_rss_bytes (null where unknown).";
 
+/// Continue a text
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Generate {
-    /// Text to continue; `-`, or none and a pipe, reads it from standard input, without its last line's end
+    /// Text to continue; `-` or a pipe reads it from standard input
+    ///
+    /// The line break at the end of standard input is not part of the text.
     prompt: Option<String>,
-    /// Token ids to continue, instead of a text; no start token is added
+    /// Token ids to continue instead of a text
+    ///
+    /// The ids are used as they are: no start token is added.
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["prompt", "chat"])]
     prompt_ids: Option<Vec<u32>>,
-    /// Treat the prompt as a question: wrap it in the model's chat template
+    /// Wrap the prompt in the model's chat template, as a question
     #[arg(long)]
     chat: bool,
-    /// Also write the logits of every prompt position, as safetensors: `logits`, f32, positions × vocabulary
+    /// Write the logits of every prompt position to FILE
+    ///
+    /// The file has the format safetensors. Its tensor `logits` has the type f32 and the shape
+    /// positions × vocabulary.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
     #[command(flatten)]
-    continuation: Continuation,
+    continuation: ContinuationArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
-/// A prompt and what of it is shown.
+/// A prompt's tokens, and the text that is shown for them.
 struct Prompt {
     ids: Vec<u32>,
     echo: String,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     model: &'a str,
@@ -76,17 +89,17 @@ struct Summary<'a> {
 }
 
 impl Generate {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let text = self.prompt_text()?;
-        let session = options.load()?;
+        let session = self.session.open(self.context.context)?;
         let request = self.continuation.request(session.defaults(), DEFAULT_TOKENS);
         request.sampler.validate()?;
         let prompt = self.encode(text, &session)?;
         if let Some(path) = &self.logits {
             write_logits(path, &session, &prompt.ids)?;
         }
-        let generation = generate(&session, &prompt, &request, !options.json)?;
-        if options.json {
+        let generation = generate(&session, &prompt, &request, !self.output.json)?;
+        if self.output.json {
             report::print_json(&summary(&session, &prompt, &generation))?;
         } else {
             report::note(summary_line(&session, &generation, &request));
@@ -95,7 +108,7 @@ impl Generate {
         Ok(if interrupted { ExitCode::from(interrupt::STATUS) } else { ExitCode::SUCCESS })
     }
 
-    /// The text to continue; empty if there are ids instead.
+    /// Returns the text to continue, or an empty text if ids are given instead.
     fn prompt_text(&self) -> Result<String> {
         let bad =
             |problem: &str, remedy: &str| Err(Error::bad_argument("the prompt", problem, remedy).into());
@@ -110,7 +123,7 @@ impl Generate {
                 let mut bytes = Vec::new();
                 io::stdin().read_to_end(&mut bytes)?;
                 let Ok(text) = String::from_utf8(bytes) else {
-                    return bad("standard input is not UTF-8", "convert it");
+                    return bad("standard input is not UTF-8", "convert it to UTF-8");
                 };
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 line.strip_suffix('\r').unwrap_or(line).to_owned()
@@ -118,7 +131,7 @@ impl Generate {
             Some(text) => text.to_owned(),
         };
         if text.is_empty() {
-            return bad("it is empty", "give some text, or the start token's id with --prompt-ids");
+            return bad("it is empty", "give some text, or the id of the start token with --prompt-ids");
         }
         Ok(text)
     }
@@ -150,7 +163,7 @@ fn write_logits(path: &Path, session: &Session, ids: &[u32]) -> Result<()> {
     let mut state = session.model().new_state(session.context())?;
     let logits = session.model().forward(&mut state, ids, Logits::All)?;
     let shape = [ids.len(), session.model().config().vocab_size];
-    Ok(formats::write_f32(path, "logits", &shape, logits)?)
+    Ok(tercet_formats::write_f32(path, "logits", &shape, logits)?)
 }
 
 fn summary<'a>(session: &'a Session, prompt: &'a Prompt, generation: &'a Generation) -> Summary<'a> {

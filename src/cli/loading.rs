@@ -1,4 +1,4 @@
-//! Signs of life on standard error while a model is opened.
+//! Progress on standard error while a model is opened.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::{progress, report};
 use tercet_engine::{Loading, OpenProgress, Result};
 use tercet_formats::ModelFiles;
 
-/// Opens the files of `model` as the engine does, and shows downloads.
+/// Opens the files of `model`, or else the default model, and shows downloads.
 pub(super) fn open_model(model: Option<&Path>) -> Result<ModelFiles> {
     let mut steps = Steps::default();
     tercet_engine::open_model(model, &mut |download| steps.show(Loading::Download(download)))
 }
 
-/// Shows the steps of opening a model, one at a time: a note where something takes long, and a bar or spinner.
+/// Shows the steps of opening a model one at a time, with a bar or spinner. Long steps also cause a note.
 #[derive(Default)]
 pub(super) struct Steps {
-    /// The file that is downloaded.
+    /// The current download.
     file: String,
     bar: Option<ProgressBar>,
 }
@@ -42,7 +42,7 @@ impl Steps {
     }
 
     fn download(&mut self, download: OpenProgress<'_>) {
-        /// Bytes from which on a download is shown.
+        /// Smaller downloads are not shown.
         const LARGE: u64 = 1 << 20;
         let (file, done, size) = match download {
             OpenProgress::Waiting(file) => {

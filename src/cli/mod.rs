@@ -1,137 +1,105 @@
 //! The `tercet` command: arguments in, one report out.
 //!
-//! Results go to standard output, everything else to standard error. With `--json` a command prints one JSON object,
-//! or nothing if it fails. Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
+//! Results go to standard output, everything else to standard error. With `--json` a command prints
+//! one JSON value, or nothing if it fails.
+//! Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
+mod args;
 mod bench;
 mod cache;
 mod chat;
 mod compare_modes;
 mod convert;
 mod dump;
+mod failure;
 mod generate;
 mod info;
 mod interrupt;
 mod loading;
 mod models;
-mod options;
 mod perplexity;
 mod progress;
 mod report;
 mod roofline;
-mod sampling;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tune;
 mod verify;
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tercet_codegen::SpecError;
-
-use options::Options;
-use tercet_engine::Error;
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
   tercet generate \"Once upon a time\"        let the built-in fairy-tales model tell a story
   tercet generate -m DIR --chat \"Why?\"      ask a model of your own
   tercet chat -m bitnet-2b                  talk with a model that is downloaded first
-  tercet models                             models that have names
-  tercet convert -o tales.gguf              the model in another format
-  tercet info                               this CPU, the kernels chosen for it, and why
-  tercet dump                               the machine code of a kernel
+  tercet models                             list the models that have names
+  tercet convert -o tales.gguf              write the model in another format
+  tercet info                               show this CPU, the kernels chosen for it, and why
+  tercet dump                               show the machine code of a kernel
   tercet tune                               find this machine's fastest kernels, and keep them
-  tercet verify                             does every kernel compute the right thing here?
+  tercet verify                             check every kernel on this machine
 
-Without --model, the model comes from TERCET_MODEL, or else is a small one inside this program.
-`tercet info` lists every environment variable that is read.";
+Without --model, a command uses the model that TERCET_MODEL names, or else the small model inside
+this program. `tercet info` lists every environment variable.
+`tercet COMMAND -h` is short, `tercet COMMAND --help` is complete.";
 
-/// Run ternary language models (BitNet b1.58) through micro-kernels assembled for this CPU
+/// Run ternary language models (BitNet b1.58) with micro-kernels assembled for this CPU
 #[derive(Parser, Debug)]
-#[command(name = "tercet", version, after_help = EXAMPLES, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "tercet", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    options: Options,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Continue a text
     Generate(generate::Generate),
-    /// Hold a conversation
     Chat(chat::Chat),
-    /// Show CPU, kernels, model and memory, and why they were chosen
     Info(info::Info),
-    /// Write the model in another format
     Convert(convert::Convert),
-    /// Show any kernel's machine code, on any host
     Dump(dump::Dump),
-    /// Measure how well the model predicts a text
     Perplexity(perplexity::Perplexity),
-    /// Compare the fast mode with the exact one on a text
     CompareModes(compare_modes::CompareModes),
-    /// Find the fastest kernels for this machine, and keep them for every later run
     Tune(tune::Tune),
-    /// Check every kernel that this CPU can run against plain arithmetic
     Verify(verify::Verify),
-    /// List the models that have names
     Models(models::Models),
-    /// Show or delete the packed models that are kept for later loads
     Cache(cache::Cache),
-    /// Measure speed, and how close it is to what this machine can do at most
     #[command(alias = "benchmark")]
     Bench(bench::Bench),
 }
 
-/// Runs the command with `arguments`, of which the first is the program's name. Ends the process itself after usage
-/// errors, `--help` and `--version`.
-pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
-    let Cli { command, options } = Cli::parse_from(arguments);
-    let outcome = match command {
-        Command::Generate(generate) => generate.run(&options),
-        Command::Chat(chat) => chat.run(&options),
-        Command::Info(info) => info.run(&options),
-        Command::Convert(convert) => convert.run(&options),
-        Command::Dump(dump) => dump.run(&options),
-        Command::Perplexity(perplexity) => perplexity.run(&options),
-        Command::CompareModes(compare) => compare.run(&options),
-        Command::Tune(tune) => tune.run(&options),
-        Command::Verify(verify) => verify.run(&options),
-        Command::Cache(cache) => cache.run(&options),
-        Command::Models(models) => models.run(&options),
-        Command::Bench(bench) => bench.run(&options),
-    };
-    match outcome {
-        Ok(status) => status,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            report::note(format_args!("error: {error}"));
-            ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
+impl Command {
+    fn run(&self) -> Result<ExitCode> {
+        match self {
+            Command::Generate(generate) => generate.run(),
+            Command::Chat(chat) => chat.run(),
+            Command::Info(info) => info.run(),
+            Command::Convert(convert) => convert.run(),
+            Command::Dump(dump) => dump.run(),
+            Command::Perplexity(perplexity) => perplexity.run(),
+            Command::CompareModes(compare) => compare.run(),
+            Command::Tune(tune) => tune.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Models(models) => models.run(),
+            Command::Cache(cache) => cache.run(),
+            Command::Bench(bench) => bench.run(),
         }
     }
 }
 
-/// Whoever read our output has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-}
-
-fn is_bad_input(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Error>().is_some_and(Error::is_bad_input) || error.is::<SpecError>()
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
+/// Runs the command with `arguments`; the first is the program's name.
+///
+/// After usage errors, `--help` and `--version` it ends the process.
+pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
+    let matches = Cli::command().get_matches_from(arguments);
+    let cli = Cli::from_arg_matches(&matches);
+    let Cli { command } = cli.unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
+    command.run().unwrap_or_else(|error| failure::print(error, &failure::invoked(&Cli::command(), &matches)))
 }

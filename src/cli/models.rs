@@ -1,4 +1,4 @@
-//! `tercet models`: the models that have names.
+//! `tercet models`: the list of models that have names.
 
 use std::process::ExitCode;
 
@@ -6,31 +6,36 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::Options;
+use super::args::OutputArgs;
 use super::report::{self, Report, size};
-use tercet_engine::Error;
 use tercet_hub::{Hub, HubOptions, MODELS, NamedModel};
 
 const EXAMPLES: &str = "\
-Any of these names can be given to --model; the model is downloaded from the Hugging Face hub unless it is on this
-machine. So can fairy-tales, the model inside this program, hf:OWNER/REPO for other repositories,
-hf:OWNER/REPO@REVISION, and hf:OWNER/REPO/FILE.gguf.
-
 Examples:
   tercet models
   tercet chat -m bitnet-2b
-  tercet models --json | jq -r '.models[] | select(.path).name'
+  tercet models --json | jq -r '.models[] | select(.path).name'";
 
-JSON: models: [{name, repository, license, download, memory (bytes), path (null if not on this machine)}].";
+const JSON: &str = "\
+JSON: models: [{name, repository, license, download (bytes), memory (bytes), path}]. path is null if
+the model is not on this machine.";
 
+/// List the models that have names
+///
+/// The option --model of other commands takes any of these names. A model that is not on this machine
+/// is then downloaded from the Hugging Face hub. --model also takes fairy-tales (the model inside this
+/// program), hf:OWNER/REPO, hf:OWNER/REPO@REVISION and hf:OWNER/REPO/FILE.gguf.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Models {}
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
+pub(super) struct Models {
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 impl Models {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
-        let hub = Hub::new(HubOptions::from_environment().map_err(Error::from)?).map_err(Error::from)?;
-        match options.json {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let hub = Hub::new(HubOptions::from_environment()?)?;
+        match self.output.json {
             true => {
                 let models = MODELS.iter().map(|model| json(&hub, model)).collect::<Result<Vec<_>>>()?;
                 report::print_json(&json!({ "models": models }))?;

@@ -1,4 +1,4 @@
-//! `tercet perplexity`: how well the model predicts a text.
+//! `tercet perplexity`: a measure of a model's predictions.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,33 +7,40 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::Options;
+use super::args::{OutputArgs, SessionArgs};
 use super::report::{self, Report};
 use super::text::TextFile;
 use tercet_engine::prediction::{Windows, negative_log_likelihood, perplexity};
 
 const EXAMPLES: &str = "\
-The text is tokenized once and cut into consecutive windows. Each window is preceded by the
-model's start token and runs on its own, so every token of the text is predicted exactly once:
-perplexity = exp(nll / tokens), where nll is the sum of -ln p(token). Lower is better.
-
 Examples:
   tercet perplexity models/fairy-tales/valid.txt
-  tercet perplexity --json book.txt | jq .perplexity
+  tercet perplexity --json book.txt | jq .perplexity";
 
+const JSON: &str = "\
 JSON: model, isa, threads, window, tokens, nll, perplexity.";
 
+/// Measure how well the model predicts a text
+///
+/// perplexity = exp(nll / tokens), where nll is the sum of -ln p(token). Lower is better.
+///
+/// The text is tokenized once and cut into consecutive windows. Each window follows the model's start
+/// token and runs on its own, so that every token of the text is predicted exactly once.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Perplexity {
-    /// The text, UTF-8
+    /// Text file in UTF-8
     file: PathBuf,
-    /// Tokens in a window; by default 511, or what the model's context allows
+    /// Tokens in a window; by default 511, or fewer if the model's context is shorter
     #[arg(long, value_name = "N")]
     window: Option<usize>,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     model: &'a str,
@@ -46,9 +53,9 @@ struct Summary<'a> {
 }
 
 impl Perplexity {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let text = TextFile::read(&self.file)?;
-        let session = options.load()?;
+        let session = self.session.open(None)?;
         let windows = Windows::new(session.model(), session.tokenizer(), self.window)?;
         let ids = text.tokens(&session)?;
         let predictions = super::text::predict("predicting", &windows, session.model(), &ids)?;
@@ -61,7 +68,7 @@ impl Perplexity {
             nll: negative_log_likelihood(&predictions),
             perplexity: perplexity(&predictions),
         };
-        match options.json {
+        match self.output.json {
             true => report::print_json(&summary)?,
             false => summary.report().print()?,
         }

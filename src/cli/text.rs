@@ -1,4 +1,4 @@
-//! Texts that models are to predict.
+//! Text files, and the predictions of their tokens.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl TextFile {
         Ok(TextFile { path: path.to_owned(), text })
     }
 
-    /// The text as the session's model reads it, without special tokens.
+    /// Returns the tokens of the text, without special tokens.
     pub(super) fn tokens(&self, session: &Session) -> Result<Vec<u32>> {
         let ids = session.tokenizer().encode(&self.text, false)?;
         if ids.is_empty() {
@@ -37,14 +37,14 @@ impl TextFile {
     }
 }
 
-/// What `model` predicts for each of `ids`, with a bar called `what`.
+/// Predicts each of `ids` with `model`, under a progress bar named `name`.
 pub(super) fn predict(
-    what: &'static str,
+    name: &'static str,
     windows: &Windows,
     model: &Model,
     ids: &[u32],
 ) -> Result<Vec<Prediction>> {
-    let bar = progress::bar(what, ids.len());
+    let bar = progress::bar(name, ids.len());
     let predictions = windows.predict(model, ids, |done| {
         bar.set_position(done as u64);
         ControlFlow::Continue(())

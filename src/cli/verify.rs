@@ -1,4 +1,4 @@
-//! `tercet verify`: does every kernel compute the right thing on this machine?
+//! `tercet verify`: a check of every kernel on this machine.
 
 use std::process::ExitCode;
 
@@ -10,43 +10,54 @@ use tercet_codegen::{Isa, KernelCache};
 use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
-use super::options::Options;
+use super::args::{self, IsaArgs, ModelArgs, OutputArgs, ThreadsArgs};
 use super::progress;
 use super::report::{self, Report};
 use tercet_engine::verify::{LayerReport, first_layer};
 
 const EXAMPLES: &str = "\
-Every kernel family that this CPU can run multiplies matrices of awkward sizes, and every sum must
-equal plain arithmetic bit for bit. Then one layer of the model must give the same logits with each
-of them, to the bit, and agree with a plain implementation of the layer.
-Exit status 0 if all is well, 1 if not.
-
 Examples:
   tercet verify
-  tercet verify --full --isa avx2        the whole grid, families up to AVX2: takes minutes
-  tercet verify --json | jq '.families[] | select(.failures > 0)'
+  tercet verify --full --isa avx2        the complete grid for families up to AVX2
+  tercet verify --json | jq '.families[] | select(.failures > 0)'";
 
+const JSON: &str = "\
 JSON: passed, families: [{isa, packing, cases, failures, first_failure}], model,
 layer: [{isa, packing, identical, mean_difference, other_choices, passed}].";
 
-/// Sizes above these meet only a few tokens, unless the whole grid is asked for.
+/// The quick grid multiplies sizes from this one on with [`FEW_TOKENS`] only.
 const LARGE: usize = 640;
 const FEW_TOKENS: [usize; 2] = [1, 7];
 const SOME_TOKENS: [usize; 7] = [1, 2, 3, 5, 8, 16, 33];
 const MOST_TOKENS: usize = 33;
 
+/// Check every kernel that this CPU can run against plain arithmetic
+///
+/// First every kernel family that this CPU can run multiplies matrices of awkward sizes. Every sum must
+/// equal plain arithmetic bit for bit. Then one layer of the model runs with every family. The logits
+/// must be the same bit for bit, and agree with a plain implementation of the layer.
+///
+/// The exit status is 0 if every check passes, and 1 if one fails.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Verify {
-    /// A thinned grid that takes seconds; the default
+    /// Check a thinned grid, which takes seconds (default)
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Every size with every number of tokens from 1 to 33
+    /// Check every size with every number of tokens from 1 to 33, which takes minutes
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    isa: IsaArgs,
+    #[command(flatten)]
+    threads: ThreadsArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     passed: bool,
@@ -75,8 +86,8 @@ struct LayerSummary {
 }
 
 impl Verify {
-    pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
-        let (runtime, files) = (options.runtime()?, options.files()?);
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let (runtime, files) = (args::runtime(&[&self.isa, &self.threads])?, self.model.files()?);
         let isas: Vec<Isa> =
             Isa::available(Cpu::host()).into_iter().filter(|isa| isa.is_within(runtime.isa())).collect();
         let pool = Pool::new(runtime.threads())?;
@@ -93,7 +104,7 @@ impl Verify {
             model: files.name(),
             layer: layer.iter().map(LayerSummary::new).collect(),
         };
-        match options.json {
+        match self.output.json {
             true => report::print_json(&summary)?,
             false => summary.report().print()?,
         }
@@ -179,7 +190,7 @@ impl Summary<'_> {
             let value = format!("{equal}, {mean_difference:.1e} from the reference on average{choices}");
             report.row(format_args!("{isa} {packing}"), value);
         }
-        report.line(if self.passed { "\nall is well" } else { "\nFAILED" });
+        report.line(if self.passed { "\nall checks passed" } else { "\nFAILED" });
         report
     }
 }

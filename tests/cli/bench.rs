@@ -80,7 +80,8 @@ fn bytes_per_token_follow_from_the_memory() {
 
 #[test]
 fn the_table_is_markdown_or_csv() {
-    let arguments = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--isa", "portable"];
+    let arguments =
+        ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "--threads", "1", "--isa", "portable"];
     let text = output(&arguments);
     for words in ["| tg1", "|---", "portable", "first token", "GB/s", "| 1 thread"] {
         assert!(text.contains(words), "no {words:?} in {text}");
@@ -96,7 +97,7 @@ fn the_table_is_markdown_or_csv() {
 fn results_are_drawn_as_svg() {
     let scratch = Scratch::new();
     let file = scratch.file("model.svg");
-    let test = ["bench", "-m", TINY, "-p", "3", "-n", "2", "-r", "1", "-t", "1,2", "--plot"];
+    let test = ["bench", "-m", TINY, "-p", "3", "-n", "2", "-r", "1", "--threads", "1,2", "--plot"];
     json(&[&test[..], &[&file]].concat());
     let picture = std::fs::read_to_string(&file).unwrap();
     assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
@@ -108,7 +109,7 @@ fn results_are_drawn_as_svg() {
 
     let file = scratch.file("kernels.svg");
     let kernels =
-        ["bench", "kernels", "--shape", "96x80", "-m", "1", "-r", "1", "--budget-mb", "1", "--plot"];
+        ["bench", "kernels", "--shape", "96x80", "--tokens", "1", "-r", "1", "--budget-mb", "1", "--plot"];
     output(&[&kernels[..], &[&file]].concat());
     let picture = std::fs::read_to_string(&file).unwrap();
     for isa in usable_isas() {
@@ -121,7 +122,8 @@ fn results_are_drawn_as_svg() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_unwritable_picture_is_one_error_after_the_results() {
-    let test = ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "-t", "1", "--plot", "/dev/full"];
+    let test =
+        ["bench", "-m", TINY, "-p", "0", "-n", "1", "-r", "1", "--threads", "1", "--plot", "/dev/full"];
     let ran = tercet(&test);
     assert_eq!(ran.status, Some(1), "{ran:?}");
     let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error")).collect();
@@ -131,7 +133,8 @@ fn an_unwritable_picture_is_one_error_after_the_results() {
 
 #[test]
 fn every_kernel_of_a_shape_is_measured() {
-    let arguments = ["bench", "kernels", "--shape", "96x80", "-m", "1,3", "-r", "1", "--budget-mb", "1"];
+    let arguments =
+        ["bench", "kernels", "--shape", "96x80", "--tokens", "1,3", "-r", "1", "--budget-mb", "1"];
     let text = output(&[&arguments[..], &["--json"]].concat());
     let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
     for row in &rows {
@@ -166,7 +169,7 @@ fn every_kernel_of_a_shape_is_measured() {
 #[test]
 fn assert_fails_if_the_picked_kernel_is_too_slow() {
     let arguments =
-        ["bench", "kernels", "--shape", "96x80", "-m", "1", "-r", "1", "--budget-mb", "1", "--assert"];
+        ["bench", "kernels", "--shape", "96x80", "--tokens", "1", "-r", "1", "--budget-mb", "1", "--assert"];
     let status = |ratio: &str| tercet(&[&arguments[..], &[ratio]].concat()).status;
     assert_eq!(status("1e9"), Some(0));
     // No kernel takes zero time.
@@ -184,7 +187,8 @@ fn impossible_measurements_are_refused() {
         &["bench", "--synthetic", "nonsense"],
         &["bench", "--synthetic", "bitnet-2b-4t", "-m", TINY],
         &["bench", "kernels", "--shape", "12"],
-        &["bench", "kernels", "-m", "0"],
+        &["bench", "kernels", "--tokens", "0"],
+        &["bench", "kernels", "-m", "1"],
         &["bench", "--plot", "no-such-directory/plot.svg"],
         &["bench", "kernels", "--plot", "."],
     ] {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tercet::codegen::Isa;
 use tercet::cpu::Cpu;
 
-use crate::harness::{FAIRY_TALES, assert_fields, json, output, usable_isas};
+use crate::harness::{FAIRY_TALES, TINY, assert_fields, json, output, tercet, usable_isas};
 
 #[test]
 fn info_has_the_documented_fields() {
@@ -114,5 +114,28 @@ fn the_help_of_every_command_has_examples() {
 fn output_to_a_pipe_has_no_colour() {
     for arguments in [&["info"][..], &["dump", "--list"], &["--help"], &["generate", "Once", "-n", "2"]] {
         assert!(!output(arguments).contains('\u{1b}'), "{arguments:?}");
+    }
+}
+
+#[test]
+fn options_that_a_command_does_not_heed_are_refused() {
+    for arguments in [
+        &["models", "--head", "int8"][..],
+        &["cache", "--isa", "portable"],
+        &["cache", "clear", "-m", TINY],
+        &["convert", "--threads", "1", "-o", "never-written"],
+        &["--model", TINY, "info"],
+    ] {
+        let ran = tercet(arguments);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("unexpected argument"), "{ran:?}");
+    }
+}
+
+#[test]
+fn short_help_is_shorter_than_long_help() {
+    for command in ["generate", "dump", "tune", "bench"] {
+        let [short, long] = ["-h", "--help"].map(|flag| output(&[command, flag]));
+        assert!(short.lines().count() < long.lines().count() && short.contains("Examples:"), "{short}");
     }
 }

@@ -1,4 +1,4 @@
-//! A listing as JSON.
+//! The listing of a kernel as JSON.
 
 use serde_json::{Map, Value, json};
 use tercet_codegen::Listing;

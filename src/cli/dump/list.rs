@@ -9,12 +9,12 @@ use tercet_cpu::Cpu;
 use super::PREFILL_TOKENS;
 use crate::cli::report::Report;
 
-/// One family with one strategy.
+/// One kernel family with one packing and one unpacking strategy.
 struct Entry {
     family: &'static Family,
     packing: Packing,
     unpack: Unpack,
-    /// Rows, and the most tokens of a tile with so many.
+    /// Rows of a tile, and the most tokens that a tile with these rows can have.
     tiles: Vec<(usize, usize)>,
     decode: KernelSpec,
     prefill: KernelSpec,
@@ -40,7 +40,7 @@ impl Entry {
     }
 }
 
-/// Best family first.
+/// Lists all entries, best family first.
 fn entries() -> impl Iterator<Item = Entry> {
     let packings = FAMILIES.iter().rev().flat_map(|family| Packing::ALL.map(|packing| (family, packing)));
     packings.flat_map(|(family, packing)| {

@@ -1,4 +1,4 @@
-//! How a text is continued: flags over the suggestions of the model's authors.
+//! The continuation of a text: flags override the defaults of the model's authors.
 
 use std::fmt;
 
@@ -10,49 +10,54 @@ use tercet_formats::GenerationDefaults;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Continuation")]
-pub(super) struct Continuation {
-    /// Most tokens to generate; by default 128, and in a chat what the context has left
+pub(in crate::cli) struct ContinuationArgs {
+    /// Maximum number of tokens; by default 128, or the rest of the context in a chat
     #[arg(short = 'n', long = "tokens", value_name = "N")]
     tokens: Option<usize>,
     /// End the text before this string; may be repeated
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on after the model's end tokens
+    /// Continue after the model's end tokens
     #[arg(long)]
     ignore_eos: bool,
     #[command(flatten)]
-    sampling: Sampling,
+    sampling: SamplingArgs,
 }
 
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Sampling (by default as generation_config.json suggests, or greedy)")]
-struct Sampling {
+#[command(next_help_heading = "Sampling (defaults: the model's generation_config.json, or else greedy)")]
+struct SamplingArgs {
     /// Always take the most probable token
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
     greedy: bool,
     /// Flatten the probabilities (above 1) or sharpen them (below 1); 0 is greedy
     #[arg(short, long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
-    /// Choose among this many of the most probable tokens; 0 among all
+    /// Choose among the K most probable tokens; 0 means all
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Choose among the fewest tokens that together have this probability
+    /// Choose among the fewest tokens with a total probability of P
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
-    /// Choose among tokens at least this probable relative to the best
+    /// Choose among tokens with at least P times the probability of the best
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f32>,
     /// Make tokens that already occurred less probable (above 1)
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
-    /// Seed of the random choices: same seed, same text, on any CPU and any number of threads
+    /// Apply the repetition penalty to the last N tokens only; 0 means all
+    #[arg(long, value_name = "N")]
+    repetition_window: Option<usize>,
+    /// Seed of the random choices
+    ///
+    /// The same seed gives the same text, on any CPU and with any number of threads.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
 }
 
-impl Continuation {
-    /// The request for at most `tokens` tokens, unless the flags say otherwise.
-    pub(super) fn request(&self, defaults: &GenerationDefaults, tokens: usize) -> Request {
+impl ContinuationArgs {
+    /// Returns the request for at most `tokens` tokens, unless the flags set another limit.
+    pub(in crate::cli) fn request(&self, defaults: &GenerationDefaults, tokens: usize) -> Request {
         Request {
             max_tokens: self.tokens.unwrap_or(tokens),
             sampler: self.sampling.choices().over(defaults),
@@ -62,9 +67,18 @@ impl Continuation {
     }
 }
 
-impl Sampling {
+impl SamplingArgs {
     fn choices(&self) -> SamplingChoices {
-        let Sampling { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed } = *self;
+        let SamplingArgs {
+            greedy,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            repetition_window,
+            seed,
+        } = *self;
         SamplingChoices {
             greedy,
             temperature,
@@ -72,18 +86,19 @@ impl Sampling {
             top_p,
             min_p,
             repetition_penalty,
+            repetition_window,
             seed,
-            ..SamplingChoices::default()
         }
     }
 }
 
-/// Sampler options in a summary: `greedy`, or `temperature 0.8, top-p 0.95, seed 0`.
-pub(super) struct Described<'a>(pub(super) &'a SamplerOptions);
+/// Formats sampler options for a summary: `greedy`, or `temperature 0.8, top-p 0.95, seed 0`.
+pub(in crate::cli) struct Described<'a>(pub(in crate::cli) &'a SamplerOptions);
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SamplerOptions { temperature, top_k, top_p, min_p, repetition_penalty, seed, .. } = *self.0;
+        let SamplerOptions { temperature, top_k, top_p, min_p, repetition_penalty, repetition_window, seed } =
+            *self.0;
         if temperature == 0.0 {
             write!(f, "greedy")?;
         } else {
@@ -101,6 +116,9 @@ impl fmt::Display for Described<'_> {
         }
         if repetition_penalty != 1.0 {
             write!(f, ", repetition penalty {repetition_penalty}")?;
+            if repetition_window > 0 {
+                write!(f, " within {repetition_window} tokens")?;
+            }
         }
         Ok(())
     }

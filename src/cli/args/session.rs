@@ -1,0 +1,76 @@
+//! The options of commands that load a model and run text through it.
+
+use anyhow::Result;
+use clap::Args;
+use tercet_engine::{RuntimeOptions, Session, SessionOptions};
+
+use super::{MachineArgs, ModeArgs, ModelArgs, PrecisionArgs, RuntimeArgs};
+use crate::cli::loading::Steps;
+
+/// All options of a model's load, except for the mode.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Machine")]
+pub(in crate::cli) struct LoadArgs {
+    #[command(flatten)]
+    pub(in crate::cli) model: ModelArgs,
+    #[command(flatten)]
+    pub(in crate::cli) machine: MachineArgs,
+    /// Do not tune kernels at the first load of a model
+    ///
+    /// By default the first load spends a few seconds on finding the fastest kernels for the model's
+    /// large matrices, and keeps them. TERCET_NO_TUNE=1 has the same effect.
+    #[arg(long)]
+    pub(in crate::cli) no_tune: bool,
+    #[command(flatten)]
+    pub(in crate::cli) cache: CacheArgs,
+    #[command(flatten)]
+    pub(in crate::cli) precision: PrecisionArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Machine")]
+pub(in crate::cli) struct CacheArgs {
+    /// Neither keep nor use packed models
+    ///
+    /// By default the first load keeps the packed form of a model, and later loads read it.
+    /// TERCET_NO_CACHE=1 has the same effect. `tercet cache` lists packed models.
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl RuntimeArgs for CacheArgs {
+    fn apply(&self, options: &mut RuntimeOptions) -> Result<()> {
+        options.no_cache |= self.no_cache;
+        Ok(())
+    }
+}
+
+/// All options of a model's load.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct SessionArgs {
+    #[command(flatten)]
+    pub(in crate::cli) load: LoadArgs,
+    #[command(flatten)]
+    pub(in crate::cli) mode: ModeArgs,
+}
+
+impl SessionArgs {
+    /// Returns the environment's options, overridden by the flags.
+    pub(in crate::cli) fn runtime_options(&self) -> Result<RuntimeOptions> {
+        super::runtime_options(&self.groups())
+    }
+
+    /// Opens the model with a context of `context` tokens, and shows progress on standard error.
+    pub(in crate::cli) fn open(&self, context: Option<usize>) -> Result<Session> {
+        let environment = SessionOptions::from_environment()?;
+        let tune = environment.tune && !self.load.no_tune;
+        let options = SessionOptions { runtime: self.runtime_options()?, context, tune };
+        let mut steps = Steps::default();
+        Ok(Session::open_with(self.load.model.model.as_deref(), &options, &mut |step| steps.show(step))?)
+    }
+
+    fn groups(&self) -> [&dyn RuntimeArgs; 4] {
+        let LoadArgs { machine, cache, precision, .. } = &self.load;
+        [machine, cache, &self.mode, precision]
+    }
+}

@@ -1,0 +1,121 @@
+//! The facts as tables.
+
+use tercet_codegen::Isa;
+use tercet_cpu::{Cache, CoreClass, Cpu};
+
+use super::{Facts, kind, names, parameters};
+use crate::cli::report::{Report, count, size};
+use tercet_engine::knobs::KNOBS;
+use tercet_engine::{MemoryUse, PLANNED_TOKENS};
+use tercet_formats::Config;
+
+impl Facts<'_> {
+    pub(super) fn report(&self) -> Report {
+        let mut report = Report::new();
+        self.report_cpu(&mut report);
+        self.report_choices(&mut report);
+        self.report_model(&mut report);
+        self.report_memory(&mut report);
+        self.report_plans(&mut report);
+        report_knobs(&mut report);
+        report
+    }
+
+    fn report_cpu(&self, report: &mut Report) {
+        let Cpu { vendor, brand, family, model, stepping, features, caches, logical, .. } = self.cpu;
+        report.heading("CPU");
+        report.row("brand", if brand.is_empty() { "unknown" } else { brand });
+        report.row("signature", format_args!("{vendor} family {family} model {model} stepping {stepping}"));
+        report.list("features", features);
+        for cache in caches {
+            let shared = count(cache.shared_by, "logical CPU");
+            report.row(cache_name(cache), format_args!("{} KiB, shared by {shared}", cache.size / 1024));
+        }
+        report.row("logical CPUs", format_args!("{logical}{}", classes(self.cpu)));
+    }
+
+    fn report_choices(&self, report: &mut Report) {
+        let runtime = self.session.runtime();
+        report.heading("Choices");
+        report.row("ISA", format_args!("{}: {}", runtime.isa(), runtime.isa_reason()));
+        report.row("usable ISAs", names(&Isa::available(self.cpu)).join(", "));
+        report.row("threads", format_args!("{}: {}", runtime.threads(), self.threads_reason));
+        report.row("packing", runtime.packing());
+    }
+
+    fn report_model(&self, report: &mut Report) {
+        let model = self.session.model();
+        let Config { layers, hidden_size, intermediate_size, heads, kv_heads, head_dim, .. } =
+            *model.config();
+        let (ternary, float) = parameters(model.config());
+        report.heading("Model");
+        report.row("name", model.name());
+        report.row("parameters", format_args!("{} ternary, {} float", millions(ternary), millions(float)));
+        report
+            .row("layers", format_args!("{layers} of width {hidden_size}, feed-forward {intermediate_size}"));
+        report.row("heads", format_args!("{heads} of width {head_dim}, {kv_heads} for keys and values"));
+        report.row("vocabulary", model.config().vocab_size);
+        report.row("positions", model.config().max_positions);
+    }
+
+    fn report_memory(&self, report: &mut Report) {
+        let MemoryUse { ternary, embedding, head, screen, cache_per_token } =
+            self.session.model().memory_use();
+        let context = self.session.context();
+        report.heading("Memory");
+        report.row("ternary weights", size(ternary));
+        report.row("embedding", size(embedding));
+        report
+            .row("output head", if head == 0 { "shared with the embedding".to_owned() } else { size(head) });
+        if screen > 0 {
+            report.row(
+                "head, quantized",
+                format_args!("{}, so that most of the head is not read", size(screen)),
+            );
+        }
+        report.row(
+            "cache",
+            format_args!(
+                "{} per token, {} for {context}",
+                size(cache_per_token),
+                size(cache_per_token * context)
+            ),
+        );
+        report.row("total", size(self.total_bytes()));
+    }
+
+    fn report_plans(&self, report: &mut Report) {
+        report.heading("Plans (n × k: kernel, origin)");
+        for ((n, k), plans) in self.session.model().kernels().plans() {
+            for ((name, _), plan) in PLANNED_TOKENS.into_iter().zip(plans) {
+                let shape = format!("{n} × {k}");
+                report.row(shape, format_args!("{name:<9}{}  {}", plan.spec, plan.origin.name()));
+            }
+        }
+    }
+}
+
+fn report_knobs(report: &mut Report) {
+    report.heading("Environment");
+    for knob in &KNOBS {
+        let value = knob.value().map_or_else(|| "not set".to_owned(), |value| format!("{value:?}"));
+        report.row(knob.name, format_args!("{value:<9} {}", knob.help));
+    }
+}
+
+fn cache_name(cache: &Cache) -> String {
+    format!("L{} {}", cache.level, kind(cache))
+}
+
+/// Counts the logical CPUs of each class. Returns an empty text for CPUs without classes.
+fn classes(cpu: &Cpu) -> String {
+    let of = |class| cpu.topology.cpus.iter().filter(|cpu| cpu.class == Some(class)).count();
+    match (of(CoreClass::Performance), of(CoreClass::Efficiency)) {
+        (0, 0) => String::new(),
+        (performance, efficiency) => format!(": {performance} performance, {efficiency} efficiency"),
+    }
+}
+
+fn millions(number: usize) -> String {
+    format!("{:.1} M", number as f64 / 1e6)
+}

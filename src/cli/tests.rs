@@ -1,0 +1,187 @@
+//! Rules that hold for the options of every command.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Arg, Command, CommandFactory, Parser};
+
+use super::Cli;
+
+/// Every command that can be run, by its full name such as `bench kernels`.
+fn commands() -> BTreeMap<String, Command> {
+    fn collect(command: &Command, path: &str, all: &mut BTreeMap<String, Command>) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name()).trim().to_owned();
+            collect(inner, &path, all);
+            all.insert(path, inner.clone());
+        }
+    }
+    let mut all = BTreeMap::new();
+    collect(&Cli::command(), "", &mut all);
+    all
+}
+
+/// The long names of a command's options.
+fn options(command: &Command) -> BTreeSet<&str> {
+    command.get_arguments().filter_map(Arg::get_long).collect()
+}
+
+fn parses(line: &str) -> bool {
+    Cli::try_parse_from(line.split(' ')).is_ok()
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// The options of the shared groups that each command heeds. A command that gains or loses one must
+/// say so here.
+#[test]
+fn every_command_takes_only_the_options_that_it_heeds() {
+    const SHARED: [&str; 11] = [
+        "model",
+        "context",
+        "isa",
+        "threads",
+        "packing",
+        "mode",
+        "activations",
+        "head",
+        "cache-type",
+        "no-tune",
+        "no-cache",
+    ];
+    let without = |refused: &[&str]| -> BTreeSet<&str> {
+        SHARED.into_iter().filter(|name| !refused.contains(name)).collect()
+    };
+    let heeded = BTreeMap::from([
+        ("generate", without(&[])),
+        ("chat", without(&[])),
+        ("info", without(&[])),
+        // Windows determine the context.
+        ("perplexity", without(&["context"])),
+        // It runs both modes.
+        ("compare-modes", without(&["context", "mode"])),
+        // The longest test determines the context. Nothing is tuned.
+        ("bench", without(&["context", "no-tune"])),
+        ("bench kernels", BTreeSet::from(["isa", "packing"])),
+        ("dump", BTreeSet::from(["isa", "packing"])),
+        ("tune", BTreeSet::from(["model", "isa", "threads", "packing"])),
+        // It checks every packing.
+        ("verify", BTreeSet::from(["model", "isa", "threads"])),
+        ("convert", BTreeSet::from(["model"])),
+        ("models", BTreeSet::new()),
+        ("cache", BTreeSet::new()),
+        ("cache clear", BTreeSet::new()),
+    ]);
+    let commands = commands();
+    assert_eq!(commands.keys().collect::<Vec<_>>(), heeded.keys().collect::<Vec<_>>());
+    for (name, command) in &commands {
+        let found: BTreeSet<&str> = options(command).intersection(&SHARED.into()).copied().collect();
+        assert_eq!(found, heeded[name.as_str()], "{name}");
+        assert!(options(command).contains("json"), "{name}");
+    }
+}
+
+#[test]
+fn sampling_belongs_to_commands_that_write_text() {
+    let sampling = [
+        "greedy",
+        "temperature",
+        "top-k",
+        "top-p",
+        "min-p",
+        "repetition-penalty",
+        "repetition-window",
+        "seed",
+        "stop",
+    ];
+    for (name, command) in &commands() {
+        let writes = ["generate", "chat"].contains(&name.as_str());
+        let found = sampling.iter().filter(|option| options(command).contains(*option)).count();
+        assert_eq!(found, if writes { sampling.len() } else { 0 }, "{name}");
+    }
+}
+
+#[test]
+fn other_options_are_refused_and_not_ignored() {
+    for line in [
+        "tercet models --head int8",
+        "tercet models --isa avx2",
+        "tercet models -m bitnet-2b",
+        "tercet cache --head int8",
+        "tercet cache --isa avx2",
+        "tercet cache -m bitnet-2b",
+        "tercet cache clear --no-cache",
+        "tercet convert -o out --threads 2",
+        "tercet dump -m bitnet-2b",
+        "tercet dump --list --isa avx2",
+        "tercet dump --kernel avx2/2bit/x1/m1n16u1/planes/p0/f32 --isa avx2",
+        "tercet info --cpuid -m bitnet-2b",
+        "tercet info --cpuid --threads 1",
+        "tercet tune --forget -m bitnet-2b",
+        "tercet tune --export file --isa avx2",
+        "tercet tune --shape 16x16 -m bitnet-2b",
+        "tercet verify --packing 2bit",
+        "tercet bench --no-tune",
+        "tercet bench kernels --threads 2",
+        "tercet compare-modes --mode exact text",
+        "tercet perplexity --context 64 text",
+        "tercet --model bitnet-2b generate Hi",
+        "tercet --json info",
+    ] {
+        assert!(!parses(line), "{line}");
+    }
+    for line in [
+        "tercet models --json",
+        "tercet cache --json",
+        "tercet cache clear --json",
+        "tercet info --cpuid --json",
+        "tercet dump --list --json",
+        "tercet tune --forget --json",
+        "tercet bench kernels --tokens 1,8 --json",
+    ] {
+        assert!(parses(line), "{line}");
+    }
+}
+
+#[test]
+fn a_letter_means_the_same_in_every_command() {
+    let meanings = BTreeMap::from([
+        ('h', "help"),
+        ('V', "version"),
+        ('m', "model"),
+        ('n', "tokens to generate"),
+        ('o', "output"),
+        ('p', "prompt"),
+        ('r', "repeat"),
+        ('t', "temperature"),
+    ]);
+    for (name, command) in &commands() {
+        for argument in command.get_arguments() {
+            let (Some(letter), Some(long)) = (argument.get_short(), argument.get_long()) else { continue };
+            let meaning = match (name.as_str(), long) {
+                ("generate" | "chat", "tokens") | ("bench", "gen") => "tokens to generate",
+                (_, long) => long,
+            };
+            assert_eq!(meanings.get(&letter), Some(&meaning), "-{letter} of {name}");
+        }
+        let has_model = options(command).contains("model");
+        assert_eq!(command.get_arguments().any(|a| a.get_short() == Some('m')), has_model, "{name}");
+    }
+}
+
+#[test]
+fn every_option_is_explained_in_one_short_line() {
+    const LONGEST: usize = 90;
+    for (name, command) in &commands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty() && about.len() <= LONGEST, "{name}: {about:?}");
+        for argument in command.get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let id = argument.get_id();
+            assert!(!help.is_empty() && !help.ends_with('.'), "{name} {id}: {help:?}");
+            assert!(help.len() <= LONGEST, "{name} {id} takes {} bytes: {help:?}", help.len());
+        }
+    }
+}
