@@ -91,7 +91,7 @@ fn groups_keep_their_scales() {
     }
     let out = scratch.0.join("i2_s.gguf");
     let error = convert(&grouped, &out, Format::Gguf(TensorType::I2S), false).unwrap_err().to_string();
-    assert!(error.contains("scaled in groups of 128") && error.contains("--type q2_0"), "{error}");
+    assert!(error.contains("scaled in groups of 128") && error.contains("the type q2_0"), "{error}");
 }
 
 /// GGUF stores stretched rotary embeddings as factors, which are rounded slightly.
@@ -121,7 +121,7 @@ fn the_trained_model_and_its_tokenizer_survive() {
     // The width of its feed-forward block is not a multiple of 256.
     let out = scratch.0.join("tq2_0.gguf");
     let error = convert(&fairy_tales, &out, Format::Gguf(TensorType::Tq2_0), false).unwrap_err().to_string();
-    assert!(error.contains("mlp.down_proj") && error.contains("--type i2_s"), "{error}");
+    assert!(error.contains("mlp.down_proj") && error.contains("the type i2_s"), "{error}");
     drop(gguf);
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "no partial file remains");
 }
@@ -138,7 +138,7 @@ fn existing_files_are_replaced_only_by_force() {
     fs::write(dir.join("model.safetensors.index.json"), "{}").unwrap();
     for (path, format) in [(&file, Format::Gguf(TensorType::I2S)), (&dir, Format::Safetensors)] {
         let error = convert(&tiny, path, format, false).unwrap_err().to_string();
-        assert!(error.contains("exists") && error.contains("--force"), "{error}");
+        assert!(error.contains("exists") && error.contains("allow it to be replaced"), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     convert(&tiny, &file, Format::Gguf(TensorType::I2S), true).unwrap();

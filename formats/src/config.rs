@@ -1,8 +1,9 @@
-//! What a model's `config.json` and `generation_config.json` say, validated.
+//! A model's `config.json` and `generation_config.json`, validated.
 
-mod family;
+pub(crate) mod family;
 mod generation;
 mod rope;
+pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 
@@ -10,11 +11,13 @@ use crate::error::Result;
 use crate::json::{self, Object};
 use crate::{CONFIG, ModelFiles};
 
+use family::either;
 pub use family::{BITNET, Family, LLAMA, ONE_BIT_LLM, QWEN3};
 pub use generation::GenerationDefaults;
 pub use rope::{Rope, RopeScaling};
+pub use tensors::{EMBEDDING, HEAD, Part, Role, Tensor};
 
-/// Limits far above any published model: a hostile file cannot make us compute or allocate the absurd.
+/// Limits far above any published model. They bound the work and memory that a hostile file can cause.
 mod limit {
     pub(super) const VOCAB: usize = 1 << 21;
     pub(super) const WIDTH: usize = 1 << 18;
@@ -41,35 +44,47 @@ pub struct Config {
     pub kv_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
-    /// Positions that the model was trained for. Large values are legal: bound the KV cache by what is asked for.
+    /// Positions that the model was trained for. Large values are legal, so a KV cache needs a bound of its own.
     pub max_positions: usize,
-    /// Added to the mean square in RMSNorm.
+    /// Epsilon of every other RMSNorm: added to the mean square.
     pub rms_norm_eps: f32,
     /// The rotary embedding.
     pub rope: Rope,
-    /// What is done to the feed-forward block's gate.
+    /// Activation of the feed-forward block's gate.
     pub activation: Activation,
-    /// Whether there is an RMSNorm in front of the output projection of attention and of the feed-forward block.
+    /// True if attention and feed-forward have an RMSNorm before their output projections.
     pub sub_norms: bool,
-    /// Whether the heads of queries and keys are normed.
+    /// True if each head of queries and keys has an RMSNorm.
     pub query_key_norms: bool,
-    /// Added to the mean square in the RMSNorm in front of each ternary layer, if these have one of their own.
+    /// Epsilon of the RMSNorm before each ternary layer, if ternary layers have norms of their own.
     pub linear_norm_eps: Option<f32>,
-    /// Whether the output head is the embedding.
+    /// True if the embedding serves as the output head.
     pub tie_word_embeddings: bool,
     /// The token that starts a sequence.
     pub bos_token_id: Option<u32>,
-    /// The tokens that end one.
+    /// Tokens that end a sequence.
     pub eos_token_ids: Vec<u32>,
 }
 
-/// What a gate becomes before it is multiplied.
+/// The function of the feed-forward block's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// max(x, 0)².
     Relu2,
     /// x / (1 + e⁻ˣ).
     Silu,
+}
+
+impl Activation {
+    const ALL: [Activation; 2] = [Activation::Relu2, Activation::Silu];
+
+    /// transformers' name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Activation::Relu2 => "relu2",
+            Activation::Silu => "silu",
+        }
+    }
 }
 
 impl Config {
@@ -81,12 +96,30 @@ impl Config {
         Self::parse(&files.get(CONFIG)?, &files.label(CONFIG))
     }
 
-    /// Validates the `config.json` in `bytes`, which messages call `label`. Absent fields take the values that
-    /// transformers' configuration class gives them; absent sizes are errors.
+    /// Validates the `config.json` in `bytes`. Messages call it `label`.
+    ///
+    /// Absent fields take the defaults of transformers' configuration class. Absent sizes are errors.
     ///
     /// # Errors
-    /// [`Error::Malformed`](crate::Error::Malformed) for what is missing or contradictory,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for other architectures; both name the field.
+    /// [`Error::Malformed`](crate::Error::Malformed) if a field is missing or contradicts another one,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other architectures. Both name the field.
+    ///
+    /// # Examples
+    /// ```
+    /// use tercet_formats::Config;
+    ///
+    /// let json = br#"{
+    ///     "model_type": "llama", "vocab_size": 1000, "hidden_size": 256, "intermediate_size": 768,
+    ///     "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 512
+    /// }"#;
+    /// let config = Config::parse(json, "config.json")?;
+    /// assert_eq!(config.head_dim, 64);
+    /// assert_eq!(config.kv_heads, config.heads);
+    ///
+    /// let error = Config::parse(b"{}", "config.json").unwrap_err();
+    /// assert!(error.to_string().starts_with("config.json: model_type: is missing"));
+    /// # Ok::<(), tercet_formats::Error>(())
+    /// ```
     pub fn parse(bytes: &[u8], label: &str) -> Result<Self> {
         let map = json::parse(bytes, label)?;
         let root = Object::new(label, &map);
@@ -127,7 +160,7 @@ impl Config {
     }
 }
 
-/// What some models of a family have, and none that is ternary.
+/// Refuses blocks that some models of a family have, but no ternary one.
 fn refuse_variants(root: &Object<'_>) -> Result<()> {
     for name in ["attention_bias", "mlp_bias", "use_sliding_window"] {
         if root.flag(name)?.unwrap_or(false) {
@@ -138,12 +171,10 @@ fn refuse_variants(root: &Object<'_>) -> Result<()> {
 }
 
 fn activation(root: &Object<'_>, family: &Family) -> Result<Activation> {
-    match root.text("hidden_act")? {
-        None => Ok(family.activation),
-        Some("relu2") => Ok(Activation::Relu2),
-        Some("silu") => Ok(Activation::Silu),
-        Some(other) => Err(root.unsupported("hidden_act", other, "relu2 or silu")),
-    }
+    let Some(found) = root.text("hidden_act")? else { return Ok(family.activation) };
+    let activation = Activation::ALL.into_iter().find(|activation| activation.name() == found);
+    activation
+        .ok_or_else(|| root.unsupported("hidden_act", found, &either(Activation::ALL.map(Activation::name))))
 }
 
 fn kv_heads(root: &Object<'_>, heads: usize) -> Result<usize> {

@@ -1,4 +1,6 @@
-//! Models of real shapes with seeded random weights, made in memory: for benchmarks without downloads.
+//! Models with the shapes of published models and seeded random weights, for benchmarks without downloads.
+
+use std::collections::HashMap;
 
 use half::bf16;
 use tercet_kernels_ref::random::SplitMix;
@@ -6,29 +8,31 @@ use tercet_pool::Pool;
 
 use super::linear::{Linear, Packer};
 use super::norm::Norm;
-use super::weights::{FloatRows, Layer, Table, Weights};
+use super::weights::{FloatRows, Source, Table, Weights};
 use crate::error::{Error, Result};
-use tercet_formats::config::{BITNET, Config, Family, LLAMA, ONE_BIT_LLM, QWEN3, Rope, RopeScaling};
+use tercet_formats::config::{
+    BITNET, Config, Family, HEAD, LLAMA, ONE_BIT_LLM, QWEN3, Role, Rope, RopeScaling, Tensor,
+};
 use tercet_formats::{Scales, StoredFloats, Ternary};
 
-/// A named shape.
+/// The shape of a published model, by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// What the user calls it.
+    /// Name for the user.
     pub name: &'static str,
     family: &'static Family,
     vocab_size: usize,
-    /// Widths of the residual and of the feed-forward block.
+    /// Widths of the residual stream and of the feed-forward block.
     widths: (usize, usize),
     layers: usize,
-    /// Query heads, and those of keys and values.
+    /// Numbers of query heads, and of key and value heads.
     heads: (usize, usize),
     head_dim: usize,
     max_positions: usize,
     rope_theta: f32,
     tie_word_embeddings: bool,
-    /// Weights of a row that share a scale, in every matrix, embedding and head included; none where these two are floats
-    /// and every other matrix has one scale.
+    /// Number of weights of a row that share a scale, in every matrix including embedding and head. `None` if
+    /// each matrix has one scale, and embedding and head are floats.
     group_size: Option<usize>,
 }
 
@@ -90,7 +94,8 @@ const FALCON3_7B: Preset = Preset {
     ..FALCON3_1B
 };
 
-/// Published are 665 MB for this one, of which its shapes account for 633, and 999 MB for the larger one: its very size.
+/// The published file has 665 MB, and these shapes account for 633 of them. The larger model's file has 999 MB, which
+/// its shapes account for exactly.
 const FALCON_E_1B: Preset = Preset {
     name: "falcon-e-1b",
     vocab_size: 32_768,
@@ -148,18 +153,18 @@ pub const PRESETS: [Preset; 13] = [
 ];
 
 impl Preset {
-    /// The preset called `name`.
+    /// Returns the preset called `name`.
     ///
     /// # Errors
-    /// Fails if there is none, naming those that there are.
+    /// Fails if there is no such preset. The message lists all presets.
     pub fn find(name: &str) -> Result<Self> {
         PRESETS.into_iter().find(|preset| preset.name == name).ok_or_else(|| {
             let names = PRESETS.map(|preset| preset.name).join(", ");
-            Error::bad_argument("--synthetic", format!("{name:?} is no preset"), format!("use {names}"))
+            Error::bad_argument("synthetic", format!("{name:?} is no preset"), format!("use {names}"))
         })
     }
 
-    /// The architecture.
+    /// Returns the architecture.
     pub fn config(&self) -> Config {
         Config {
             vocab_size: self.vocab_size,
@@ -182,57 +187,52 @@ impl Preset {
         }
     }
 
-    /// Seeded random weights, a third of the ternary ones zero; norms are 1.
+    /// Draws seeded random weights. A third of the ternary ones are zero, and norms are 1.
     pub(super) fn weights(&self, config: &Config, packer: &Packer<'_>, pool: &Pool) -> Result<Weights> {
-        let Config { hidden_size: hidden, intermediate_size: ffn, .. } = *config;
-        let [q, kv, o, gate, down] = Layer::shapes(config);
-        let norm = |width| Norm::plain(width, config.rms_norm_eps);
-        let sub_norm = |width| config.sub_norms.then(|| norm(width));
-        let layer = |layer: usize| -> Result<Layer> {
-            let linear = |i: usize, shape| self.linear(packer, shape, (7 * layer + i) as u64);
-            Ok(Layer {
-                attention_norm: norm(hidden),
-                q: linear(0, q)?,
-                k: linear(1, kv)?,
-                v: linear(2, kv)?,
-                query_key_norms: config.query_key_norms.then(|| [(); 2].map(|()| norm(config.head_dim))),
-                attention_sub_norm: sub_norm(q.0),
-                o: linear(3, o)?,
-                ffn_norm: norm(hidden),
-                gate: linear(4, gate)?,
-                up: linear(5, gate)?,
-                ffn_sub_norm: sub_norm(ffn),
-                down: linear(6, down)?,
-            })
-        };
-        Ok(Weights {
-            layers: pool.map(config.layers, layer).into_iter().collect::<Result<_>>()?,
-            embedding: self.table(packer, pool, 0)?,
-            norm: norm(hidden),
-            head: match self.tie_word_embeddings {
-                true => None,
-                false => Some(self.table(packer, pool, 1)?),
-            },
-        })
+        let ternary = config.tensors().into_iter().filter(|tensor| matches!(tensor.role, Role::Ternary(..)));
+        let seeds = ternary.map(|tensor| tensor.name).zip(0..).collect();
+        Weights::of(config, &Random { preset: self, config, packer, pool, seeds }, pool)
     }
+}
 
-    fn linear(&self, packer: &Packer<'_>, (n, k): (usize, usize), seed: u64) -> Result<Linear> {
+/// Draws a preset's tensors at random.
+struct Random<'a> {
+    preset: &'a Preset,
+    config: &'a Config,
+    packer: &'a Packer<'a>,
+    pool: &'a Pool,
+    /// Seeds of the ternary layers by the names of their tensors.
+    seeds: HashMap<String, u64>,
+}
+
+impl Random<'_> {
+    fn matrix(&self, (n, k): (usize, usize), seed: u64) -> Result<Linear> {
         let scale = 1.0 / (k as f32).sqrt();
-        let scales = match self.group_size {
+        let scales = match self.preset.group_size {
             None => Scales::Tensor(scale),
             Some(size) => Scales::Groups { size, values: vec![scale; n * k.div_ceil(size)] },
         };
-        packer.linear((n, k), Ternary { trits: random_trits(n * k, seed), scales }, None)
+        self.packer.linear((n, k), Ternary { trits: random_trits(n * k, seed), scales }, None)
+    }
+}
+
+impl Source for Random<'_> {
+    fn norm(&self, tensor: &Tensor) -> Result<Norm> {
+        Ok(Norm::plain(tensor.matrix().0, self.config.rms_norm_eps))
     }
 
-    /// An embedding or head.
-    fn table(&self, packer: &Packer<'_>, pool: &Pool, seed: u64) -> Result<Table> {
-        let (rows, width) = (self.vocab_size, self.widths.0);
-        if self.group_size.is_some() {
-            return Ok(Table::Ternary(Box::new(self.linear(packer, (rows, width), !seed)?)));
+    fn linear(&self, tensor: &Tensor) -> Result<Linear> {
+        self.matrix(tensor.matrix(), self.seeds.get(&tensor.name).copied().unwrap_or_default())
+    }
+
+    fn table(&self, tensor: &Tensor) -> Result<Table> {
+        let (rows, width) = tensor.matrix();
+        let seed = u64::from(tensor.module() == HEAD);
+        if self.preset.group_size.is_some() {
+            return Ok(Table::Ternary(Box::new(self.matrix((rows, width), !seed)?)));
         }
         let mut floats = vec![0; 2 * rows * width];
-        pool.chunks(&mut floats, 2 * width, |row, bytes| {
+        self.pool.chunks(&mut floats, 2 * width, |row, bytes| {
             let mut random = SplitMix(!(row as u64 + (seed << 32)));
             for element in bytes.as_chunks_mut::<2>().0 {
                 let uniform = (random.next_u64() >> 40) as f32 / (1 << 24) as f32;
@@ -243,7 +243,7 @@ impl Preset {
     }
 }
 
-/// Seeded ternary weights.
+/// Returns `count` seeded random ternary weights.
 pub(crate) fn random_trits(count: usize, seed: u64) -> Vec<i8> {
     let mut random = SplitMix(seed << 32);
     let mut trits = Vec::with_capacity(count + 8);
@@ -262,10 +262,11 @@ mod tests {
     fn presets_have_the_published_numbers_of_parameters() {
         let billions = |name| {
             let config = Preset::find(name).unwrap().config();
-            let matrices: usize =
-                Layer::shapes(&config).iter().zip([1, 2, 1, 2, 1]).map(|((n, k), count)| n * k * count).sum();
-            let tables = if config.tie_word_embeddings { 1 } else { 2 };
-            (config.layers * matrices + tables * config.vocab_size * config.hidden_size) as f64 / 1e9
+            let elements = |tensor: &Tensor| match tensor.role {
+                Role::Vector(_) => 0,
+                Role::Ternary(n, k) | Role::Table(n, k) => n * k,
+            };
+            config.tensors().iter().map(elements).sum::<usize>() as f64 / 1e9
         };
         for (name, published) in [
             ("bitnet-2b-4t", 2.41),

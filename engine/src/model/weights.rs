@@ -9,11 +9,8 @@ use super::linear::{Linear, Packer};
 use super::norm::Norm;
 use crate::error::Result;
 use crate::packed::{PackedFile, Part, PartKind};
-use tercet_formats::config::Config;
+use tercet_formats::config::{Config, EMBEDDING, HEAD, Part as LayerPart, Role, Tensor};
 use tercet_formats::{Checkpoint, Floats, StoredFloats};
-
-const EMBEDDING: &str = "model.embed_tokens";
-const HEAD: &str = "lm_head";
 
 /// Everything that the forward pass reads.
 #[derive(Debug)]
@@ -57,6 +54,18 @@ pub(super) struct Layer {
     pub(super) down: Linear,
 }
 
+/// Makes a model's tensors: reads them, or draws them at random.
+pub(super) trait Source: Sync {
+    /// The norm with the gain `tensor`.
+    fn norm(&self, tensor: &Tensor) -> Result<Norm>;
+
+    /// The ternary layer of `tensor`, packed.
+    fn linear(&self, tensor: &Tensor) -> Result<Linear>;
+
+    /// The embedding or output head `tensor`.
+    fn table(&self, tensor: &Tensor) -> Result<Table>;
+}
+
 impl Weights {
     /// Reads a model, and packs its ternary matrices unless they are in `packed`.
     pub(super) fn load(
@@ -66,15 +75,19 @@ impl Weights {
         pool: &Pool,
         packed: Option<&PackedFile>,
     ) -> Result<Self> {
-        let reader = Reader { checkpoint, config, packer, pool, packed };
+        Self::of(config, &Reader { checkpoint, config, packer, pool, packed }, pool)
+    }
+
+    /// Takes every tensor of a model from `source`, layers in parallel.
+    pub(super) fn of(config: &Config, source: &dyn Source, pool: &Pool) -> Result<Self> {
         Ok(Weights {
-            embedding: reader.table(EMBEDDING)?,
-            layers: pool.map(config.layers, |i| reader.layer(i)).into_iter().collect::<Result<_>>()?,
-            norm: reader.norm("model.norm", config.hidden_size)?,
-            head: match config.tie_word_embeddings {
-                true => None,
-                false => Some(reader.table(HEAD)?),
-            },
+            embedding: source.table(&config.embedding())?,
+            layers: pool
+                .map(config.layers, |layer| Layer::of(config, source, layer))
+                .into_iter()
+                .collect::<Result<_>>()?,
+            norm: source.norm(&config.final_norm())?,
+            head: config.head().map(|head| source.table(&head)).transpose()?,
         })
     }
 
@@ -104,11 +117,11 @@ impl Weights {
         self.linears().map(|(_, linear)| linear.bytes()).sum()
     }
 
-    /// All ternary matrices and what their tensors are called.
+    /// All ternary matrices and their names in transformers, without `.weight`.
     fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
         let layers = self.layers.iter().enumerate();
         let layers =
-            layers.flat_map(|(i, layer)| layer.linears().map(|(part, linear)| (name(i, part), linear)));
+            layers.flat_map(|(i, layer)| layer.linears().map(|(part, linear)| (part.module(i), linear)));
         let tables = [(EMBEDDING, Some(&self.embedding)), (HEAD, self.head.as_ref())];
         let tables = tables.into_iter().filter_map(|(name, table)| match table? {
             Table::Ternary(rows) => Some((name.to_owned(), &**rows)),
@@ -138,32 +151,55 @@ impl Rows for FloatRows {
 }
 
 impl Layer {
-    /// Its matrices and what their tensors are called.
-    fn linears(&self) -> [(&'static str, &Linear); 7] {
+    /// Takes the tensors of layer `layer` from `source`.
+    fn of(config: &Config, source: &dyn Source, layer: usize) -> Result<Self> {
+        use LayerPart as P;
+        let norm = |part| source.norm(&config.part(layer, part));
+        let linear = |part| source.linear(&config.part(layer, part));
+        let optional = |part| config.has(part).then(|| norm(part)).transpose();
+        Ok(Layer {
+            attention_norm: norm(P::AttentionNorm)?,
+            q: linear(P::Query)?,
+            k: linear(P::Key)?,
+            v: linear(P::Value)?,
+            query_key_norms: match (optional(P::QueryNorm)?, optional(P::KeyNorm)?) {
+                (Some(queries), Some(keys)) => Some([queries, keys]),
+                _ => None,
+            },
+            attention_sub_norm: optional(P::AttentionSubNorm)?,
+            o: linear(P::Output)?,
+            ffn_norm: norm(P::FfnNorm)?,
+            gate: linear(P::Gate)?,
+            up: linear(P::Up)?,
+            ffn_sub_norm: optional(P::FfnSubNorm)?,
+            down: linear(P::Down)?,
+        })
+    }
+
+    /// The layer's ternary matrices and their parts.
+    fn linears(&self) -> [(LayerPart, &Linear); 7] {
         [
-            ("self_attn.q_proj", &self.q),
-            ("self_attn.k_proj", &self.k),
-            ("self_attn.v_proj", &self.v),
-            ("self_attn.o_proj", &self.o),
-            ("mlp.gate_proj", &self.gate),
-            ("mlp.up_proj", &self.up),
-            ("mlp.down_proj", &self.down),
+            (LayerPart::Query, &self.q),
+            (LayerPart::Key, &self.k),
+            (LayerPart::Value, &self.v),
+            (LayerPart::Output, &self.o),
+            (LayerPart::Gate, &self.gate),
+            (LayerPart::Up, &self.up),
+            (LayerPart::Down, &self.down),
         ]
     }
 
-    /// Shapes (n, k) of a layer's matrices: q, k and v, o, gate and up, down.
-    pub(super) fn shapes(config: &Config) -> [(usize, usize); 5] {
-        let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
-        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        [(q, hidden), (kv, hidden), (hidden, q), (ffn, hidden), (hidden, ffn)]
+    /// Shapes (n, k) of a layer's ternary matrices.
+    pub(super) fn shapes(config: &Config) -> Vec<(usize, usize)> {
+        let shape = |(_, tensor): (LayerPart, Tensor)| match tensor.role {
+            Role::Ternary(n, k) => Some((n, k)),
+            Role::Vector(_) | Role::Table(..) => None,
+        };
+        config.layer(0).filter_map(shape).collect()
     }
 }
 
-/// The name of a layer's part.
-fn name(layer: usize, part: &str) -> String {
-    format!("model.layers.{layer}.{part}")
-}
-
+/// Reads a checkpoint.
 struct Reader<'a> {
     checkpoint: &'a dyn Checkpoint,
     config: &'a Config,
@@ -172,53 +208,30 @@ struct Reader<'a> {
     packed: Option<&'a PackedFile>,
 }
 
-impl Reader<'_> {
-    fn layer(&self, i: usize) -> Result<Layer> {
-        let linear = |part: &str, shape| self.linear(&name(i, part), shape);
-        let norm = |part: &str, width| self.norm(&name(i, part), width);
-        let sub_norm = |part, width| self.config.sub_norms.then(|| norm(part, width)).transpose();
-        let Config { hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = *self.config;
-        let [q, kv, o, gate, down] = Layer::shapes(self.config);
-        Ok(Layer {
-            attention_norm: norm("input_layernorm", hidden)?,
-            q: linear("self_attn.q_proj", q)?,
-            k: linear("self_attn.k_proj", kv)?,
-            v: linear("self_attn.v_proj", kv)?,
-            query_key_norms: match self.config.query_key_norms {
-                true => Some([norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?]),
-                false => None,
-            },
-            attention_sub_norm: sub_norm("self_attn.attn_sub_norm", q.0)?,
-            o: linear("self_attn.o_proj", o)?,
-            ffn_norm: norm("post_attention_layernorm", hidden)?,
-            gate: linear("mlp.gate_proj", gate)?,
-            up: linear("mlp.up_proj", gate)?,
-            ffn_sub_norm: sub_norm("mlp.ffn_sub_norm", ffn)?,
-            down: linear("mlp.down_proj", down)?,
-        })
+impl Source for Reader<'_> {
+    fn norm(&self, tensor: &Tensor) -> Result<Norm> {
+        let (width, _) = tensor.matrix();
+        Norm::load(self.checkpoint, tensor.module(), width, self.config.rms_norm_eps)
     }
 
-    fn linear(&self, name: &str, (n, k): (usize, usize)) -> Result<Linear> {
-        let norm = |eps| Norm::load(self.checkpoint, &format!("{name}.rms_norm"), k, eps);
-        let norm = self.config.linear_norm_eps.map(norm).transpose()?;
+    fn linear(&self, tensor: &Tensor) -> Result<Linear> {
+        let (n, k) = tensor.matrix();
+        let norm = self.config.linear_norm(tensor).zip(self.config.linear_norm_eps);
+        let norm = norm.map(|(norm, eps)| Norm::load(self.checkpoint, norm.module(), k, eps)).transpose()?;
         if let Some(packed) = self.packed {
-            let weights = packed.matrix(name, self.packer.layout(), (n, k), self.pool)?;
+            let weights = packed.matrix(tensor.module(), self.packer.layout(), (n, k), self.pool)?;
             return self.packer.packed(weights, norm);
         }
-        self.packer.linear((n, k), self.checkpoint.ternary(&format!("{name}.weight"), n, k)?, norm)
+        self.packer.linear((n, k), self.checkpoint.ternary(&tensor.name, n, k)?, norm)
     }
 
-    fn norm(&self, name: &str, width: usize) -> Result<Norm> {
-        Norm::load(self.checkpoint, name, width, self.config.rms_norm_eps)
-    }
-
-    fn table(&self, name: &str) -> Result<Table> {
-        let (n, k) = (self.config.vocab_size, self.config.hidden_size);
-        if let Some(packed) = self.packed.filter(|packed| packed.contains(name)) {
-            let weights = packed.matrix(name, self.packer.layout(), (n, k), self.pool)?;
+    fn table(&self, tensor: &Tensor) -> Result<Table> {
+        let (n, k) = tensor.matrix();
+        if let Some(packed) = self.packed.filter(|packed| packed.contains(tensor.module())) {
+            let weights = packed.matrix(tensor.module(), self.packer.layout(), (n, k), self.pool)?;
             return Ok(Table::Ternary(Box::new(self.packer.packed(weights, None)?)));
         }
-        Ok(match self.checkpoint.table(&format!("{name}.weight"), n, k)? {
+        Ok(match self.checkpoint.table(&tensor.name, n, k)? {
             tercet_formats::Table::Floats(floats) => Table::Floats(FloatRows { floats, width: k }),
             tercet_formats::Table::Ternary(ternary) => {
                 Table::Ternary(Box::new(self.packer.linear((n, k), ternary, None)?))

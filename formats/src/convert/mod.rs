@@ -7,7 +7,7 @@ mod safetensors;
 use std::io;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, Role, Tensor};
 use crate::error::{Error, Result};
 use crate::{
     CONFIG, Checkpoint, Floats, ModelFiles, Table, TensorType, json, open_checkpoint, write_atomically,
@@ -39,16 +39,10 @@ pub struct Converted {
 /// Fails if the model cannot be read or written, or the format cannot hold it.
 pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) -> Result<Converted> {
     if out.exists() && !replace {
-        let remedy = "choose another place, or replace what is there with --force";
-        return Err(Error::bad_argument("--output", format!("{} exists", out.display()), remedy));
+        let remedy = "choose another place, or allow it to be replaced";
+        return Err(Error::bad_argument("output", format!("{} exists", out.display()), remedy));
     }
-    let checkpoint = open_checkpoint(files)?;
-    let source = Source {
-        files,
-        tensors: tensors(files, &*checkpoint)?,
-        checkpoint,
-        config: json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?,
-    };
+    let source = Source::open(files)?;
     match format {
         Format::Safetensors => safetensors::write(&source, out),
         Format::Gguf(kind) => gguf::write(&source, out, kind),
@@ -58,66 +52,33 @@ pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) ->
 /// The model to convert.
 struct Source<'a> {
     files: &'a ModelFiles,
+    config: Config,
     checkpoint: Box<dyn Checkpoint>,
-    /// By transformers' names.
-    tensors: Vec<(String, Role)>,
-    config: serde_json::Map<String, serde_json::Value>,
+    /// Every tensor. A [`Role::Table`] holds floats, since ternary tables are [`Role::Ternary`] here.
+    tensors: Vec<Tensor>,
+    /// The fields of `config.json`.
+    fields: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What becomes of one tensor of the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Role {
-    /// A vector of floats.
-    Vector(usize),
-    /// Rows and columns of floats.
-    Floats(usize, usize),
-    /// Rows and columns of ternary weights.
-    Ternary(usize, usize),
-}
-
-/// The tensors of a model, by transformers' names.
-fn tensors(files: &ModelFiles, checkpoint: &dyn Checkpoint) -> Result<Vec<(String, Role)>> {
-    let config = Config::load(files)?;
-    let Config { vocab_size, hidden_size: hidden, intermediate_size: ffn, head_dim, .. } = config;
-    if config.linear_norm_eps.is_some() {
-        let expected = "no norms in front of ternary layers, to be converted";
-        return Err(Error::unsupported(files.label(CONFIG), "use_rms_norm", "true", expected));
+impl<'a> Source<'a> {
+    fn open(files: &'a ModelFiles) -> Result<Self> {
+        let checkpoint = open_checkpoint(files)?;
+        let config = Config::load(files)?;
+        if config.linear_norm_eps.is_some() {
+            let expected = "no norms before ternary layers, to be converted";
+            return Err(Error::unsupported(files.label(CONFIG), "use_rms_norm", "true", expected));
+        }
+        let mut tensors = config.tensors();
+        for tensor in &mut tensors {
+            if let Role::Table(n, k) = tensor.role
+                && let Table::Ternary(_) = checkpoint.table(&tensor.name, n, k)?
+            {
+                tensor.role = Role::Ternary(n, k);
+            }
+        }
+        let fields = json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?;
+        Ok(Source { files, config, checkpoint, tensors, fields })
     }
-    let table = |name: &str| -> Result<(String, Role)> {
-        let role = match checkpoint.table(name, vocab_size, hidden)? {
-            Table::Floats(_) => Role::Floats(vocab_size, hidden),
-            Table::Ternary(_) => Role::Ternary(vocab_size, hidden),
-        };
-        Ok((name.to_owned(), role))
-    };
-    let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-    let mut tensors = vec![table("model.embed_tokens.weight")?];
-    for layer in 0..config.layers {
-        let parts = [
-            ("input_layernorm", Role::Vector(hidden)),
-            ("self_attn.q_proj", Role::Ternary(q, hidden)),
-            ("self_attn.k_proj", Role::Ternary(kv, hidden)),
-            ("self_attn.v_proj", Role::Ternary(kv, hidden)),
-            ("self_attn.o_proj", Role::Ternary(hidden, q)),
-            ("post_attention_layernorm", Role::Vector(hidden)),
-            ("mlp.gate_proj", Role::Ternary(ffn, hidden)),
-            ("mlp.up_proj", Role::Ternary(ffn, hidden)),
-            ("mlp.down_proj", Role::Ternary(hidden, ffn)),
-        ];
-        let sub_norms =
-            [("self_attn.attn_sub_norm", Role::Vector(q)), ("mlp.ffn_sub_norm", Role::Vector(ffn))];
-        let head_norms = ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, Role::Vector(head_dim)));
-        let parts = parts
-            .into_iter()
-            .chain(sub_norms.into_iter().filter(|_| config.sub_norms))
-            .chain(head_norms.into_iter().filter(|_| config.query_key_norms));
-        tensors.extend(parts.map(|(part, role)| (format!("model.layers.{layer}.{part}.weight"), role)));
-    }
-    tensors.push(("model.norm.weight".to_owned(), Role::Vector(hidden)));
-    if !config.tie_word_embeddings {
-        tensors.push(table("lm_head.weight")?);
-    }
-    Ok(tensors)
 }
 
 impl Source<'_> {

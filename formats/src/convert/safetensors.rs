@@ -6,7 +6,8 @@ use std::{fs, io};
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use super::{Converted, Role, Source, write_tensors};
+use super::{Converted, Source, write_tensors};
+use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
 use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary, write_atomically};
 
@@ -47,7 +48,7 @@ enum Form {
 
 impl Form {
     fn of(source: &Source<'_>) -> Result<Self> {
-        for (name, role) in &source.tensors {
+        for Tensor { name, role, .. } in &source.tensors {
             if let Role::Ternary(n, k) = *role
                 && matches!(source.checkpoint.ternary(name, n, k)?.scales, Scales::Groups { .. })
             {
@@ -66,12 +67,12 @@ impl FloatType {
             Form::Packed => vec![FloatType::Bf16, FloatType::F32],
             Form::Floats => vec![FloatType::Bf16, FloatType::F16, FloatType::F32],
         };
-        for (name, role) in &source.tensors {
+        for Tensor { name, role, .. } in &source.tensors {
             let mut narrow =
                 |values: &[f32]| types.retain(|kind| values.iter().all(|v| kind.rounded(*v) == *v));
             match *role {
                 Role::Vector(len) => narrow(&source.checkpoint.vector(name, len)?),
-                Role::Floats(n, k) => {
+                Role::Table(n, k) => {
                     let stored = source.checkpoint.floats(name, n, k)?;
                     let rows = stored.get();
                     (0..n).for_each(|row| narrow(&rows.slice(row * k, k).to_vec()));
@@ -168,7 +169,7 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
             // The scale of the matrix before it.
             Role::Vector(1) if name.ends_with("_scale") => Ok(f32::to_le_bytes(scale).to_vec()),
             Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
-            Role::Floats(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
+            Role::Table(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
         }
     })?;
     for file in COPIED {
@@ -176,7 +177,7 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
             write_atomically(&dir.join(file), |writer| writer.write_all(&bytes))?;
         }
     }
-    let mut config = source.config.clone();
+    let mut config = source.fields.clone();
     match form {
         Form::Packed => _ = config.insert("quantization_config".to_owned(), quantization(&config)),
         Form::Floats => _ = config.remove("quantization_config"),
@@ -207,10 +208,10 @@ fn quantization(config: &Map<String, Value>) -> Value {
 fn entries(source: &Source<'_>, form: Form, floats: FloatType) -> Result<Vec<Entry>> {
     let (_, float, width) = floats.names();
     let mut entries = Vec::new();
-    for (name, role) in source.tensors.iter().cloned() {
+    for Tensor { name, role, .. } in source.tensors.iter().cloned() {
         let (dtype, shape, size) = match role {
             Role::Vector(len) => (float, vec![len], width * len),
-            Role::Floats(n, k) => (float, vec![n, k], width * n * k),
+            Role::Table(n, k) => (float, vec![n, k], width * n * k),
             Role::Ternary(n, k) if form == Form::Floats => (float, vec![n, k], width * n * k),
             Role::Ternary(n, k) if n.is_multiple_of(4) => ("U8", vec![n / 4, k], n / 4 * k),
             Role::Ternary(n, _) => {

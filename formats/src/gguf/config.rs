@@ -1,58 +1,21 @@
-//! The architecture, as the `config.json` that transformers would have.
+//! The `config.json` that transformers would have for a GGUF file.
 
 use serde_json::{Map, Value, json};
 
+use super::names::ROPE_FACTORS;
 use super::{GgufFile, vocabulary};
 use crate::Checkpoint;
+use crate::config::Family;
 use crate::error::{Error, Result};
 
-/// What a GGUF architecture is to transformers.
-struct Family {
-    class: &'static str,
-    model_type: &'static str,
-    activation: &'static str,
-}
-
-impl Family {
-    const RELU2: Family = Family { class: "BitNetForCausalLM", model_type: "bitnet", activation: "relu2" };
-    /// 1bitLLM's models.
-    const SILU: Family = Family { class: "BitnetForCausalLM", model_type: "llama", activation: "silu" };
-    const LLAMA: Family = Family { class: "LlamaForCausalLM", model_type: "llama", activation: "silu" };
-    const QWEN3: Family = Family { class: "Qwen3ForCausalLM", model_type: "qwen3", activation: "silu" };
-
-    /// llama.cpp takes `bitnet` without a `hidden_activation` for 1bitLLM's; the other two names are bitnet.cpp's.
-    fn find(file: &GgufFile) -> Result<Self> {
-        let architecture = file.architecture()?;
-        match architecture {
-            "bitnet" => {
-                const KEY: &str = "bitnet.hidden_activation";
-                match file.metadata.text(KEY)?.unwrap_or("silu") {
-                    "relu2" | "relu_sqr" => Ok(Self::RELU2),
-                    "silu" => Ok(Self::SILU),
-                    other => Err(Error::unsupported(&file.label, KEY, other, "relu2 or silu")),
-                }
-            }
-            "bitnet-b1.58" | "bitnet-25" => Ok(Self::RELU2),
-            "llama" => Ok(Self::LLAMA),
-            "qwen3" => Ok(Self::QWEN3),
-            other => Err(Error::unsupported(
-                &file.label,
-                "general.architecture",
-                other,
-                "bitnet, bitnet-b1.58, bitnet-25, llama or qwen3",
-            )),
-        }
-    }
-}
-
 impl GgufFile {
-    /// The `config.json` of this model.
+    /// Returns the `config.json` of this model.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
+    /// [`Error::Malformed`] and [`Error::Unsupported`] name the metadata's key.
     pub(super) fn config_json(&self) -> Result<Value> {
-        let family = Family::find(self)?;
         let prefix = self.architecture()?;
+        let family = Family::of_gguf(&self.label, prefix, |key| self.metadata.text(key))?;
         let key = |name: &str| format!("{prefix}.{name}");
         let size = |name: &str| self.metadata.uniform(&key(name));
         let required = |name: &str| self.required(&key(name), size(name)?);
@@ -62,7 +25,7 @@ impl GgufFile {
         let mut config = json!({
             "architectures": [family.class],
             "model_type": family.model_type,
-            "hidden_act": family.activation,
+            "hidden_act": family.activation.name(),
             "vocab_size": self.rows("token_embd.weight")?,
             "hidden_size": hidden,
             "intermediate_size": required("feed_forward_length")?,
@@ -84,9 +47,8 @@ impl GgufFile {
         if let Some(scaling) = self.rope_scaling(prefix, head_dim)? {
             config["rope_scaling"] = scaling;
         }
-        if family.class == Family::SILU.class {
-            config["weight_bits"] = 1.into();
-            config["input_bits"] = 8.into();
+        for (field, value) in family.extra_fields {
+            config[*field] = (*value).into();
         }
         self.add_tokens(&mut config)?;
         Ok(config)
@@ -118,11 +80,10 @@ impl GgufFile {
         }
     }
 
-    /// `rope_scaling` in transformers' words, if the rotary embedding is scaled.
+    /// Returns `config.json`'s `rope_scaling`, if the rotary embedding is stretched.
     fn rope_scaling(&self, prefix: &str, head_dim: u64) -> Result<Option<Value>> {
-        const FACTORS: &str = "rope_freqs.weight";
-        if self.contains(FACTORS) {
-            let factors = self.vector(FACTORS, usize::try_from(head_dim / 2).unwrap_or(usize::MAX))?;
+        if self.contains(ROPE_FACTORS) {
+            let factors = self.vector(ROPE_FACTORS, usize::try_from(head_dim / 2).unwrap_or(usize::MAX))?;
             return Ok(Some(json!({
                 "rope_type": "longrope", "factor": 1.0, "attention_factor": 1.0,
                 "short_factor": factors, "long_factor": factors,
@@ -140,7 +101,7 @@ impl GgufFile {
         Ok((kind != "none" && factor != 1.0).then_some(Value::Object(scaling)))
     }
 
-    /// Rows of the matrix `name`.
+    /// Returns the number of rows of the matrix `name`.
     fn rows(&self, name: &str) -> Result<usize> {
         match self.shape(name) {
             Some([rows, _]) => Ok(*rows),

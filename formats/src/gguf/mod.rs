@@ -24,6 +24,7 @@ use cursor::Cursor;
 use metadata::Metadata;
 use tensor::Tensor;
 
+pub(crate) use names::ROPE_FACTORS;
 pub(crate) use pre::recognize_pre;
 pub use tensor::TensorType;
 pub use write::GgufHeader;

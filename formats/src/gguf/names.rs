@@ -1,41 +1,14 @@
-//! What llama.cpp calls the tensors that transformers calls otherwise.
+//! Tensors by the names of GGUF.
 
-/// Parts of a layer: transformers' name, GGUF's.
-const LAYER: [(&str, &str); 15] = [
-    ("input_layernorm", "attn_norm"),
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.o_proj", "attn_output"),
-    ("self_attn.q_norm", "attn_q_norm"),
-    ("self_attn.k_norm", "attn_k_norm"),
-    ("self_attn.attn_sub_norm", "attn_sub_norm"),
-    ("self_attn.inner_attn_ln", "attn_sub_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
-    ("mlp.ffn_sub_norm", "ffn_sub_norm"),
-    ("mlp.ffn_layernorm", "ffn_sub_norm"),
-];
+use crate::config::tensors;
 
-/// The last has no name in transformers.
-const MODEL: [(&str, &str); 4] = [
-    ("model.embed_tokens", "token_embd"),
-    ("model.norm", "output_norm"),
-    ("lm_head", "output"),
-    ("rope_freqs", "rope_freqs"),
-];
+/// GGUF's divisors of the rotary embedding's frequencies. transformers keeps them in `config.json` instead.
+pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// The GGUF name of the tensor that transformers calls `name`, if there is one.
+/// Returns GGUF's name of the tensor that transformers calls `name`, if GGUF has such a tensor.
 pub(super) fn gguf_name(name: &str) -> Option<String> {
-    let name = name.strip_suffix(".weight")?;
-    let find = |table: &[(&str, &'static str)], name: &str| {
-        table.iter().find(|(canonical, _)| *canonical == name).map(|(_, gguf)| *gguf)
-    };
-    if let Some(gguf) = find(&MODEL, name) {
-        return Some(format!("{gguf}.weight"));
+    match name {
+        ROPE_FACTORS => Some(name.to_owned()),
+        _ => tensors::gguf_name(name),
     }
-    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    Some(format!("blk.{layer}.{}.weight", find(&LAYER, part)?))
 }

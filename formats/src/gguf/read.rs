@@ -2,6 +2,7 @@
 
 use super::tensor::Tensor;
 use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
+use crate::config::{Family, Part};
 use crate::error::{Error, Result};
 use crate::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Table, Ternary};
 
@@ -119,19 +120,20 @@ impl GgufFile {
         Ok(())
     }
 
-    /// In how many heads llama.cpp's converter interleaved the rows of the matrix, if it did: for the architecture
-    /// `llama` it makes neighbours of the pairs of rows that the rotary embedding turns.
+    /// Returns the number of heads whose rows are interleaved in the matrix `name`, if they are.
     fn interleaved_heads(&self, name: &str) -> Result<Option<usize>> {
-        let key = match name {
-            _ if self.architecture()? != "llama" => return Ok(None),
-            _ if name.ends_with("q_proj.weight") => "attention.head_count",
-            _ if name.ends_with("k_proj.weight") => "attention.head_count_kv",
-            _ => return Ok(None),
-        };
-        let heads = self.metadata.uniform(&format!("llama.{key}"))?;
-        let heads = match heads {
-            None => self.metadata.uniform("llama.attention.head_count")?,
-            some => some,
+        let architecture = self.architecture()?;
+        if !Family::is_interleaved(architecture) {
+            return Ok(None);
+        }
+        let heads = |key: &str| self.metadata.uniform(&format!("{architecture}.attention.{key}"));
+        let heads = match Part::of_name(name) {
+            Some((_, Part::Query)) => heads("head_count")?,
+            Some((_, Part::Key)) => match heads("head_count_kv")? {
+                None => heads("head_count")?,
+                some => some,
+            },
+            _ => None,
         };
         Ok(heads.and_then(|heads| usize::try_from(heads).ok()))
     }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
+use crate::config::Family;
 use crate::error::Result;
 use crate::json::Object;
 
@@ -54,7 +53,8 @@ impl Encoding {
     /// What `quantization_config` says, with the defaults of transformers' `BitNetQuantConfig`.
     pub(super) fn of(root: &Object<'_>) -> Result<Self> {
         let Some(quantization) = root.object("quantization_config", "quantization_config.")? else {
-            return Ok(if is_one_bit_llm(root) { Encoding::Master } else { Encoding::Plain });
+            let is_master = Family::find(root).is_some_and(|family| family.master_weights);
+            return Ok(if is_master { Encoding::Master } else { Encoding::Plain });
         };
         let setting = |name, default| -> Result<_> { Ok(quantization.text(name)?.unwrap_or(default)) };
         let method = setting("quant_method", "")?;
@@ -78,15 +78,9 @@ impl Encoding {
     }
 }
 
-/// Whether the model is of the class that 1bitLLM published its models with, master weights under names of their own.
-pub(crate) fn is_one_bit_llm(root: &Object<'_>) -> bool {
-    let classes = root.get("architectures").and_then(Value::as_array);
-    classes.is_some_and(|classes| classes.iter().any(|class| class == "BitnetForCausalLM"))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -8,10 +8,10 @@ use tercet_kernels_ref::ternary::{self, InvalidCode};
 
 use super::checkpoint::{Checkpoint, Table};
 use super::{CONFIG, ModelFiles, StoredFloats, Ternary, json};
+use crate::config::Family;
 use crate::error::{Error, Result};
 
 use encoding::Encoding;
-pub(crate) use encoding::is_one_bit_llm;
 use shards::Shards;
 pub use shards::shard_index;
 
@@ -22,7 +22,7 @@ const DAMAGED: &str = "the file is damaged: download it again";
 pub(super) struct TransformersCheckpoint {
     shards: Shards,
     encoding: Encoding,
-    one_bit_llm: bool,
+    family: Option<&'static Family>,
     config: String,
 }
 
@@ -31,16 +31,13 @@ impl TransformersCheckpoint {
         let config = files.label(CONFIG);
         let map = json::parse(&files.get(CONFIG)?, &config)?;
         let root = json::Object::new(&config, &map);
-        let (encoding, one_bit_llm) = (Encoding::of(&root)?, is_one_bit_llm(&root));
-        Ok(TransformersCheckpoint { shards: Shards::open(files)?, encoding, one_bit_llm, config })
+        let (encoding, family) = (Encoding::of(&root)?, Family::find(&root));
+        Ok(TransformersCheckpoint { shards: Shards::open(files)?, encoding, family, config })
     }
 
-    /// What the checkpoint calls the tensor `name`.
+    /// Returns the checkpoint's name of the tensor `name`.
     fn stored_name(&self, name: &str) -> String {
-        match self.one_bit_llm {
-            true => name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm"),
-            false => name.to_owned(),
-        }
+        self.family.map_or_else(|| name.to_owned(), |family| family.stored_name(name))
     }
 
     fn stored(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {

@@ -1,36 +1,22 @@
-//! `config.json` in GGUF's words.
+//! `config.json` as GGUF's metadata.
 
 use super::Source;
-use crate::config::Config;
+use crate::config::family::GgufName;
+use crate::config::{Config, Family};
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::{CONFIG, GgufHeader, TensorType};
 
-/// The matrices whose rows llama.cpp expects interleaved.
-pub(super) struct Interleaved(Option<[usize; 2]>);
-
-impl Interleaved {
-    /// In how many heads the rows of the matrix `name` are interleaved.
-    pub(super) fn heads(&self, name: &str) -> Option<usize> {
-        let [queries, keys] = self.0?;
-        if name.ends_with("q_proj.weight") {
-            Some(queries)
-        } else {
-            name.ends_with("k_proj.weight").then_some(keys)
-        }
-    }
-}
-
-/// Adds what `config.json` says to `header`, for matrices of type `kind`.
+/// Adds the fields of `config.json` to `header`, for matrices of type `kind`. Returns the family's name in GGUF.
 pub(super) fn describe(
     source: &Source<'_>,
     kind: TensorType,
     header: &mut GgufHeader,
-) -> Result<Interleaved> {
-    let config = Config::load(source.files)?;
+) -> Result<&'static GgufName> {
+    let config = &source.config;
     let label = source.files.label(CONFIG);
-    let root = Object::new(&label, &source.config);
-    let (architecture, activation) = architecture(&root, kind)?;
+    let name = Family::of(&Object::new(&label, &source.fields))?.gguf_name(kind);
+    let architecture = name.architecture;
     header.text("general.architecture", architecture);
     header.text("general.name", source.files.name());
     header.unsigned("general.quantization_version", 2);
@@ -48,21 +34,21 @@ pub(super) fn describe(
         ("rope.dimension_count", config.head_dim),
         ("vocab_size", config.vocab_size),
     ] {
-        // Config bounds all of them far below.
+        // `Config` bounds all of them far below `u32::MAX`.
         header.unsigned(&key(name), u32::try_from(value).unwrap_or(u32::MAX));
     }
     header.float(&key("attention.layer_norm_rms_epsilon"), config.rms_norm_eps);
     header.float(&key("rope.freq_base"), config.rope.theta);
-    if let Some(activation) = activation {
-        header.text(&key("hidden_activation"), activation);
+    if let Some(activation) = name.activations.first() {
+        header.text(&name.activation_key(), activation);
     }
-    Ok(Interleaved((architecture == "llama").then_some([config.heads, config.kv_heads])))
+    Ok(name)
 }
 
-/// What the frequencies of the rotary embedding are divided by, if not all by 1.
+/// Returns the divisors of the rotary embedding's frequencies, or `None` if all are 1.
 pub(super) fn rope_factors(source: &Source<'_>) -> Result<Option<Vec<f32>>> {
-    let Config { rope, head_dim, .. } = Config::load(source.files)?;
-    match rope.factors(head_dim) {
+    let Config { rope, head_dim, .. } = &source.config;
+    match rope.factors(*head_dim) {
         Some(factors) => Ok(Some(factors).filter(|factors| factors.iter().any(|factor| *factor != 1.0))),
         None => {
             let expected = "default, linear, llama3 or longrope with attention_factor 1, to write GGUF";
@@ -71,22 +57,7 @@ pub(super) fn rope_factors(source: &Source<'_>) -> Result<Option<Vec<f32>>> {
     }
 }
 
-/// The architecture's name, and its activation where the name leaves it open.
-///
-/// For the activation relu², bitnet.cpp has an architecture of its own; llama.cpp has the key `hidden_activation`.
-fn architecture(root: &Object<'_>, kind: TensorType) -> Result<(&'static str, Option<&'static str>)> {
-    let class = root.get("architectures").and_then(|list| list.get(0)?.as_str());
-    match (root.text("model_type")?.unwrap_or_default(), class) {
-        (_, Some("BitnetForCausalLM")) => Ok(("bitnet", Some("silu"))),
-        ("bitnet", _) if kind == TensorType::I2S => Ok(("bitnet-b1.58", None)),
-        ("bitnet", _) => Ok(("bitnet", Some("relu2"))),
-        ("llama", _) => Ok(("llama", None)),
-        ("qwen3", _) => Ok(("qwen3", None)),
-        (other, _) => Err(root.unsupported("model_type", other, "bitnet, llama or qwen3")),
-    }
-}
-
-/// llama.cpp's and bitnet.cpp's numbers of mostly one type.
+/// Returns `general.file_type`, as llama.cpp and bitnet.cpp number files of mostly one type.
 fn file_type(kind: TensorType) -> u32 {
     match kind {
         TensorType::Tq1_0 => 36,

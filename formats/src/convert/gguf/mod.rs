@@ -7,15 +7,14 @@ use std::path::Path;
 
 use half::f16;
 
-use super::{Converted, Role, Source, f32_bytes, write_tensors};
+use super::{Converted, Source, f32_bytes, write_tensors};
+use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
-use crate::{BlockKind, Floats, GgufHeader, Scales, TensorType, Ternary, encode_ternary};
+use crate::{BlockKind, Floats, GgufHeader, ROPE_FACTORS, Scales, TensorType, Ternary, encode_ternary};
 
-/// The tensor of what the frequencies of the rotary embedding are divided by.
-const ROPE_FACTORS: &str = "rope_freqs.weight";
-
-/// One tensor of the file to be.
+/// One tensor of the new file.
 struct Entry {
+    /// transformers' name.
     name: String,
     role: Role,
     kind: TensorType,
@@ -23,10 +22,10 @@ struct Entry {
 
 pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result<Converted> {
     let mut header = GgufHeader::default();
-    let interleaved = architecture::describe(source, kind, &mut header)?;
+    let interleaved = architecture::describe(source, kind, &mut header)?.interleaved;
     vocabulary::describe(source, &mut header)?;
     let rope_factors = architecture::rope_factors(source)?;
-    let entries = source.tensors.iter().map(|(name, role)| entry(source, name, role, kind));
+    let entries = source.tensors.iter().map(|tensor| entry(source, tensor, kind));
     let mut entries = entries.collect::<Result<Vec<_>>>()?;
     entries.extend(rope_factors.iter().map(|factors| Entry {
         name: ROPE_FACTORS.to_owned(),
@@ -34,13 +33,10 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
         kind: TensorType::F32,
     }));
     for Entry { name, role, kind } in &entries {
-        let shape = match *role {
-            Role::Vector(len) => vec![len],
-            Role::Floats(n, k) | Role::Ternary(n, k) => vec![n, k],
-        };
+        let shape = role.shape();
         if !header.tensor(name, &shape, *kind) {
             let found = format!("{} of shape {shape:?}", kind.name());
-            let expected = "a tensor that GGUF has (rows of a multiple of 256 for TQ1_0 and TQ2_0, of 64 for Q2_0: try --type i2_s)";
+            let expected = "a tensor that GGUF has (rows of a multiple of 256 for TQ1_0 and TQ2_0, of 64 for Q2_0: try the type i2_s)";
             return Err(Error::unsupported(source.files.name(), name, found, expected));
         }
     }
@@ -52,7 +48,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
                 Ok(f32_bytes(rope_factors.as_deref().unwrap_or_default()))
             }
             Role::Vector(len) => source.vector(name, len),
-            Role::Floats(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
+            Role::Table(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
                 Floats::Blocks(_, bytes) => Ok(bytes.to_vec()),
                 _ => source.plain_floats(name, n, k),
             },
@@ -61,18 +57,20 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
                 let (scales, change) =
                     scales(&matrix, k, *kind).ok_or_else(|| unfit(source, name, &matrix, *kind))?;
                 rounding = rounding.max(change);
-                Ok(encode_ternary(*kind, &matrix.trits, n, &scales, interleaved.heads(name)))
+                let heads = if interleaved { source.config.rotated_heads(name) } else { None };
+                Ok(encode_ternary(*kind, &matrix.trits, n, &scales, heads))
             }
         }
     })?;
     Ok(Converted { tensors: entries.len(), rounding })
 }
 
-fn entry(source: &Source<'_>, name: &str, role: &Role, ternary: TensorType) -> Result<Entry> {
+fn entry(source: &Source<'_>, tensor: &Tensor, ternary: TensorType) -> Result<Entry> {
+    let Tensor { name, role, .. } = tensor;
     let kind = match *role {
         Role::Vector(_) => TensorType::F32,
         Role::Ternary(..) => ternary,
-        Role::Floats(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
+        Role::Table(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
             Floats::F32(_) => TensorType::F32,
             Floats::F16(_) => TensorType::F16,
             Floats::Bf16(_) => TensorType::Bf16,
@@ -81,7 +79,7 @@ fn entry(source: &Source<'_>, name: &str, role: &Role, ternary: TensorType) -> R
             Floats::Blocks(BlockKind::Q6K, _) => TensorType::Q6K,
         },
     };
-    Ok(Entry { name: name.to_owned(), role: role.clone(), kind })
+    Ok(Entry { name: name.clone(), role: *role, kind })
 }
 
 /// The scales that a matrix of type `kind` with rows of `k` stores, and by how much rounding changes one at most, relative
@@ -114,9 +112,9 @@ fn unfit(source: &Source<'_>, name: &str, matrix: &Ternary, kind: TensorType) ->
         Scales::Groups { size, .. } => format!("scaled in groups of {size}"),
     };
     let expected = match kind {
-        TensorType::I2S => "one scale for the whole matrix (try --type q2_0)",
+        TensorType::I2S => "one scale for the whole matrix (try the type q2_0)",
         TensorType::Q2_0 => "scales within the range of f16, for multiples of 64 weights",
-        _ => "scales within the range of f16, for multiples of 256 weights (try --type i2_s or q2_0)",
+        _ => "scales within the range of f16, for multiples of 256 weights (try the type i2_s or q2_0)",
     };
     Error::unsupported(source.files.name(), name, found, expected)
 }

@@ -24,7 +24,7 @@ mod kind {
 
 /// Adds tokenizer, special tokens and chat template of the source to `header`.
 pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<()> {
-    let config = Config::load(source.files)?;
+    let config = &source.config;
     let Some(bytes) = source.files.try_get(FILE)? else {
         header.text("tokenizer.ggml.model", "none");
         return Ok(());
@@ -49,7 +49,7 @@ pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<(
     }
     header.texts("tokenizer.ggml.tokens", tokens.iter().map(String::as_str));
     header.signed_list("tokenizer.ggml.token_type", &kinds);
-    special_tokens(source, &config, header)
+    special_tokens(source, config, header)
 }
 
 fn special_tokens(source: &Source<'_>, config: &Config, header: &mut GgufHeader) -> Result<()> {
