@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that appear complete or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Writes the file at `path` through `fill`: into a temporary file in the same directory, which is renamed over
-/// `path` once it is complete. A device or pipe at `path` is written to directly.
+/// Writes the file at `path` through `fill`, completely or not at all.
+///
+/// `fill` writes to a temporary file in the same directory, which is then renamed to `path`. A
+/// device or pipe at `path` is written to directly.
 ///
 /// # Errors
-/// [`Error::Io`] if anything fails; the file at `path` is then what it was before.
+/// [`Error::Io`] if anything fails. The old file at `path` is then unchanged.
 pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let outcome = if path.exists() && !path.is_file() {
         File::options().write(true).open(path).and_then(|file| fill_file(&file, fill))
@@ -30,7 +32,7 @@ fn write_and_rename(
     drop(file);
     let outcome = outcome.and_then(|()| fs::rename(temporary, path));
     if outcome.is_err() {
-        // The first failure is the one to report.
+        // Only the first failure is reported.
         let _ = fs::remove_file(temporary);
     }
     outcome
@@ -42,7 +44,7 @@ fn fill_file(file: &File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     writer.flush()
 }
 
-/// A name that no other process uses, and no other call of this one.
+/// Returns a name that is unique to this process and call.
 fn temporary(path: &Path) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static CALLS: AtomicU32 = AtomicU32::new(0);

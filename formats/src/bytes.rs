@@ -1,4 +1,4 @@
-//! Bytes of a file, wherever they live.
+//! Bytes of a file: mapped, embedded or in memory.
 
 use std::fs::File;
 use std::io;
@@ -24,23 +24,26 @@ enum Source {
 impl Bytes {
     /// Maps the regular file at `path` read-only.
     ///
-    /// Nobody may truncate or overwrite the file in place while it is mapped; replacing it by renaming another
-    /// over it, as downloaders and Tercet itself do, is fine.
+    /// Nobody may truncate or overwrite the file in place while it is mapped. Renaming another file
+    /// over it is fine: this is how downloaders and Tercet replace files.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be opened or mapped, or is not a regular file.
+    /// [`Error::Io`] if the file cannot be opened or mapped, or if it is not a regular file.
     pub fn map(path: &Path) -> Result<Self> {
         let file = open(path)?;
-        // SAFETY: the mapping is private to this value, read-only, and unmapped only when the last clone is gone,
-        // so in this process no one can write through or outlive it. Another process could still change the
-        // file in place; that is excluded by the contract above, which every reader that maps files shares, since no
-        // operating system that we run on offers a mapping immune to it.
+        // SAFETY:
+        // - The mapping is read-only and private to this value, so nobody in this process writes to
+        //   it.
+        // - It is unmapped when the last clone is dropped, so no borrow outlives it.
+        // - Another process could change the file in place. The contract above excludes this. Every
+        //   program that maps files relies on it, since no supported operating system offers a
+        //   mapping that is immune.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", path, e))?;
         Ok(Bytes(Source::Mapped(Arc::new(map))))
     }
 
-    /// Takes the pages of `range` out of this process's memory, if they are mapped: they count no longer, and the next
-    /// reader finds them in the system's cache or on disk again.
+    /// Takes the pages of `range` out of this process's memory, if they are mapped. The next reader
+    /// gets them from the system's cache or from disk again.
     pub(super) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Source::Mapped(map) = &self.0
@@ -48,16 +51,19 @@ impl Bytes {
             && range.end <= map.len()
         {
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: the range lies within the mapping, which is of a file and read-only: its pages hold nothing that the
-            // file does not, and come back with the same contents as long as the contract of `map` is kept.
-            // Refused, the pages stay.
+            // SAFETY:
+            // - The range lies within the mapping, as just checked.
+            // - The mapping is read-only and backed by a file, so its pages hold nothing that the
+            //   file does not.
+            // - The pages come back with the same contents, because the contract of `map` forbids
+            //   changes. If the system refuses, the pages stay.
             let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
         }
         #[cfg(not(unix))]
         let _ = range;
     }
 
-    /// Reads the regular file at `path` into memory: for small files.
+    /// Reads the regular file at `path` into memory. For small files.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, or is not a regular file.
@@ -69,7 +75,7 @@ impl Bytes {
 }
 
 fn open(path: &Path) -> Result<File> {
-    // Asked before opening: opening a named pipe would block.
+    // Checked before opening, since opening a named pipe would block.
     let regular = path.metadata().map_err(|e| Error::io("read", path, e))?.is_file();
     if !regular {
         return Err(Error::io("read", path, io::Error::other("not a regular file")));
@@ -116,7 +122,8 @@ mod tests {
         }
     }
 
-    /// Resident kilobytes of the mapping that starts at `address`; an emulator's Linux does not tell.
+    /// Resident kilobytes of the mapping that starts at `address`. An emulator's Linux does not
+    /// report them.
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     fn resident(address: *const u8) -> usize {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused() {
+    fn a_directory_or_missing_file_is_refused() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(!Bytes::map(dir).unwrap_err().is_bad_input());
         assert!(Bytes::map(&dir.join("no-such-file")).unwrap_err().is_bad_input());

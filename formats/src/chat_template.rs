@@ -1,4 +1,4 @@
-//! The chat template of a model: its source and the special tokens that it names. Rendering is the engine's.
+//! A model's chat template and the special tokens that it uses. The engine renders it.
 
 use serde_json::{Map, Value};
 
@@ -14,11 +14,11 @@ const SPECIAL_TOKENS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_t
 /// A Jinja template that turns messages into a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateSource {
-    /// The template.
+    /// The text of the template.
     pub text: String,
-    /// The template's file, as messages name it.
+    /// The name of the template's file in messages.
     pub label: String,
-    /// Special tokens by the names that templates use, such as `bos_token`.
+    /// Special tokens by templates' names for them, such as `bos_token`.
     pub special_tokens: Vec<(&'static str, String)>,
 }
 
@@ -35,7 +35,7 @@ impl TemplateSource {
         })
     }
 
-    /// Reads a model's template, or returns none if it has none.
+    /// Reads a model's template, or returns `None` if it has no template.
     ///
     /// # Errors
     /// [`Error::Malformed`] if a file cannot be read.
@@ -69,7 +69,8 @@ fn special_token(sources: [&Map<String, Value>; 2], name: &str) -> Option<String
     sources.into_iter().find_map(|source| source.get(name).and_then(text))
 }
 
-/// Returns the `chat_template` of a `tokenizer_config.json`: a string, or the one called `default` of a list.
+/// Returns the `chat_template` of a `tokenizer_config.json`. In a list of templates, it is the one
+/// called `default`.
 fn template_in<'a>(config: &Object<'a>) -> Result<Option<&'a str>> {
     const FIELD: &str = "chat_template";
     let Some(Value::Array(named)) = config.get(FIELD) else { return config.text(FIELD) };

@@ -1,36 +1,37 @@
-//! A model's tensors under the names that Hugging Face transformers gives them, whatever file they are in.
+//! A model's tensors by the names of Hugging Face transformers, whatever file holds them.
 
 use super::transformers::TransformersCheckpoint;
 use super::{ModelFiles, StoredFloats, Ternary};
 use crate::error::{Error, Result};
 
-/// Where a model's tensors come from. Every method's errors name the file and the tensor.
+/// A source of a model's tensors. Errors of every method name the file and the tensor.
 ///
-/// Names are those of `LlamaForCausalLM` and, for the norms that other families have besides, of `BitNetForCausalLM`,
+/// [`Config::tensors`](crate::Config::tensors) lists the names. They are the names of
+/// `LlamaForCausalLM`. Norms that Llama does not have are named as in `BitNetForCausalLM`,
 /// `Qwen3ForCausalLM` and `BitLinear`.
 pub trait Checkpoint: Sync {
-    /// The vector `name` of `len` finite elements.
+    /// Reads the vector `name` of `len` finite elements.
     ///
     /// # Errors
-    /// Fails if it is missing, of another shape or type, or not finite.
+    /// Fails if it is missing, has another shape or type, or is not finite.
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>>;
 
-    /// The ternary matrix `name`, n × k.
+    /// Reads the ternary matrix `name`, n × k.
     ///
     /// # Errors
-    /// Fails if it is missing, of another shape or type, or holds what is no ternary weight.
+    /// Fails if it is missing, has another shape or type, or holds a weight that is not ternary.
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary>;
 
-    /// The embedding or head `name`, n × k.
+    /// Reads the embedding or head `name`, n × k.
     ///
     /// # Errors
-    /// Fails if it is missing, of another shape or type, or not what its type says.
+    /// Fails if it is missing, has another shape or type, or contradicts its type.
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table>;
 
-    /// The embedding or head `name`, n × k, as it is stored.
+    /// Reads the embedding or head `name`, n × k, in its stored type.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::table`]; [`Error::Unsupported`] if it is ternary.
+    /// The errors of [`Checkpoint::table`], and [`Error::Unsupported`] if it is ternary.
     fn floats(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {
         match self.table(name, n, k)? {
             Table::Floats(floats) => Ok(floats),
@@ -39,10 +40,10 @@ pub trait Checkpoint: Sync {
     }
 }
 
-/// A matrix with a row for every token, which a model may keep in floats or make ternary.
+/// A matrix with one row for each token. A model stores it as floats or as ternary weights.
 #[derive(Clone, Debug)]
 pub enum Table {
-    /// Floats as they are stored.
+    /// Floats in their stored type.
     Floats(StoredFloats),
     /// Trits and scales.
     Ternary(Ternary),

@@ -17,7 +17,8 @@ pub use generation::GenerationDefaults;
 pub use rope::{Rope, RopeScaling};
 pub use tensors::{EMBEDDING, HEAD, Part, Role, Tensor};
 
-/// Limits far above any published model. They bound the work and memory that a hostile file can cause.
+/// Limits far above any published model. They bound the work and memory that a hostile file can
+/// cause.
 mod limit {
     pub(super) const VOCAB: usize = 1 << 21;
     pub(super) const WIDTH: usize = 1 << 18;
@@ -28,6 +29,23 @@ mod limit {
 }
 
 /// The architecture of a decoder-only transformer with ternary linear layers.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::config::{Part, Role};
+/// use tercet_formats::{Config, ModelFiles};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
+/// let config = Config::load(&ModelFiles::open(folder.as_ref())?)?;
+/// assert_eq!((config.layers, config.hidden_size, config.intermediate_size), (2, 256, 768));
+///
+/// let down = config.part(1, Part::Down);
+/// assert_eq!(down.name, "model.layers.1.mlp.down_proj.weight");
+/// assert_eq!(down.gguf_name.as_deref(), Some("blk.1.ffn_down.weight"));
+/// assert_eq!(down.role, Role::Ternary(256, 768));
+/// assert!(config.tensors().contains(&down));
+/// # Ok::<(), tercet_formats::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Rows of the embedding, and of the output head.
@@ -44,7 +62,8 @@ pub struct Config {
     pub kv_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
-    /// Positions that the model was trained for. Large values are legal, so a KV cache needs a bound of its own.
+    /// Positions that the model was trained for. Large values are legal, so a KV cache needs a
+    /// bound of its own.
     pub max_positions: usize,
     /// Epsilon of every other RMSNorm: added to the mean square.
     pub rms_norm_eps: f32,
@@ -91,18 +110,20 @@ impl Config {
     /// Reads and validates the configuration of a model.
     ///
     /// # Errors
-    /// Those of [`ModelFiles::get`] and [`Config::parse`].
+    /// The errors of [`ModelFiles::get`] and [`Config::parse`].
     pub fn load(files: &ModelFiles) -> Result<Self> {
         Self::parse(&files.get(CONFIG)?, &files.label(CONFIG))
     }
 
     /// Validates the `config.json` in `bytes`. Messages call it `label`.
     ///
-    /// Absent fields take the defaults of transformers' configuration class. Absent sizes are errors.
+    /// Absent fields take the defaults of transformers' configuration class. Absent sizes are
+    /// errors.
     ///
     /// # Errors
-    /// [`Error::Malformed`](crate::Error::Malformed) if a field is missing or contradicts another one,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for other architectures. Both name the field.
+    /// [`Error::Malformed`](crate::Error::Malformed) if a field is missing or contradicts another
+    /// one, [`Error::Unsupported`](crate::Error::Unsupported) for other architectures. Both name
+    /// the field.
     ///
     /// # Examples
     /// ```
@@ -192,7 +213,7 @@ fn head_dim(root: &Object<'_>, family: &Family, hidden_size: usize, heads: usize
         Some(head_dim) => head_dim,
         None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
         None => {
-            let problem = format!("{hidden_size} is no multiple of num_attention_heads, {heads}");
+            let problem = format!("{hidden_size} is not a multiple of num_attention_heads, {heads}");
             return Err(root.malformed("hidden_size", &problem));
         }
     };

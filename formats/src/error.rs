@@ -1,4 +1,4 @@
-//! Failures of reading and writing model files. Every message names the file, the field and the remedy.
+//! Failures to read or write model files. Every message names the file, the field and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,34 +13,34 @@ pub enum Error {
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried: `read`, `map`, `write`.
+        /// The failed action, such as `read`, `map` or `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// A file that is needed does not exist.
+    /// A required file does not exist.
     #[error("{file}: no such file; {remedy}")]
     Missing {
-        /// The file, as the user may look for it.
+        /// The file, as the user knows it.
         file: String,
-        /// What to do about it.
+        /// The way to mend it.
         remedy: String,
     },
-    /// A file contradicts its format, or what another file of the model says about it.
+    /// A file contradicts its format, or another file of the model.
     #[error("{file}: {field}: {problem}; {remedy}")]
     Malformed {
         /// The file.
         file: String,
         /// The field, tensor or position inside it.
         field: String,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
-        /// What to do about it.
+        /// The way to mend it.
         remedy: String,
     },
-    /// A well-formed file asks for something that this version does not implement.
+    /// A well-formed file needs something that this version does not implement.
     #[error("{file}: {field} is {found}, which is not supported; expected {expected}")]
     Unsupported {
         /// The file.
@@ -49,7 +49,7 @@ pub enum Error {
         field: String,
         /// Its value.
         found: String,
-        /// The values that are supported, or another way to the goal.
+        /// The supported values, or another way to the goal.
         expected: String,
     },
     /// An argument is out of range.
@@ -65,7 +65,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the fault lies in what the user gave (files, arguments) rather than in the system.
+    /// Returns true if the user's input is at fault (files, arguments) rather than the system.
     pub fn is_bad_input(&self) -> bool {
         match self {
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
@@ -76,17 +76,17 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`] while trying to `action` the file at `path`.
+    /// Returns an [`Error::Io`] for a failure to `action` the file at `path`.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Error::Io { action, path: path.to_owned(), source }
     }
 
-    /// An [`Error::Missing`].
+    /// Returns an [`Error::Missing`].
     pub fn missing(file: impl Into<String>, remedy: impl Into<String>) -> Self {
         Error::Missing { file: one_line(file), remedy: one_line(remedy) }
     }
 
-    /// An [`Error::Malformed`].
+    /// Returns an [`Error::Malformed`].
     pub fn malformed(
         file: impl Into<String>,
         field: impl Into<String>,
@@ -101,7 +101,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::Unsupported`].
+    /// Returns an [`Error::Unsupported`].
     pub fn unsupported(
         file: impl Into<String>,
         field: impl Into<String>,
@@ -116,7 +116,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::BadArgument`].
+    /// Returns an [`Error::BadArgument`].
     pub fn bad_argument(
         argument: impl Into<String>,
         problem: impl Into<String>,
@@ -130,7 +130,8 @@ impl Error {
     }
 }
 
-/// Makes outside text fit for a one-line message: escapes control characters and cuts after 300 bytes.
+/// Makes foreign text fit for a one-line message: escapes control characters and cuts after 300
+/// bytes.
 pub fn one_line(text: impl Into<String>) -> String {
     const LONGEST: usize = 300;
     let text = text.into();

@@ -9,11 +9,25 @@ use crate::error::{Error, Result};
 pub const CONFIG: &str = "config.json";
 /// Name of the file that holds the tensors.
 pub const MODEL: &str = "model.safetensors";
-/// Name of the file that says which of several files holds which tensor.
+/// Name of the file that lists the file of each tensor, in a model of several files.
 pub const SHARD_INDEX: &str = "model.safetensors.index.json";
 
-/// A named set of files in the layout of a Hugging Face repository: a directory, part of the program, or a GGUF file,
-/// whose metadata stand for the repository's JSON files.
+/// The files of one model, in the layout of a Hugging Face repository.
+///
+/// The files are a directory, part of the program, or a GGUF file. A GGUF file's metadata take the
+/// place of the repository's JSON files.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::{CONFIG, ModelFiles};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
+/// let files = ModelFiles::open(folder.as_ref())?;
+/// assert_eq!(files.name(), "bitnet-tiny");
+/// assert!(files.get(CONFIG)?.starts_with(b"{"));
+/// assert!(files.try_get("chat_template.jinja")?.is_none());
+/// # Ok::<(), tercet_formats::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
     name: String,
@@ -28,12 +42,12 @@ enum Place {
 }
 
 impl ModelFiles {
-    /// The model at `dir`: a directory that holds `config.json` and `model.safetensors`, or its shards and their index; or
-    /// a GGUF file.
+    /// Opens the model at `dir`: a GGUF file, or a directory with `config.json` and either
+    /// `model.safetensors` or shards and their index.
     ///
     /// # Errors
-    /// [`Error::Missing`] naming what is absent, [`Error::Unsupported`] for another file, and those of
-    /// [`GgufFile::open`].
+    /// [`Error::Missing`] names an absent file. [`Error::Unsupported`] for files of another kind,
+    /// and the errors of [`GgufFile::open`].
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() {
             return Self::open_file(dir);
@@ -63,12 +77,12 @@ impl ModelFiles {
         Ok(Self::in_gguf(name, GgufFile::open(Bytes::map(path)?, path.display().to_string())?))
     }
 
-    /// The model in a GGUF file.
+    /// Returns the model in a GGUF file.
     pub fn in_gguf(name: String, file: GgufFile) -> Self {
         ModelFiles { name, place: Place::Gguf(Box::new(file)) }
     }
 
-    /// The GGUF file, if the model is one.
+    /// Returns the GGUF file, if the model is one.
     pub(super) fn gguf(&self) -> Option<&GgufFile> {
         match &self.place {
             Place::Gguf(file) => Some(file),
@@ -76,22 +90,24 @@ impl ModelFiles {
         }
     }
 
-    /// A model whose files are part of the program, as pairs of file name and contents.
+    /// Returns a model whose files are part of the program. `files` holds pairs of file name and
+    /// contents.
     pub const fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
         ModelFiles { name, place: Place::Embedded(files) }
     }
 
-    /// The same files under another name.
+    /// Returns the same files under another name.
     pub fn named(self, name: &str) -> Self {
         ModelFiles { name: name.to_owned(), ..self }
     }
 
-    /// The model's name: that of its directory or file, or the one it was embedded under.
+    /// Returns the model's name: its directory's or file's name, or the one given to
+    /// [`ModelFiles::embedded`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What messages call `file`.
+    /// Returns the name of `file` in messages.
     pub fn label(&self, file: &str) -> String {
         match &self.place {
             Place::Directory(dir) => dir.join(file).display().to_string(),
@@ -100,7 +116,7 @@ impl ModelFiles {
         }
     }
 
-    /// The contents of `file`, mapped if it holds tensors and read otherwise.
+    /// Returns the contents of `file`. Files of tensors are mapped, others are read.
     ///
     /// # Errors
     /// [`Error::Missing`] if there is no such file, [`Error::Io`] if it cannot be read.
@@ -108,12 +124,13 @@ impl ModelFiles {
         self.try_get(file)?.ok_or_else(|| self.missing(file))
     }
 
-    /// The contents of `file`, or `None` if there is no such file.
+    /// Returns the contents of `file`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file exists and cannot be read; [`Error::BadArgument`] if `file` is more than a name.
+    /// [`Error::Io`] if the file exists and cannot be read, [`Error::BadArgument`] if `file` is
+    /// more than a name.
     pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
-        // Names may come out of model files: they must not lead elsewhere.
+        // Names may come from model files, so they must not lead to another directory.
         if file.contains(['/', '\\']) || file == ".." {
             return Err(Error::bad_argument(file, "is not a plain file name", "use a name without folders"));
         }
@@ -128,7 +145,8 @@ impl ModelFiles {
         }
     }
 
-    /// The files on disk that decide what the weights are; none if they are part of the program.
+    /// Returns the files on disk that determine the weights, or `None` if the model is part of the
+    /// program.
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read.
@@ -195,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_file_is_named() {
         let message = |path: &str| ModelFiles::open(&root().join(path)).unwrap_err().to_string();
         assert!(message("nowhere").contains("nowhere: no such file"));
         assert!(message("src").contains("config.json: no such file"));

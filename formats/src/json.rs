@@ -1,4 +1,4 @@
-//! JSON objects read field by field, so that every complaint can name its field.
+//! JSON objects, read field by field, so that every error names its field.
 
 use serde_json::{Map, Value};
 
@@ -6,23 +6,23 @@ use crate::error::{Error, Result};
 
 const REPAIR: &str = "download the file again or correct it";
 
-/// Parses the JSON object in `bytes`, which messages call `file`.
+/// Parses the JSON object in `bytes`. Messages call it `file`.
 ///
 /// # Errors
 /// [`Error::Malformed`] if it is something else.
 pub(crate) fn parse(bytes: &[u8], file: &str) -> Result<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Error::malformed(file, "the whole file", "is no JSON object", REPAIR)),
+        Ok(_) => Err(Error::malformed(file, "the whole file", "is not a JSON object", REPAIR)),
         Err(e) => Err(Error::malformed(file, "JSON", e.to_string(), REPAIR)),
     }
 }
 
-/// A JSON object and where it stands. A field that is `null` counts as absent.
+/// A JSON object and its place in a file. A field with the value `null` counts as absent.
 #[derive(Clone, Copy)]
 pub(crate) struct Object<'a> {
     file: &'a str,
-    /// What leads to this object, as in `rope_parameters.`; empty at the top.
+    /// The path to this object, such as `rope_parameters.`. Empty at the top.
     path: &'a str,
     map: &'a Map<String, Value>,
 }
@@ -32,16 +32,16 @@ impl<'a> Object<'a> {
         Object { file, path: "", map }
     }
 
-    /// The object in field `name`; `path` must be `name` followed by a full stop.
+    /// Returns the object in field `name`. `path` must be `name` and a full stop.
     pub(crate) fn object(&self, name: &str, path: &'a str) -> Result<Option<Object<'a>>> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Object { file: self.file, path, map })),
-            Some(_) => Err(self.malformed(name, "is no object")),
+            Some(_) => Err(self.malformed(name, "is not an object")),
         }
     }
 
-    /// Every field and its value.
+    /// Returns every field and its value.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
         self.map.iter()
     }
@@ -50,16 +50,17 @@ impl<'a> Object<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// A whole number from 1 to `largest`.
+    /// Returns a whole number from 1 to `largest`.
     pub(crate) fn size(&self, name: &str, largest: usize) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
             Some(n) if (1..=largest).contains(&n) => Ok(Some(n)),
-            _ => Err(self.malformed(name, &format!("{value} is no whole number from 1 to {largest}"))),
+            _ => Err(self.malformed(name, &format!("{value} is not a whole number from 1 to {largest}"))),
         }
     }
 
-    /// A number that an f32 can hold and that passes `valid`, which is described by `rule`.
+    /// Returns a number within the range of f32 that passes `valid`. Messages describe the check as
+    /// `rule`.
     pub(crate) fn number(&self, name: &str, rule: &str, valid: impl Fn(f32) -> bool) -> Result<Option<f32>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_f64().map(|n| n as f32) {
@@ -68,7 +69,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A list of `count` numbers that an f32 can hold, all of them positive.
+    /// Returns a list of `count` positive numbers within the range of f32.
     pub(crate) fn positive_numbers(&self, name: &str, count: usize) -> Result<Option<Vec<f32>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let positive = |item: &Value| item.as_f64().map(|n| n as f32).filter(|n| n.is_finite() && *n > 0.0);
@@ -77,7 +78,7 @@ impl<'a> Object<'a> {
         let numbers = numbers.filter(|numbers| numbers.len() == count);
         numbers
             .map(Some)
-            .ok_or_else(|| self.malformed(name, &format!("is no list of {count} positive numbers")))
+            .ok_or_else(|| self.malformed(name, &format!("is not a list of {count} positive numbers")))
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
@@ -90,21 +91,21 @@ impl<'a> Object<'a> {
 
     pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.malformed(name, &format!("{value} is no text")))
+        value.as_str().map(Some).ok_or_else(|| self.malformed(name, &format!("{value} is not a text")))
     }
 
-    /// One token id or a list of them, each below `vocab_size`.
+    /// Returns one token id or a list of them, each below `vocab_size`.
     pub(crate) fn token_ids(&self, name: &str, vocab_size: usize) -> Result<Option<Vec<u32>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let id = |item: &Value| u32::try_from(item.as_u64()?).ok().filter(|&id| (id as usize) < vocab_size);
         let ids: Option<Vec<u32>> = items.iter().map(id).collect();
         ids.map(Some).ok_or_else(|| {
-            self.malformed(name, &format!("{value} are no token ids below the vocabulary's {vocab_size}"))
+            self.malformed(name, &format!("{value} are not token ids below the vocabulary's {vocab_size}"))
         })
     }
 
-    /// `value`, or the complaint that field `name` is absent.
+    /// Returns `value`, or an error if field `name` is absent.
     pub(crate) fn require<T>(&self, name: &str, value: Option<T>) -> Result<T> {
         value.ok_or_else(|| self.malformed(name, "is missing"))
     }

@@ -1,7 +1,24 @@
 //! Files of ternary language models, read and written with every bound checked.
 //!
-//! [`ModelFiles`] names the files of one model, whatever their format. [`Config`] is its architecture, [`Checkpoint`]
-//! its tensors under transformers' names, and [`convert`] writes it in another format.
+//! - [`ModelFiles`] holds the files of one model, whatever their format.
+//! - [`Config`] is the model's architecture, and lists its tensors.
+//! - [`Checkpoint`] reads the tensors, by transformers' names.
+//! - [`convert()`] writes the model in another format.
+//!
+//! # Examples
+//! ```
+//! use tercet_formats::{Config, ModelFiles, open_checkpoint};
+//!
+//! let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
+//! let files = ModelFiles::open(folder.as_ref())?;
+//! let config = Config::load(&files)?;
+//! let checkpoint = open_checkpoint(&files)?;
+//!
+//! let norm = config.final_norm();
+//! let gain = checkpoint.vector(&norm.name, config.hidden_size)?;
+//! assert_eq!(gain.len(), 256);
+//! # Ok::<(), tercet_formats::Error>(())
+//! ```
 
 mod atomic;
 mod bytes;

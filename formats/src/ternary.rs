@@ -1,26 +1,35 @@
-//! Ternary matrices, and how floats become such.
+//! Ternary matrices, and their recognition in floats.
 
 use tercet_kernels_ref::ternary;
 
 use super::Floats;
 
-/// A ternary matrix: every weight is its trit times its scale.
+/// A ternary matrix. Every weight is its trit times its scale.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::{Scales, Ternary};
+///
+/// let matrix = Ternary::absmean(&[1.0, -1.0, 0.25, 1.75]);
+/// assert_eq!(matrix.trits, [1, -1, 0, 1]);
+/// assert_eq!(matrix.scales, Scales::Tensor(1.0));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ternary {
     /// -1, 0 and 1, row-major.
     pub trits: Vec<i8>,
-    /// What they are multiplied with.
+    /// The factors of the trits.
     pub scales: Scales,
 }
 
-/// The scales of a ternary matrix; finite, and not negative.
+/// The scales of a ternary matrix, finite and not negative.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scales {
-    /// One of all weights.
+    /// One scale for all weights.
     Tensor(f32),
-    /// One of each `size` consecutive weights of a row: n × ⌈k / size⌉, row-major.
+    /// One scale for every `size` consecutive weights of a row: n × ⌈k / size⌉, row-major.
     Groups {
-        /// Weights that share a scale.
+        /// Number of weights that share a scale.
         size: usize,
         /// The scales.
         values: Vec<f32>,
@@ -28,19 +37,22 @@ pub enum Scales {
 }
 
 impl Ternary {
-    /// Trits with one scale.
+    /// Returns a matrix with one scale.
     pub(super) fn of(trits: Vec<i8>, scale: f32) -> Self {
         Ternary { trits, scales: Scales::Tensor(scale) }
     }
 
-    /// Rounds finite `weights` to the nearest trits of their mean magnitude, as transformers does online.
+    /// Rounds finite `weights` to the nearest trits of their mean magnitude, like transformers in
+    /// online mode.
     pub fn absmean(weights: &[f32]) -> Self {
         let (trits, magnitude) = ternary::absmean(weights);
         Self::of(trits, magnitude)
     }
 
-    /// The matrix of rows of `k` floats that are ternary already: none but 0 and one magnitude in the whole matrix, in each
-    /// row, or in each group of 256, 128, 64 or 32 of a row.
+    /// Returns the matrix of floats that are ternary already, in rows of `k`.
+    ///
+    /// Such floats have one magnitude besides 0: in the whole matrix, in each row, or in each group
+    /// of 256, 128, 64 or 32 of a row. Returns `None` for other floats.
     pub(super) fn exact(weights: Floats<'_>, k: usize) -> Option<Self> {
         let rows = weights.len() / k;
         let whole = Self::grouped(weights, k, rows * k)
@@ -53,7 +65,8 @@ impl Ternary {
         })
     }
 
-    /// Trits and the magnitude of every `size` weights, which do not reach beyond a row unless they are the whole matrix.
+    /// Returns trits, and the magnitude of every `size` weights. A group lies within a row, or is
+    /// the whole matrix.
     fn grouped(weights: Floats<'_>, k: usize, size: usize) -> Option<(Vec<i8>, Vec<f32>)> {
         let (mut trits, mut values) = (Vec::new(), Vec::new());
         let mut row = vec![0.0; k];
@@ -84,7 +97,7 @@ impl Ternary {
         Some((trits, values))
     }
 
-    /// The same matrix with all weights multiplied by `factor`.
+    /// Multiplies all weights by `factor`.
     pub(super) fn scaled(self, factor: f32) -> Self {
         let scales = match self.scales {
             Scales::Tensor(scale) => Scales::Tensor(scale * factor),
@@ -124,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn other_floats_are_none() {
+    fn floats_of_two_magnitudes_are_not_ternary() {
         assert_eq!(exact(&[0.5, 0.25, 0.0, 0.0], 2), None);
         assert_eq!(exact(&[0.5, f32::NAN, 0.0, 0.0], 2), None);
         assert_eq!(exact(&[f32::INFINITY; 4], 2), None);

@@ -1,6 +1,11 @@
-//! The hub's cache on this machine, as all of Hugging Face's libraries share it: `models--owner--repo/` holds
-//! `blobs/` (files by checksum, those under way as `.incomplete`), `refs/` (the commit of a branch or tag) and
-//! `snapshots/COMMIT/` (links from names to blobs).
+//! The hub's cache on this machine, which all of Hugging Face's libraries share.
+//!
+//! The folder `models--owner--repo/` holds
+//!
+//! - `blobs/`: files by checksum. The names of unfinished ones end in `.incomplete`.
+//! - `refs/`: the commit of each branch or tag.
+//! - `snapshots/COMMIT/`: links from file names to blobs.
+//!
 //! Layout: <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>.
 
 use std::fs::{self, File};
@@ -23,14 +28,14 @@ impl RepositoryCache {
         RepositoryCache { folder: cache.join(&name), locks: cache.join(".locks").join(&name) }
     }
 
-    /// The commit that `revision` was when it was last asked for.
+    /// Returns the commit that `revision` stood for at the last download.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         let noted = fs::read_to_string(self.folder.join("refs").join(revision)).ok();
         let commit = noted.map_or_else(|| revision.to_owned(), |commit| commit.trim().to_owned());
         Some(commit).filter(|commit| is_commit(commit))
     }
 
-    /// Notes that `revision` is `commit`.
+    /// Records that `revision` stands for `commit`.
     pub(super) fn note(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.folder.join("refs").join(revision);
         if revision == commit || fs::read_to_string(&path).is_ok_and(|noted| noted == commit) {
@@ -40,12 +45,13 @@ impl RepositoryCache {
         Ok(write_atomically(&path, |file| file.write_all(commit.as_bytes()))?)
     }
 
-    /// Where the files of `commit` are.
+    /// Returns the directory of the files of `commit`.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// The place of the file whose checksum is `checksum`, and that of its beginning while it is not complete.
+    /// Returns two paths for the file with this checksum: of the complete file, and of an
+    /// unfinished download.
     pub(super) fn blob(&self, checksum: &str) -> (PathBuf, PathBuf) {
         let blobs = self.folder.join("blobs");
         (blobs.join(checksum), blobs.join(format!("{checksum}.incomplete")))
@@ -56,14 +62,15 @@ impl RepositoryCache {
         let path = self.snapshot(commit).join(name);
         make_parent(&path)?;
         let blob = self.blob(checksum).0;
-        // What is in the way leads nowhere: a link to a blob that was deleted.
+        // An existing link leads to a deleted blob.
         let _ = fs::remove_file(&path);
         let depth = 1 + name.split('/').count();
         place(&blob, &path, depth)
             .or_else(|e| if path.exists() { Ok(()) } else { Err(Error::io("write", &path, e)) })
     }
 
-    /// Holds off other processes that download the same blob, until the file is dropped. `wait` is called if one does.
+    /// Locks the download of a blob against other processes, until the returned file is dropped.
+    /// Calls `wait` before waiting for another process.
     pub(super) fn lock(&self, checksum: &str, wait: impl FnOnce()) -> Result<File> {
         let path = self.locks.join(format!("{checksum}.lock"));
         make_parent(&path)?;
@@ -79,7 +86,7 @@ impl RepositoryCache {
     }
 }
 
-/// A relative link, so that the cache can be moved.
+/// Links `path` to `blob`. The link is relative, so that the cache can be moved.
 #[cfg(unix)]
 fn place(blob: &Path, path: &Path, depth: usize) -> std::io::Result<()> {
     let name = blob.file_name().unwrap_or_default();
@@ -87,7 +94,8 @@ fn place(blob: &Path, path: &Path, depth: usize) -> std::io::Result<()> {
     std::os::unix::fs::symlink(up.join("blobs").join(name), path)
 }
 
-/// Links take a privilege here: the file itself moves, as Hugging Face's libraries do it.
+/// Moves the file to `path`, like Hugging Face's libraries, because links need a privilege on this
+/// system.
 #[cfg(not(unix))]
 fn place(blob: &Path, path: &Path, _depth: usize) -> std::io::Result<()> {
     fs::rename(blob, path)
@@ -98,7 +106,7 @@ pub(super) fn make_parent(path: &Path) -> Result<()> {
     fs::create_dir_all(parent).map_err(|e| Error::io("make the directory", parent, e))
 }
 
-/// Whether `text` is a commit's full hash, which also makes it a plain name.
+/// Returns true if `text` is a commit's full hash, which is also a safe file name.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

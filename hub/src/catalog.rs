@@ -1,4 +1,4 @@
-//! The models that have short names.
+//! The table of models with short names.
 
 use super::repository::Repository;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::error::Result;
 /// A published model that Tercet runs.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedModel {
-    /// What the user calls it.
+    /// Name for the user.
     pub name: &'static str,
     /// `owner/repo` or `owner/repo/file.gguf`, as [`Repository`] reads it.
     pub repository: &'static str,
@@ -14,8 +14,8 @@ pub struct NamedModel {
     pub license: &'static str,
     /// Size of the download in MB.
     pub download_mb: u32,
-    /// Memory in MB to run it with a context of 4096 tokens, or all that it has: weights in 2 bits, embedding, head and its
-    /// quantized copy, keys and values.
+    /// Memory in MB with a context of 4096 tokens, or the model's whole context if it is shorter.
+    /// The sum of weights in 2 bits, embedding, head with its quantized copy, keys and values.
     pub memory_mb: u32,
 }
 
@@ -67,15 +67,15 @@ pub const MODELS: [NamedModel; 13] = [
 ];
 
 impl NamedModel {
-    /// The model called `name`.
+    /// Returns the model called `name`, in any case of letters.
     pub fn find(name: &str) -> Option<&'static Self> {
         MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name))
     }
 
-    /// Where it is published.
+    /// Returns the repository that publishes the model.
     ///
     /// # Errors
-    /// None for the models of the table, which a test holds.
+    /// Never fails for the models of the table: a test checks them.
     pub fn repository(&self) -> Result<Repository> {
         self.repository.parse()
     }

@@ -1,9 +1,9 @@
-//! How the hub names the contents of files: SHA-256 of large ones, git's SHA-1 of the others.
+//! The hub's checksums of files: SHA-256 of large files, git's SHA-1 of the others.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A checksum in lower-case hexadecimal digits, which makes it a plain file name too.
+/// A checksum in lower-case hexadecimal digits, which is also a safe file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Checksum {
     kind: Kind,
@@ -35,7 +35,7 @@ impl Checksum {
         &self.digits
     }
 
-    /// What is to become this checksum when `size` bytes have been added.
+    /// Returns a hasher for a file of `size` bytes that computes a checksum of this kind.
     pub(super) fn hasher(&self, size: u64) -> Hasher {
         match self.kind {
             Kind::Sha256 => Hasher::Sha256(Sha256::new()),
@@ -44,7 +44,7 @@ impl Checksum {
     }
 }
 
-/// A checksum in the making.
+/// Computes a checksum.
 pub(super) enum Hasher {
     Sha256(Sha256),
     Git(Sha1),
@@ -58,7 +58,7 @@ impl Hasher {
         }
     }
 
-    /// The hexadecimal digits.
+    /// Returns the hexadecimal digits.
     pub(super) fn finish(self) -> String {
         let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
@@ -72,9 +72,9 @@ impl Hasher {
 mod tests {
     use super::*;
 
-    /// The values are those of `sha256sum` and of `git hash-object`.
+    /// The values come from `sha256sum` and `git hash-object`.
     #[test]
-    fn checksums_are_those_of_the_tools() {
+    fn checksums_equal_the_usual_tools() {
         let sha256 = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
         let git = "95d09f2b10159347eece71399a7e2e907ea3df4f";
         for checksum in [Checksum::sha256(sha256).unwrap(), Checksum::git(git).unwrap()] {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checksum_is_refused() {
+    fn malformed_checksums_are_refused() {
         assert!(Checksum::sha256("../../etc/passwd").is_none());
         assert!(Checksum::git(&"G".repeat(40)).is_none());
     }

@@ -5,16 +5,17 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::{Agent, Body};
 
-/// Why there is no answer to use.
+/// The reason for a failed request.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server answers with an error: status, and the hub's name for the error if it gives one.
+    /// The server answers with an error: its status, and the hub's name for the error or an empty
+    /// text.
     Status(u16, String),
-    /// No server can be reached, or the connection broke.
+    /// The server cannot be reached, or the connection broke.
     Network(String),
 }
 
-/// Talks to one hub.
+/// An HTTP client of one hub.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -23,13 +24,13 @@ pub(super) struct Client {
     token: Option<String>,
 }
 
-/// Redirections that are followed.
+/// Largest number of redirections to follow.
 const MOST_REDIRECTS: usize = 10;
-/// How long a connection may stay silent.
+/// Longest silence of a connection.
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// A client of the hub at `endpoint`, none if that is no http address.
+    /// Returns a client of the hub at `endpoint`, or `None` if this is not an http address.
     pub(super) fn new(endpoint: &str, token: Option<String>) -> Option<Self> {
         let base = endpoint.trim_end_matches('/').to_owned();
         let endpoint: Uri = base.parse().ok()?;
@@ -48,7 +49,7 @@ impl Client {
         Some(Client { agent: Agent::new_with_config(config.build()), endpoint, base, token })
     }
 
-    /// The hub's address, without a slash at the end.
+    /// Returns the hub's address, without a slash at the end.
     pub(super) fn endpoint(&self) -> &str {
         &self.base
     }
@@ -57,7 +58,8 @@ impl Client {
         self.token.is_some()
     }
 
-    /// Gets what is at `path` of the hub, which starts with a slash, from byte `start` on if the server can.
+    /// Requests `path` of the hub, which starts with a slash. Asks for the bytes from `start` on,
+    /// but a server may send all.
     pub(super) fn get(&self, path: &str, start: u64) -> Result<Response<Body>, Failure> {
         let network = |problem: String| Failure::Network(problem);
         let mut uri: Uri =
@@ -81,12 +83,13 @@ impl Client {
     }
 }
 
-/// The value of a header, empty if there is none.
+/// Returns the value of a header, or an empty text.
 pub(super) fn header(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// A token is shown to its hub alone, not to the servers that it sends us to.
+/// Returns true if both addresses have the same origin. The token goes only to the hub, not to
+/// servers that it redirects to.
 fn same_origin(a: &Uri, b: &Uri) -> bool {
     let authority = |uri: &Uri| uri.authority().map(|authority| authority.as_str().to_ascii_lowercase());
     a.scheme() == b.scheme() && authority(a) == authority(b)

@@ -1,4 +1,5 @@
-//! One file from the hub into the cache: what has arrived stays, and counts only once its checksum is right.
+//! Downloads one file from the hub into the cache. Bytes that arrived stay for the next attempt,
+//! and the file counts as downloaded once its checksum is right.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,24 +14,26 @@ use super::checksum::Hasher;
 use super::client::{Client, Failure, header};
 use super::listing::RemoteFile;
 
-/// Why a file did not arrive.
+/// The reason for a failed download.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The hub's last answer.
+    /// The hub refused, or could not be reached.
     Hub(Failure),
-    /// What arrived is not what the hub promised.
+    /// The bytes do not have the checksum that the hub promised.
     Checksum,
-    /// The disk.
+    /// The disk failed.
     Disk(io::Error),
 }
 
-/// Attempts that bring nothing new before giving up.
+/// Number of attempts in a row without new bytes before giving up.
 const ATTEMPTS: u32 = 5;
-/// The wait after the first of them; it doubles.
+/// Pause after the first such attempt. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Downloads `file`, found at `path` of the hub, to `target`, by way of `incomplete`, whose bytes are not asked for
-/// again. `progress` is told how many bytes there are.
+/// Downloads `file` from `path` of the hub to `target`.
+///
+/// Bytes arrive in the file `incomplete` and are not requested again. `progress` is called with the
+/// number of bytes.
 pub(super) fn download(
     client: &Client,
     path: &str,
@@ -53,7 +56,8 @@ pub(super) fn download(
             }
             partial.restart().map_err(Refusal::Disk)?;
             mismatches += 1;
-            // What an earlier run left may have been of another file.
+            // Bytes that an earlier run left may belong to another file, so a second attempt starts
+            // from nothing.
             if start == 0 || mismatches > 1 {
                 return Err(Refusal::Checksum);
             }
@@ -74,13 +78,13 @@ pub(super) fn download(
 }
 
 impl Failure {
-    /// Whether trying again may help.
+    /// Returns true if another attempt may succeed.
     fn may_pass(&self) -> bool {
         matches!(self, Failure::Network(_) | Failure::Status(408 | 416 | 429 | 500.., _))
     }
 }
 
-/// The beginning of a file.
+/// The beginning of a file, while it downloads.
 struct Partial<'a> {
     expected: &'a RemoteFile,
     path: &'a Path,
@@ -90,7 +94,7 @@ struct Partial<'a> {
 }
 
 impl<'a> Partial<'a> {
-    /// What an earlier run left at `path`, or nothing yet.
+    /// Opens the bytes that an earlier run left at `path`, or starts with none.
     fn open(path: &'a Path, expected: &'a RemoteFile) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let hasher = expected.checksum.hasher(expected.size);
@@ -118,7 +122,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Appends what one request brings.
+    /// Appends the bytes of one request.
     fn fetch(&mut self, client: &Client, path: &str, progress: &mut dyn FnMut(u64)) -> Result<(), Refusal> {
         let response = client.get(path, self.len).map_err(Refusal::Hub)?;
         if self.len > 0 && !continues(&response, self.len) {
@@ -152,7 +156,8 @@ impl<'a> Partial<'a> {
     }
 }
 
-/// Whether the response starts at byte `start`: a server may ignore what it was asked for, and send all.
+/// Returns true if the response starts at byte `start`. A server may ignore the requested range and
+/// send all bytes.
 fn continues(response: &Response<Body>, start: u64) -> bool {
     let range = header(response.headers(), "content-range");
     let from = range.strip_prefix("bytes ").and_then(|range| range.split('-').next());

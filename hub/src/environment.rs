@@ -9,8 +9,8 @@ use crate::HubOptions;
 use crate::error::{Error, Result};
 
 impl HubOptions {
-    /// Reads the variables of Hugging Face's own libraries: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`,
-    /// `HF_HUB_CACHE` and `HF_HUB_OFFLINE`.
+    /// Reads the environment variables of Hugging Face's own libraries: `HF_ENDPOINT`, `HF_TOKEN`,
+    /// `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] if there is no directory for downloaded files.

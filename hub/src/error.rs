@@ -15,12 +15,13 @@ pub enum Error {
     /// No file, name or repository matches the given model.
     #[error("{model}: no such file; {remedy}")]
     UnknownModel {
-        /// The model as it was asked for.
+        /// The model, as the user named it.
         model: String,
         /// The way to mend it.
         remedy: String,
     },
-    /// The hub does not offer this repository, revision or file, or its address or setting is invalid.
+    /// The hub does not offer this repository, revision or file, or its address or setting is
+    /// invalid.
     #[error("{argument}: {problem}; {remedy}")]
     BadArgument {
         /// The repository or the environment variable.
@@ -30,7 +31,7 @@ pub enum Error {
         /// The way to mend it.
         remedy: String,
     },
-    /// The network, or the data that came through it, is at fault.
+    /// The network failed, or delivered wrong data.
     #[error("{file}: {problem}; {remedy}")]
     Download {
         /// The repository, and the file if it is known.

@@ -1,7 +1,7 @@
 //! Models by name or repository, from the Hugging Face hub or its cache on this machine.
 //!
-//! Files go where Hugging Face's libraries keep them, and what these have downloaded is used. hf-hub, the crate for this,
-//! neither resumes nor verifies downloads since version 1.0, hence the few files here.
+//! The cache is the one of Hugging Face's own libraries, so files that they downloaded are used.
+//! The crate hf-hub does not fit: since version 1.0 it neither resumes nor verifies downloads.
 
 mod cache;
 mod catalog;
@@ -20,44 +20,58 @@ use std::path::{Path, PathBuf};
 use cache::RepositoryCache;
 use client::{Client, Failure};
 use download::{Refusal, download};
-use listing::{Listing, RemoteFile, SHARD_INDEX};
+use listing::{Listing, RemoteFile};
 
-use tercet_formats::{CONFIG, MODEL, ModelFiles};
+use tercet_formats::{CONFIG, MODEL, ModelFiles, SHARD_INDEX};
 
 pub use catalog::{MODELS, NamedModel};
 pub use error::{Error, Result};
 pub use repository::Repository;
 
-/// How the hub is reached; see [`HubOptions::from_environment`].
+/// The hub's address, access and cache. [`HubOptions::from_environment`] reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HubOptions {
-    /// Address; none is <https://huggingface.co>.
+    /// Address. Defaults to <https://huggingface.co>.
     pub endpoint: Option<String>,
     /// Access token.
     pub token: Option<String>,
-    /// Where downloaded files are kept.
+    /// Directory for downloaded files.
     pub cache_dir: PathBuf,
-    /// Whether to do without the network.
+    /// True to avoid the network.
     pub offline: bool,
 }
 
-/// What a download tells while it goes on.
+/// News of a download.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
     /// Another process downloads the same file.
     Waiting(&'a str),
-    /// So many bytes of a file have arrived.
+    /// More bytes of a file have arrived.
     Bytes {
         /// The file.
         file: &'a str,
-        /// Its bytes that are here.
+        /// Bytes of the file that have arrived.
         done: u64,
-        /// All of them.
+        /// All bytes of the file.
         size: u64,
     },
 }
 
 /// The hub and its cache.
+///
+/// # Examples
+/// ```
+/// use tercet_hub::{Hub, HubOptions};
+///
+/// let hub = Hub::new(HubOptions { cache_dir: std::env::temp_dir(), offline: true, ..HubOptions::default() })?;
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
+/// let files = hub.open(folder.as_ref(), &mut |_| ())?;
+/// assert_eq!(files.name(), "bitnet-tiny");
+///
+/// let error = hub.open("hf:owner/not-downloaded".as_ref(), &mut |_| ()).unwrap_err();
+/// assert!(error.is_bad_input());
+/// # Ok::<(), tercet_hub::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Hub {
     client: Client,
@@ -66,24 +80,30 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The hub of `options`.
+    /// Returns the hub with these options. Nothing is requested yet.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] if the endpoint is no http address.
+    /// [`Error::BadArgument`] if the endpoint is not an http address.
     pub fn new(options: HubOptions) -> Result<Self> {
         let HubOptions { endpoint, token, cache_dir, offline } = options;
         let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
         let client = Client::new(&endpoint, token).ok_or_else(|| {
-            Error::bad_argument("HF_ENDPOINT", format!("{endpoint:?} is no http address"), "set one, or none")
+            Error::bad_argument(
+                "HF_ENDPOINT",
+                format!("{endpoint:?} is not an http address"),
+                "set one, or none",
+            )
         })?;
         Ok(Hub { client, cache_dir, offline })
     }
 
-    /// Opens `model`: a path, a short name of [`MODELS`], or a repository written as `hf:owner/repo`. What is not
-    /// on this machine is downloaded, and `progress` told of it.
+    /// Opens `model`: a path, a short name of [`MODELS`], or a repository written as
+    /// `hf:owner/repo`.
+    ///
+    /// Files that are not on this machine are downloaded. `progress` gets news of downloads.
     ///
     /// # Errors
-    /// Those of [`ModelFiles::open`] and [`Hub::fetch`].
+    /// The errors of [`ModelFiles::open`] and [`Hub::fetch`], and [`Error::UnknownModel`].
     pub fn open(&self, model: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelFiles> {
         let text = model.to_str().filter(|_| !model.exists());
         let repository = match text {
@@ -102,7 +122,7 @@ impl Hub {
         Ok(ModelFiles::open(&path)?.named(repository.name()))
     }
 
-    /// Where the files of `repository` are on this machine, if all are.
+    /// Returns the path of the files of `repository` on this machine, if all of them are there.
     pub fn find(&self, repository: &Repository) -> Option<PathBuf> {
         let cache = RepositoryCache::new(&self.cache_dir, repository);
         let snapshot = cache.snapshot(&cache.commit(repository.revision())?);
@@ -112,11 +132,13 @@ impl Hub {
         }
     }
 
-    /// Downloads what is missing of the model in `repository`; the directory of its files, or the file that it names.
+    /// Downloads the missing files of the model in `repository`. Returns the directory of the
+    /// files, or the path of the one file that `repository` names.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] if the hub does not give it to us, [`Error::Download`] if the network or what came through it
-    /// is at fault, [`Error::File`] if the cache cannot be written.
+    /// - [`Error::BadArgument`] if the hub refuses, or has no such repository, revision or file.
+    /// - [`Error::Download`] if the network fails, or delivers wrong data.
+    /// - [`Error::File`] if the cache cannot be written.
     pub fn fetch(&self, repository: &Repository, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
         let found = self.find(repository);
         if let Some(path) = found.as_ref().filter(|path| path.is_file() || has_all_descriptions(path)) {
@@ -130,14 +152,14 @@ impl Hub {
         }
         match (self.list(repository), found) {
             (Ok(listing), _) => self.fetch_listed(repository, &listing, progress),
-            // What is here can be run.
+            // The model runs with the files that are here.
             (Err(Failure::Network(_) | Failure::Status(500.., _)), Some(path)) => Ok(path),
             (Err(failure), _) => Err(self.explain(repository, failure)),
         }
     }
 
     fn list(&self, repository: &Repository) -> Result<Listing, Failure> {
-        /// Of a list of files.
+        /// Bound on the size of the list.
         const MOST_BYTES: u64 = 16 << 20;
         let revision = repository.revision().replace('/', "%2F");
         let path = format!("/api/models/{}/revision/{revision}?blobs=true", repository.id());
@@ -147,7 +169,7 @@ impl Hub {
         Listing::parse(&json).map_err(Failure::Network)
     }
 
-    /// Weights come last: a snapshot that has them has all.
+    /// Downloads the files of `listing`, weights last. So a snapshot that has weights is complete.
     fn fetch_listed(
         &self,
         repository: &Repository,
@@ -228,7 +250,7 @@ impl Hub {
         Ok(path)
     }
 
-    /// The user's side of a failure.
+    /// Turns a failure into an error that tells the user the way to mend it.
     fn explain(&self, repository: &Repository, failure: Failure) -> Error {
         let endpoint = self.client.endpoint();
         let what = repository.to_string();
@@ -243,7 +265,7 @@ impl Hub {
         match (status, code.as_str()) {
             (404, "RevisionNotFound") => {
                 let problem = format!("{endpoint} has no revision {} of it", repository.revision());
-                Error::bad_argument(what, problem, "check the spelling behind the @")
+                Error::bad_argument(what, problem, "check the spelling after the @")
             }
             (404, _) => {
                 let problem = format!("there is no such repository, revision or file on {endpoint}");
@@ -275,7 +297,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether a snapshot has all that running its model takes.
+/// Returns true if a snapshot has all files that running its model takes.
 fn is_model(snapshot: &Path) -> bool {
     let has = |name: &str| snapshot.join(name).is_file();
     has(CONFIG)
@@ -291,7 +313,8 @@ fn has_shards(snapshot: &Path, index: &[u8]) -> bool {
     shards.peek().is_some() && shards.all(|name| repository::is_path(name) && snapshot.join(name).is_file())
 }
 
-/// Whether nothing optional may be missing: other programs download these files only when they need them.
+/// Returns true if a snapshot surely has the optional files too. Other programs download these only
+/// when needed.
 fn has_all_descriptions(snapshot: &Path) -> bool {
     ["generation_config.json", "tokenizer_config.json"].iter().all(|name| snapshot.join(name).is_file())
 }

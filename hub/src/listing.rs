@@ -1,4 +1,4 @@
-//! What a repository holds, and which of its files make up the model.
+//! The files of a repository, and the choice of those that make up the model.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,9 @@ use super::cache::is_commit;
 use super::checksum::Checksum;
 use super::repository::{Repository, is_path};
 use crate::error::{Error, Result};
-use tercet_formats::MODEL;
+use tercet_formats::{MODEL, SHARD_INDEX};
 
-/// The list of a sharded model's files.
-pub(super) const SHARD_INDEX: &str = "model.safetensors.index.json";
-
-/// Files that are wanted where there are such, besides the weights.
+/// Files to download besides the weights, if the repository has them.
 const DESCRIPTIONS: [&str; 9] = [
     "config.json",
     "generation_config.json",
@@ -42,7 +39,7 @@ pub(super) struct RemoteFile {
     pub(super) checksum: Checksum,
 }
 
-/// The hub's answer to `/api/models/ID/revision/REVISION?blobs=true`, in its own words.
+/// The hub's answer to `/api/models/ID/revision/REVISION?blobs=true`, with the hub's field names.
 #[derive(Deserialize)]
 struct Answer {
     sha: String,
@@ -65,7 +62,7 @@ struct Lfs {
 }
 
 impl Listing {
-    /// Reads the hub's answer; what it says becomes names of files only if it is plain.
+    /// Reads the hub's answer. Files are skipped unless their names are safe paths.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let answer: Answer = serde_json::from_slice(json).map_err(|e| format!("its list of files: {e}"))?;
         if !is_commit(&answer.sha) {
@@ -75,8 +72,8 @@ impl Listing {
         Ok(Listing { commit: answer.sha, files: files.filter_map(RemoteFile::new).collect() })
     }
 
-    /// The files of the model besides its weights, and the first file of its weights: the file that `repository` names,
-    /// the only one, or the list of all.
+    /// Returns the files of the model besides its weights, and the first file of the weights. The
+    /// latter is the file that `repository` names, the only file, or the index of all files.
     pub(super) fn parts(&self, repository: &Repository) -> Result<(Vec<&RemoteFile>, &RemoteFile)> {
         if let Some(name) = repository.file() {
             let missing = || {
@@ -92,7 +89,7 @@ impl Listing {
         Ok((DESCRIPTIONS.iter().filter_map(|name| self.file(name)).collect(), weights))
     }
 
-    /// The files that the shard index `json` names.
+    /// Returns the files that the shard index `json` names.
     pub(super) fn shards(&self, json: &[u8]) -> Result<Vec<&RemoteFile>, String> {
         let index: Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         let map = index["weight_map"].as_object().ok_or("it has no weight_map")?;
@@ -105,7 +102,7 @@ impl Listing {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// What to ask for instead.
+    /// Returns the remedy: GGUF files of the repository to ask for instead.
     fn ggufs(&self, repository: &Repository) -> String {
         const MOST: usize = 4;
         let names = self.files.iter().map(|file| &file.name).filter(|name| name.ends_with(".gguf"));

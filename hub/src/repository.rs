@@ -5,10 +5,22 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// What a repository's name starts with on the command line.
+/// Prefix of a repository's name, where paths and short names are allowed too.
 pub(super) const SCHEME: &str = "hf:";
 
 /// A repository of the hub, or one file of it, at a revision: `owner/repo[/file.gguf][@revision]`.
+///
+/// # Examples
+/// ```
+/// use tercet_hub::Repository;
+///
+/// let repository: Repository = "hf:owner/repo/model-Q2_0.gguf@v1".parse()?;
+/// assert_eq!(repository.id(), "owner/repo");
+/// assert_eq!(repository.file(), Some("model-Q2_0.gguf"));
+/// assert_eq!(repository.revision(), "v1");
+/// assert!("hf:owner/../repo".parse::<Repository>().is_err());
+/// # Ok::<(), tercet_hub::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     id: String,
@@ -17,22 +29,22 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// `owner/repo`.
+    /// Returns `owner/repo`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The name without its owner.
+    /// Returns the name without its owner.
     pub fn name(&self) -> &str {
         self.id.split('/').next_back().unwrap_or(&self.id)
     }
 
-    /// The one file that is meant, if not all that make up a model.
+    /// Returns the one file that the name selects, if it selects one.
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// Branch, tag or commit.
+    /// Returns the branch, tag or commit. Defaults to `main`.
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or("main")
     }
@@ -46,7 +58,7 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Reads a name with or without `hf:` in front of it.
+/// Reads a name with or without the prefix `hf:`.
 impl FromStr for Repository {
     type Err = Error;
 
@@ -66,7 +78,7 @@ impl FromStr for Repository {
         if !valid {
             return Err(Error::bad_argument(
                 text,
-                "is no repository",
+                "is not the name of a repository",
                 "write hf:owner/repo, hf:owner/repo@revision or hf:owner/repo/file.gguf",
             ));
         }
@@ -75,7 +87,8 @@ impl FromStr for Repository {
     }
 }
 
-/// Whether `text` is made of plain names and leads nowhere but down: it becomes part of paths and addresses.
+/// Returns true if `text` consists of plain names and never leads upwards, since it becomes part of
+/// paths and addresses.
 pub(super) fn is_path(text: &str) -> bool {
     const LONGEST: usize = 200;
     let plain = |name: &str| {

@@ -1,4 +1,5 @@
-//! Models with the shapes of published models and seeded random weights, for benchmarks without downloads.
+//! Models with the shapes of published models and seeded random weights, for benchmarks without
+//! downloads.
 
 use std::collections::HashMap;
 
@@ -31,8 +32,8 @@ pub struct Preset {
     max_positions: usize,
     rope_theta: f32,
     tie_word_embeddings: bool,
-    /// Number of weights of a row that share a scale, in every matrix including embedding and head. `None` if
-    /// each matrix has one scale, and embedding and head are floats.
+    /// Number of weights of a row that share a scale, in every matrix including embedding and head.
+    /// `None` if each matrix has one scale, and embedding and head are floats.
     group_size: Option<usize>,
 }
 
@@ -94,8 +95,8 @@ const FALCON3_7B: Preset = Preset {
     ..FALCON3_1B
 };
 
-/// The published file has 665 MB, and these shapes account for 633 of them. The larger model's file has 999 MB, which
-/// its shapes account for exactly.
+/// The published file has 665 MB, and these shapes account for 633 of them. The larger model's file
+/// has 999 MB, which its shapes account for exactly.
 const FALCON_E_1B: Preset = Preset {
     name: "falcon-e-1b",
     vocab_size: 32_768,

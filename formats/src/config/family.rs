@@ -1,7 +1,7 @@
 //! The table of model families: everything that one family does differently from another.
 //!
-//! Loading, converting, GGUF and synthetic models all read these rows. A new family is a new row, listed in
-//! [`FAMILIES`], and new [parts](super::Part) if it has tensors that no other family has.
+//! Loading, converting, GGUF and synthetic models all read these rows. A new family is a new row,
+//! listed in [`FAMILIES`], and new [parts](super::Part) if it has tensors that no other family has.
 
 use super::Activation;
 use crate::TensorType;
@@ -17,7 +17,8 @@ pub struct Family {
     pub(crate) class: &'static str,
     /// True if the class identifies the family, because another family has the same model type.
     pub(crate) known_by_class: bool,
-    /// GGUF's names of the family. The first name of a dialect is written, the others are only read.
+    /// GGUF's names of the family. The first name of a dialect is written, the others are only
+    /// read.
     pub(crate) gguf: &'static [GgufName],
     /// Activation of the feed-forward block's gate.
     pub activation: Activation,
@@ -31,9 +32,11 @@ pub struct Family {
     pub(crate) rope_theta: f32,
     /// Epsilon of every RMSNorm.
     pub rms_norm_eps: f32,
-    /// True if a checkpoint without `quantization_config` holds master weights, which are still to be rounded.
+    /// True if a checkpoint without `quantization_config` holds master weights, which are still to
+    /// be rounded.
     pub(crate) master_weights: bool,
-    /// Parts that the family's safetensors files name differently: the usual name, then the family's name.
+    /// Parts that the family's safetensors files name differently: the usual name, then the
+    /// family's name.
     pub(crate) renamed: &'static [(&'static str, &'static str)],
     /// Numbers that transformers' class expects in `config.json` beyond the usual fields.
     pub(crate) extra_fields: &'static [(&'static str, u64)],
@@ -46,10 +49,11 @@ pub(crate) struct GgufName {
     pub(crate) architecture: &'static str,
     /// The program whose converter writes this name.
     pub(crate) dialect: Dialect,
-    /// Values of the key `hidden_activation` that select this family; the first one is written. Empty if the
-    /// architecture alone selects the family.
+    /// Values of the key `hidden_activation` that select this family; the first one is written.
+    /// Empty if the architecture alone selects the family.
     pub(crate) activations: &'static [&'static str],
-    /// True if each head's rows of query and key matrices are interleaved: see `gguf/interleave.rs`.
+    /// True if each head's rows of query and key matrices are interleaved: see
+    /// `gguf/interleave.rs`.
     pub(crate) interleaved: bool,
 }
 
@@ -80,7 +84,8 @@ const DEFAULT_ACTIVATION: &str = "silu";
 /// Every family.
 pub(crate) static FAMILIES: [&Family; 4] = [&BITNET, &LLAMA, &ONE_BIT_LLM, &QWEN3];
 
-/// Llama with ternary layers, such as Falcon3-1.58bit, Falcon-E and Llama3-8B-1.58. Other rows start from it.
+/// Llama with ternary layers, such as Falcon3-1.58bit, Falcon-E and Llama3-8B-1.58. Other rows
+/// start from it.
 pub const LLAMA: Family = Family {
     model_type: "llama",
     class: "LlamaForCausalLM",
@@ -113,7 +118,8 @@ pub const BITNET: Family = Family {
     ..LLAMA
 };
 
-/// The reproduction of BitNet b1.58 by 1bitLLM. Its class differs from [`BITNET`]'s in one letter's case.
+/// The reproduction of BitNet b1.58 by 1bitLLM. Its class differs from [`BITNET`]'s in one letter's
+/// case.
 pub const ONE_BIT_LLM: Family = Family {
     class: "BitnetForCausalLM",
     known_by_class: true,
@@ -163,8 +169,8 @@ impl Family {
         by_class.or_else(by_type).copied()
     }
 
-    /// Returns the family of the GGUF file called `label`, given its architecture. `activation` reads a text of
-    /// the metadata.
+    /// Returns the family of the GGUF file called `label`, given its architecture. `activation`
+    /// reads a text of the metadata.
     ///
     /// # Errors
     /// Fails if the architecture or its activation is unknown, naming the key.
@@ -198,8 +204,8 @@ impl Family {
         names.any(|name| name.architecture == architecture && name.interleaved)
     }
 
-    /// Returns the GGUF name for files whose ternary matrices have this type. bitnet.cpp defines I2_S, so such
-    /// files take its name where it has one. All others take llama.cpp's.
+    /// Returns the GGUF name for files whose ternary matrices have this type. bitnet.cpp defines
+    /// I2_S, so such files take its name where it has one. All others take llama.cpp's.
     pub(crate) fn gguf_name(&self, kind: TensorType) -> &'static GgufName {
         let own = |name: &&GgufName| kind == TensorType::I2S && name.dialect == Dialect::BitnetCpp;
         self.gguf.iter().find(own).unwrap_or(&self.gguf[0])

@@ -1,4 +1,4 @@
-//! How a model's authors suggest to continue texts.
+//! Sampling settings that a model's authors suggest.
 
 use super::Config;
 use crate::ModelFiles;
@@ -7,41 +7,41 @@ use crate::json::{self, Object};
 
 const FILE: &str = "generation_config.json";
 
-/// The suggestions of `generation_config.json`; `None` where it makes none.
+/// The suggestions of `generation_config.json`. `None` stands for no suggestion.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationDefaults {
-    /// The token that starts a sequence; the [`Config`]'s if the file names none.
+    /// The token that starts a sequence. Defaults to the [`Config`]'s.
     pub bos_token_id: Option<u32>,
-    /// The tokens that end one; the [`Config`]'s if the file names none.
+    /// Tokens that end a sequence. Default to the [`Config`]'s.
     pub eos_token_ids: Vec<u32>,
-    /// Whether to sample at all; greedy if false.
+    /// True to sample, false for greedy decoding.
     pub do_sample: Option<bool>,
     /// Temperature, at least 0.
     pub temperature: Option<f32>,
-    /// Number of candidates; 0 stands for all.
+    /// Number of candidates. 0 stands for all.
     pub top_k: Option<usize>,
-    /// Share of the probability that the candidates hold, in (0, 1].
+    /// Total probability of the candidates, in (0, 1].
     pub top_p: Option<f32>,
-    /// Least probability of a candidate relative to the best one's, in [0, 1].
+    /// Lowest probability of a candidate, relative to the best candidate's, in [0, 1].
     pub min_p: Option<f32>,
-    /// Divisor of positive logits of tokens already seen, above 0.
+    /// Divisor of the positive logits of tokens that occurred already, above 0.
     pub repetition_penalty: Option<f32>,
 }
 
 impl GenerationDefaults {
-    /// Reads a model's suggestions; without the file, there are only the tokens that `config` names.
+    /// Reads a model's suggestions. Without the file, only the tokens in `config` are known.
     ///
     /// # Errors
-    /// Those of [`ModelFiles::try_get`] and [`GenerationDefaults::parse`].
+    /// The errors of [`ModelFiles::try_get`] and [`GenerationDefaults::parse`].
     pub fn load(files: &ModelFiles, config: &Config) -> Result<Self> {
         let bytes = files.try_get(FILE)?;
         Self::parse(bytes.as_deref().unwrap_or(b"{}"), &files.label(FILE), config)
     }
 
-    /// Validates the `generation_config.json` in `bytes`, which messages call `label`.
+    /// Validates the `generation_config.json` in `bytes`. Messages call it `label`.
     ///
     /// # Errors
-    /// [`Error::Malformed`](crate::Error::Malformed) for values out of range, naming the field.
+    /// [`Error::Malformed`](crate::Error::Malformed) names the field whose value is out of range.
     pub fn parse(bytes: &[u8], label: &str, config: &Config) -> Result<Self> {
         let map = json::parse(bytes, label)?;
         let root = Object::new(label, &map);

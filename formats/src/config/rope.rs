@@ -1,4 +1,4 @@
-//! The frequencies of the rotary embedding (Su et al. 2021), and how they are stretched for long contexts.
+//! Frequencies of the rotary embedding (Su et al. 2021), and their stretching for long contexts.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -11,34 +11,35 @@ use crate::json::Object;
 pub struct Rope {
     /// Base of the frequencies.
     pub theta: f32,
-    /// How they are stretched.
+    /// The change to the frequencies for long contexts.
     pub scaling: RopeScaling,
 }
 
-/// How frequencies are changed, after transformers' `modeling_rope_utils`.
+/// A change to the frequencies, as in transformers' `modeling_rope_utils`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
-    /// Not at all.
+    /// No change.
     None,
-    /// All divided by the factor.
+    /// Every frequency is divided by the factor.
     Linear {
-        /// How many times longer the context is.
+        /// Length of the stretched context, relative to the original one.
         factor: f32,
     },
-    /// Llama 3.1's: long waves are divided by the factor, short ones kept, and those between interpolated.
+    /// Llama 3.1's rule. Frequencies of long waves are divided by the factor, those of short waves
+    /// are kept, and the rest is interpolated.
     Llama3 {
-        /// How many times longer the context is.
+        /// Length of the stretched context, relative to the original one.
         factor: f32,
-        /// Waves longer than the original context divided by this are long.
+        /// Waves longer than the original context divided by this number are long.
         low_freq_factor: f32,
-        /// Waves shorter than the original context divided by this are short.
+        /// Waves shorter than the original context divided by this number are short.
         high_freq_factor: f32,
         /// Positions before stretching.
         original_positions: f32,
     },
-    /// YaRN (Peng et al. 2023), which multiplies cosines and sines too.
+    /// YaRN (Peng et al. 2023), which also scales cosines and sines.
     Yarn {
-        /// How many times longer the context is.
+        /// Length of the stretched context, relative to the original one.
         factor: f32,
         /// Turns within the original context above which a frequency is kept.
         beta_fast: f32,
@@ -46,22 +47,22 @@ pub enum RopeScaling {
         beta_slow: f32,
         /// Positions before stretching.
         original_positions: f32,
-        /// What cosines and sines are multiplied with.
+        /// Factor of cosines and sines.
         attention_factor: f32,
     },
-    /// Every frequency divided by a factor of its own, whatever the length of the text: LongRoPE (Ding et al. 2024) with
-    /// the same factors for short and long ones. It is how GGUF stores any stretching.
+    /// LongRoPE (Ding et al. 2024) with the same factors for short and long texts: every frequency
+    /// has a divisor of its own. GGUF stores any stretching in this form.
     LongRope {
-        /// One for each frequency.
+        /// One divisor for each frequency.
         factors: Arc<[f32]>,
-        /// What cosines and sines are multiplied with.
+        /// Factor of cosines and sines.
         attention_factor: f32,
     },
 }
 
 impl Rope {
-    /// The embedding of a `config.json`: at the top level and in `rope_scaling` or, as newer versions of transformers
-    /// write it, in `rope_parameters`.
+    /// Reads the embedding of a `config.json`: from the top level, and from `rope_scaling` or
+    /// `rope_parameters`. Newer versions of transformers write the latter.
     pub(super) fn parse(
         root: &Object<'_>,
         default_theta: f32,
@@ -79,13 +80,15 @@ impl Rope {
         Ok(rope)
     }
 
-    /// The angle per position of each pair of elements, in f32 as transformers computes it.
+    /// Returns the angle per position of each pair of elements, computed in f32 like in
+    /// transformers.
     pub fn frequencies(&self, head_dim: usize) -> Vec<f32> {
         let frequency = |i| 1.0 / libm::powf(self.theta, (2 * i) as f32 / head_dim as f32);
         (0..head_dim / 2).map(|i| self.stretched(frequency(i), i, head_dim)).collect()
     }
 
-    /// What the frequencies are divided by, if they are all that the scaling changes.
+    /// Returns the divisor of each frequency, or `None` if the scaling changes more than
+    /// frequencies.
     pub fn factors(&self, head_dim: usize) -> Option<Vec<f32>> {
         match &self.scaling {
             RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => {
@@ -98,7 +101,7 @@ impl Rope {
         }
     }
 
-    /// What becomes of the frequency of pair `i`.
+    /// Returns the stretched frequency of pair `i`.
     fn stretched(&self, frequency: f32, i: usize, head_dim: usize) -> f32 {
         match &self.scaling {
             RopeScaling::LongRope { factors, .. } => frequency / factors[i],
@@ -130,7 +133,7 @@ impl Rope {
         }
     }
 
-    /// What cosines and sines are multiplied with.
+    /// Returns the factor of cosines and sines.
     pub fn attention_factor(&self) -> f32 {
         match self.scaling {
             RopeScaling::Yarn { attention_factor, .. } | RopeScaling::LongRope { attention_factor, .. } => {

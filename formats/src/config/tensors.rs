@@ -1,7 +1,7 @@
 //! The list of a model's tensors: names in transformers and GGUF, roles and shapes.
 //!
-//! Loading, converting, GGUF and synthetic models read this list. A tensor that no family had before is a new row in
-//! [`LAYER`] and a new [`Part`].
+//! Loading, converting, GGUF and synthetic models read this list. A tensor that no family had
+//! before is a new row in [`LAYER`] and a new [`Part`].
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,8 @@ pub enum Role {
     Vector(usize),
     /// A matrix of ternary weights, rows × columns.
     Ternary(usize, usize),
-    /// The embedding or the output head, rows × columns. A model stores it as floats or as ternary weights.
+    /// The embedding or the output head, rows × columns. A model stores it as floats or as ternary
+    /// weights.
     Table(usize, usize),
 }
 
@@ -218,7 +219,8 @@ impl Part {
         format!("{LAYERS}{layer}.{}", self.row().name)
     }
 
-    /// Returns the layer and the part that transformers' name of a tensor stands for, if it is a part of a layer.
+    /// Returns the layer and the part that transformers' name of a tensor stands for, if it is a
+    /// part of a layer.
     pub(crate) fn of_name(name: &str) -> Option<(usize, Part)> {
         let (layer, rest) = name.strip_prefix(LAYERS)?.split_once('.')?;
         let part = rest.strip_suffix(SUFFIX)?;
@@ -264,7 +266,8 @@ impl Config {
         rows.map(move |(part, row)| (*part, row.tensor(self, Some(layer))))
     }
 
-    /// Part `part` of layer `layer`. Only models for which [`Config::has`] returns true have such a tensor.
+    /// Part `part` of layer `layer`. Only models for which [`Config::has`] returns true have such a
+    /// tensor.
     pub fn part(&self, layer: usize, part: Part) -> Tensor {
         part.row().tensor(self, Some(layer))
     }
@@ -274,7 +277,8 @@ impl Config {
         part.row().exists(self)
     }
 
-    /// The number of heads that the rows of the matrix `name` make up, if the rotary embedding turns its rows.
+    /// The number of heads that the rows of the matrix `name` make up, if the rotary embedding
+    /// turns its rows.
     pub(crate) fn rotated_heads(&self, name: &str) -> Option<usize> {
         match Part::of_name(name)?.1 {
             Part::Query => Some(self.heads),

@@ -94,10 +94,10 @@ fn families_differ_by_what_their_model_type_says() {
 fn each_bad_field_is_named() {
     let cases = [
         ("hidden_size", Value::Null, "hidden_size: is missing"),
-        ("hidden_size", json!("256"), "hidden_size: \"256\" is no whole number"),
+        ("hidden_size", json!("256"), "hidden_size: \"256\" is not a whole number"),
         ("hidden_size", json!(-1), "hidden_size: -1"),
         ("hidden_size", json!(0), "hidden_size: 0"),
-        ("hidden_size", json!(258), "hidden_size: 258 is no multiple of num_attention_heads, 4"),
+        ("hidden_size", json!(258), "hidden_size: 258 is not a multiple of num_attention_heads, 4"),
         ("vocab_size", json!(u64::MAX), "vocab_size"),
         ("num_hidden_layers", json!(1e9), "num_hidden_layers"),
         ("num_key_value_heads", json!(3), "num_key_value_heads: 3 does not divide"),
@@ -109,7 +109,7 @@ fn each_bad_field_is_named() {
         (
             "rope_scaling",
             json!({"rope_type": "longrope", "short_factor": [1, 2], "long_factor": [1, 2]}),
-            "rope_scaling.short_factor: is no list of 32 positive numbers",
+            "rope_scaling.short_factor: is not a list of 32 positive numbers",
         ),
         ("rope_scaling", json!({"type": "llama3"}), "rope_scaling.low_freq_factor: is missing"),
         (
@@ -128,7 +128,7 @@ fn each_bad_field_is_named() {
         ("attention_bias", json!(true), "attention_bias is true"),
         ("attention_bias", json!("no"), "attention_bias: \"no\" is not true or false"),
         ("eos_token_id", json!([1, 320]), "eos_token_id"),
-        ("quantization_config", json!([]), "quantization_config: is no object"),
+        ("quantization_config", json!([]), "quantization_config: is not an object"),
     ];
     for (field, value, part) in cases {
         let message = with(field, value).unwrap_err().to_string();
@@ -137,7 +137,7 @@ fn each_bad_field_is_named() {
 }
 
 #[test]
-fn what_is_no_json_object_is_refused() {
+fn anything_but_a_json_object_is_refused() {
     for bytes in [&b""[..], b"[]", b"{", b"\xFF", b"{\"vocab_size\": 1e999}"] {
         assert!(Config::parse(bytes, "config.json").unwrap_err().is_bad_input());
     }
@@ -145,7 +145,7 @@ fn what_is_no_json_object_is_refused() {
     assert!(Config::parse(deep.as_bytes(), "config.json").is_err());
 }
 
-/// The body of the fuzz target: whatever is accepted satisfies the promises of [`Config`].
+/// The body of the fuzz target: every accepted configuration keeps the promises of [`Config`].
 fn accepted_means_valid(bytes: &[u8]) {
     let Ok(config) = Config::parse(bytes, "config.json") else { return };
     assert!(config.heads.is_multiple_of(config.kv_heads) && config.head_dim.is_multiple_of(2));

@@ -1,5 +1,7 @@
-//! Models written in another format than they were read in. Weights stay what they are; only GGUF's types of blocks round
-//! scales.
+//! Converts models to another format.
+//!
+//! Ternary weights stay the same. Scales are rounded only by GGUF's block types, which store them
+//! in f16.
 
 mod gguf;
 mod safetensors;
@@ -13,30 +15,52 @@ use crate::{
     CONFIG, Checkpoint, Floats, ModelFiles, Table, TensorType, json, open_checkpoint, write_atomically,
 };
 
-/// What to write.
+/// A format to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A directory in the Hugging Face format, packed as transformers packs it; in floats if groups of a row have scales of
-    /// their own, for which it has no packed form.
+    /// A directory in the Hugging Face format, with ternary matrices packed like in transformers.
+    /// If groups of a row have scales of their own, the matrices are floats: transformers has no
+    /// packed form for such groups.
     Safetensors,
-    /// A GGUF file with ternary matrices of this type.
+    /// A GGUF file whose ternary matrices have this type.
     Gguf(TensorType),
 }
 
-/// What came of a conversion.
+/// The result of a conversion.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Converted {
     /// Tensors written.
     pub tensors: usize,
-    /// The largest change of a scale, relative to it.
+    /// The largest change of a scale by rounding, relative to the scale.
     pub rounding: f32,
 }
 
-/// Writes the model of `files` to `out` in `format`: whole or not at all. What is there already is only replaced if
-/// `replace` says so; files of a directory that the model does not have stay.
+/// Writes the model of `files` to `out` in `format`, completely or not at all.
+///
+/// An existing file or directory is replaced only if `replace` is true. Other files in an existing
+/// directory stay.
 ///
 /// # Errors
-/// Fails if the model cannot be read or written, or the format cannot hold it.
+/// Fails if the model cannot be read or written, or if the format cannot hold it.
+/// [`Error::BadArgument`] names `output` if it exists and `replace` is false.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::{Config, Format, ModelFiles, TensorType, convert};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
+/// let files = ModelFiles::open(folder.as_ref())?;
+/// let out = std::env::temp_dir().join(format!("tercet-convert-example-{}.gguf", std::process::id()));
+///
+/// let converted = convert(&files, &out, Format::Gguf(TensorType::I2S), true)?;
+/// assert_eq!((converted.tensors, converted.rounding), (24, 0.0));
+///
+/// let gguf = ModelFiles::open(&out)?;
+/// assert_eq!(Config::load(&gguf)?.layers, Config::load(&files)?.layers);
+/// # drop(gguf);
+/// # std::fs::remove_file(&out).ok();
+/// # Ok::<(), tercet_formats::Error>(())
+/// ```
 pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) -> Result<Converted> {
     if out.exists() && !replace {
         let remedy = "choose another place, or allow it to be replaced";
@@ -54,7 +78,8 @@ struct Source<'a> {
     files: &'a ModelFiles,
     config: Config,
     checkpoint: Box<dyn Checkpoint>,
-    /// Every tensor. A [`Role::Table`] holds floats, since ternary tables are [`Role::Ternary`] here.
+    /// Every tensor. A [`Role::Table`] holds floats, since ternary tables are [`Role::Ternary`]
+    /// here.
     tensors: Vec<Tensor>,
     /// The fields of `config.json`.
     fields: serde_json::Map<String, serde_json::Value>,
@@ -82,7 +107,8 @@ impl<'a> Source<'a> {
 }
 
 impl Source<'_> {
-    /// The floats of the matrix `name` in their own type, or in f32 if they are stored in blocks.
+    /// Reads the floats of the matrix `name` in their own type, or in f32 if they are stored in
+    /// blocks.
     fn plain_floats(&self, name: &str, n: usize, k: usize) -> Result<Vec<u8>> {
         let stored = self.checkpoint.floats(name, n, k)?;
         Ok(match stored.get() {
@@ -100,7 +126,8 @@ fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Writes the file at `path`: `header`, then what `data` returns for each of `count` tensors, padded to `alignment`.
+/// Writes the file at `path`: `header`, then the bytes that `data` returns for each of `count`
+/// tensors, padded to `alignment`.
 fn write_tensors(
     path: &Path,
     header: &[u8],

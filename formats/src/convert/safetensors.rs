@@ -1,4 +1,4 @@
-//! To a directory in the Hugging Face format.
+//! Writes a directory in the Hugging Face format.
 
 use std::path::Path;
 use std::{fs, io};
@@ -11,7 +11,7 @@ use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
 use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary, write_atomically};
 
-/// Files that are taken over as they are, if the source has them.
+/// Files that are copied if the source has them.
 const COPIED: [&str; 5] = [
     "generation_config.json",
     "tokenizer.json",
@@ -20,7 +20,7 @@ const COPIED: [&str; 5] = [
     "chat_template.jinja",
 ];
 
-/// One tensor of the file to be.
+/// One tensor of the new file.
 struct Entry {
     name: String,
     role: Role,
@@ -29,7 +29,7 @@ struct Entry {
     bytes: usize,
 }
 
-/// The type of all floats but the scales: transformers wants a quantized model's to be one.
+/// The type of all floats except scales. transformers expects one type in a quantized model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FloatType {
     Bf16,
@@ -37,12 +37,12 @@ enum FloatType {
     F32,
 }
 
-/// How ternary matrices are stored.
+/// The form of ternary matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Four codes to a byte, and a scale.
+    /// Four codes per byte, and one scale.
     Packed,
-    /// As floats, for groups with scales of their own.
+    /// Floats, for groups with scales of their own.
     Floats,
 }
 
@@ -60,9 +60,9 @@ impl Form {
 }
 
 impl FloatType {
-    /// The narrowest type that keeps every float of the source.
+    /// Returns the narrowest type that holds every float of the source exactly.
     fn of(source: &Source<'_>, form: Form) -> Result<Self> {
-        // Activations of models with one scale are known to exceed the range of f16.
+        // Activations of models with one scale exceed the range of f16.
         let mut types = match form {
             Form::Packed => vec![FloatType::Bf16, FloatType::F32],
             Form::Floats => vec![FloatType::Bf16, FloatType::F16, FloatType::F32],
@@ -86,11 +86,11 @@ impl FloatType {
                 Role::Ternary(..) => {}
             }
         }
-        // Floats are f32 at most.
+        // f32 holds all floats, so the list is never empty.
         Ok(types.first().copied().unwrap_or(FloatType::F32))
     }
 
-    /// The nearest value of this type.
+    /// Rounds to the nearest value of this type.
     fn rounded(self, value: f32) -> f32 {
         match self {
             FloatType::Bf16 => bf16::from_f32(value).to_f32(),
@@ -99,7 +99,7 @@ impl FloatType {
         }
     }
 
-    /// transformers' name, the header's, and the bytes of an element.
+    /// Returns transformers' name, the header's name, and the bytes of an element.
     fn names(self) -> (&'static str, &'static str, usize) {
         match self {
             FloatType::Bf16 => ("bfloat16", "BF16", 2),
@@ -130,7 +130,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
     let form = Form::of(source)?;
     let floats = FloatType::of(source, form)?;
     let entries = entries(source, form, floats)?;
-    // A new directory appears whole; in one that exists, every file is replaced whole.
+    // A new directory appears complete. In an existing directory, each file is replaced as a whole.
     let building = match out.exists() {
         true => out.to_owned(),
         false => out.with_added_extension(format!("{}.tmp", std::process::id())),
@@ -141,7 +141,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
         let outcome =
             outcome.and_then(|()| fs::rename(&building, out).map_err(|e| Error::io("write", out, e)));
         if outcome.is_err() {
-            // The first failure is the one to report.
+            // Only the first failure is reported.
             let _ = fs::remove_dir_all(&building);
         }
         outcome?;
@@ -166,7 +166,7 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
                     scales => Ok(floats.encode(&weights(&trits, &scales, k))),
                 }
             }
-            // The scale of the matrix before it.
+            // The scale belongs to the matrix before it.
             Role::Vector(1) if name.ends_with("_scale") => Ok(f32::to_le_bytes(scale).to_vec()),
             Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
             Role::Table(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
@@ -186,7 +186,7 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
     config.insert("torch_dtype".to_owned(), floats.names().0.into());
     let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
     write_atomically(&dir.join(CONFIG), |writer| writer.write_all(&text))?;
-    // That of shards which `model.safetensors` takes the place of.
+    // `model.safetensors` replaces the shards that this index lists.
     let index = dir.join(SHARD_INDEX);
     match fs::remove_file(&index) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("delete", &index, e)),
@@ -194,7 +194,8 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
     }
 }
 
-/// Scales multiply, and are stored beside the codes.
+/// Returns the `quantization_config` of a packed model, whose scales multiply and are stored next
+/// to the codes.
 fn quantization(config: &Map<String, Value>) -> Value {
     let mut quantization = config.get("quantization_config").cloned().unwrap_or_else(|| json!({}));
     for (field, value) in
@@ -247,7 +248,7 @@ fn header(entries: &[Entry]) -> Result<Vec<u8>> {
     Ok([&(text.len() as u64).to_le_bytes()[..], &text].concat())
 }
 
-/// The weights of rows of `k`.
+/// Returns the weights of a matrix with `k` columns.
 fn weights(trits: &[i8], scales: &Scales, k: usize) -> Vec<f32> {
     let scale = |i: usize| match scales {
         Scales::Tensor(scale) => *scale,
@@ -256,7 +257,7 @@ fn weights(trits: &[i8], scales: &Scales, k: usize) -> Vec<f32> {
     trits.iter().enumerate().map(|(i, trit)| f32::from(*trit) * scale(i)).collect()
 }
 
-/// Four codes to a byte, rows n/4 apart, as transformers' `pack_weights` has it.
+/// Packs four codes per byte, from rows n/4 apart, like transformers' `pack_weights`.
 fn pack(trits: &[i8], n: usize, k: usize) -> Vec<u8> {
     let quarter = n / 4 * k;
     let code = |i: usize| (trits[i] + 1) as u8;

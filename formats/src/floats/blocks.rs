@@ -1,4 +1,5 @@
-//! ggml's blocks of quantized floats, as the `gguf` package's `quants.py` defines them. Every product is exact in f32.
+//! ggml's blocks of quantized floats. The `gguf` package's `quants.py` defines them. Every product
+//! is exact in f32.
 
 use half::f16;
 
@@ -13,11 +14,11 @@ pub enum BlockKind {
     Q6K,
 }
 
-/// The most elements that a block has.
+/// The most elements in a block.
 const LARGEST: usize = 256;
 
 impl BlockKind {
-    /// Elements of a block.
+    /// Returns the elements of a block.
     pub const fn elements(self) -> usize {
         match self {
             BlockKind::Q4_0 | BlockKind::Q8_0 => 32,
@@ -25,7 +26,7 @@ impl BlockKind {
         }
     }
 
-    /// Bytes of a block.
+    /// Returns the bytes of a block.
     pub const fn bytes(self) -> usize {
         match self {
             BlockKind::Q4_0 => 2 + 16,
@@ -37,7 +38,7 @@ impl BlockKind {
     /// Converts the elements of `blocks` from `start` on.
     ///
     /// # Panics
-    /// If they are not all there.
+    /// If there are not enough elements.
     pub(super) fn read(self, blocks: &[u8], start: usize, out: &mut [f32]) {
         let (elements, bytes) = (self.elements(), self.bytes());
         let mut buffer = [0.0; LARGEST];
@@ -73,7 +74,8 @@ impl BlockKind {
                 let (scales, scale) = rest.split_at(16);
                 let scale = half(scale);
                 for (i, out) in out.iter_mut().enumerate() {
-                    // Each half of the block is two planes of 64 low parts over four of 32 high ones.
+                    // Each half of the block is two planes of 64 low parts over four of 32 high
+                    // ones.
                     let (part, within) = (i / 128, i % 128);
                     let low = low[64 * part + within % 64] >> (4 * (within / 64)) & 15;
                     let high = high[32 * part + within % 32] >> (2 * (within / 32)) & 3;

@@ -1,4 +1,4 @@
-//! Floating-point tensors as they are stored.
+//! Floating-point tensors in their stored types.
 
 mod blocks;
 mod stored;
@@ -9,6 +9,16 @@ pub use blocks::BlockKind;
 pub use stored::StoredFloats;
 
 /// The little-endian bytes of a floating-point tensor, row-major and of any alignment.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::Floats;
+///
+/// // 1.5 and -2 in bf16.
+/// let floats = Floats::Bf16(&[0xC0, 0x3F, 0x00, 0xC0]);
+/// assert_eq!(floats.to_vec(), [1.5, -2.0]);
+/// assert_eq!(floats.slice(1, 1).get(0), -2.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Floats<'a> {
     /// Two bytes per element: the upper half of an f32.
@@ -22,7 +32,7 @@ pub enum Floats<'a> {
 }
 
 impl<'a> Floats<'a> {
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(self) -> usize {
         match self {
             Floats::Bf16(bytes) | Floats::F16(bytes) => bytes.len() / 2,
@@ -31,12 +41,12 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// Whether there are no elements.
+    /// Returns true if there are no elements.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Element `i`, converted exactly.
+    /// Returns element `i`, converted exactly.
     ///
     /// # Panics
     /// If `i` is not below [`Floats::len`].
@@ -59,7 +69,7 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// The `len` elements from `start` on.
+    /// Returns the `len` elements from `start` on.
     ///
     /// # Panics
     /// If they are not all inside the tensor, or not whole blocks of it.
@@ -76,7 +86,7 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// All elements, converted exactly.
+    /// Returns all elements, converted exactly.
     pub fn to_vec(self) -> Vec<f32> {
         let mut values = vec![0.0; self.len()];
         self.read(0, &mut values);

@@ -1,11 +1,12 @@
-//! A floating-point tensor that stays where it is stored.
+//! A floating-point tensor that stays in its file.
 
 use std::ops::Range;
 
 use super::{BlockKind, Floats};
 use crate::Bytes;
 
-/// Shares its file's bytes, so that a large tensor is mapped, not copied.
+/// A floating-point tensor that shares its file's bytes, so that a large tensor is mapped and not
+/// copied.
 #[derive(Clone, Debug)]
 pub struct StoredFloats {
     bytes: Bytes,
@@ -14,7 +15,7 @@ pub struct StoredFloats {
 }
 
 impl StoredFloats {
-    /// The tensor of `floats`, which lies at `range` of `bytes`.
+    /// Returns the tensor `floats`, which lies at `range` of `bytes`.
     pub(crate) fn new(bytes: Bytes, range: Range<usize>, floats: Floats<'_>) -> Self {
         let view: for<'a> fn(&'a [u8]) -> Floats<'a> = match floats {
             Floats::Bf16(_) => |bytes| Floats::Bf16(bytes),
@@ -27,29 +28,30 @@ impl StoredFloats {
         StoredFloats { bytes, range, view }
     }
 
-    /// A tensor in memory, of little-endian bf16.
+    /// Returns a tensor in memory, from little-endian bf16.
     pub fn of_bf16(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
         StoredFloats { bytes: bytes.into(), range, view: |bytes| Floats::Bf16(bytes) }
     }
 
-    /// The elements.
+    /// Returns the elements.
     pub fn get(&self) -> Floats<'_> {
         (self.view)(&self.bytes[self.range.clone()])
     }
 
-    /// Takes the elements' pages out of memory until they are read again, if they are mapped from a file.
+    /// Takes the elements' pages out of memory until they are read again, if they are mapped from a
+    /// file.
     pub fn release(&self) {
         self.bytes.release(self.range.clone());
     }
 
-    /// The same of `len` elements from `start` on.
+    /// Does the same for the `len` elements from `start` on.
     pub fn release_slice(&self, start: usize, len: usize) {
         let byte = |element: usize| self.range.start + element * self.range.len() / self.get().len().max(1);
         self.bytes.release(byte(start)..byte(start + len));
     }
 
-    /// Size in the file.
+    /// Returns the size in the file.
     pub fn bytes(&self) -> usize {
         self.range.len()
     }

@@ -105,7 +105,7 @@ impl GgufFile {
     fn rows(&self, name: &str) -> Result<usize> {
         match self.shape(name) {
             Some([rows, _]) => Ok(*rows),
-            Some(_) => Err(self.metadata.malformed(name, "is no matrix")),
+            Some(_) => Err(self.metadata.malformed(name, "is not a matrix")),
             None => Err(self.metadata.malformed(name, "the tensor is missing")),
         }
     }

@@ -1,11 +1,11 @@
-//! Reading little-endian values one after another, never beyond the end.
+//! Reads little-endian values one after another, and never beyond the end.
 
 use std::ops::Range;
 
 use super::DAMAGED;
 use crate::error::{Error, Result};
 
-/// A position in the bytes of the file that messages call `label`.
+/// A position in the bytes of a file. Messages call the file `label`.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -21,12 +21,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// The bytes that are left.
+    /// Returns the number of bytes left.
     pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    /// Steps over the next `length` bytes, which belong to `field`, and tells where they are.
+    /// Skips the next `length` bytes, which belong to `field`, and returns their range.
     pub(super) fn skip(&mut self, length: u64, field: &str) -> Result<Range<usize>> {
         match usize::try_from(length) {
             Ok(length) if length <= self.left() => {
@@ -55,7 +55,8 @@ impl<'a> Cursor<'a> {
         self.array(field).map(u64::from_le_bytes)
     }
 
-    /// How many items follow, each of at least `size` bytes.
+    /// Reads a number of items. Each item takes at least `size` bytes, so the bytes left bound the
+    /// number.
     pub(super) fn count(&mut self, size: usize, field: &str) -> Result<usize> {
         let count = self.u64(field)?;
         let most = self.left() / size;
@@ -68,13 +69,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Where the next text is: a length, then so many bytes.
+    /// Returns the range of the next text, after reading its length.
     pub(super) fn text(&mut self, field: &str) -> Result<Range<usize>> {
         let length = self.u64(field)?;
         self.skip(length, field)
     }
 
-    /// The next text, which must be UTF-8.
+    /// Reads the next text, which must be UTF-8.
     pub(super) fn name(&mut self, field: &str) -> Result<&'a str> {
         let range = self.text(field)?;
         str::from_utf8(&self.bytes[range]).map_err(|e| self.malformed(field, e.to_string()))

@@ -1,19 +1,25 @@
 //! The order of the rows of query and key matrices.
 //!
-//! The rotary embedding turns pairs of rows of a head: transformers has the second of each in the head's second half,
-//! llama.cpp's converter makes the two neighbours for the architecture `llama`.
+//! The rotary embedding turns pairs of rows of a head. In transformers, row i pairs with row i +
+//! half of the head. For the architecture `llama`, llama.cpp's converter makes the two rows of a
+//! pair neighbours. A head of six rows:
+//!
+//! ```text
+//! transformers   0 1 2 3 4 5
+//! llama.cpp      0 3 1 4 2 5
+//! ```
 
-/// The `n` rows of `heads` heads in transformers' order; none if heads have no halves.
+/// Returns the `n` rows of `heads` heads in transformers' order, or `None` if a head has no halves.
 pub(super) fn undo<T: Copy>(rows: &[T], n: usize, heads: usize) -> Option<Vec<T>> {
     reorder(rows, n, heads, |row, half| 2 * (row % half) + row / half)
 }
 
-/// The `n` rows of `heads` heads in llama.cpp's order; none if heads have no halves.
+/// Returns the `n` rows of `heads` heads in llama.cpp's order, or `None` if a head has no halves.
 pub(super) fn apply<T: Copy>(rows: &[T], n: usize, heads: usize) -> Option<Vec<T>> {
     reorder(rows, n, heads, |row, half| half * (row % 2) + row / 2)
 }
 
-/// Takes row `from(i, half)` of its head for row i.
+/// Moves row `from(i, half)` of each head to row i.
 fn reorder<T: Copy>(
     rows: &[T],
     n: usize,

@@ -1,4 +1,5 @@
-//! The metadata of a GGUF file: values by key, checked once, left in the file's bytes.
+//! The metadata of a GGUF file: values by key, checked once. Texts and lists stay in the file's
+//! bytes.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,10 +9,10 @@ use super::cursor::Cursor;
 use crate::Bytes;
 use crate::error::{Error, Result};
 
-/// Arrays of arrays of … are legal; no file needs more levels.
+/// Deepest nesting of lists. No file needs more levels.
 const DEEPEST: usize = 4;
 
-/// What the file says of itself.
+/// The checked metadata.
 #[derive(Clone, Debug)]
 pub(super) struct Metadata {
     bytes: Bytes,
@@ -19,7 +20,7 @@ pub(super) struct Metadata {
     values: HashMap<String, Value>,
 }
 
-/// Texts and lists stay in the file: these are their places.
+/// A value, or the place of a text or list in the file.
 #[derive(Clone, Debug)]
 enum Value {
     Unsigned(u64),
@@ -38,7 +39,7 @@ struct List {
 }
 
 impl Metadata {
-    /// Reads `count` values at the cursor, which is in `bytes`.
+    /// Reads `count` values at the cursor, which points into `bytes`.
     pub(super) fn read(cursor: &mut Cursor<'_>, count: usize, bytes: &Bytes, label: &str) -> Result<Self> {
         let mut values = HashMap::new();
         for _ in 0..count {
@@ -52,17 +53,18 @@ impl Metadata {
         Ok(Metadata { bytes: bytes.clone(), label: label.to_owned(), values })
     }
 
-    /// A whole number of at least 0.
+    /// Returns a whole number of at least 0.
     pub(super) fn unsigned(&self, key: &str) -> Result<Option<u64>> {
         match self.values.get(key) {
             None => Ok(None),
             Some(Value::Unsigned(number)) => Ok(Some(*number)),
             Some(Value::Signed(number)) if *number >= 0 => Ok(Some(*number as u64)),
-            Some(_) => Err(self.malformed(key, "is no whole number of at least 0")),
+            Some(_) => Err(self.malformed(key, "is not a whole number of at least 0")),
         }
     }
 
-    /// A whole number, or a list that repeats one, as files that could differ by layer have it.
+    /// Returns a whole number. A list with an entry for each layer is fine if all entries are the
+    /// same.
     pub(super) fn uniform(&self, key: &str) -> Result<Option<u64>> {
         let Some(Value::List(list)) = self.values.get(key) else { return self.unsigned(key) };
         let numbers = self.list_numbers(key, list)?;
@@ -85,7 +87,7 @@ impl Metadata {
             Some(Value::Float(number)) if number.is_finite() => Ok(Some(*number)),
             Some(Value::Unsigned(number)) => Ok(Some(*number as f64)),
             Some(Value::Signed(number)) => Ok(Some(*number as f64)),
-            Some(_) => Err(self.malformed(key, "is no finite number")),
+            Some(_) => Err(self.malformed(key, "is not a finite number")),
         }
     }
 
@@ -101,28 +103,28 @@ impl Metadata {
         match self.values.get(key) {
             None => Ok(None),
             Some(Value::Text(range)) => self.utf8(key, range.clone()).map(Some),
-            Some(_) => Err(self.malformed(key, "is no text")),
+            Some(_) => Err(self.malformed(key, "is not a text")),
         }
     }
 
-    /// A list of texts.
+    /// Returns a list of texts.
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&str>>> {
         let list = match self.values.get(key) {
             None => return Ok(None),
             Some(Value::List(list)) if list.kind == kind::TEXT => list,
-            Some(_) => return Err(self.malformed(key, "is no list of texts")),
+            Some(_) => return Err(self.malformed(key, "is not a list of texts")),
         };
         let mut cursor = self.items(list);
         let text = |_| cursor.text(key).and_then(|range| self.utf8(key, shifted(range, list.range.start)));
         (0..list.count).map(text).collect::<Result<_>>().map(Some)
     }
 
-    /// A list of numbers.
+    /// Returns a list of numbers.
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
         match self.values.get(key) {
             None => Ok(None),
             Some(Value::List(list)) => self.list_numbers(key, list).map(Some),
-            Some(_) => Err(self.malformed(key, "is no list of numbers")),
+            Some(_) => Err(self.malformed(key, "is not a list of numbers")),
         }
     }
 
@@ -132,7 +134,7 @@ impl Metadata {
             Value::Unsigned(number) => Ok(number as f64),
             Value::Signed(number) => Ok(number as f64),
             Value::Float(number) if number.is_finite() => Ok(number),
-            _ => Err(self.malformed(key, "is no list of finite numbers")),
+            _ => Err(self.malformed(key, "is not a list of finite numbers")),
         };
         (0..list.count).map(number).collect()
     }
@@ -171,7 +173,7 @@ pub(super) mod kind {
     pub(in super::super) const F64: u32 = 12;
 }
 
-/// Reads the value of type `kind` at the cursor, `depth` lists deep.
+/// Reads the value of type `kind` at the cursor, inside `depth` lists.
 fn value(cursor: &mut Cursor<'_>, kind: u32, key: &str, depth: usize) -> Result<Value> {
     Ok(match kind {
         kind::U8 => Value::Unsigned(cursor.array::<1>(key)?[0].into()),
@@ -192,7 +194,7 @@ fn value(cursor: &mut Cursor<'_>, kind: u32, key: &str, depth: usize) -> Result<
         kind::U64 => Value::Unsigned(cursor.u64(key)?),
         kind::I64 => Value::Signed(i64::from_le_bytes(cursor.array(key)?)),
         kind::F64 => Value::Float(f64::from_le_bytes(cursor.array(key)?)),
-        other => return Err(cursor.malformed(key, format!("{other} is no type of value"))),
+        other => return Err(cursor.malformed(key, format!("{other} is not a type of value"))),
     })
 }
 

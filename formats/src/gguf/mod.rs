@@ -27,14 +27,31 @@ use tensor::Tensor;
 pub(crate) use names::ROPE_FACTORS;
 pub(crate) use pre::recognize_pre;
 pub use tensor::TensorType;
+pub(crate) use vocabulary::Kind;
 pub use write::GgufHeader;
 
 const DAMAGED: &str = "the file is damaged or incomplete: download it again";
 
 const MAGIC: [u8; 4] = *b"GGUF";
 
-/// A GGUF file whose header is consistent with its length: no text, list or tensor lies outside the file, and no tensor
-/// over another.
+/// A GGUF file whose header is consistent with its length. Texts, lists and tensors lie inside the
+/// file, and tensors do not overlap.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::{Bytes, Checkpoint, GgufFile, GgufHeader, TensorType};
+///
+/// let mut header = GgufHeader::default();
+/// header.text("general.architecture", "llama");
+/// assert!(header.tensor("model.norm.weight", &[2], TensorType::F32));
+/// let mut bytes = header.bytes();
+/// bytes.extend([1f32, 2.0].map(f32::to_le_bytes).concat());
+///
+/// let file = GgufFile::open(Bytes::from(bytes), "model.gguf")?;
+/// assert!(file.names().eq(["output_norm.weight"]));
+/// assert_eq!(file.vector("model.norm.weight", 2)?, [1.0, 2.0]);
+/// # Ok::<(), tercet_formats::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GgufFile {
     bytes: Bytes,
@@ -44,11 +61,11 @@ pub struct GgufFile {
 }
 
 impl GgufFile {
-    /// Checks the header of `bytes`, which messages call `label`.
+    /// Checks the header of `bytes`. Messages call the file `label`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the file is truncated or contradicts itself, [`Error::Unsupported`] if it is of another
-    /// version or byte order.
+    /// [`Error::Malformed`] if the file is truncated or contradicts itself, [`Error::Unsupported`]
+    /// if it has another version or byte order.
     pub fn open(bytes: Bytes, label: impl Into<String>) -> Result<Self> {
         let label = label.into();
         let mut cursor = Cursor::new(&bytes, &label);
@@ -56,24 +73,26 @@ impl GgufFile {
             return Err(cursor.malformed("magic number", "is not GGUF"));
         }
         check_version(cursor.u32("version")?, &label)?;
-        // A description has at least a name's length, the number of dimensions, a type and an offset.
+        // A description holds at least a name's length, the number of dimensions, a type and an
+        // offset.
         let tensors = cursor.count(8 + 4 + 4 + 8, "the number of tensors")?;
-        // A value has at least a key's length, a type and a byte.
+        // A value holds at least a key's length, a type and a byte.
         let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
         let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
         let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
         Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors })
     }
 
-    /// What messages call the file.
+    /// Returns the file's name in messages.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// What a Hugging Face repository of this model would have in the JSON file called `file`.
+    /// Returns the contents that `file`, a JSON file, would have in a Hugging Face repository of
+    /// this model.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
+    /// [`Error::Malformed`] and [`Error::Unsupported`] name the metadata's key.
     pub(super) fn json(&self, file: &str) -> Result<Option<serde_json::Value>> {
         match file {
             super::CONFIG => self.config_json().map(Some),
@@ -83,23 +102,25 @@ impl GgufFile {
         }
     }
 
-    /// `general.architecture`: what the keys of the model's own metadata begin with.
+    /// Returns `general.architecture`, which also starts the keys of the model's own metadata.
     pub(super) fn architecture(&self) -> Result<&str> {
         const KEY: &str = "general.architecture";
         self.metadata.text(KEY)?.ok_or_else(|| self.metadata.malformed(KEY, "is missing"))
     }
 
-    /// The tensors' own names, sorted.
+    /// Returns the tensors' names in GGUF, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 }
 
-/// The bytes of a ternary matrix of `n` rows as the type `kind` stores them, with its rows interleaved in so many `heads`
-/// if the architecture wants that. There is one scale for I2_S, and one for each block for the others.
+/// Returns the bytes of a ternary matrix of `n` rows in the type `kind`. If `heads` is given, the
+/// rows of each of these heads are interleaved. I2_S takes one scale, the other types take one for
+/// each block.
 ///
 /// # Panics
-/// If `trits` is not a whole number of blocks, scales are missing, or the type is not ternary.
+/// If `trits` is not a whole number of blocks, if scales are missing, or if the type is not
+/// ternary.
 pub(crate) fn encode_ternary(
     kind: TensorType,
     trits: &[i8],
@@ -125,12 +146,12 @@ fn check_version(version: u32, label: &str) -> Result<()> {
     }
 }
 
-/// What the offsets of tensors are multiples of.
+/// Returns the alignment of tensors' offsets.
 fn alignment(metadata: &Metadata) -> Result<usize> {
     const KEY: &str = "general.alignment";
     const LARGEST: u64 = 1 << 20;
     match metadata.unsigned(KEY)?.unwrap_or(32) {
         alignment if alignment.is_power_of_two() && alignment <= LARGEST => Ok(alignment as usize),
-        other => Err(metadata.malformed(KEY, format!("{other} is no power of two up to {LARGEST}"))),
+        other => Err(metadata.malformed(KEY, format!("{other} is not a power of two up to {LARGEST}"))),
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::config::tensors;
 
-/// GGUF's divisors of the rotary embedding's frequencies. transformers keeps them in `config.json` instead.
+/// GGUF's divisors of the rotary embedding's frequencies. transformers keeps them in `config.json`
+/// instead.
 pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// Returns GGUF's name of the tensor that transformers calls `name`, if GGUF has such a tensor.

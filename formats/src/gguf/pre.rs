@@ -1,24 +1,26 @@
-//! How byte-level BPE vocabularies cut texts before merging, by the names that llama.cpp has for them.
+//! Pre-tokenizers: rules by which byte-level BPE cuts texts before merging, under llama.cpp's
+//! names.
 
 use serde_json::{Value, json};
 
-/// A way to cut texts.
+/// One pre-tokenizer.
 pub(super) struct Pre {
-    /// Its names; the first is the one that is written.
+    /// llama.cpp's names. The first one is written.
     pub(super) names: &'static [&'static str],
-    /// Patterns that are applied one after another.
+    /// Patterns, applied one after another.
     patterns: &'static [&'static str],
-    /// Whether a text that is a token as a whole is not merged.
+    /// True if a piece that is a token as a whole is not merged.
     pub(super) ignores_merges: bool,
-    /// Whether texts begin with BOS where the metadata do not say.
+    /// True if texts begin with BOS unless the metadata state otherwise.
     pub(super) adds_bos: bool,
-    /// Whether texts are normalized to NFC first.
+    /// True if texts are first normalized to NFC.
     pub(super) normalizes: bool,
 }
 
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// Patterns as in the `tokenizer.json` of Llama 3, Qwen 2 and GPT-2; `default` is llama.cpp's own.
+/// Patterns of the `tokenizer.json` of Llama 3, Qwen 2 and GPT-2. `default` is llama.cpp's own
+/// rule.
 const ALL: [Pre; 4] = [
     Pre {
         names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "falcon_e", "falcon-e"],
@@ -54,17 +56,17 @@ const ALL: [Pre; 4] = [
     },
 ];
 
-/// The way called `name`.
+/// Returns the pre-tokenizer called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Pre> {
     ALL.iter().find(|pre| pre.names.contains(&name))
 }
 
-/// All names.
+/// Returns all names.
 pub(super) fn names() -> String {
     ALL.iter().flat_map(|pre| pre.names).copied().collect::<Vec<_>>().join(", ")
 }
 
-/// The name of the way that a `tokenizer.json` describes by its `pre_tokenizer`.
+/// Returns llama.cpp's name of the `pre_tokenizer` of a `tokenizer.json`.
 pub(crate) fn recognize_pre(pre_tokenizer: &Value) -> Option<&'static str> {
     let steps = pre_tokenizer.get("pretokenizers").and_then(Value::as_array);
     let steps = steps.map_or(std::slice::from_ref(pre_tokenizer), Vec::as_slice);
@@ -82,7 +84,7 @@ pub(crate) fn recognize_pre(pre_tokenizer: &Value) -> Option<&'static str> {
 }
 
 impl Pre {
-    /// The `pre_tokenizer` of a `tokenizer.json`.
+    /// Returns the `pre_tokenizer` of a `tokenizer.json`.
     pub(super) fn json(&self) -> Value {
         let split = |pattern: &&str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
         let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false });

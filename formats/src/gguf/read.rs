@@ -1,4 +1,4 @@
-//! Tensors by the names that transformers gives them, in the order of rows that it gives them.
+//! Reads tensors by transformers' names, with rows in transformers' order.
 
 use super::tensor::Tensor;
 use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
@@ -31,10 +31,10 @@ impl Checkpoint for GgufFile {
             return Err(self.wrong_type(&own, kind.name(), "I2_S, TQ1_0, TQ2_0 or Q2_0"));
         }
         let (mut trits, mut scales) = ternary::decode(kind, &self.bytes[tensor.range.clone()], n * k);
-        // It will be packed, and not read again.
+        // The matrix will be packed, so its pages are not needed again.
         self.bytes.release(tensor.range.clone());
         if let Some(at) = trits.iter().position(|trit| *trit > 1) {
-            let problem = format!("code 3 at row {}, column {} is no ternary weight", at / k, at % k);
+            let problem = format!("code 3 at row {}, column {} is not a ternary weight", at / k, at % k);
             return Err(self.malformed(
                 &own,
                 problem,
@@ -57,17 +57,17 @@ impl Checkpoint for GgufFile {
 }
 
 impl GgufFile {
-    /// Whether there is a tensor called `name`.
+    /// Returns true if there is a tensor called `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.shape(name).is_some()
     }
 
-    /// The shape of the tensor called `name`, if there is one.
+    /// Returns the shape of the tensor called `name`, if there is one.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(&own_name(name)).map(|tensor| &tensor.shape[..])
     }
 
-    /// The floating-point tensor `name` of `shape`, row-major, as it is stored.
+    /// Returns the floating-point tensor `name` of `shape`, row-major, in its stored type.
     pub(super) fn stored_floats(&self, name: &str, shape: &[usize]) -> Result<StoredFloats> {
         let (name, tensor, kind) = self.tensor(name, shape)?;
         let bytes = &self.bytes[tensor.range.clone()];
@@ -85,8 +85,8 @@ impl GgufFile {
         Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats))
     }
 
-    /// What llama.cpp's converter of 1bitLLM's models stores beside the matrix `name` for its products to be multiplied
-    /// with, if it did.
+    /// Returns the separate scale of the matrix `name`, if there is one. llama.cpp's converter
+    /// stores one for 1bitLLM's models, and products of the matrix are multiplied by it.
     fn own_scale(&self, name: &str) -> Result<Option<f32>> {
         let name = format!("{}.scale", name.trim_end_matches(".weight"));
         match self.shape(&name) {
@@ -96,8 +96,8 @@ impl GgufFile {
         }
     }
 
-    /// A scale of 0 makes its block 0, in place of which its neighbour's serves, or what is found elsewhere. A negative one
-    /// is that of the negated weights.
+    /// Makes all scales positive. A negative scale negates its trits. A scale of 0 makes its trits
+    /// 0, and its neighbour's scale or any other one takes its place.
     fn check_scales(&self, name: &str, trits: &mut [i8], scales: &mut [f32]) -> Result<()> {
         if let Some(bad) = scales.iter().find(|scale| !scale.is_finite()) {
             return Err(self.malformed(name, format!("the scale is {bad}"), DAMAGED));
@@ -138,7 +138,7 @@ impl GgufFile {
         Ok(heads.and_then(|heads| usize::try_from(heads).ok()))
     }
 
-    /// The own name, place and type of the tensor `name`, which must be of this `shape`.
+    /// Returns the GGUF name, place and type of the tensor `name`, which must have this `shape`.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<(String, &Tensor, TensorType)> {
         let name = own_name(name);
         let tensor = self.tensors.get(&name);
@@ -171,12 +171,13 @@ impl GgufFile {
     }
 }
 
-/// GGUF's name of the tensor; names that transformers does not have are the file's own.
+/// Returns GGUF's name of the tensor. Any other name is taken as GGUF's own.
 fn own_name(name: &str) -> String {
     names::gguf_name(name).unwrap_or_else(|| name.to_owned())
 }
 
-/// The scales of every `size` weights of rows of `k`: one where all are the same, or as few as there can be.
+/// Merges the scales of every `size` weights of rows of `k` into as few as possible: one if all are
+/// the same.
 fn merged(scales: Vec<f32>, size: usize, k: usize) -> Scales {
     let same = |scales: &[f32]| scales.iter().all(|scale| *scale == scales[0]);
     if scales.len() <= 1 || same(&scales) {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::cursor::Cursor;
+use crate::BlockKind;
 use crate::error::{Error, Result};
 
-/// How a tensor's elements are stored. Numbers and block sizes are ggml's; [`TensorType::I2S`] is bitnet.cpp's.
+/// The type of a tensor's elements. All are ggml's, except that [`TensorType::I2S`] is
+/// bitnet.cpp's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorType {
     /// IEEE 754 binary32.
@@ -27,14 +29,26 @@ pub enum TensorType {
     Tq2_0,
     /// Blocks of 64: an f16 scale, 64 codes of 2 bits.
     Q2_0,
-    /// Blocks of 128 of the same kind, which PrismML's llama.cpp has; its older files call them [`TensorType::Q2_0`].
+    /// The same with blocks of 128, in PrismML's llama.cpp. Its older files call them
+    /// [`TensorType::Q2_0`].
     Pq2_0,
     /// Ternary, 2 bits; one f32 scale in the last 32 bytes.
     I2S,
 }
 
+/// The properties of a type.
+struct Facts {
+    /// ggml's name.
+    name: &'static str,
+    /// ggml's number.
+    code: u32,
+    is_ternary: bool,
+    /// Elements and bytes of a block.
+    block: (usize, usize),
+}
+
 impl TensorType {
-    /// All of them.
+    /// Every type.
     pub const ALL: [TensorType; 11] = [
         TensorType::F32,
         TensorType::F16,
@@ -49,72 +63,58 @@ impl TensorType {
         TensorType::I2S,
     ];
 
-    /// ggml's number.
+    /// The one table of the types.
+    const fn facts(self) -> Facts {
+        /// Elements and bytes of a block of floats.
+        const fn floats(kind: BlockKind) -> (usize, usize) {
+            (kind.elements(), kind.bytes())
+        }
+        let (name, code, is_ternary, block) = match self {
+            TensorType::F32 => ("F32", 0, false, (1, 4)),
+            TensorType::F16 => ("F16", 1, false, (1, 2)),
+            TensorType::Bf16 => ("BF16", 30, false, (1, 2)),
+            TensorType::Q4_0 => ("Q4_0", 2, false, floats(BlockKind::Q4_0)),
+            TensorType::Q8_0 => ("Q8_0", 8, false, floats(BlockKind::Q8_0)),
+            TensorType::Q6K => ("Q6_K", 14, false, floats(BlockKind::Q6K)),
+            TensorType::Tq1_0 => ("TQ1_0", 34, true, (256, 48 + 4 + 2)),
+            TensorType::Tq2_0 => ("TQ2_0", 35, true, (256, 64 + 2)),
+            TensorType::Q2_0 => ("Q2_0", 42, true, (64, 2 + 16)),
+            TensorType::Pq2_0 => ("PQ2_0", 142, true, (128, 2 + 32)),
+            TensorType::I2S => ("I2_S", 36, true, (128, 32)),
+        };
+        Facts { name, code, is_ternary, block }
+    }
+
+    /// Returns ggml's number.
     pub(super) fn code(self) -> u32 {
-        match self {
-            TensorType::F32 => 0,
-            TensorType::F16 => 1,
-            TensorType::Q4_0 => 2,
-            TensorType::Q8_0 => 8,
-            TensorType::Q6K => 14,
-            TensorType::Bf16 => 30,
-            TensorType::Tq1_0 => 34,
-            TensorType::Tq2_0 => 35,
-            TensorType::I2S => 36,
-            TensorType::Q2_0 => 42,
-            TensorType::Pq2_0 => 142,
-        }
+        self.facts().code
     }
 
-    /// ggml's name.
+    /// Returns ggml's name.
     pub fn name(self) -> &'static str {
-        match self {
-            TensorType::F32 => "F32",
-            TensorType::F16 => "F16",
-            TensorType::Q4_0 => "Q4_0",
-            TensorType::Q8_0 => "Q8_0",
-            TensorType::Q6K => "Q6_K",
-            TensorType::Bf16 => "BF16",
-            TensorType::Tq1_0 => "TQ1_0",
-            TensorType::Tq2_0 => "TQ2_0",
-            TensorType::Q2_0 => "Q2_0",
-            TensorType::Pq2_0 => "PQ2_0",
-            TensorType::I2S => "I2_S",
-        }
+        self.facts().name
     }
 
-    /// Elements and bytes of a block.
+    /// Returns elements and bytes of a block.
     pub(super) fn block(self) -> (usize, usize) {
-        match self {
-            TensorType::F32 => (1, 4),
-            TensorType::F16 | TensorType::Bf16 => (1, 2),
-            TensorType::Q4_0 => (32, 2 + 16),
-            TensorType::Q8_0 => (32, 2 + 32),
-            TensorType::Q6K => (256, 128 + 64 + 16 + 2),
-            TensorType::Tq1_0 => (256, 48 + 4 + 2),
-            TensorType::Tq2_0 => (256, 64 + 2),
-            TensorType::Q2_0 => (64, 2 + 16),
-            TensorType::Pq2_0 => (128, 2 + 32),
-            TensorType::I2S => (128, 32),
-        }
+        self.facts().block
     }
 
-    /// Elements of a block.
+    /// Returns the elements of a block.
     pub(crate) fn block_elements(self) -> usize {
         self.block().0
     }
 
-    /// Whether the elements are -1, 0 and +1 times a scale.
+    /// Returns true if the elements are -1, 0 and 1 times a scale.
     pub fn is_ternary(self) -> bool {
-        use TensorType::{I2S, Pq2_0, Q2_0, Tq1_0, Tq2_0};
-        matches!(self, Tq1_0 | Tq2_0 | Q2_0 | Pq2_0 | I2S)
+        self.facts().is_ternary
     }
 
-    /// Bytes of a tensor of `shape`, whose last dimension varies fastest; none if it cannot have that shape.
+    /// Returns the bytes of a tensor of `shape`, or `None` if the type cannot have this shape.
     pub(super) fn bytes(self, shape: &[usize]) -> Option<usize> {
         let (elements, bytes) = self.block();
         let total = shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n))?;
-        // I2_S runs over the tensor as a whole, the others over each row.
+        // Blocks of I2_S run over the whole tensor, blocks of the other types over one row.
         let run = if self == TensorType::I2S { total } else { shape.last().copied().unwrap_or(1) };
         let tail = if self == TensorType::I2S { 32 } else { 0 };
         run.is_multiple_of(elements).then_some(())?;
@@ -125,15 +125,16 @@ impl TensorType {
 /// One tensor.
 #[derive(Clone, Debug)]
 pub(super) struct Tensor {
-    /// How it is stored; the file's number if that is none that we read.
+    /// The type, or the file's number if this version cannot read the type.
     pub(super) kind: Result<TensorType, u32>,
-    /// The last dimension varies fastest, as in safetensors; the file has it the other way round.
+    /// The last dimension varies fastest, as in safetensors. The file has the reverse order.
     pub(super) shape: Vec<usize>,
-    /// Place in the file, if the type is known.
+    /// Place in the file. Empty if the type is unknown.
     pub(super) range: Range<usize>,
 }
 
-/// Reads `count` descriptions at the cursor; where the data start depends on what precedes them and `alignment`.
+/// Reads `count` descriptions at the cursor. The data start after them, at the next multiple of
+/// `alignment`.
 pub(super) fn read_all(
     cursor: &mut Cursor<'_>,
     count: usize,
@@ -143,7 +144,7 @@ pub(super) fn read_all(
     for _ in 0..count {
         let (name, tensor) = read(cursor)?;
         if !tensor.range.start.is_multiple_of(alignment) {
-            let problem = format!("offset {} is no multiple of {alignment}", tensor.range.start);
+            let problem = format!("offset {} is not a multiple of {alignment}", tensor.range.start);
             return Err(cursor.malformed(name, problem));
         }
         if tensors.insert(name.to_owned(), tensor).is_some() {
@@ -164,8 +165,11 @@ pub(super) fn read_all(
     Ok(tensors)
 }
 
-/// Files of PrismML's older converter give blocks of 128 the number that ggml gives to blocks of 64, which take more room:
-/// where a tensor does not have it before the next one, or the end of the `length` bytes of data, all are of that kind.
+/// Decides whether tensors marked Q2_0 have blocks of 64 or of 128 weights.
+///
+/// PrismML's older converter gives blocks of 128 the number that ggml gives to blocks of 64. Blocks
+/// of 64 take more room. If one such tensor would reach into the next tensor, or beyond the
+/// `length` bytes of data, all have blocks of 128.
 fn settle_q2_0(tensors: &mut BTreeMap<String, Tensor>, length: usize) {
     let mut starts: Vec<usize> = tensors.values().map(|tensor| tensor.range.start).collect();
     starts.sort_unstable();
@@ -184,9 +188,9 @@ fn settle_q2_0(tensors: &mut BTreeMap<String, Tensor>, length: usize) {
     }
 }
 
-/// One description, with the place relative to where the data start.
+/// Reads one description. Its range is relative to the start of the data.
 fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Tensor)> {
-    /// ggml has no more.
+    /// ggml's limit.
     const MOST_DIMENSIONS: u32 = 4;
     let name = cursor.name("the tensors' names")?;
     let dimensions = cursor.u32(name)?;

@@ -1,27 +1,30 @@
 //! Ternary tensors: from bytes to trits and scales, and back.
 //!
-//! TQ1_0 and TQ2_0 are ggml's, as the `gguf` package's `quants.py` defines them; Q2_0 is ggml's too, as its
-//! `dequantize_row_q2_0` reads it, with blocks of 64 or, in PrismML's files, 128. I2_S is bitnet.cpp's, as its
-//! `quantize_i2_s` writes it on x86: blocks of 128 over the whole tensor, without regard to rows.
+//! - TQ1_0 and TQ2_0 are ggml's. The `gguf` package's `quants.py` defines them.
+//! - Q2_0 is ggml's. `dequantize_row_q2_0` defines it. Blocks have 64 weights, or 128 in PrismML's
+//!   files.
+//! - I2_S is bitnet.cpp's. `quantize_i2_s` on x86 defines it: blocks of 128 over the whole tensor,
+//!   across rows.
 
 use half::f16;
 
 use super::TensorType;
 
-/// Where the four planes of 32 codes are in the bytes.
+/// Shifts of the four planes of 32 codes within their bytes.
 const I2_S_SHIFTS: [u32; 4] = [6, 4, 2, 0];
 const TQ2_0_SHIFTS: [u32; 4] = [0, 2, 4, 6];
 
-/// Bytes behind the codes of an I2_S tensor: its scale, and padding.
+/// Bytes after the codes of an I2_S tensor: its scale, and padding.
 const I2_S_TAIL: usize = 32;
 
-/// Where TQ1_0's bytes of five, five and four trits are, and how many trits a byte of each holds.
+/// The parts of a TQ1_0 block: number of bytes, and trits per byte.
 const TQ1_0_PARTS: [(usize, usize); 3] = [(32, 5), (16, 5), (4, 4)];
 
-/// The `count` trits of a tensor, with 2 where there is a code for no weight, and its scales: one, or one for each block.
+/// Returns the `count` trits of a tensor and its scales: one, or one for each block. An invalid
+/// code becomes trit 2.
 ///
 /// # Panics
-/// If `bytes` does not have the size that the type and `count` demand, or the type is not ternary.
+/// If the size of `bytes` does not fit the type and `count`, or if the type is not ternary.
 pub(super) fn decode(kind: TensorType, bytes: &[u8], count: usize) -> (Vec<i8>, Vec<f32>) {
     let mut trits = vec![0; count];
     if kind == TensorType::I2S {
@@ -47,8 +50,8 @@ pub(super) fn decode(kind: TensorType, bytes: &[u8], count: usize) -> (Vec<i8>, 
     (trits, scales)
 }
 
-/// The bytes of a tensor of `trits`; `scale` gives the scale of the block with that number, or of the tensor if
-/// it is I2_S.
+/// Returns the bytes of a tensor of `trits`. `scale` returns the scale of a block by its number, or
+/// of the whole tensor for I2_S.
 ///
 /// # Panics
 /// If `trits` is not a whole number of blocks, or the type is not ternary.
@@ -77,7 +80,7 @@ pub(super) fn encode(kind: TensorType, trits: &[i8], scale: impl Fn(usize) -> f3
     bytes
 }
 
-/// Every 32 bytes hold four planes of 32 codes of two bits.
+/// Unpacks codes of two bits. Every 32 bytes hold four planes of 32 codes.
 fn unpack_pairs(bytes: &[u8], shifts: [u32; 4], trits: &mut [i8]) {
     for (bytes, trits) in bytes.chunks_exact(32).zip(trits.chunks_exact_mut(128)) {
         for (plane, shift) in trits.chunks_exact_mut(32).zip(shifts) {
@@ -93,7 +96,7 @@ fn pack_pairs(trits: &[i8], shifts: [u32; 4], bytes: &mut Vec<u8>) {
     }
 }
 
-/// A byte holds four consecutive codes, the first in the lowest bits.
+/// Unpacks codes of two bits. A byte holds four consecutive codes, the first in the lowest bits.
 fn unpack_fours(bytes: &[u8], trits: &mut [i8]) {
     for (byte, trits) in bytes.iter().zip(trits.as_chunks_mut::<4>().0) {
         *trits = [0, 2, 4, 6].map(|shift| (byte >> shift & 3) as i8 - 1);
@@ -105,8 +108,14 @@ fn pack_fours(trits: &[i8], bytes: &mut Vec<u8>) {
     bytes.extend(trits.as_chunks::<4>().0.iter().map(codes));
 }
 
-/// A byte is ⌈256·v/243⌉ for the number v of five base-3 digits, the first trit's digit leading: multiplying by 3
-/// carries one digit after another out of it.
+/// Unpacks five trits per byte.
+///
+/// The trits are the base-3 digits of a number v below 243, and the byte is ⌈256·v/243⌉. Read as a
+/// fraction of 256, the byte times 3 carries out the first digit. What is left, modulo 256, times 3
+/// carries out the next one.
+///
+/// Example: the digits 2 1 0 0 0 are v = 189, and the byte is 200. 200 · 3 = 600 = 2 · 256 + 88, so
+/// the first digit is 2. 88 · 3 = 264 = 1 · 256 + 8, so the second is 1.
 fn unpack_fives(bytes: &[u8], trits: &mut [i8]) {
     let (mut bytes, mut trits) = (bytes, trits);
     for (length, digits) in TQ1_0_PARTS {

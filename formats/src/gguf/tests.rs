@@ -18,7 +18,7 @@ fn values(file: &GgufFile, name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 #[test]
-fn floats_are_what_the_package_makes_of_them() {
+fn floats_equal_the_gguf_packages() {
     let file = open("types.gguf");
     for name in ["F32", "F16", "BF16", "Q4_0", "Q8_0", "Q6_K"] {
         let (stored, expected) =
@@ -31,7 +31,7 @@ fn floats_are_what_the_package_makes_of_them() {
 }
 
 #[test]
-fn trits_are_what_the_package_makes_of_them() {
+fn trits_equal_the_gguf_packages() {
     let file = open("types.gguf");
     for name in ["same.TQ1_0", "same.TQ2_0", "mixed.TQ1_0", "mixed.TQ2_0", "Q2_0", "PQ2_0", "I2_S"] {
         let Ternary { trits, scales } = file.ternary(name, 2, 768).unwrap();
@@ -62,7 +62,7 @@ fn trits_are_encoded_as_they_were() {
     }
 }
 
-/// Everything in `gguf` is what the safetensors file of the same model has.
+/// Asserts that `gguf` equals the safetensors file of the same model.
 fn assert_same_model(gguf: &str, folder: &str, [q, kv, hidden, ffn]: [usize; 4], norms: &[(&str, usize)]) {
     let (file, files) = (open(gguf), ModelFiles::open(&fixture(folder)).unwrap());
     let tensors = TensorFile::load(&files, MODEL).unwrap();
@@ -97,7 +97,7 @@ fn assert_same_model(gguf: &str, folder: &str, [q, kv, hidden, ffn]: [usize; 4],
 }
 
 #[test]
-fn models_are_those_of_their_safetensors() {
+fn models_equal_their_safetensors() {
     let norms = [
         ("input_layernorm", 256),
         ("post_attention_layernorm", 256),
@@ -131,7 +131,7 @@ fn scales_move_with_their_rows() {
     assert_eq!(file.ternary(name, n, k).unwrap(), expected);
 }
 
-/// A file with the matrix `w` of Q2_0, whose bytes are `data`.
+/// Reads a Q2_0 matrix with the bytes `data`.
 fn q2_0(shape: [usize; 2], data: Vec<u8>) -> Result<Ternary> {
     let mut header = GgufHeader::default();
     header.text("general.architecture", "qwen3");
@@ -143,16 +143,16 @@ fn q2_0(shape: [usize; 2], data: Vec<u8>) -> Result<Ternary> {
 #[test]
 fn odd_scales_and_codes_are_understood_or_named() {
     let block = |scale: f32, code: u8| [&half::f16::from_f32(scale).to_le_bytes()[..], &[code; 16]].concat();
-    // A negative scale, and a block of weights 0 beside it.
+    // A negative scale, then a block of zeros.
     let Ternary { trits, scales } = q2_0([1, 128], [block(-0.5, 0xAA), block(0.0, 0x00)].concat()).unwrap();
     assert_eq!(scales, Scales::Tensor(0.5));
     assert!(trits[..64].iter().all(|trit| *trit == -1) && trits[64..].iter().all(|trit| *trit == 0));
-    assert_refused(q2_0([1, 64], block(0.5, 0xEA)), &["code 3 at row 0, column 3 is no ternary weight"]);
+    assert_refused(q2_0([1, 64], block(0.5, 0xEA)), &["code 3 at row 0, column 3 is not a ternary weight"]);
     assert_refused(q2_0([1, 64], block(f32::INFINITY, 0x55)), &["the scale is inf"]);
 }
 
 #[test]
-fn a_scale_beside_a_matrix_is_one_more_factor() {
+fn a_separate_scale_is_one_more_factor() {
     let mut header = GgufHeader::default();
     header.text("general.architecture", "bitnet");
     assert!(header.tensor("model.layers.0.mlp.up_proj.weight", &[1, 128], TensorType::I2S));
@@ -177,7 +177,7 @@ fn assert_refused<T>(outcome: Result<T>, parts: &[&str]) {
 }
 
 #[test]
-fn what_differs_from_the_metadata_is_named() {
+fn a_tensor_that_differs_from_the_metadata_is_named() {
     let file = open("types.gguf");
     assert_refused(file.stored_floats("I2_S", &[2, 768]), &["the type of I2_S is I2_S", "expected F32"]);
     assert_refused(file.ternary("Q8_0", 2, 256), &["the type of Q8_0 is Q8_0", "expected I2_S"]);
@@ -215,13 +215,13 @@ fn damaged_files_are_refused() {
     assert_refused(header(3, (u64::MAX, &[]), (0, &[])), &["the number of tensors", "room for 0"]);
     assert_refused(header(3, (0, &[]), (9, &flag)), &["the number of metadata values", "room for 1"]);
     assert_refused(header(3, (0, &[]), (1, &flag)), &["f: 2 is neither true nor false"]);
-    assert_refused(header(3, (0, &[]), (1, &alignment)), &["general.alignment: 3 is no power of two"]);
+    assert_refused(header(3, (0, &[]), (1, &alignment)), &["general.alignment: 3 is not a power of two"]);
     assert_refused(header(3, (0, &[]), (1, &list)), &["l: 18446744073709551615 items"]);
     assert_refused(header(3, (0, &[]), (1, &nested)), &["l: "]);
     assert_refused(header(3, (1, &vector(1, 0)), (0, &[])), &["t: lies beyond the end of the file"]);
     assert_refused(header(3, (1, &vector(u64::MAX, 0)), (0, &[])), &["t: F32 cannot have the shape"]);
     assert_refused(header(3, (1, &vector(1, u64::MAX - 2)), (0, &[])), &["t: is larger than any memory"]);
-    assert_refused(header(3, (1, &vector(1, 16)), (0, &[])), &["t: offset 16 is no multiple of 32"]);
+    assert_refused(header(3, (1, &vector(1, 16)), (0, &[])), &["t: offset 16 is not a multiple of 32"]);
     let twice = [vector(0, 0), vector(0, 0)].concat();
     assert_refused(header(3, (2, &twice), (0, &[])), &["t: the tensor is described twice"]);
 }
@@ -230,7 +230,7 @@ fn damaged_files_are_refused() {
 fn every_truncation_is_refused() {
     let bytes = std::fs::read(fixture("types.gguf")).unwrap();
     for length in (0..bytes.len()).step_by(97).chain(bytes.len() - 64..bytes.len()) {
-        // What follows the last tensor is padding.
+        // Padding follows the last tensor.
         let Err(error) = GgufFile::open(bytes[..length].to_vec().into(), "m.gguf") else {
             assert!(bytes.len() - length < 32);
             continue;

@@ -1,4 +1,4 @@
-//! The tokenizer, as the `tokenizer.json` and `tokenizer_config.json` that transformers would have.
+//! The `tokenizer.json` and `tokenizer_config.json` that transformers would have for a GGUF file.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 const SPACE: &str = "▁";
 
 impl GgufFile {
-    /// The `tokenizer.json` of this model; none if it has no tokenizer.
+    /// Returns the `tokenizer.json` of this model, or `None` if it has no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::Unsupported`], naming the metadata's key.
+    /// [`Error::Malformed`] and [`Error::Unsupported`] name the metadata's key.
     pub(super) fn tokenizer_json(&self) -> Result<Option<Value>> {
         let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
         let mut tokenizer = match vocabulary.model {
@@ -32,10 +32,11 @@ impl GgufFile {
         Ok(Some(tokenizer))
     }
 
-    /// The `tokenizer_config.json` of this model: its special tokens and its chat template; none if it has no tokenizer.
+    /// Returns the `tokenizer_config.json` of this model, with its special tokens and chat
+    /// template. `None` if the model has no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Malformed`], naming the metadata's key.
+    /// [`Error::Malformed`] names the metadata's key.
     pub(super) fn tokenizer_config_json(&self) -> Result<Option<Value>> {
         let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
         let mut config = Map::new();
@@ -62,7 +63,7 @@ impl GgufFile {
         let merges = metadata.texts(MERGES)?.unwrap_or_default().into_iter().map(|merge| {
             let pair = merge.split_once(' ');
             pair.map(|(a, b)| json!([a, b]))
-                .ok_or_else(|| metadata.malformed(MERGES, format!("{merge:?} is no pair")))
+                .ok_or_else(|| metadata.malformed(MERGES, format!("{merge:?} is not a pair")))
         });
         let normalizer = if pre.normalizes { json!({ "type": "NFC" }) } else { Value::Null };
         let bytes =
@@ -81,7 +82,8 @@ impl GgufFile {
     }
 }
 
-/// As transformers converts a SentencePiece model of type BPE: what merges, merges by score.
+/// Converts a SentencePiece model of type BPE like transformers: pieces merge in the order of their
+/// scores.
 fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
     let metadata = vocabulary.metadata();
     let unknown = vocabulary.kinds.iter().position(|kind| *kind == Kind::Unknown);
@@ -113,10 +115,12 @@ fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
     }))
 }
 
-/// Every pair of pieces that makes a piece, the best score first; then the longer first part, the longer second.
+/// Returns every pair of pieces that forms a piece, best score first. Among equal scores, pairs
+/// with a longer first part come first, then pairs with a longer second part.
 fn merges_by_score<'a>(vocabulary: &Vocabulary<'a>) -> Result<Vec<[&'a str; 2]>> {
     const SCORES: &str = "tokenizer.ggml.scores";
-    /// SentencePiece's pieces have up to 16 characters; this bounds the work that a hostile file can cause.
+    /// Bounds the work that a hostile file can cause. SentencePiece's pieces have up to 16
+    /// characters.
     const LONGEST: usize = 512;
     let metadata = vocabulary.metadata();
     let scores = metadata.numbers(SCORES)?.ok_or_else(|| metadata.malformed(SCORES, "is missing"))?;
@@ -154,8 +158,8 @@ fn merges_by_score<'a>(vocabulary: &Vocabulary<'a>) -> Result<Vec<[&'a str; 2]>>
     Ok(merges.into_iter().map(|(_, pair, _)| pair).collect())
 }
 
-/// The ids of all tokens, also of those that are added: `tokenizers` gives others ids of its own. Where two tokens have one
-/// text, it is the first one's.
+/// Returns the ids of all tokens. Added tokens must be among them, since `tokenizers` would give
+/// them other ids. If two tokens have the same text, the first one's id counts.
 fn ids(vocabulary: &Vocabulary<'_>) -> Map<String, Value> {
     let mut ids = Map::new();
     for (id, token) in vocabulary.tokens.iter().enumerate() {
@@ -164,7 +168,7 @@ fn ids(vocabulary: &Vocabulary<'_>) -> Map<String, Value> {
     ids
 }
 
-/// Tokens that are found in texts before anything else.
+/// Returns the added tokens, which are found in texts before anything else.
 fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
     let tokens = vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate();
     let added =
@@ -178,7 +182,7 @@ fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
     added.map(describe).collect()
 }
 
-/// What makes transformers begin every text with `token`.
+/// Returns the post-processor that begins every text with `token`.
 fn starting_with(token: &str, id: u64) -> Value {
     let special = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
     let text = |id: &str, kind: u8| json!({ "Sequence": { "id": id, "type_id": kind } });

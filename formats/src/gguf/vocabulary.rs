@@ -1,12 +1,12 @@
-//! The tokens of a GGUF file: texts, kinds, and what each is for.
+//! The tokens of a GGUF file: their texts, kinds and roles.
 
 use super::GgufFile;
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
 
-/// Kinds of token, as the `gguf` package numbers them.
+/// Kinds of tokens, with the `gguf` package's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Normal = 1,
     Unknown = 2,
     Control = 3,
@@ -20,7 +20,8 @@ impl Kind {
         [Kind::Normal, Kind::Unknown, Kind::Control, Kind::UserDefined, Kind::Unused, Kind::Byte];
 }
 
-/// Control tokens with these texts end an answer even where no metadata say so, as in llama.cpp.
+/// Control tokens with these texts end an answer, as in llama.cpp, even if the metadata do not
+/// state it.
 const ENDS: [&str; 5] = ["<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>"];
 
 /// The vocabulary of a file.
@@ -33,7 +34,7 @@ pub(super) struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    /// The vocabulary of `file`; none if it says that it has none.
+    /// Reads the vocabulary of `file`, or returns `None` if the file states that it has none.
     pub(super) fn read(file: &'a GgufFile) -> Result<Option<Self>> {
         const MODEL: &str = "tokenizer.ggml.model";
         let metadata = &file.metadata;
@@ -51,27 +52,28 @@ impl<'a> Vocabulary<'a> {
         Ok(Some(Vocabulary { metadata, model, tokens, kinds }))
     }
 
-    /// How texts are cut before merging.
+    /// Returns the name of the pre-tokenizer.
     pub(super) fn pre(&self) -> Result<&'a str> {
         match self.metadata.text("tokenizer.ggml.pre")? {
             Some(pre) => Ok(pre),
-            // Converters from before the key existed; bitnet.cpp's still leaves it out for Llama 3's vocabulary.
+            // Old converters did not know the key, and bitnet.cpp's leaves it out for Llama 3's
+            // vocabulary.
             None if self.tokens.contains(&"<|begin_of_text|>") => Ok("llama-bpe"),
             None => Ok("default"),
         }
     }
 
-    /// The token that texts begin with.
+    /// Returns the token that texts begin with.
     pub(super) fn bos(&self) -> Result<Option<u64>> {
         let by_default =
             self.model == "llama" || super::pre::find(self.pre()?).is_some_and(|pre| pre.adds_bos);
         let adds = self.metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(by_default);
         let bos = self.metadata.unsigned("tokenizer.ggml.bos_token_id")?;
-        // SentencePiece's own number, and llama.cpp's default.
+        // 1 is SentencePiece's number, and llama.cpp's default.
         Ok(bos.or((self.model == "llama").then_some(1)).filter(|_| adds))
     }
 
-    /// The tokens that end a text or an answer.
+    /// Returns the tokens that end a text or an answer.
     pub(super) fn ends(&self) -> Result<Vec<u64>> {
         let mut ends = Vec::new();
         for name in ["eos", "eot", "eom"] {
@@ -88,14 +90,14 @@ impl<'a> Vocabulary<'a> {
         Ok(ends)
     }
 
-    /// The text of the token that `tokenizer.ggml.NAME_token_id` names.
+    /// Returns the text of the token in `tokenizer.ggml.NAME_token_id`.
     pub(super) fn named(&self, name: &str) -> Result<Option<&'a str>> {
         let key = format!("tokenizer.ggml.{name}_token_id");
         let Some(id) = self.metadata.unsigned(&key)? else { return Ok(None) };
         let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id));
         match token {
             Some(token) => Ok(Some(token)),
-            None => Err(self.metadata.malformed(&key, format!("{id} is no token"))),
+            None => Err(self.metadata.malformed(&key, format!("{id} is not a token"))),
         }
     }
 
@@ -114,7 +116,7 @@ fn kinds(metadata: &Metadata, tokens: usize) -> Result<Vec<Kind>> {
     numbers
         .into_iter()
         .map(|number| {
-            kind(number).ok_or_else(|| metadata.malformed(KEY, format!("{number} is no type of token")))
+            kind(number).ok_or_else(|| metadata.malformed(KEY, format!("{number} is not a type of token")))
         })
         .collect()
 }

@@ -1,21 +1,21 @@
-//! Writing GGUF, version 3.
+//! Writes GGUF, version 3.
 
 use super::metadata::kind;
 use super::{MAGIC, TensorType, names};
 
-/// The beginning of a GGUF file: metadata, and what tensors follow.
+/// The beginning of a GGUF file: metadata, and the descriptions of the tensors that follow.
 #[derive(Clone, Debug, Default)]
 pub struct GgufHeader {
     values: Vec<u8>,
     value_count: u64,
     tensors: Vec<u8>,
     tensor_count: u64,
-    /// Where the next tensor starts, relative to the first.
+    /// Start of the next tensor, relative to the first one.
     offset: usize,
 }
 
 impl GgufHeader {
-    /// What tensors' offsets, and so their sizes with padding, are multiples of.
+    /// Alignment of tensors' offsets. Each tensor is padded to a multiple of it.
     pub const ALIGNMENT: usize = 32;
 
     /// Adds a text to the metadata.
@@ -24,43 +24,44 @@ impl GgufHeader {
         push_text(&mut self.values, value);
     }
 
-    /// Adds a whole number.
+    /// Adds a whole number to the metadata.
     pub fn unsigned(&mut self, key: &str, value: u32) {
         self.value(key, kind::U32);
         self.values.extend(value.to_le_bytes());
     }
 
-    /// Adds a number.
+    /// Adds a number to the metadata.
     pub fn float(&mut self, key: &str, value: f32) {
         self.value(key, kind::F32);
         self.values.extend(value.to_le_bytes());
     }
 
-    /// Adds a truth value.
+    /// Adds a truth value to the metadata.
     pub fn flag(&mut self, key: &str, value: bool) {
         self.value(key, kind::FLAG);
         self.values.push(value.into());
     }
 
-    /// Adds a list of texts.
+    /// Adds a list of texts to the metadata.
     pub fn texts<'a>(&mut self, key: &str, values: impl ExactSizeIterator<Item = &'a str>) {
         self.list(key, kind::TEXT, values.len());
         values.for_each(|value| push_text(&mut self.values, value));
     }
 
-    /// Adds a list of whole numbers.
+    /// Adds a list of whole numbers to the metadata.
     pub fn signed_list(&mut self, key: &str, values: &[i32]) {
         self.list(key, kind::I32, values.len());
         self.values.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
 
-    /// Adds a list of numbers.
+    /// Adds a list of numbers to the metadata.
     pub fn floats(&mut self, key: &str, values: &[f32]) {
         self.list(key, kind::F32, values.len());
         self.values.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
 
-    /// Adds the tensor that transformers calls `name`. False if GGUF has no such tensor.
+    /// Adds the tensor that transformers calls `name`. Returns false if GGUF has no such tensor, or
+    /// the type cannot have this shape.
     #[must_use]
     pub fn tensor(&mut self, name: &str, shape: &[usize], kind: TensorType) -> bool {
         let (Some(name), Some(size)) = (names::gguf_name(name), kind.bytes(shape)) else { return false };
@@ -74,7 +75,7 @@ impl GgufHeader {
         true
     }
 
-    /// The bytes of the header, after which the tensors follow.
+    /// Returns the bytes of the header. The tensors' bytes follow them.
     pub fn bytes(&self) -> Vec<u8> {
         let counts = [self.tensor_count, self.value_count].map(u64::to_le_bytes).concat();
         let mut bytes = [&MAGIC[..], &3u32.to_le_bytes(), &counts, &self.values, &self.tensors].concat();

@@ -1,4 +1,4 @@
-//! The header: parsed and checked before anything trusts it.
+//! The header, checked before anything else uses it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,16 +15,16 @@ const LENGTH_SIZE: usize = 8;
 /// A header of this size describes about a million tensors.
 const LARGEST: u64 = 100_000_000;
 
-/// Where the tensors' bytes start, and what the checked header of `file` says about them.
+/// Returns the start of the tensors' bytes, and their descriptions in the checked header of `file`.
 pub(super) fn read(file: &[u8], label: &str) -> Result<(usize, Metadata)> {
     let json = json(file, label)?;
     serde_json::from_slice::<UniqueKeys>(json)
-        .map_err(|e| Error::malformed(label, "header", format!("no valid JSON: {e}"), DAMAGED))?;
+        .map_err(|e| Error::malformed(label, "header", format!("not valid JSON: {e}"), DAMAGED))?;
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(|e| explain(e, label))?;
     Ok((LENGTH_SIZE + json.len(), metadata))
 }
 
-/// The header's JSON text, if the file is as long as the length field says.
+/// Returns the header's JSON text, if the file is at least as long as the length field states.
 fn json<'a>(file: &'a [u8], label: &str) -> Result<&'a [u8]> {
     let malformed = |problem: String| Error::malformed(label, "header length", problem, DAMAGED);
     let Some((length, rest)) = file.split_first_chunk::<LENGTH_SIZE>() else {
@@ -58,7 +58,7 @@ fn explain(error: SafeTensorError, label: &str) -> Error {
     Error::malformed(label, field, problem, remedy)
 }
 
-/// A JSON object that names nothing twice, which `safetensors` itself does not check.
+/// A JSON object without duplicate keys. `safetensors` itself does not check this.
 struct UniqueKeys;
 
 impl<'de> Deserialize<'de> for UniqueKeys {

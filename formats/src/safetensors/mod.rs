@@ -13,9 +13,25 @@ use super::{Bytes, Floats, ModelFiles, StoredFloats, write_atomically};
 use crate::error::{Error, Result};
 
 const DAMAGED: &str = "the file is damaged or incomplete: download it again";
-const OTHER_MODEL: &str = "check that the file belongs to the config.json beside it";
+const OTHER_MODEL: &str = "check that the file belongs to the config.json next to it";
 
-/// A safetensors file whose header is consistent with its length: no tensor lies outside the file or over another.
+/// A safetensors file whose header is consistent with its length. Tensors lie inside the file and
+/// do not overlap.
+///
+/// # Examples
+/// ```
+/// use tercet_formats::{Bytes, TensorFile};
+///
+/// let header = br#"{"gain":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+/// let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+/// bytes.extend(header);
+/// bytes.extend([1f32, 2.0].map(f32::to_le_bytes).concat());
+///
+/// let file = TensorFile::open(Bytes::from(bytes), "model.safetensors")?;
+/// assert_eq!(file.names(), ["gain"]);
+/// assert_eq!(file.vector("gain", 2)?, [1.0, 2.0]);
+/// # Ok::<(), tercet_formats::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TensorFile {
     bytes: Bytes,
@@ -25,44 +41,46 @@ pub struct TensorFile {
 }
 
 impl TensorFile {
-    /// Reads the tensors of `file` in `files`; only the header is looked at.
+    /// Opens `file` in `files`. Only the header is read.
     ///
     /// # Errors
-    /// Those of [`ModelFiles::get`] and [`TensorFile::open`].
+    /// The errors of [`ModelFiles::get`] and [`TensorFile::open`].
     pub fn load(files: &ModelFiles, file: &str) -> Result<Self> {
         Self::open(files.get(file)?, files.label(file))
     }
 
-    /// Checks the header of `bytes`, which messages call `label`.
+    /// Checks the header of `bytes`. Messages call the file `label`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the file is truncated, its header is too large or no valid JSON, or its tensors are
-    /// duplicated, overlap, leave gaps, or do not have the size that their type and shape demand.
+    /// [`Error::Malformed`] if the file is truncated, or if its header is too large or not valid
+    /// JSON. Also if tensors occur twice, overlap, leave gaps, or have another size than their type
+    /// and shape require.
     pub fn open(bytes: Bytes, label: impl Into<String>) -> Result<Self> {
         let label = label.into();
         let (data_start, metadata) = header::read(&bytes, &label)?;
         Ok(TensorFile { bytes, label, metadata, data_start })
     }
 
-    /// The names of all tensors, in the order of their bytes.
+    /// Returns the names of all tensors, in the order of their bytes.
     pub fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()
     }
 
-    /// Whether there is a tensor called `name`.
+    /// Returns true if there is a tensor called `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }
 
-    /// The type of the tensor `name`, if there is one.
+    /// Returns the type of the tensor `name`, if there is one.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
         self.metadata.info(name).map(|info| info.dtype)
     }
 
-    /// The bytes of the u8 tensor `name`, row-major.
+    /// Returns the bytes of the u8 tensor `name`, row-major.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is missing or not of this `shape`, [`Error::Unsupported`] if it is not u8.
+    /// [`Error::Malformed`] if it is missing or has another shape, [`Error::Unsupported`] if it is
+    /// not u8.
     pub fn u8(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
         let (info, data) = self.tensor(name, shape)?;
         match info.dtype {
@@ -71,10 +89,11 @@ impl TensorFile {
         }
     }
 
-    /// The bf16, f16 or f32 tensor `name`, row-major, as it is stored.
+    /// Returns the bf16, f16 or f32 tensor `name`, row-major, in its stored type.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is missing or not of this `shape`, [`Error::Unsupported`] if it is of another type.
+    /// [`Error::Malformed`] if it is missing or has another shape, [`Error::Unsupported`] if it has
+    /// another type.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Floats<'_>> {
         let (info, data) = self.tensor(name, shape)?;
         match info.dtype {
@@ -85,10 +104,11 @@ impl TensorFile {
         }
     }
 
-    /// The same tensor, sharing the file's bytes instead of borrowing them.
+    /// Does the same as [`TensorFile::floats`], but shares the file's bytes instead of borrowing
+    /// them.
     ///
     /// # Errors
-    /// Those of [`TensorFile::floats`].
+    /// The errors of [`TensorFile::floats`].
     pub fn stored_floats(&self, name: &str, shape: &[usize]) -> Result<StoredFloats> {
         let floats = self.floats(name, shape)?;
         let (info, _) = self.tensor(name, shape)?;
@@ -96,7 +116,7 @@ impl TensorFile {
         Ok(StoredFloats::new(self.bytes.clone(), self.data_start + start..self.data_start + end, floats))
     }
 
-    /// Takes the pages of the tensor `name` out of memory until it is read again.
+    /// Takes the pages of the tensor `name` out of memory until the next read.
     pub(super) fn release(&self, name: &str) {
         if let Some(info) = self.metadata.info(name) {
             let (start, end) = info.data_offsets;
@@ -104,15 +124,16 @@ impl TensorFile {
         }
     }
 
-    /// What messages call the file.
+    /// Returns the file's name in messages.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The bf16, f16 or f32 vector `name` of `len` finite elements.
+    /// Returns the bf16, f16 or f32 vector `name` of `len` finite elements.
     ///
     /// # Errors
-    /// Those of [`TensorFile::floats`]; [`Error::Malformed`] if an element is NaN or infinite.
+    /// The errors of [`TensorFile::floats`], and [`Error::Malformed`] if an element is NaN or
+    /// infinite.
     pub fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
         let values = self.floats(name, &[len])?.to_vec();
         match values.iter().position(|v| !v.is_finite()) {
@@ -121,10 +142,12 @@ impl TensorFile {
         }
     }
 
-    /// The scale of a ternary matrix: a bf16, f16 or f32 tensor of one element, finite and positive.
+    /// Returns the scale of a ternary matrix: a bf16, f16 or f32 tensor of one element, finite and
+    /// positive.
     ///
     /// # Errors
-    /// Those of [`TensorFile::floats`]; [`Error::Malformed`] if the value cannot be a scale.
+    /// The errors of [`TensorFile::floats`], and [`Error::Malformed`] if the value cannot be a
+    /// scale.
     pub fn scale(&self, name: &str) -> Result<f32> {
         let scalar = self.metadata.info(name).is_some_and(|info| info.shape.is_empty());
         let value = self.floats(name, if scalar { &[] } else { &[1] })?.get(0);
@@ -159,11 +182,11 @@ impl TensorFile {
     }
 }
 
-/// Writes `values`, row-major of `shape`, as the one f32 tensor `name` of a new safetensors file at `path`.
-/// The file appears whole or not at all.
+/// Writes a safetensors file with one f32 tensor, `name`, to `path`. `values` has the shape
+/// `shape`, row-major. The file appears complete or not at all.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be written; [`Error::BadArgument`] if `shape` is not that of `values`.
+/// [`Error::Io`] if it cannot be written, [`Error::BadArgument`] if `shape` does not fit `values`.
 pub fn write_f32(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
     let info =
         TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (0, size_of_val(values)) };

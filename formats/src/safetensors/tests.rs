@@ -43,7 +43,7 @@ fn floats_of_every_type_convert_exactly() {
 }
 
 #[test]
-fn what_differs_from_the_config_is_named() {
+fn a_tensor_that_differs_from_the_config_is_named() {
     let tensors = one("I8", "[2]", &[1, 2]);
     assert_refused(tensors.u8("t", &[2]), &["the type of t is I8", "expected U8"]);
     assert_refused(tensors.floats("t", &[2]), &["expected BF16, F16 or F32"]);
@@ -70,8 +70,8 @@ fn damaged_files_are_refused() {
         (100_u64.to_le_bytes().to_vec(), "only 0 follow"),
         (file(header, &[0]), "truncated"),
         (file(header, &[0; 3]), "do not end where the file ends"),
-        (file("nonsense", &[]), "no valid JSON"),
-        (file("[]", &[]), "no valid JSON"),
+        (file("nonsense", &[]), "not valid JSON"),
+        (file("[]", &[]), "not valid JSON"),
         (file(r#"{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,2]}}"#, &[0; 2]), "type and shape"),
         (file(r#"{"a":{"dtype":"X9","shape":[2],"data_offsets":[0,2]}}"#, &[0; 2]), "header"),
         (
@@ -98,7 +98,7 @@ fn damaged_files_are_refused() {
     }
 }
 
-/// The body of the fuzz target: nothing that `bytes` can be makes reading panic.
+/// The body of the fuzz target: reading never panics, whatever `bytes` are.
 fn read_everything(bytes: Vec<u8>) {
     let Ok(tensors) = open(bytes) else { return };
     for name in tensors.names() {

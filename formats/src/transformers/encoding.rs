@@ -1,4 +1,4 @@
-//! How a checkpoint's ternary weights are stored, by its `config.json`.
+//! The encoding of a checkpoint's ternary weights, as its `config.json` states it.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use crate::config::Family;
 use crate::error::Result;
 use crate::json::Object;
 
-/// What can be read.
+/// Encodings that can be read, for messages.
 pub(super) const EXPECTED: &str = "a checkpoint packed by transformers (quant_method bitnet), master weights \
                                    (quantization_mode online), or floats that are ternary already";
 
-/// How ternary weights are stored.
+/// An encoding of ternary weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// Trits, packed or in floats, and a scale beside each matrix.
+    /// Trits, packed or as floats, and a scale tensor for each matrix.
     Quantized(ScaleRule),
-    /// Floats that are rounded to the trits of their mean magnitude: transformers' online mode.
+    /// Floats to be rounded to trits of their mean magnitude: transformers' online mode.
     Master,
-    /// Floats that are trits times a scale.
+    /// Floats that already are trits times a scale.
     Plain,
 }
 
-/// How a linear layer's `weight_scale` turns its integer sums into outputs.
+/// The rule by which a linear layer's `weight_scale` turns integer sums into outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScaleRule {
     /// transformers' `AutoBitLinear`: sums are multiplied by it.
@@ -50,7 +50,7 @@ impl fmt::Display for Encoding {
 }
 
 impl Encoding {
-    /// What `quantization_config` says, with the defaults of transformers' `BitNetQuantConfig`.
+    /// Reads `quantization_config`, with the defaults of transformers' `BitNetQuantConfig`.
     pub(super) fn of(root: &Object<'_>) -> Result<Self> {
         let Some(quantization) = root.object("quantization_config", "quantization_config.")? else {
             let is_master = Family::find(root).is_some_and(|family| family.master_weights);
@@ -71,7 +71,7 @@ impl Encoding {
         match (setting("quantization_mode", "offline")?, rule) {
             ("offline", _) => Ok(Encoding::Quantized(rule)),
             ("online", ScaleRule::Multiply) => Ok(Encoding::Master),
-            // transformers' `BitLinear` knows no modes.
+            // transformers' `BitLinear` ignores the mode.
             ("online", ScaleRule::Divide) => Ok(Encoding::Quantized(rule)),
             (other, _) => Err(quantization.unsupported("quantization_mode", other, "offline or online")),
         }
@@ -112,7 +112,7 @@ mod tests {
     fn other_quantizations_are_named() {
         let quantized = |quantization| encoding(json!({ "quantization_config": quantization }));
         for (found, part) in [
-            (quantized(json!([])), "quantization_config: is no object"),
+            (quantized(json!([])), "quantization_config: is not an object"),
             (quantized(json!({})), "quantization_config.quant_method is \"\""),
             (quantized(json!({ "quant_method": "gptq" })), "quantization_config.quant_method is \"gptq\""),
             (bitnet(json!("linear"), Value::Null), "quantization_config.linear_class is linear"),

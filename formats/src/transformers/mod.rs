@@ -1,4 +1,5 @@
-//! Checkpoints as Hugging Face transformers saves them: `config.json` and one or more safetensors files.
+//! Checkpoints in the layout of Hugging Face transformers: `config.json` and one or more
+//! safetensors files.
 
 mod encoding;
 mod shards;
@@ -17,7 +18,7 @@ pub use shards::shard_index;
 
 const DAMAGED: &str = "the file is damaged: download it again";
 
-/// The tensors of a model, read as its `config.json` says.
+/// The tensors of a model, in the encoding that its `config.json` states.
 #[derive(Debug)]
 pub(super) struct TransformersCheckpoint {
     shards: Shards,
@@ -44,19 +45,19 @@ impl TransformersCheckpoint {
         self.shards.file(name)?.stored_floats(name, &[n, k])
     }
 
-    /// Four codes to a byte, without the scale.
+    /// Reads packed trits, four codes per byte.
     fn codes(&self, name: &str, n: usize, k: usize) -> Result<Vec<i8>> {
         let file = self.shards.file(name)?;
         if !n.is_multiple_of(4) {
             return Err(Error::unsupported(file.label(), name, format!("{n} rows"), "a multiple of 4 rows"));
         }
         unpack(file.u8(name, &[n / 4, k])?, n, k).map_err(|e| {
-            let problem = format!("code 3 at row {}, column {} is no ternary weight", e.row, e.column);
+            let problem = format!("code 3 at row {}, column {} is not a ternary weight", e.row, e.column);
             Error::malformed(file.label(), name, problem, DAMAGED)
         })
     }
 
-    /// Master weights, rounded to trits.
+    /// Reads master weights and rounds them to trits.
     fn rounded(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         let weights = self.stored(name, n, k)?.get().to_vec();
         match weights.iter().position(|weight| !weight.is_finite()) {
@@ -68,7 +69,7 @@ impl TransformersCheckpoint {
         }
     }
 
-    /// Floats that are ternary already.
+    /// Reads floats that are ternary already.
     fn exact(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         Ternary::exact(self.stored(name, n, k)?.get(), k).ok_or_else(|| {
             let found = format!("{}, and the weights of {name} are not ternary", self.encoding);
@@ -98,7 +99,7 @@ impl Checkpoint for TransformersCheckpoint {
             Encoding::Master => self.rounded(name, n, k),
             Encoding::Plain => self.exact(name, n, k),
         };
-        // It will be packed, and not read again.
+        // The matrix will be packed, so its pages are not needed again.
         self.shards.file(name)?.release(name);
         matrix
     }
@@ -121,7 +122,7 @@ impl Checkpoint for TransformersCheckpoint {
     }
 }
 
-/// [`ternary::unpack`], in vectors.
+/// Does the same as [`ternary::unpack`], vectorized.
 fn unpack(packed: &[u8], n: usize, k: usize) -> Result<Vec<i8>, InvalidCode> {
     let threes = packed.iter().fold(0, |threes, byte| threes | byte & byte >> 1 & 0x55);
     if threes != 0 || packed.is_empty() {

@@ -1,4 +1,4 @@
-//! One safetensors file, or several and an index that says which tensor is where.
+//! One safetensors file, or several files and an index of their tensors.
 
 use std::collections::HashMap;
 
@@ -13,19 +13,20 @@ use crate::{MODEL, ModelFiles, SHARD_INDEX, TensorFile};
 pub(super) enum Shards {
     One(TensorFile),
     Several {
-        /// What messages call the index.
+        /// The index's name in messages.
         label: String,
         files: Vec<TensorFile>,
-        /// Which file a tensor is in.
+        /// Position in `files` of each tensor's file.
         index: HashMap<String, usize>,
     },
 }
 
 impl Shards {
-    /// Opens `model.safetensors` or, as transformers does, without it what the index names.
+    /// Opens `model.safetensors`. Without this file, opens the files in the index, like
+    /// transformers.
     ///
     /// # Errors
-    /// Fails if a file is missing or damaged, or the index names no plain file.
+    /// Fails if a file is missing or damaged, or if a name in the index is not a plain file name.
     pub(super) fn open(files: &ModelFiles) -> Result<Self> {
         if let Some(bytes) = files.try_get(MODEL)? {
             return Ok(Shards::One(TensorFile::open(bytes, files.label(MODEL))?));
@@ -45,16 +46,16 @@ impl Shards {
         Ok(Shards::Several { label, files: opened, index })
     }
 
-    /// The file of the tensor `name`, which may still lack it.
+    /// Returns the file of the tensor `name`. The file may still lack the tensor.
     ///
     /// # Errors
-    /// Fails if the index does not know it.
+    /// Fails if the index does not list the tensor.
     pub(super) fn file(&self, name: &str) -> Result<&TensorFile> {
         match self {
             Shards::One(file) => Ok(file),
             Shards::Several { label, files, index } => {
                 index.get(name).map(|&file| &files[file]).ok_or_else(|| {
-                    let remedy = "check that the file belongs to the config.json beside it";
+                    let remedy = "check that the file belongs to the config.json next to it";
                     Error::malformed(label, format!("weight_map.{name}"), "is missing", remedy)
                 })
             }
@@ -62,10 +63,10 @@ impl Shards {
     }
 }
 
-/// The file of each tensor, as an index has it: one beside the index.
+/// Returns the file of each tensor in an index. All files are in the index's directory.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is no index, or a file is not beside it.
+/// [`Error::Malformed`] if `bytes` is not an index, or if a file is in another directory.
 pub fn shard_index(bytes: &[u8], label: &str) -> Result<HashMap<String, String>> {
     let map = json::parse(bytes, label)?;
     let root = Object::new(label, &map);
@@ -74,7 +75,8 @@ pub fn shard_index(bytes: &[u8], label: &str) -> Result<HashMap<String, String>>
         Some(name) if name.ends_with(".safetensors") && !name.contains(['/', '\\']) => {
             Ok((tensor.clone(), name.to_owned()))
         }
-        _ => Err(weight_map.malformed(tensor, &format!("{file} names no safetensors file beside the index"))),
+        _ => Err(weight_map
+            .malformed(tensor, &format!("{file} is not the name of a safetensors file next to the index"))),
     };
     weight_map.fields().map(place).collect()
 }
@@ -88,12 +90,15 @@ mod tests {
         let index = br#"{"metadata": {}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#;
         assert_eq!(shard_index(index, "i").unwrap()["b"], "m-2.safetensors");
         for (index, part) in [
-            (&b"[]"[..], "is no JSON object"),
+            (&b"[]"[..], "is not a JSON object"),
             (b"{}", "weight_map: is missing"),
-            (br#"{"weight_map": []}"#, "weight_map: is no object"),
-            (br#"{"weight_map": {"a": 1}}"#, "weight_map.a: 1 names no safetensors file"),
-            (br#"{"weight_map": {"a": "../m.safetensors"}}"#, "weight_map.a: \"../m.safetensors\" names no"),
-            (br#"{"weight_map": {"a": "config.json"}}"#, "weight_map.a: \"config.json\" names no"),
+            (br#"{"weight_map": []}"#, "weight_map: is not an object"),
+            (br#"{"weight_map": {"a": 1}}"#, "weight_map.a: 1 is not the name of a safetensors file"),
+            (
+                br#"{"weight_map": {"a": "../m.safetensors"}}"#,
+                "weight_map.a: \"../m.safetensors\" is not the name",
+            ),
+            (br#"{"weight_map": {"a": "config.json"}}"#, "weight_map.a: \"config.json\" is not the name"),
         ] {
             let message = shard_index(index, "i").unwrap_err().to_string();
             assert!(message.starts_with("i: ") && message.contains(part), "{message} lacks {part}");

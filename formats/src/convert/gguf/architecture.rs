@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::{CONFIG, GgufHeader, TensorType};
 
-/// Adds the fields of `config.json` to `header`, for matrices of type `kind`. Returns the family's name in GGUF.
+/// Adds the fields of `config.json` to `header`, for matrices of type `kind`. Returns the family's
+/// name in GGUF.
 pub(super) fn describe(
     source: &Source<'_>,
     kind: TensorType,

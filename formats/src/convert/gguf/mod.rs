@@ -1,4 +1,4 @@
-//! To a GGUF file.
+//! Writes a GGUF file.
 
 mod architecture;
 mod vocabulary;
@@ -82,8 +82,8 @@ fn entry(source: &Source<'_>, tensor: &Tensor, ternary: TensorType) -> Result<En
     Ok(Entry { name: name.clone(), role: *role, kind })
 }
 
-/// The scales that a matrix of type `kind` with rows of `k` stores, and by how much rounding changes one at most, relative
-/// to it; none if the type cannot hold them.
+/// Returns the scales that a matrix of type `kind` with `k` columns stores, and the largest
+/// relative change of one by rounding. Returns `None` if the type cannot hold the scales.
 fn scales(matrix: &Ternary, k: usize, kind: TensorType) -> Option<(Vec<f32>, f32)> {
     let block = kind.block_elements();
     let scales = match (&matrix.scales, kind) {
@@ -102,7 +102,7 @@ fn scales(matrix: &Ternary, k: usize, kind: TensorType) -> Option<(Vec<f32>, f32
         rounded => ((rounded - scale) / scale).abs(),
     };
     let change = scales.iter().map(change).fold(0.0, f32::max);
-    // A scale that f16 cannot hold at all becomes 0 or infinite, or loses most of its bits.
+    // A scale beyond the range of f16 becomes 0 or infinite, or loses most of its bits.
     (change < 0.01).then_some((scales, change))
 }
 

@@ -1,4 +1,4 @@
-//! `tokenizer.json` in GGUF's words.
+//! `tokenizer.json` as GGUF's metadata.
 
 use std::collections::HashMap;
 
@@ -8,21 +8,12 @@ use super::Source;
 use crate::chat_template::TemplateSource;
 use crate::config::{Config, GenerationDefaults};
 use crate::error::{Error, Result};
+use crate::gguf::Kind;
 use crate::{GgufHeader, json, recognize_pre};
 
 const FILE: &str = "tokenizer.json";
 
-/// Kinds of token, as the `gguf` package numbers them.
-mod kind {
-    pub(super) const NORMAL: i32 = 1;
-    pub(super) const UNKNOWN: i32 = 2;
-    pub(super) const CONTROL: i32 = 3;
-    pub(super) const USER_DEFINED: i32 = 4;
-    pub(super) const UNUSED: i32 = 5;
-    pub(super) const BYTE: i32 = 6;
-}
-
-/// Adds tokenizer, special tokens and chat template of the source to `header`.
+/// Adds the source's tokenizer, special tokens and chat template to `header`.
 pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<()> {
     let config = &source.config;
     let Some(bytes) = source.files.try_get(FILE)? else {
@@ -38,7 +29,7 @@ pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<(
         header.text("tokenizer.ggml.model", "llama");
         header.floats("tokenizer.ggml.scores", &scores(&tokens, &merges));
         header.flag("tokenizer.ggml.add_space_prefix", tokenizer.prefixes_space());
-        if let Some(unknown) = kinds.iter().position(|kind| *kind == kind::UNKNOWN) {
+        if let Some(unknown) = kinds.iter().position(|kind| *kind == Kind::Unknown) {
             header.unsigned("tokenizer.ggml.unknown_token_id", unknown as u32);
         }
     } else {
@@ -48,6 +39,7 @@ pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<(
         header.texts("tokenizer.ggml.merges", merges.iter().map(String::as_str));
     }
     header.texts("tokenizer.ggml.tokens", tokens.iter().map(String::as_str));
+    let kinds: Vec<i32> = kinds.into_iter().map(|kind| kind as i32).collect();
     header.signed_list("tokenizer.ggml.token_type", &kinds);
     special_tokens(source, config, header)
 }
@@ -58,7 +50,7 @@ fn special_tokens(source: &Source<'_>, config: &Config, header: &mut GgufHeader)
     if let Some(bos) = defaults.bos_token_id {
         header.unsigned("tokenizer.ggml.bos_token_id", bos);
     }
-    // The first ends a text; what follows ends an answer, or a message that goes on elsewhere.
+    // The first token ends a text. The others end an answer, or a message that continues elsewhere.
     for (name, id) in ["eos", "eot", "eom"].into_iter().zip(&defaults.eos_token_ids) {
         header.unsigned(&format!("tokenizer.ggml.{name}_token_id"), *id);
     }
@@ -74,10 +66,11 @@ struct TokenizerJson<'a> {
 }
 
 impl TokenizerJson<'_> {
-    /// The texts of the first `count` ids, and their kinds; ids without a token get a name of their own.
-    fn tokens(&self, count: usize) -> Result<(Vec<String>, Vec<i32>)> {
+    /// Returns the texts and kinds of the first `count` ids. An id without a token gets a name of
+    /// its own.
+    fn tokens(&self, count: usize) -> Result<(Vec<String>, Vec<Kind>)> {
         let mut tokens: Vec<String> = (0..count).map(|id| format!("[PAD{id}]")).collect();
-        let mut kinds = vec![kind::UNUSED; count];
+        let mut kinds = vec![Kind::Unused; count];
         let mut set = |token: &str, id: &Value, kind| {
             let id = id.as_u64().and_then(|id| usize::try_from(id).ok()).filter(|id| *id < count);
             if let Some(id) = id {
@@ -87,10 +80,10 @@ impl TokenizerJson<'_> {
         let Some(Value::Object(vocabulary)) = self.root.pointer("/model/vocab") else {
             return Err(self.unsupported("model.vocab", "no map of tokens to ids", "a BPE tokenizer"));
         };
-        vocabulary.iter().for_each(|(token, id)| set(token, id, kind::NORMAL));
+        vocabulary.iter().for_each(|(token, id)| set(token, id, Kind::Normal));
         for added in self.root.get("added_tokens").and_then(Value::as_array).into_iter().flatten() {
             let special = added.get("special").and_then(Value::as_bool).unwrap_or(false);
-            let kind = if special { kind::CONTROL } else { kind::USER_DEFINED };
+            let kind = if special { Kind::Control } else { Kind::UserDefined };
             if let (Some(token), Some(id)) = (added.get("content").and_then(Value::as_str), added.get("id")) {
                 set(token, id, kind);
             }
@@ -98,7 +91,7 @@ impl TokenizerJson<'_> {
         Ok((tokens, kinds))
     }
 
-    /// The pairs that merge, the first first.
+    /// Returns the pairs that merge, in order of priority.
     fn merges(&self) -> Result<Vec<[String; 2]>> {
         let merges = self.root.pointer("/model/merges").and_then(Value::as_array);
         let Some(merges) = merges.filter(|_| self.text("/model/type") == Some("BPE")) else {
@@ -124,26 +117,27 @@ impl TokenizerJson<'_> {
         recognize_pre(pre_tokenizer).ok_or_else(|| {
             self.unsupported(
                 "pre_tokenizer",
-                "none that GGUF has a name for",
-                "that of Llama 3, Qwen 2 or GPT-2",
+                "not one that GGUF has a name for",
+                "the one of Llama 3, Qwen 2 or GPT-2",
             )
         })
     }
 
-    /// Tells bytes and the unknown token from other tokens.
-    fn mark_fallbacks(&self, tokens: &[String], kinds: &mut [i32]) {
+    /// Marks byte tokens and the unknown token.
+    fn mark_fallbacks(&self, tokens: &[String], kinds: &mut [Kind]) {
         let unknown = self.text("/model/unk_token");
         for (token, kind) in tokens.iter().zip(kinds) {
             let hex = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
             if hex.is_some_and(|hex| hex.len() == 2 && u8::from_str_radix(hex, 16).is_ok()) {
-                *kind = kind::BYTE;
+                *kind = Kind::Byte;
             } else if Some(token.as_str()) == unknown {
-                *kind = kind::UNKNOWN;
+                *kind = Kind::Unknown;
             }
         }
     }
 
-    /// Whether a space is put before texts: by a normalizer, or by a pre-tokenizer as newer files have it.
+    /// Returns true if texts get a leading space, from a normalizer or, in newer files, from a
+    /// pre-tokenizer.
     fn prefixes_space(&self) -> bool {
         let scheme = self.text("/pre_tokenizer/prepend_scheme");
         let steps = self.root.pointer("/normalizer/normalizers").and_then(Value::as_array);
@@ -165,7 +159,7 @@ impl TokenizerJson<'_> {
     }
 }
 
-/// Scores by which SentencePiece makes the same merges: the later a piece is made, the lower.
+/// Returns scores with which SentencePiece makes the same merges. Later merges have lower scores.
 fn scores(tokens: &[String], merges: &[[String; 2]]) -> Vec<f32> {
     let mut ranks = HashMap::new();
     for (rank, [left, right]) in merges.iter().enumerate() {
