@@ -1,6 +1,5 @@
 //! Matrices with a scale for each group of a row, on every kernel that this CPU can run.
 
-use tercet_codegen::Isa;
 use tercet_codegen::verify::specs;
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, Isa, KernelCache, KernelSpec, PackedMatrix, Packing,

@@ -1,6 +1,5 @@
 //! Every kernel that this CPU can run against the plain reference.
 
-use tercet_codegen::Isa;
 use tercet_codegen::packing::MAX_K;
 use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected, Report};
 use tercet_codegen::{
