@@ -29,7 +29,7 @@ struct Answer {
 /// be unique.
 fn generate(name: &str, mut program: Command, flags: &[&str]) -> Answer {
     let logits = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.safetensors"));
-    for knob in &tercet::knobs::KNOBS {
+    for knob in tercet::knobs::all() {
         program.env_remove(knob.name);
     }
     program.args(["generate", "--json", "--prompt-ids", "256,84,104,101,32,115,101,97", "--tokens", "12"]);
@@ -139,7 +139,7 @@ fn aarch64_isas_that_the_cpu_lacks_are_only_caps() {
 /// Returns the report of `tercet info --json` with the tuning records in `cache`.
 fn info(cpu: &str, cache: &Path) -> Value {
     let mut program = aarch64(cpu);
-    for knob in &tercet::knobs::KNOBS {
+    for knob in tercet::knobs::all() {
         program.env_remove(knob.name);
     }
     program.env("TERCET_CACHE_DIR", cache).args(["info", "--json", "--no-tune", "--model"]);

@@ -17,7 +17,7 @@ static FILES: &[(&str, &[u8])] = files![
     "tokenizer_config.json",
 ];
 
-/// What it is called.
+/// The model's name.
 const NAME: &str = "fairy-tales";
 
 /// A small BitNet that was trained on fairy tales; `models/fairy-tales/README.md` is its card.

@@ -13,6 +13,8 @@ mod error;
 mod generate;
 pub mod knobs;
 mod model;
+mod named;
+pub mod options;
 mod packed;
 mod pool;
 pub mod prediction;

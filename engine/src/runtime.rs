@@ -1,102 +1,62 @@
-//! What models run on: the instruction set, the threads and the kernels of this process.
+//! The instruction set, threads and kernels that models run on.
 
 mod mode;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
+use etcetera::BaseStrategy;
 use tercet_autotune::{Planner, Records, Store, StoreError, packing_by_rule};
 use tercet_codegen::profile::{Profiler, ProfilerOptions};
 use tercet_codegen::{Architecture, Isa, KernelCache, Packing, exec};
-use tercet_cpu::Cpu;
-use tercet_cpu::Limits;
+use tercet_cpu::{Cpu, Limits};
 
+use crate::named::named;
 use crate::packed::PackedCache;
-use etcetera::BaseStrategy;
 pub use mode::{ActivationType, Mode};
 
-/// How the output head is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HeadMode {
-    /// A quantized copy tells which rows cannot matter; the others are computed as stored. Chooses the same tokens as
-    /// [`HeadMode::Bf16`] and reads half the bytes.
-    #[default]
-    Exact,
-    /// Every row as stored.
-    Bf16,
-    /// The quantized copy alone: reads what [`HeadMode::Exact`] reads first, and may choose another token where two are
-    /// nearly as likely.
-    Int8,
-}
-
-impl HeadMode {
-    /// All of them.
-    pub const ALL: [HeadMode; 3] = [HeadMode::Exact, HeadMode::Bf16, HeadMode::Int8];
-
-    /// Name on the command line and in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            HeadMode::Exact => "exact",
-            HeadMode::Bf16 => "bf16",
-            HeadMode::Int8 => "int8",
-        }
+named! {
+    /// The computation of the output head.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum HeadMode {
+        /// A quantized copy tells which rows cannot matter; the others are computed as stored. It chooses the same tokens
+        /// as [`HeadMode::Bf16`] and reads half the bytes.
+        #[default]
+        Exact = "exact",
+        /// Every row as stored.
+        Bf16 = "bf16",
+        /// The quantized copy alone: as few bytes as [`HeadMode::Exact`], and another token where two are nearly as
+        /// likely.
+        Int8 = "int8",
     }
 }
 
-impl FromStr for HeadMode {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        HeadMode::ALL.into_iter().find(|mode| mode.name() == name).ok_or(())
+named! {
+    /// The type of keys and values.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum CacheType {
+        /// Half precision, as in most engines. Attention over a long context reads half the bytes.
+        #[default]
+        F16 = "f16",
+        /// As computed, for comparisons with implementations that keep them so.
+        F32 = "f32",
     }
 }
 
-/// How keys and values are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CacheType {
-    /// Half precision, as most engines do. Attention over a long context reads half the bytes.
-    #[default]
-    F16,
-    /// As they are computed, for comparisons with implementations that keep them so.
-    F32,
-}
-
-impl CacheType {
-    /// Both.
-    pub const ALL: [CacheType; 2] = [CacheType::F16, CacheType::F32];
-
-    /// Name on the command line and in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            CacheType::F16 => "f16",
-            CacheType::F32 => "f32",
-        }
-    }
-}
-
-impl FromStr for CacheType {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        CacheType::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
-    }
-}
-
-/// How a [`Runtime`] is set up. The default takes the best of everything; see [`crate::knobs`] for the environment's.
+/// Options of a [`Runtime`]. The default takes the best of everything; [`crate::knobs`] reads the environment's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuntimeOptions {
-    /// The best instruction set to use; none leaves the choice to the CPU.
+    /// The best instruction set to use; none takes the CPU's best.
     pub isa_cap: Option<Isa>,
     /// Threads; none takes the performance cores within affinity and CPU quota.
     pub threads: Option<usize>,
-    /// Packing of the weights; none takes what [`packing_by_rule`] says.
+    /// Packing of the weights; none takes that of [`packing_by_rule`].
     pub packing: Option<Packing>,
-    /// In which arithmetic ternary layers are computed.
+    /// The arithmetic of the ternary layers.
     pub mode: Mode,
-    /// How the output head is computed.
+    /// The computation of the output head.
     pub head: HeadMode,
-    /// How keys and values are kept; none takes f16, and f32 in the exact mode.
+    /// The type of keys and values; none takes f16, and f32 in the exact mode.
     pub cache_type: Option<CacheType>,
     /// Never make memory executable: only the portable kernels run.
     pub no_jit: bool,
@@ -128,7 +88,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Chooses by this machine and `options`. What could not be had as asked is told by [`Runtime::warnings`].
+    /// Chooses by this machine and `options`. [`Runtime::warnings`] tells the options that could not be met.
     pub fn new(options: &RuntimeOptions) -> Self {
         let cpu = Cpu::host();
         let mut warnings = Vec::new();
@@ -162,58 +122,58 @@ impl Runtime {
         }
     }
 
-    /// The instruction set of the products.
+    /// Returns the instruction set of the products.
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// Why it was chosen.
+    /// Returns the reason for the instruction set.
     pub fn isa_reason(&self) -> &str {
         &self.reason
     }
 
-    /// Threads that share a token's work.
+    /// Returns the number of threads that share a token's work.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// In which arithmetic ternary layers are computed.
+    /// Returns the arithmetic of the ternary layers.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// How the output head is computed.
+    /// Returns the computation of the output head.
     pub fn head(&self) -> HeadMode {
         self.head
     }
 
-    /// How keys and values are kept.
+    /// Returns the type of keys and values.
     pub fn cache_type(&self) -> CacheType {
         self.cache_type
     }
 
-    /// How weights are packed.
+    /// Returns the packing of the weights.
     pub fn packing(&self) -> Packing {
         self.packing
     }
 
-    /// What was not possible as asked, a line each.
+    /// Returns the options that could not be met, a line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What plans a model's products here.
+    /// Returns the planner of a model's products.
     pub fn planner(&self) -> Planner {
         let planner = Planner::new(self.isa, self.packing).on(Cpu::host());
         planner.with_records(Isa::fingerprint(Cpu::host()), Arc::clone(&self.records))
     }
 
-    /// Where tuning records are kept, if they are.
+    /// Returns the store of tuning records, if there is one.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// Where packed models are kept, if they are.
+    /// Returns the cache of packed models, if there is one.
     pub fn packed_cache(&self) -> Option<&PackedCache> {
         self.packed.as_ref()
     }
@@ -221,13 +181,13 @@ impl Runtime {
     /// Plans by `records` from now on, and adds them to the store if there is one.
     ///
     /// # Errors
-    /// Fails if they cannot be stored; they are used all the same.
+    /// Fails if the records cannot be stored. They are used all the same.
     pub fn learn(&mut self, records: Records) -> Result<(), StoreError> {
         Arc::make_mut(&mut self.records).merge(records.clone());
         self.store.as_ref().map_or(Ok(()), |store| store.add(records))
     }
 
-    /// The kernels of this process.
+    /// Returns the kernels of this process.
     pub fn kernels(&self) -> &KernelCache {
         &self.kernels
     }

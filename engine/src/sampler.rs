@@ -10,12 +10,12 @@ use std::cmp::Ordering;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tercet_formats::GenerationDefaults;
 
 use crate::error::{Error, Result};
 use crate::model::{Candidates, Rule};
-use tercet_formats::GenerationDefaults;
 
-/// How the next token is chosen. The default is greedy.
+/// Options of a [`Sampler`]. The default is greedy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplerOptions {
     /// Divides the logits; 0 takes the best token without chance.
@@ -28,7 +28,7 @@ pub struct SamplerOptions {
     pub min_p: f32,
     /// Divides positive and multiplies negative logits of tokens already in the history; 1 changes none.
     pub repetition_penalty: f32,
-    /// How many of the latest tokens of the history count; 0 counts all.
+    /// Number of the latest tokens that the penalty looks at; 0 for all.
     pub repetition_window: usize,
     /// Same seed, same choices.
     pub seed: u64,
@@ -67,7 +67,7 @@ impl SamplerOptions {
     }
 }
 
-/// What a caller says about sampling; the rest is left to the model's authors.
+/// A caller's choices of sampling. The model's authors decide the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SamplingChoices {
     /// Always take the best token.

@@ -8,7 +8,7 @@ use tercet::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions
 
 use crate::errors::exception;
 
-/// What is asked for; what is none is left to the model's authors.
+/// A request from Python. The model's authors decide where a field is none.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Requested {
@@ -48,7 +48,7 @@ impl Requested {
     }
 }
 
-/// What was generated.
+/// A generated text.
 #[pyclass(frozen, get_all, module = "tercet._tercet")]
 pub(crate) struct Generation {
     /// The tokens, an end token included.

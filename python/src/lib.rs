@@ -35,7 +35,7 @@ mod _tercet {
     #[pymodule_export]
     use crate::layer::TernaryLinear;
     #[pymodule_export]
-    use crate::machine::{Cpu, Tuned, cpu, tune};
+    use crate::machine::{Cpu, Tuned, cpu, options, tune};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

@@ -107,3 +107,10 @@ pub(crate) fn tune(
     let learned = runtime.learn(tercet::tune::records(&runtime, &found));
     Ok((found.iter().map(Tuned::from).collect(), learned.err().map(|error| error.to_string())))
 }
+
+/// Returns every option of the library: name, values (none for numbers) and help.
+#[pyfunction]
+pub(crate) fn options() -> Vec<(&'static str, Vec<&'static str>, &'static str)> {
+    let row = |option: &tercet::options::OptionInfo| (option.name, (option.values)(), option.help);
+    tercet::options::OPTIONS.iter().map(row).collect()
+}

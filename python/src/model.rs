@@ -128,15 +128,16 @@ impl Model {
         self.0.model().config().max_positions
     }
 
-    /// Bytes in memory: packed ternary matrices, embedding, output head, its quantized copy, and a position's keys and values.
+    /// Returns bytes in memory: packed ternary matrices, embedding, output head, quantized copy of the head, and the
+    /// keys and values of a position.
     fn memory_use(&self) -> [usize; 5] {
         let tercet::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
             self.0.model().memory_use();
         [ternary, embedding, head, screen, cache_per_token]
     }
 
-    /// Continues every prompt; `on_token`, if any, is called with the prompt's index, the token (none while prompts are
-    /// read) and the text that it makes certain, and ends that prompt's text by returning false.
+    /// Continues every prompt. `on_token` is called with the prompt's index, the token, and the text that it makes
+    /// certain. It ends that prompt's text by returning false.
     fn generate(
         &self,
         py: Python<'_>,

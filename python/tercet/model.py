@@ -120,6 +120,7 @@ class Model:
         top_p: Optional[float] = None,
         min_p: Optional[float] = None,
         repetition_penalty: Optional[float] = None,
+        repetition_window: Optional[int] = None,
         do_sample: Optional[bool] = None,
         seed: int = 0,
         stop: Union[str, Sequence[str], None] = None,
@@ -152,6 +153,7 @@ class Model:
             top_p=top_p,
             min_p=min_p,
             repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
             do_sample=do_sample,
             seed=seed,
             stop=stop,
@@ -219,13 +221,20 @@ def _requested(
     top_p: Optional[float] = None,
     min_p: Optional[float] = None,
     repetition_penalty: Optional[float] = None,
+    repetition_window: Optional[int] = None,
     do_sample: Optional[bool] = None,
     seed: int = 0,
     stop: Union[str, Sequence[str], None] = None,
     eos_token_id: Union[int, Sequence[int], None] = None,
 ) -> dict[str, Any]:
     """Returns the arguments in the form that the native half reads."""
-    for what, value in (("max_new_tokens", max_new_tokens), ("top_k", top_k), ("seed", seed)):
+    whole = {
+        "max_new_tokens": max_new_tokens,
+        "top_k": top_k,
+        "repetition_window": repetition_window,
+        "seed": seed,
+    }
+    for what, value in whole.items():
         if value is not None and value < 0:
             raise ValueError(f"{what}: {value} is out of range; use 0 or more")
     if do_sample and temperature is None:
@@ -239,6 +248,7 @@ def _requested(
         "top_p": top_p,
         "min_p": min_p,
         "repetition_penalty": repetition_penalty,
+        "repetition_window": repetition_window,
         "seed": seed,
         "eos": None if eos is None else list(eos),
         "stop": [stop] if isinstance(stop, str) else list(stop or ()),

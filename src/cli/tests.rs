@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, Command, CommandFactory, Parser};
 
+use tercet_engine::options::OPTIONS;
+
 use super::Cli;
 
 /// Every command that can be run, by its full name such as `bench kernels`.
@@ -182,6 +184,29 @@ fn every_option_is_explained_in_one_short_line() {
             let id = argument.get_id();
             assert!(!help.is_empty() && !help.ends_with('.'), "{name} {id}: {help:?}");
             assert!(help.len() <= LONGEST, "{name} {id} takes {} bytes: {help:?}", help.len());
+        }
+    }
+}
+
+/// The command's flags and their values are those of the library's table of options.
+#[test]
+fn flags_follow_the_table_of_options() {
+    let commands = commands();
+    let generate = &commands["generate"];
+    for option in OPTIONS {
+        let long = option.name.replace('_', "-");
+        let found = generate.get_arguments().find(|argument| argument.get_long() == Some(long.as_str()));
+        let argument = found.unwrap_or_else(|| panic!("generate has no {}", option.flag()));
+        let values: Vec<String> = argument
+            .get_possible_values()
+            .iter()
+            .filter(|value| argument.get_action().takes_values() && !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        assert_eq!(values, (option.values)(), "{}", option.flag());
+        if let Some(variable) = option.variable {
+            let help = argument.get_long_help().unwrap_or_default().to_string();
+            assert!(help.contains(variable), "the help of {} names no {variable}", option.flag());
         }
     }
 }

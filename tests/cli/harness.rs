@@ -26,7 +26,7 @@ pub(crate) struct Ran {
 pub(crate) fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
     command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
-    for knob in &tercet::knobs::KNOBS {
+    for knob in tercet::knobs::all() {
         command.env_remove(knob.name);
     }
     // A cache that does not exist: the tests neither read nor change the tuning records of the user.

@@ -20,7 +20,7 @@ fn help(path: &[String]) -> String {
     let arguments = [path, &["--help".to_owned()]].concat();
     let mut command = command(&arguments);
     // Help shows the values of the environment variables that options read.
-    for knob in &tercet::knobs::KNOBS {
+    for knob in tercet::knobs::all() {
         command.env_remove(knob.name);
     }
     let ran = finish(command.env("COLUMNS", COLUMNS));

@@ -1,49 +1,53 @@
-//! In which arithmetic ternary layers are computed.
+//! The arithmetic of ternary layers.
 
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::named::named;
+use crate::options::UnknownName;
 
-/// In which arithmetic ternary layers are computed.
+/// The arithmetic of ternary layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// In integers, by micro-kernels, from packed weights.
+    /// Integers, by micro-kernels, from packed weights.
     #[default]
     Fast,
-    /// In floats, from weights that are not packed, as transformers does: what the fast mode is judged by.
+    /// Floats, from weights that are not packed, as transformers computes them. The fast mode is judged by it.
     Exact(ActivationType),
 }
 
-/// What the exact mode multiplies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ActivationType {
-    /// Floats that are rounded to what int8 can hold, as the fast mode rounds them.
-    #[default]
-    Int8,
-    /// Floats as they are, for models of which only the weights were quantized in training.
-    F32,
+named! {
+    /// The activations that the exact mode multiplies.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum ActivationType {
+        /// Floats rounded to the values of int8, as in the fast mode.
+        #[default]
+        Int8 = "int8",
+        /// Floats as they are, for models that quantize only weights in training.
+        F32 = "f32",
+    }
 }
 
 impl Mode {
-    /// The name of each, and what Litespark-Inference calls it.
-    pub const NAMES: [[&str; 2]; 2] = [["fast", "neon"], ["exact", "accelerate"]];
+    /// The names of the modes.
+    pub const NAMES: [&str; 2] = ["fast", "exact"];
 
-    /// Name in reports.
+    /// Returns the name in options and reports.
     pub const fn name(self) -> &'static str {
         match self {
-            Mode::Fast => Self::NAMES[0][0],
-            Mode::Exact(_) => Self::NAMES[1][0],
+            Mode::Fast => Self::NAMES[0],
+            Mode::Exact(_) => Self::NAMES[1],
         }
     }
 
-    /// The same mode with these activations.
+    /// Returns the same mode with these activations.
     ///
     /// # Errors
-    /// Fails if it cannot multiply them.
+    /// Fails if the mode cannot multiply them.
     pub fn with_activations(self, activations: ActivationType) -> Result<Self> {
         match (self, activations) {
             (Mode::Fast, ActivationType::F32) => Err(Error::bad_argument(
-                "the activations",
+                "activations",
                 "the fast mode multiplies integers, not f32",
                 "use the exact mode",
             )),
@@ -54,32 +58,13 @@ impl Mode {
 }
 
 impl FromStr for Mode {
-    type Err = ();
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, ()> {
-        let modes = [Mode::Fast, Mode::Exact(ActivationType::default())];
-        let named = modes.into_iter().zip(Self::NAMES).find(|(_, names)| names.contains(&name));
-        named.map(|(mode, _)| mode).ok_or(())
-    }
-}
-
-impl ActivationType {
-    /// Both.
-    pub const ALL: [ActivationType; 2] = [ActivationType::Int8, ActivationType::F32];
-
-    /// Name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            ActivationType::Int8 => "int8",
-            ActivationType::F32 => "f32",
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "fast" => Ok(Mode::Fast),
+            "exact" => Ok(Mode::Exact(ActivationType::default())),
+            _ => Err(UnknownName),
         }
-    }
-}
-
-impl FromStr for ActivationType {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        ActivationType::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
     }
 }

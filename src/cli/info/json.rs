@@ -7,7 +7,7 @@ use tercet_cpu::{Cache, Cpu};
 
 use super::{Facts, kind, names, parameters};
 use tercet_engine::MemoryUse;
-use tercet_engine::knobs::KNOBS;
+use tercet_engine::knobs;
 
 impl Facts<'_> {
     pub(super) fn json(&self) -> Value {
@@ -50,7 +50,7 @@ impl Facts<'_> {
                 "cache": cache_per_token * context, "total": self.total_bytes(),
             },
             "plans": plans.collect::<Vec<_>>(),
-            "knobs": KNOBS.iter().map(|knob| json!({
+            "knobs": knobs::all().map(|knob| json!({
                 "name": knob.name, "value": knob.value(), "help": knob.help,
             })).collect::<Vec<_>>(),
         })

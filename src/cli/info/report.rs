@@ -5,7 +5,8 @@ use tercet_cpu::{Cache, CoreClass, Cpu};
 
 use super::{Facts, kind, names, parameters};
 use crate::cli::report::{Report, count, size};
-use tercet_engine::knobs::KNOBS;
+use tercet_engine::knobs;
+use tercet_engine::options::OptionInfo;
 use tercet_engine::{MemoryUse, PLANNED_TOKENS};
 use tercet_formats::Config;
 
@@ -97,9 +98,10 @@ impl Facts<'_> {
 
 fn report_knobs(report: &mut Report) {
     report.heading("Environment");
-    for knob in &KNOBS {
+    for knob in knobs::all() {
         let value = knob.value().map_or_else(|| "not set".to_owned(), |value| format!("{value:?}"));
-        report.row(knob.name, format_args!("{value:<9} {}", knob.help));
+        let flag = knob.option.and_then(OptionInfo::find).map(|option| format!(" ({})", option.flag()));
+        report.row(knob.name, format_args!("{value:<9} {}{}", knob.help, flag.unwrap_or_default()));
     }
 }
 

@@ -1,0 +1,35 @@
+"""The package's keywords follow the library's table of options."""
+
+import inspect
+import typing
+
+import tercet
+from tercet import _tercet
+from tercet.machine import machine_options
+
+
+def literals(annotation):
+    """Returns the values of every ``Literal`` inside an annotation."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [value for inner in typing.get_args(annotation) for value in literals(inner)]
+
+
+def test_every_option_is_a_keyword_with_the_same_values():
+    machine = inspect.signature(machine_options).parameters
+    load = inspect.signature(tercet.load_model).parameters
+    generate = inspect.signature(tercet.Model.generate).parameters
+    hints = typing.get_type_hints(machine_options)
+    for name, values, _ in _tercet.options():
+        if name in machine:
+            assert name in load, name
+            found = literals(hints[name])
+            # The ISA is a plain string, because its names depend on the architecture.
+            assert found == values or name == "isa", name
+        else:
+            assert name in generate, name
+
+
+def test_no_keyword_of_the_machine_is_missing_in_the_table():
+    known = {name for name, _, _ in _tercet.options()}
+    assert set(inspect.signature(machine_options).parameters) <= known
