@@ -82,6 +82,7 @@ fn time(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     let result = step();
     let seconds = start.elapsed();
+    eprintln!("== {name}: {:.0} s", seconds.as_secs_f64());
     record(name, if result.is_ok() { Outcome::Passed(seconds) } else { Outcome::Failed(seconds) });
     match result {
         Err(error) if KEEP_GOING.load(Ordering::Relaxed) => {
