@@ -18,7 +18,7 @@ pub(super) struct Weights {
     pub(super) embedding: Table,
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Norm,
-    /// None where it is the embedding.
+    /// `None` if the embedding serves as the head.
     pub(super) head: Option<Table>,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Table {
     Ternary(Box<Linear>),
 }
 
-/// Rows of floats as they are stored.
+/// Rows of floats in their stored type.
 #[derive(Debug)]
 pub(super) struct FloatRows {
     pub(super) floats: StoredFloats,
@@ -43,7 +43,7 @@ pub(super) struct Layer {
     pub(super) q: Linear,
     pub(super) k: Linear,
     pub(super) v: Linear,
-    /// Those of the heads of queries and of keys.
+    /// The norms of the heads of queries and of keys.
     pub(super) query_key_norms: Option<[Norm; 2]>,
     pub(super) attention_sub_norm: Option<Norm>,
     pub(super) o: Linear,
@@ -56,13 +56,13 @@ pub(super) struct Layer {
 
 /// Makes a model's tensors: reads them, or draws them at random.
 pub(super) trait Source: Sync {
-    /// The norm with the gain `tensor`.
+    /// Returns the norm with the gain `tensor`.
     fn norm(&self, tensor: &Tensor) -> Result<Norm>;
 
-    /// The ternary layer of `tensor`, packed.
+    /// Returns the ternary layer of `tensor`, packed.
     fn linear(&self, tensor: &Tensor) -> Result<Linear>;
 
-    /// The embedding or output head `tensor`.
+    /// Returns the embedding or output head `tensor`.
     fn table(&self, tensor: &Tensor) -> Result<Table>;
 }
 
@@ -99,12 +99,12 @@ impl Weights {
         }
     }
 
-    /// The output head.
+    /// Returns the output head.
     pub(super) fn head(&self) -> &Table {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// The packed matrices, to be kept.
+    /// Returns the packed matrices, to be stored.
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let parts = self.linears().filter_map(|(name, linear)| {
             Some(Part { name, kind: PartKind::Matrix(linear.packed_weights()?) })
@@ -112,12 +112,12 @@ impl Weights {
         parts.collect()
     }
 
-    /// Bytes of the ternary matrices.
+    /// Returns the bytes of the ternary matrices.
     pub(super) fn ternary_bytes(&self) -> usize {
         self.linears().map(|(_, linear)| linear.bytes()).sum()
     }
 
-    /// All ternary matrices and their names in transformers, without `.weight`.
+    /// Returns all ternary matrices and their names in transformers, without `.weight`.
     fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
         let layers = self.layers.iter().enumerate();
         let layers =
@@ -130,7 +130,7 @@ impl Weights {
         layers.chain(tables)
     }
 
-    /// Bytes of the embedding and of a head of its own, where they are floats.
+    /// Returns the bytes of the embedding and of a separate head, as far as they are floats.
     pub(super) fn float_bytes(&self) -> (usize, usize) {
         let bytes = |table: &Table| match table {
             Table::Floats(rows) => rows.floats.bytes(),
@@ -176,7 +176,7 @@ impl Layer {
         })
     }
 
-    /// The layer's ternary matrices and their parts.
+    /// Returns the layer's ternary matrices and their parts.
     fn linears(&self) -> [(LayerPart, &Linear); 7] {
         [
             (LayerPart::Query, &self.q),
@@ -189,7 +189,7 @@ impl Layer {
         ]
     }
 
-    /// Shapes (n, k) of a layer's ternary matrices.
+    /// Returns the shapes (n, k) of a layer's ternary matrices.
     pub(super) fn shapes(config: &Config) -> Vec<(usize, usize)> {
         let shape = |(_, tensor): (LayerPart, Tensor)| match tensor.role {
             Role::Ternary(n, k) => Some((n, k)),

@@ -21,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The dimensions, the last of which varies fastest.
+    /// Returns the dimensions. The last one varies fastest.
     pub fn shape(self) -> Vec<usize> {
         match self {
             Role::Vector(len) => vec![len],
@@ -104,13 +104,13 @@ enum Width {
     Head,
 }
 
-/// The property of the configuration without which a tensor does not exist.
+/// A property that a configuration must have for a tensor to exist.
 #[derive(Clone, Copy)]
 enum Needs {
     Nothing,
     SubNorms,
     HeadNorms,
-    HeadOfItsOwn,
+    SeparateHead,
 }
 
 /// transformers' name of the embedding, without `.weight`.
@@ -122,7 +122,7 @@ const EMBEDDING_ROW: Row =
     row(EMBEDDING, "token_embd", Shape::Table(Width::Vocabulary, Width::Hidden), Needs::Nothing);
 const FINAL_NORM_ROW: Row = row("model.norm", "output_norm", Shape::Vector(Width::Hidden), Needs::Nothing);
 const HEAD_ROW: Row =
-    row(HEAD, "output", Shape::Table(Width::Vocabulary, Width::Hidden), Needs::HeadOfItsOwn);
+    row(HEAD, "output", Shape::Table(Width::Vocabulary, Width::Hidden), Needs::SeparateHead);
 
 /// The rows outside layers.
 const MODEL: [Row; 3] = [EMBEDDING_ROW, FINAL_NORM_ROW, HEAD_ROW];
@@ -151,7 +151,7 @@ static LAYER: [(Part, Row); 13] = {
     ]
 };
 
-// Row `part as usize` of the table is that part's.
+// `LAYER[part as usize]` is the row of `part`.
 const _: () = {
     let mut i = 0;
     while i < LAYER.len() {
@@ -171,7 +171,7 @@ impl Row {
             Needs::Nothing => true,
             Needs::SubNorms => config.sub_norms,
             Needs::HeadNorms => config.query_key_norms,
-            Needs::HeadOfItsOwn => !config.tie_word_embeddings,
+            Needs::SeparateHead => !config.tie_word_embeddings,
         }
     }
 
@@ -191,7 +191,7 @@ impl Row {
         }
     }
 
-    /// The tensor in `layer`, or outside layers.
+    /// Returns the tensor in `layer`, or outside all layers.
     fn tensor(&self, config: &Config, layer: Option<usize>) -> Tensor {
         let (prefix, gguf_prefix) = match layer {
             None => (String::new(), String::new()),
@@ -214,7 +214,7 @@ impl Part {
         &LAYER[self as usize].1
     }
 
-    /// transformers' name of the part in layer `layer`, without `.weight`.
+    /// Returns transformers' name of the part in layer `layer`, without `.weight`.
     pub fn module(self, layer: usize) -> String {
         format!("{LAYERS}{layer}.{}", self.row().name)
     }
@@ -230,12 +230,12 @@ impl Part {
 }
 
 impl Tensor {
-    /// The name without `.weight`, as transformers calls the module.
+    /// Returns the name of transformers' module, which is the name without `.weight`.
     pub fn module(&self) -> &str {
         self.name.strip_suffix(SUFFIX).unwrap_or(&self.name)
     }
 
-    /// Rows and columns. A vector has one column.
+    /// Returns rows and columns. A vector has one column.
     pub fn matrix(&self) -> (usize, usize) {
         match self.role {
             Role::Vector(len) => (len, 1),
@@ -245,7 +245,7 @@ impl Tensor {
 }
 
 impl Config {
-    /// Every tensor of the model, in the order in which converted files store them.
+    /// Returns every tensor of the model, in the order of converted files.
     pub fn tensors(&self) -> Vec<Tensor> {
         let mut tensors = vec![self.embedding()];
         for layer in 0..self.layers {
@@ -260,14 +260,13 @@ impl Config {
         tensors
     }
 
-    /// The parts of layer `layer` that exist, without norms of ternary layers' own.
+    /// Returns the parts of layer `layer`, except [linear norms](Config::linear_norm).
     pub fn layer(&self, layer: usize) -> impl Iterator<Item = (Part, Tensor)> {
         let rows = LAYER.iter().filter(|(_, row)| row.exists(self));
         rows.map(move |(part, row)| (*part, row.tensor(self, Some(layer))))
     }
 
-    /// Part `part` of layer `layer`. Only models for which [`Config::has`] returns true have such a
-    /// tensor.
+    /// Returns part `part` of layer `layer`. The tensor exists only if [`Config::has`] returns true.
     pub fn part(&self, layer: usize, part: Part) -> Tensor {
         part.row().tensor(self, Some(layer))
     }
@@ -277,8 +276,8 @@ impl Config {
         part.row().exists(self)
     }
 
-    /// The number of heads that the rows of the matrix `name` make up, if the rotary embedding
-    /// turns its rows.
+    /// Returns the number of heads in the rows of the matrix `name`, if it projects to queries or
+    /// keys. The rotary embedding turns these rows in pairs.
     pub(crate) fn rotated_heads(&self, name: &str) -> Option<usize> {
         match Part::of_name(name)?.1 {
             Part::Query => Some(self.heads),
@@ -287,7 +286,7 @@ impl Config {
         }
     }
 
-    /// The norm before the ternary layer `linear`, if ternary layers have norms of their own.
+    /// Returns the norm before the ternary layer `linear`, if ternary layers have norms of their own.
     pub fn linear_norm(&self, linear: &Tensor) -> Option<Tensor> {
         match linear.role {
             Role::Ternary(_, k) if self.linear_norm_eps.is_some() => Some(Tensor {
@@ -299,17 +298,17 @@ impl Config {
         }
     }
 
-    /// The embedding.
+    /// Returns the embedding.
     pub fn embedding(&self) -> Tensor {
         EMBEDDING_ROW.tensor(self, None)
     }
 
-    /// The norm after the last layer.
+    /// Returns the norm after the last layer.
     pub fn final_norm(&self) -> Tensor {
         FINAL_NORM_ROW.tensor(self, None)
     }
 
-    /// The output head, or `None` if the embedding serves as the head.
+    /// Returns the output head, or `None` if the embedding serves as the head.
     pub fn head(&self) -> Option<Tensor> {
         HEAD_ROW.exists(self).then(|| HEAD_ROW.tensor(self, None))
     }
