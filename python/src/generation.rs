@@ -1,4 +1,4 @@
-//! Generation whose caller may look on, and interrupt.
+//! Generation with callbacks, streams and interrupts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tercet::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions
 
 use crate::errors::exception;
 
-/// A request from Python. The model's authors decide where a field is none.
+/// A request. The model's own defaults stand for fields that are None.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Requested {
@@ -48,18 +48,18 @@ impl Requested {
     }
 }
 
-/// A generated text.
+/// The result of one generation.
 #[pyclass(frozen, get_all, module = "tercet._tercet")]
 pub(crate) struct Generation {
-    /// The tokens, an end token included.
+    /// The generated tokens, including an end token.
     ids: Vec<u32>,
-    /// Their text, without special tokens and without the stop string.
+    /// The generated text, without special tokens and without the stop string.
     text: String,
-    /// Why it ended: `eos`, `length`, `stop_string` or `cancelled`.
+    /// The stop reason: `eos`, `length`, `stop_string` or `cancelled`.
     stop: &'static str,
-    /// Tokens of the prompt.
+    /// The number of tokens in the prompt.
     prompt_tokens: usize,
-    /// Seconds until the first token's logits.
+    /// Seconds from the start to the logits of the first token.
     prefill_s: f64,
     /// Seconds from there to the end.
     decode_s: f64,
@@ -78,11 +78,11 @@ impl From<tercet::Generation> for Generation {
     }
 }
 
-/// Lets Python's signal handlers run now and then, which raise `KeyboardInterrupt` after Ctrl-C.
+/// Lets Python's signal handlers run at intervals. After Ctrl-C a handler raises `KeyboardInterrupt`.
 pub(crate) struct Signals(Instant);
 
 impl Signals {
-    /// Often enough for a reader, and rarely enough to cost nothing and disturb no other thread.
+    /// Short enough for a user who waits, and long enough to cost nothing and disturb no other thread.
     const INTERVAL: Duration = Duration::from_millis(20);
 
     pub(crate) fn new() -> Self {
@@ -98,7 +98,8 @@ impl Signals {
     }
 }
 
-/// Continues every prompt; they share every read of the weights. `on_token` hears of every token.
+/// Continues every prompt. The prompts share every read of the weights. `on_token` is called for
+/// every token.
 pub(crate) fn generate(
     py: Python<'_>,
     session: &Session,
@@ -133,7 +134,8 @@ pub(crate) fn generate(
     })
 }
 
-/// Tells `on_token` of a step's tokens, the last one with the text. Returns false if it wants no more.
+/// Calls `on_token` for each token of a step. The last call gets the text of the step. Returns false
+/// if `on_token` ends the generation.
 fn goes_on(on_token: Option<&Py<PyAny>>, index: usize, step: &Step) -> PyResult<bool> {
     let Some(on_token) = on_token else { return Ok(true) };
     Python::attach(|py| {
@@ -148,7 +150,7 @@ fn goes_on(on_token: Option<&Py<PyAny>>, index: usize, step: &Step) -> PyResult<
     })
 }
 
-/// Texts that continue a prompt, as they become certain.
+/// An iterator over the pieces of text that continue a prompt.
 #[pyclass(frozen, module = "tercet._tercet")]
 pub(crate) struct Stream(Mutex<tercet::Stream<Arc<Session>>>);
 
@@ -190,7 +192,7 @@ impl Stream {
         py.detach(|| self.lock().ids().to_vec())
     }
 
-    /// Why the text ended, once it has.
+    /// The stop reason, or None before the end.
     #[getter]
     fn stop(&self, py: Python<'_>) -> Option<&'static str> {
         py.detach(|| self.lock().stop()).map(tercet::Stop::name)

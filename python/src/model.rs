@@ -13,11 +13,11 @@ use crate::errors::{bad_argument, exception};
 use crate::generation::{Generation, Requested, Signals, Stream, generate};
 use crate::tokenizer::Tokenizer;
 
-/// A model that is ready to run. Safe to use from several threads.
+/// A loaded model. Several threads may use it at the same time.
 #[pyclass(frozen, module = "tercet._tercet")]
 pub(crate) struct Model(Arc<Session>);
 
-/// How a model is to be run; what is none is left to the environment and the machine.
+/// Options for running a model. The environment and the machine decide the options that are None.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
@@ -54,7 +54,7 @@ impl Options {
     }
 }
 
-/// The value called `name`, if there is one.
+/// Parses the option `what`, if it has a value.
 pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> PyResult<Option<T>> {
     let Some(name) = name else { return Ok(None) };
     let unknown =
@@ -72,7 +72,7 @@ impl Model {
         py.detach(open).map(|session| Model(Arc::new(session))).map_err(exception)
     }
 
-    /// A model of a preset's shape with random weights and the tokenizer of the built-in model.
+    /// Makes a model with the shape of a preset, random weights, and the tokenizer of the built-in model.
     #[staticmethod]
     fn synthetic(py: Python<'_>, preset: &str, options: Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
@@ -92,52 +92,52 @@ impl Model {
         self.0.model().name()
     }
 
-    /// The instruction set that it runs on.
+    /// The instruction set of its kernels.
     #[getter]
     fn isa(&self) -> &str {
         self.0.runtime().isa().name()
     }
 
-    /// In which arithmetic its ternary layers are computed.
+    /// The mode of computing: `fast` or `exact`.
     #[getter]
     fn mode(&self) -> &str {
         self.0.runtime().mode().name()
     }
 
-    /// Threads that share a token's work.
+    /// The number of threads that compute each token.
     #[getter]
     fn threads(&self) -> usize {
         self.0.runtime().threads()
     }
 
-    /// What could not be had as asked.
+    /// Warnings about options that could not be followed.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.0.runtime().warnings().to_vec()
     }
 
-    /// Rows of the embedding: one more than the largest token.
+    /// The number of rows of the embedding: the largest token id plus one.
     #[getter]
     fn vocab_size(&self) -> usize {
         self.0.model().config().vocab_size
     }
 
-    /// The most tokens that a sequence may have.
+    /// The maximum number of tokens in a sequence.
     #[getter]
     fn context_length(&self) -> usize {
         self.0.model().config().max_positions
     }
 
-    /// Returns bytes in memory: packed ternary matrices, embedding, output head, quantized copy of the head, and the
-    /// keys and values of a position.
+    /// Sizes in bytes: packed ternary matrices, embedding, output head, the quantized copy of the
+    /// head, and the keys and values of one position.
     fn memory_use(&self) -> [usize; 5] {
         let tercet::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
             self.0.model().memory_use();
         [ternary, embedding, head, screen, cache_per_token]
     }
 
-    /// Continues every prompt. `on_token` is called with the prompt's index, the token, and the text that it makes
-    /// certain. It ends that prompt's text by returning false.
+    /// Continues every prompt. `on_token` is called with the index of the prompt, the token and the
+    /// new text. If it returns false, that prompt ends.
     fn generate(
         &self,
         py: Python<'_>,
@@ -148,12 +148,12 @@ impl Model {
         generate(py, &self.0, prompts, request, on_token)
     }
 
-    /// The texts that continue a prompt, one after another.
+    /// Returns an iterator over the pieces of text that continue a prompt.
     fn stream(&self, prompt: Vec<u32>, request: Requested) -> PyResult<Stream> {
         Stream::new(Arc::clone(&self.0), &prompt, request)
     }
 
-    /// The logits of every position, positions × vocabulary.
+    /// Returns the logits of every position: positions × vocabulary.
     fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let model = self.0.model();
         let vocabulary = model.config().vocab_size;
@@ -165,7 +165,7 @@ impl Model {
         numpy::PyArray1::from_vec(py, logits).reshape([ids.len(), vocabulary])
     }
 
-    /// exp of the mean of -ln p over `ids`, cut into windows.
+    /// Returns the perplexity of `ids`, cut into windows: exp of the mean of -ln p.
     fn perplexity(&self, py: Python<'_>, ids: Vec<u32>, window: Option<usize>) -> PyResult<f64> {
         let (model, tokenizer) = (self.0.model(), self.0.tokenizer());
         if ids.is_empty() {
