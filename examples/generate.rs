@@ -1,4 +1,4 @@
-//! Streams a text from the library: `cargo run --release --example generate [MODEL] [PROMPT]`.
+//! Streams a text: `cargo run --release --example generate [MODEL] [PROMPT]`.
 
 use std::io::{Write, stdout};
 
