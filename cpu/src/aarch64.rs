@@ -1,9 +1,9 @@
-//! What AArch64 CPUs say of themselves: the main ID register, and the features that the standard library detects.
+//! Facts about AArch64 CPUs: the main ID register, and the features that the standard library detects.
 
 use std::fs;
 use std::path::Path;
 
-/// Who made a core and which it is (Arm Architecture Reference Manual, MIDR_EL1).
+/// The main ID register: the maker and the model of a core (Arm Architecture Reference Manual, MIDR_EL1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MainId(u64);
 
@@ -20,7 +20,7 @@ const IMPLEMENTERS: [(u32, &str); 9] = [
     (0xC0, "Ampere"),
 ];
 
-/// Arm's own cores, by their part number.
+/// Arm's own cores, by part number.
 const ARM_CORES: [(u32, &str); 20] = [
     (0xD03, "Cortex-A53"),
     (0xD05, "Cortex-A55"),
@@ -45,7 +45,7 @@ const ARM_CORES: [(u32, &str); 20] = [
 ];
 
 impl MainId {
-    /// What Linux tells of a CPU, given its directory (`system/cpu/cpu0`).
+    /// Reads the register of a CPU from its directory (`system/cpu/cpu0`).
     pub(super) fn read(directory: &Path) -> Option<MainId> {
         let text = fs::read_to_string(directory.join("regs/identification/midr_el1")).ok()?;
         u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok().map(MainId)
@@ -55,27 +55,27 @@ impl MainId {
         (self.0 >> low) as u32 & ((1 << count) - 1)
     }
 
-    /// The implementer's code.
+    /// Returns the implementer's code.
     pub fn implementer(self) -> u32 {
         self.bits(24, 8)
     }
 
-    /// The implementer's number for the core.
+    /// Returns the implementer's number for the core.
     pub fn part(self) -> u32 {
         self.bits(4, 12)
     }
 
-    /// Major revision in the high nibble, minor revision in the low one.
+    /// Returns the major revision in the high nibble, and the minor revision in the low one.
     pub fn revision(self) -> u32 {
         self.bits(20, 4) << 4 | self.bits(0, 4)
     }
 
-    /// The implementer's name; empty if it is not known.
+    /// Returns the implementer's name, or nothing if it is unknown.
     pub fn vendor(self) -> &'static str {
         name(&IMPLEMENTERS, self.implementer())
     }
 
-    /// The core's name, where it is one of Arm's own that is known; otherwise empty.
+    /// Returns the name of a known core of Arm's own, or nothing.
     pub fn core(self) -> &'static str {
         if self.vendor() == "Arm" { name(&ARM_CORES, self.part()) } else { "" }
     }
@@ -85,7 +85,7 @@ fn name(names: &[(u32, &'static str)], code: u32) -> &'static str {
     names.iter().find(|(known, _)| *known == code).map_or("", |(_, name)| name)
 }
 
-/// The known features that CPU and operating system both enable, as Linux spells them.
+/// Returns the known features that CPU and operating system both enable, by the names of Linux.
 #[cfg(target_arch = "aarch64")]
 pub(super) fn features() -> Vec<&'static str> {
     use std::arch::is_aarch64_feature_detected as detected;
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!((apple.vendor(), apple.core()), ("Apple", ""));
     }
 
-    /// A machine with two sorts of cores.
+    /// A machine with two kinds of cores.
     #[test]
     fn sysfs_tells_the_core_and_the_classes_by_capacity() {
         let files = [

@@ -1,4 +1,4 @@
-//! One cache, and how Linux describes it.
+//! Caches, and their description by Linux.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::topology::parse_cpu_list;
 
-/// What a cache holds.
+/// The content of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheKind {
     /// Data only.
@@ -17,23 +17,23 @@ pub enum CacheKind {
     Unified,
 }
 
-/// One cache as one core sees it. Displays as `L1d32K`, `L2u1024K`.
+/// One cache of a core. Displays as `L1d32K`, `L2u1024K`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     /// 1 for the innermost.
     pub level: u8,
-    /// What it holds.
+    /// Content.
     pub kind: CacheKind,
     /// Capacity in bytes.
     pub size: u64,
-    /// Line in bytes.
+    /// Line size in bytes.
     pub line: u32,
-    /// Logical CPUs that share it; from CPUID alone an upper bound.
+    /// Number of logical CPUs that share it. From CPUID alone it is an upper bound.
     pub shared_by: usize,
 }
 
 impl Cache {
-    /// The caches of one CPU, from its sysfs directory (`system/cpu/cpu0/cache`); empty where that is missing.
+    /// Reads the caches of one CPU from its sysfs directory (`system/cpu/cpu0/cache`). Returns none if that is missing.
     pub(super) fn read_all(directory: &Path) -> Vec<Cache> {
         (0..).map_while(|index| Cache::read(&directory.join(format!("index{index}")))).collect()
     }

@@ -6,7 +6,7 @@
 //! xcr0 207
 //! ```
 //!
-//! What a dump leaves out is zero: an absent `xcr0` means that the operating system enables no extended state.
+//! Missing answers are zero. Without `xcr0` the operating system enables no extended state.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,11 +20,11 @@ pub(super) type Registers = [u32; 4];
 #[derive(Default)]
 pub(super) struct Leaves {
     answers: BTreeMap<(u32, u32), Registers>,
-    /// The register states that the operating system has enabled; zero where XGETBV is unavailable.
+    /// The register states that the operating system enables. Zero if XGETBV is unavailable.
     pub(super) xcr0: u64,
 }
 
-/// Why a recorded dump was refused.
+/// An error of a recorded dump.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DumpError {
     /// A line is neither an answer nor XCR0.
@@ -45,18 +45,29 @@ pub enum DumpError {
         /// The line without its comment.
         text: String,
     },
-    /// Leaf 0, which says who made the CPU and which leaves it has, is missing.
+    /// Leaf 0 is missing. It names the vendor and the last leaf.
     #[error("no leaf 0: a dump must hold at least the line that begins `00000000 00:`")]
     NoVendor,
+    /// This program was compiled for another architecture than x86-64.
+    #[error("recorded CPUID tables can be read on x86-64 only")]
+    Architecture,
 }
 
-/// The CPUID table of the core that runs the call, as dump text; on other architectures an empty table.
+/// Returns the CPUID table of the core that runs the call, as dump text.
+#[cfg(target_arch = "x86_64")]
 pub fn record() -> String {
     Leaves::live().to_string()
 }
 
+/// Returns an empty text: this architecture has no CPUID.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn record() -> String {
+    String::new()
+}
+
 impl Leaves {
-    /// The answer to one CPUID query; zeros for a leaf beyond the CPU's last, where real CPUs answer anything.
+    /// Returns the answer to one CPUID query. A leaf beyond the CPU's last gives zeros: real CPUs give anything there.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn get(&self, leaf: u32, subleaf: u32) -> Registers {
         let range = leaf & 0xFFFF_0000;
         let answer = |leaf, subleaf| self.answers.get(&(leaf, subleaf)).copied().unwrap_or_default();
@@ -124,7 +135,7 @@ fn parse_line(text: &str) -> Option<Line> {
     Some(Line::Answer(leaf, subleaf, answer.try_into().ok()?))
 }
 
-/// `from_str_radix` alone would let a sign pass.
+/// Parses digits. `from_str_radix` alone would accept a sign.
 fn hex<T>(digits: &str, parse: fn(&str, u32) -> Result<T, ParseIntError>) -> Option<T> {
     if digits.starts_with('+') { None } else { parse(digits, 16).ok() }
 }

@@ -1,4 +1,4 @@
-//! A directory that stands in for Linux's `/` in tests; removed when dropped.
+//! A directory that replaces Linux's `/` in tests. Dropping it removes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
 //! Facts about this machine, probed once.
 //!
-//! On x86-64 a [`Cpu`] is built from a table of CPUID answers, live or recorded, so detection is tested on any host. On
-//! AArch64 the standard library detects features, and the operating system tells the rest.
+//! On x86-64 a [`Cpu`] is built from a table of CPUID answers, live or recorded. So tests detect the features of other
+//! CPUs too. On AArch64 the standard library detects features, and the operating system tells the rest.
 
 pub mod aarch64;
 mod cache;
+mod cores;
 pub mod dump;
 #[cfg(test)]
 mod fake_root;
@@ -12,57 +13,61 @@ pub mod limits;
 #[cfg(target_os = "macos")]
 mod macos;
 pub mod topology;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
 pub use cache::{Cache, CacheKind};
+pub use cores::{CORES, Core, DotProduct, Habits, Marks, Throughput, VectorUnit};
 pub use dump::DumpError;
 pub use limits::Limits;
 pub use topology::{CoreClass, Topology};
 
 use dump::Leaves;
 
-/// One machine: its identity, what its CPU and operating system let a kernel use, and its caches and cores.
+/// One machine: its identity, the features that a kernel may use, and its caches and cores.
 ///
-/// Only the value that [`Cpu::host`] or [`Cpu::probe`] returns says what may run here; one from a dump describes
-/// another machine.
+/// A value of [`Cpu::host`] or [`Cpu::probe`] describes this machine. A value from a dump describes another machine.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    /// CPUID's vendor string such as `GenuineIntel`, or the implementer of an AArch64 core; empty if neither is known.
+    /// CPUID's vendor string such as `GenuineIntel`, or the implementer of an AArch64 core. Empty if unknown.
     pub vendor: String,
-    /// The marketing name, runs of spaces collapsed; empty where the CPU has none.
+    /// Marketing name, with runs of spaces collapsed. Empty if the CPU has none.
     pub brand: String,
-    /// Family, extended family added; of an AArch64 core the implementer's code.
+    /// Family plus extended family. On AArch64 the implementer's code.
     pub family: u32,
-    /// Model, extended model in the high nibble; of an AArch64 core the part number.
+    /// Model, with the extended model in the high nibble. On AArch64 the part number.
     pub model: u32,
-    /// Stepping; of an AArch64 core the revision.
+    /// Stepping. On AArch64 the revision.
     pub stepping: u32,
-    /// Names, as Linux spells them, of the known features that CPU and operating system both enable.
+    /// Known features that CPU and operating system both enable, by the names of Linux.
     pub features: Vec<&'static str>,
-    /// Caches seen from one core, a performance core where classes are known; innermost first.
+    /// Caches of one core, innermost first. It is a performance core if classes are known.
     pub caches: Vec<Cache>,
-    /// Class of that core; `None` where all cores are alike or the system does not tell.
+    /// Class of that core. `None` if all cores are alike or the system does not tell.
     pub class: Option<CoreClass>,
-    /// Logical CPUs online; of a dump, those of one package.
+    /// Number of logical CPUs online. For a dump, those of one package.
     pub logical: usize,
-    /// The logical CPUs one by one; empty for a dump and where the system does not tell.
+    /// Each logical CPU. Empty for a dump, and if the system does not tell.
     pub topology: Topology,
 }
 
 impl Cpu {
-    /// This machine, probed on first use.
+    /// Returns this machine, probed on first use.
     pub fn host() -> &'static Cpu {
         static HOST: OnceLock<Cpu> = OnceLock::new();
         HOST.get_or_init(Cpu::probe)
     }
 
-    /// Probes this machine: CPUID and XCR0 on x86-64, HWCAP and its like on AArch64, and what sysfs tells on Linux and
+    /// Probes this machine: CPUID and XCR0 on x86-64, the standard library's detection on AArch64, sysfs on Linux and
     /// sysctl on macOS.
     pub fn probe() -> Cpu {
+        #[cfg(target_arch = "x86_64")]
         let mut cpu = Cpu::from_leaves(&Leaves::live());
+        #[cfg(not(target_arch = "x86_64"))]
+        let mut cpu = Cpu::unknown();
         #[cfg(target_arch = "aarch64")]
         {
             cpu.features = aarch64::features();
@@ -75,15 +80,28 @@ impl Cpu {
         cpu.with_topology(Topology::host())
     }
 
-    /// The machine that a recorded dump describes (format: [`dump`]).
+    /// Returns the machine that a recorded dump describes (format: [`dump`]).
+    ///
+    /// # Errors
+    /// Fails if the dump is malformed, and always on other architectures than x86-64: CPUID is decoded there alone.
     pub fn from_dump(text: &str) -> Result<Cpu, DumpError> {
-        text.parse().map(|leaves| Cpu::from_leaves(&leaves))
+        Cpu::decode(&text.parse()?)
     }
 
-    /// The same machine, corrected by what its operating system knows.
+    #[cfg(target_arch = "x86_64")]
+    fn decode(leaves: &Leaves) -> Result<Cpu, DumpError> {
+        Ok(Cpu::from_leaves(leaves))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn decode(_: &Leaves) -> Result<Cpu, DumpError> {
+        Err(DumpError::Architecture)
+    }
+
+    /// Returns the same machine with the topology from its operating system.
     ///
-    /// CPUID answers for whichever core it happens to run on, so on a hybrid CPU only the operating system's view
-    /// gives the same class and caches, and hence the same [`Cpu::fingerprint`], at every probe.
+    /// CPUID answers for the core that runs the call. On a hybrid CPU two probes may run on different cores. The
+    /// operating system's view is always the same, and so is the [`Cpu::fingerprint`].
     pub fn with_topology(mut self, topology: Topology) -> Cpu {
         if !topology.cpus.is_empty() {
             self.logical = topology.cpus.len();
@@ -100,34 +118,53 @@ impl Cpu {
         self
     }
 
+    #[cfg(target_arch = "x86_64")]
     fn from_leaves(leaves: &Leaves) -> Cpu {
-        let (family, model, stepping) = x86::signature(leaves);
+        let decoder = x86::Decoder::new(leaves);
+        let (family, model, stepping) = decoder.signature();
         Cpu {
-            vendor: x86::vendor(leaves),
-            brand: x86::brand(leaves),
+            vendor: decoder.vendor(),
+            brand: decoder.brand(),
             family,
             model,
             stepping,
-            caches: x86::caches(leaves),
-            class: x86::core_class(leaves),
-            logical: x86::logical_cpus(leaves),
+            caches: decoder.caches(),
+            class: decoder.core_class(),
+            logical: decoder.logical_cpus(),
             topology: Topology::default(),
-            features: x86::features(leaves),
+            features: decoder.features(),
         }
     }
 
-    /// Whether a feature named as in [`Cpu::features`] is usable.
+    /// Returns a machine without known facts.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unknown() -> Cpu {
+        Cpu {
+            vendor: String::new(),
+            brand: String::new(),
+            family: 0,
+            model: 0,
+            stepping: 0,
+            features: Vec::new(),
+            caches: Vec::new(),
+            class: None,
+            logical: 1,
+            topology: Topology::default(),
+        }
+    }
+
+    /// Returns true if [`Cpu::features`] has this name.
     pub fn has(&self, feature: &str) -> bool {
         self.features.contains(&feature)
     }
 
-    /// The cache of this level that holds data.
+    /// Returns the cache of this level that holds data.
     pub fn data_cache(&self, level: u8) -> Option<&Cache> {
         self.caches.iter().find(|cache| cache.level == level && cache.kind != CacheKind::Instruction)
     }
 
-    /// Names the kind of machine: vendor, signature, the `levels` that programs can run on it, cache sizes and core
-    /// class. Empty parts are left out.
+    /// Returns a name for this kind of machine: vendor, signature, the `levels` that it runs, cache sizes and core class.
+    /// Empty parts are left out.
     ///
     /// For example `AuthenticAMD-23-113-0_avx2+portable_L1d32K+L1i32K+L2u512K+L3u16384K` for the levels `avx2+portable`.
     pub fn fingerprint(&self, levels: &str) -> String {
@@ -138,8 +175,10 @@ impl Cpu {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
     }
 
-    /// How many threads to start: one per physical performance core that the affinity mask allows (one per core
-    /// of any class where it allows no performance core), at most the CPU quota rounded up, at least one.
+    /// Returns the number of threads to start.
+    ///
+    /// It is one per physical performance core that the affinity mask allows, or one per core of any class if it allows
+    /// no performance core. The CPU quota, rounded up, is the upper limit. At least one thread starts.
     pub fn default_threads(&self, limits: &Limits) -> usize {
         let cores = self.topology.cores(&limits.affinity);
         let quota = limits.quota.map_or(usize::MAX, |cpus| cpus.ceil() as usize);

@@ -1,4 +1,4 @@
-//! How much of the machine this process may use: affinity mask and cgroup CPU quota.
+//! Limits of this process: affinity mask and cgroup CPU quota.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -6,22 +6,22 @@ use std::thread::available_parallelism;
 
 use crate::topology::parse_cpu_list;
 
-/// What the operating system grants this process.
+/// The limits that the operating system sets for this process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Online CPUs that the affinity mask allows, by ascending number; never empty.
+    /// Online CPUs that the affinity mask allows, in ascending order. Never empty.
     pub affinity: Vec<usize>,
-    /// CPUs' worth of time per period: the tightest quota among the cgroups around this process; `None` if unlimited.
+    /// CPU time per period, in CPUs: the tightest quota among the cgroups around this process. `None` if unlimited.
     pub quota: Option<f64>,
 }
 
 impl Limits {
-    /// The limits of this process. Off Linux the affinity is as many CPUs as the standard library counts.
+    /// Returns the limits of this process. On other systems than Linux the standard library counts the CPUs.
     pub fn host() -> Limits {
         Limits::read(Path::new("/"))
     }
 
-    /// The limits told by a directory laid out like Linux's root (`proc/self`, `sys`).
+    /// Reads the limits from a directory with the layout of Linux's root (`proc/self`, `sys`).
     pub fn read(root: &Path) -> Limits {
         Limits {
             affinity: affinity(root)
@@ -31,7 +31,7 @@ impl Limits {
     }
 }
 
-/// The allowed CPUs that are online: a mask may name CPUs that the machine could have but has not.
+/// Returns the allowed CPUs that are online. A mask may name CPUs that the machine does not have.
 fn affinity(root: &Path) -> Option<Vec<usize>> {
     let status = fs::read_to_string(root.join("proc/self/status")).ok()?;
     let mut allowed = allowed_cpus(&status)?;
@@ -42,7 +42,7 @@ fn affinity(root: &Path) -> Option<Vec<usize>> {
     (!allowed.is_empty()).then_some(allowed)
 }
 
-/// The mask in the text of `/proc/self/status`.
+/// Returns the mask in the text of `/proc/self/status`.
 fn allowed_cpus(status: &str) -> Option<Vec<usize>> {
     parse_cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
@@ -53,7 +53,7 @@ fn quota(root: &Path) -> Option<f64> {
     quotas.min_by(f64::total_cmp)
 }
 
-/// One line of `/proc/self/cgroup` whose hierarchy can hold CPU quotas.
+/// A line of `/proc/self/cgroup` for a hierarchy that can hold CPU quotas.
 struct Hierarchy<'a> {
     mounts: &'static [&'static str],
     read: fn(&Path) -> Option<f64>,
@@ -61,7 +61,7 @@ struct Hierarchy<'a> {
 }
 
 impl<'a> Hierarchy<'a> {
-    /// `0::/group` is version 2; `4:cpu,cpuacct:/group` is version 1's CPU controller.
+    /// Parses a line: `0::/group` is version 2, `4:cpu,cpuacct:/group` the CPU controller of version 1.
     fn parse(line: &'a str) -> Option<Self> {
         let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
         let group = Path::new(group);
@@ -74,10 +74,10 @@ impl<'a> Hierarchy<'a> {
         }
     }
 
-    /// The tightest quota from the group up to its mount.
+    /// Returns the tightest quota from the group up to its mount.
     ///
-    /// A container without its own cgroup namespace is told a path of the host that it cannot see; its own group is
-    /// then the mount itself, which the walk reaches because levels that cannot be read are passed over.
+    /// A container without its own cgroup namespace gets a path of the host that it cannot see. Its own group is then the
+    /// mount. The walk reaches it because it skips levels that cannot be read.
     fn quota(&self, root: &Path) -> Option<f64> {
         let inside = |part: &Component| matches!(part, Component::Normal(_));
         let group: PathBuf = self.group.components().filter(inside).collect();
@@ -88,14 +88,14 @@ impl<'a> Hierarchy<'a> {
     }
 }
 
-/// `cpu.max` holds quota, or `max`, and period.
+/// Parses `cpu.max`: the quota, or `max`, and the period.
 fn quota_v2(group: &Path) -> Option<f64> {
     let text = fs::read_to_string(group.join("cpu.max")).ok()?;
     let (quota, period) = text.trim().split_once(' ')?;
     cpus(quota, period)
 }
 
-/// `cpu.cfs_quota_us` holds -1 for no quota.
+/// Parses `cpu.cfs_quota_us`: -1 means no quota.
 fn quota_v1(group: &Path) -> Option<f64> {
     let quota = fs::read_to_string(group.join("cpu.cfs_quota_us")).ok()?;
     let period = fs::read_to_string(group.join("cpu.cfs_period_us")).ok()?;

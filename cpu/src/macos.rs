@@ -1,16 +1,16 @@
-//! What macOS tells of its CPU through sysctl.
+//! Facts about the CPU from macOS's sysctl.
 
 use sysctl::{Ctl, Sysctl};
 
 use crate::cache::{Cache, CacheKind};
 use crate::topology::{CoreClass, LogicalCpu, Topology};
 
-/// The marketing name, such as `Apple M1`; empty if the system does not tell.
+/// Returns the marketing name, such as `Apple M1`. It is empty if the system does not tell.
 pub(super) fn brand() -> String {
     text("machdep.cpu.brand_string").unwrap_or_default()
 }
 
-/// The logical CPUs, numbered class by class from the fastest, and the caches of the fastest.
+/// Returns the logical CPUs, numbered class by class from the fastest, and the caches of the fastest.
 pub(super) fn topology() -> Topology {
     let levels = number("hw.nperflevels").unwrap_or(1) as usize;
     let mut cpus = Vec::new();

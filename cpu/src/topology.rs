@@ -1,4 +1,4 @@
-//! Logical CPUs, the physical cores behind them, and their classes, as the operating system tells.
+//! Logical CPUs, their physical cores and their classes, from the operating system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::aarch64::MainId;
 use crate::cache::Cache;
 
-/// Which kind of core a hybrid CPU's core is.
+/// The class of a core of a hybrid CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoreClass {
     /// Fast (Intel's Core; leaf 0x1A type 0x40; at least half the capacity of the fastest on Arm).
@@ -33,23 +33,23 @@ pub struct LogicalCpu {
     pub id: usize,
     /// The lowest number among the SMT siblings of its physical core.
     pub core: usize,
-    /// Its core's class; `None` where all cores are alike.
+    /// Class of its core. `None` if all cores are alike.
     pub class: Option<CoreClass>,
 }
 
 /// The logical CPUs that are online, and the caches of the first performance core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// By ascending number; empty where the system does not tell.
+    /// In ascending order. Empty if the system does not tell.
     pub cpus: Vec<LogicalCpu>,
-    /// Caches of the first CPU of the best class; empty where the system does not tell.
+    /// Caches of the first CPU of the best class. Empty if the system does not tell.
     pub caches: Vec<Cache>,
-    /// The main ID register of that CPU; `None` on other architectures than AArch64 and where the system does not tell.
+    /// Main ID register of that CPU. `None` on other architectures than AArch64, and if the system does not tell.
     pub main_id: Option<MainId>,
 }
 
 impl Topology {
-    /// This machine's; empty where there is neither sysfs nor sysctl.
+    /// Returns the topology of this machine. It is empty without sysfs and sysctl.
     pub fn host() -> Topology {
         #[cfg(target_os = "macos")]
         return super::macos::topology();
@@ -57,7 +57,7 @@ impl Topology {
         Topology::read(Path::new("/sys/devices"))
     }
 
-    /// What a directory laid out like Linux's `/sys/devices` tells; what it does not hold is left unknown.
+    /// Reads a directory with the layout of Linux's `/sys/devices`. Facts that it lacks are left unknown.
     pub fn read(devices: &Path) -> Topology {
         let list = |path: &Path| parse_cpu_list(&fs::read_to_string(path).ok()?);
         let performance = list(&devices.join("cpu_core/cpus")).unwrap_or_default();
@@ -82,14 +82,14 @@ impl Topology {
         Topology { caches: caches.unwrap_or_default(), main_id, cpus }
     }
 
-    /// The class of the core whose caches are listed.
+    /// Returns the class of the core with the listed caches.
     pub fn class(&self) -> Option<CoreClass> {
         let performance = self.cpus.iter().find(|cpu| cpu.class == Some(CoreClass::Performance));
         performance.or(self.cpus.first())?.class
     }
 
-    /// Physical cores behind the allowed CPUs: the performance cores if any are allowed, otherwise all.
-    /// Where the topology is unknown each allowed CPU counts as a core.
+    /// Returns the number of physical cores of the allowed CPUs: the performance cores if any are allowed, otherwise all.
+    /// If the topology is unknown, each allowed CPU counts as a core.
     pub fn cores(&self, allowed: &[usize]) -> usize {
         let cpus: Vec<_> = self.cpus.iter().filter(|cpu| allowed.contains(&cpu.id)).collect();
         if cpus.is_empty() {
@@ -101,7 +101,7 @@ impl Topology {
     }
 }
 
-/// How capable each CPU is, on systems with several sorts of Arm cores (Linux's `cpu_capacity`).
+/// The capacity of each CPU, on systems with several kinds of Arm cores (Linux's `cpu_capacity`).
 struct Capacities(BTreeMap<usize, u32>);
 
 impl Capacities {
@@ -113,7 +113,7 @@ impl Capacities {
         Capacities(online.iter().filter_map(|&id| capacity(id)).collect())
     }
 
-    /// None where all are alike.
+    /// Returns `None` if all CPUs are alike.
     fn class(&self, id: usize) -> Option<CoreClass> {
         let (least, most) = (self.0.values().min()?, self.0.values().max()?);
         let class = match self.0.get(&id)? {
@@ -124,7 +124,8 @@ impl Capacities {
     }
 }
 
-/// Parses the kernel's list format (`0-3,8,10-11`); `None` if malformed or beyond 2^16 CPUs, far above Linux's limit.
+/// Parses the kernel's list format (`0-3,8,10-11`). Returns `None` if it is malformed, or names CPUs beyond 2^16, far
+/// above Linux's limit.
 pub(super) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
     let mut cpus = Vec::new();
     for range in text.trim().split(',').filter(|range| !range.is_empty()) {
