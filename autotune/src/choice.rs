@@ -1,16 +1,16 @@
-//! Kernels of which some parts are asked for; the others are planned.
+//! Kernels with some parts chosen by the user. The planner chooses the others.
 
 use tercet_codegen::{Epilogue, Isa, KernelSpec, Packing, Tile, Unpack};
 
 use crate::candidates::tiles;
 use crate::planner::{Planner, Problem};
 
-/// What a kernel is to be.
+/// The parts of a kernel that a user may choose.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
-    /// The instruction set, of whatever host.
+    /// The instruction set. The host need not have it.
     pub isa: Isa,
-    /// None takes one that the strategy reads.
+    /// Packing of the weights. `None` takes one that the strategy reads.
     pub packing: Option<Packing>,
     /// Register block and unrolling.
     pub tile: Option<Tile>,
@@ -20,14 +20,14 @@ pub struct Choice {
     pub prefetch: Option<usize>,
     /// Panels in a row block.
     pub interleave: Option<usize>,
-    /// What is stored.
+    /// Stored result.
     pub epilogue: Option<Epilogue>,
-    /// Tokens that it is planned for; none takes the tile's, or 1.
+    /// Number of tokens to plan for. `None` takes the tile's, or 1.
     pub tokens: Option<usize>,
 }
 
 impl Choice {
-    /// Nothing but the instruction set.
+    /// Chooses only the instruction set.
     pub fn of(isa: Isa) -> Self {
         Choice {
             isa,
@@ -41,8 +41,9 @@ impl Choice {
         }
     }
 
-    /// The planned kernel, changed as asked; if that no longer fits, in the largest tile that does. What was asked for may
-    /// name no kernel: see [`KernelSpec::validate`].
+    /// Returns the planned kernel with the chosen parts. If its tile no longer fits, it gets the largest one that does.
+    ///
+    /// The chosen parts may exclude each other: [`KernelSpec::validate`] checks the result.
     pub fn spec(&self) -> KernelSpec {
         let packing = self.packing.or(self.unpack.map(|unpack| unpack.packings()[0]));
         let planner = Planner::new(self.isa, packing.unwrap_or(Packing::Bits2));

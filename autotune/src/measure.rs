@@ -1,64 +1,64 @@
-//! Finds the fastest of several ways to compute something on a machine that has other things to do as well.
+//! Finds the fastest of several candidates on a machine that also does other work.
 
 use std::time::Duration;
 
 /// A stopwatch for candidates: kernels, or ways to share their work.
 pub trait Timer<C> {
-    /// Why a candidate could not be timed.
+    /// The error of a candidate that cannot be timed.
     type Error;
 
-    /// How long one product takes with `candidate`, measured once.
+    /// Measures one product with `candidate`, once.
     ///
     /// # Errors
-    /// Whatever keeps it from running; the search ends with it.
+    /// Fails if the candidate cannot run. The search ends with this error.
     fn time(&mut self, candidate: &C) -> Result<Duration, Self::Error>;
 
-    /// Time since the search began.
+    /// Returns the time since the search began.
     fn elapsed(&self) -> Duration;
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured<C> {
     /// The candidate to use.
     pub winner: C,
     /// Its best time.
     pub time: Duration,
-    /// The fastest of the others that came close.
+    /// The fastest of the other leaders.
     pub runner_up: Option<C>,
-    /// Median, over rounds in which both ran, of the default's time over the winner's: 1 if it is the winner.
+    /// Median, over rounds in which both ran, of the default's time over the winner's. It is 1 if the default wins.
     pub gain: f64,
-    /// How many candidates were timed.
+    /// Number of timed candidates.
     pub timed: usize,
 }
 
-/// Slower than the fastest by this factor after the first round: out.
+/// After the first round, a candidate that is slower than the fastest by this factor drops out.
 const HOPELESS: f64 = 1.25;
-/// Slower than the fastest by this factor after the later rounds: not run again.
+/// After the later rounds, a candidate that is slower than the fastest by this factor drops out.
 const BEHIND: f64 = 1.08;
-/// Within this factor of the fastest: as good as it.
+/// Candidates within this factor of the fastest are equally good.
 const EQUAL: f64 = 1.025;
 /// Rounds before the leaders meet.
 const ROUNDS: usize = 4;
-/// The most that meet, beside the default.
+/// The most leaders that meet, besides the default.
 const LEADERS: usize = 6;
 /// Rounds in which the leaders meet.
 const PAIRED_ROUNDS: usize = 15;
 
-/// One candidate in the race.
+/// One candidate with its best time.
 struct Runner<C> {
     candidate: C,
     best: Duration,
 }
 
-/// Times the first of `candidates`, which is the default, and as many others as `budget` allows.
+/// Times `candidates` while `budget` lasts. The first is the default, and is always timed.
 ///
-/// They take turns, so that a disturbance hits all alike; the clearly slower drop out; the leaders then meet in
-/// rounds whose times are compared with the default's of the same round. Of those within 2.5 % of the fastest the default
-/// wins, or else the first in order, so that two searches agree.
+/// - Candidates take turns, so that a disturbance hits all alike, and the clearly slower ones drop out.
+/// - The leaders then meet in rounds. Times are compared with the default's of the same round.
+/// - Among those within 2.5 % of the fastest, the default wins, otherwise the first in order. So two searches agree.
 ///
 /// # Errors
-/// Those of `timer`.
+/// Fails with the first error of `timer`.
 ///
 /// # Panics
 /// If there are no candidates.
@@ -70,7 +70,7 @@ pub fn measure<C: Copy + PartialEq, T: Timer<C>>(
     let default = candidates[0];
     let mut field = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        // Half of the budget is kept for those that look good.
+        // The other half of the budget is for those that look good.
         if !field.is_empty() && timer.elapsed() > budget / 2 {
             break;
         }
@@ -92,14 +92,14 @@ pub fn measure<C: Copy + PartialEq, T: Timer<C>>(
     Ok(decide(&meeting, &rounds, timed))
 }
 
-/// Drops those slower than the fastest by more than `factor`; the default, which is the first, stays.
+/// Drops candidates that are slower than the fastest by more than `factor`. The first, the default, stays.
 fn keep_within<C>(field: &mut Vec<Runner<C>>, factor: f64) {
     let limit = field.iter().map(|runner| runner.best).min().unwrap_or_default().mul_f64(factor);
     let mut first = true;
     field.retain(|runner| std::mem::take(&mut first) || runner.best <= limit);
 }
 
-/// The default and the fastest others, in the order of the field.
+/// Returns the default and the fastest others, in the order of the field.
 fn leaders<C: PartialEq>(mut field: Vec<Runner<C>>, default: C) -> Vec<Runner<C>> {
     let mut ranking: Vec<(Duration, usize)> = field.iter().map(|runner| runner.best).zip(0..).collect();
     ranking.retain(|&(_, i)| field[i].candidate != default);
@@ -113,7 +113,7 @@ fn leaders<C: PartialEq>(mut field: Vec<Runner<C>>, default: C) -> Vec<Runner<C>
     field
 }
 
-/// Rounds of one time per leader, in seconds: at least one round, more while `budget` lasts.
+/// Returns rounds of one time per leader, in seconds: at least one round, more while `budget` lasts.
 fn meet<C, T: Timer<C>>(
     leaders: &[Runner<C>],
     budget: Duration,

@@ -1,4 +1,4 @@
-//! Tuning records: which kernel won where. They hold parameters, never code.
+//! Tuning records: the winning kernel of each problem. They hold parameters, never code.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,23 @@ use tercet_codegen::{Epilogue, Isa, KernelSpec, Layout};
 use crate::planner::{Origin, Problem};
 use crate::sharing::Sharing;
 
-/// Raised by hand whenever emitted code, or how threads share it, changes enough for old measurements to mislead.
+/// The revision of the code generator. Raise it if emitted code or the sharing of work changes so much that old
+/// measurements mislead.
 pub const CODEGEN_REVISION: u32 = 5;
 
 /// The version of the file.
 const FORMAT: u32 = 2;
-/// The most records that are kept.
+/// The most records in a file.
 pub(crate) const MOST_RECORDS: usize = 4096;
-/// The largest file that is read.
+/// The largest file in bytes.
 pub(crate) const MOST_BYTES: usize = 8 << 20;
 
-/// Names the code generator in records.
+/// Returns the name of the code generator in records.
 pub fn codegen_fingerprint() -> String {
     format!("{}+{CODEGEN_REVISION}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The circumstances of a measurement; there is one record of each.
+/// The circumstances of a measurement. Each has one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     codegen: String,
@@ -40,7 +41,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// This version's key for `problem` on the CPU with this fingerprint, with kernels of `isa` that read `layout`.
+    /// Returns this version's key for `problem` on the CPU with this fingerprint, for kernels of `isa` that read `layout`.
     pub fn new(cpu: &str, problem: &Problem, isa: Isa, layout: Layout) -> Self {
         let &Problem { n, k, threads, .. } = problem;
         let m = problem.m_bucket();
@@ -48,12 +49,12 @@ impl Key {
     }
 }
 
-/// What was found.
+/// A measured result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
     /// The fastest kernel.
     pub spec: KernelSpec,
-    /// How threads share it best.
+    /// The best way to share it among threads.
     pub sharing: Sharing,
     /// Its best time for one product.
     pub time: Duration,
@@ -65,47 +66,47 @@ pub struct Record {
     pub origin: Origin,
 }
 
-/// Why records were not read.
+/// An error of reading records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordsError {
-    /// Not the JSON that holds records.
+    /// The JSON is malformed or holds no records.
     #[error("not a file of tuning records: {0}")]
     Malformed(String),
-    /// Another version's file.
+    /// A file of another version.
     #[error("format {0} of tuning records is not known, expected {FORMAT}")]
     Format(u32),
-    /// More than any number of records takes.
+    /// The file is larger than the most records.
     #[error("larger than {MOST_BYTES} bytes")]
     TooLarge,
-    /// Some records are of no use; the others are.
+    /// Some records cannot be used. The others can.
     #[error("{unusable} of {total} tuning records cannot be used, the first: {problem}")]
     Unusable {
-        /// How many.
+        /// Number of records that cannot be used.
         unusable: usize,
-        /// Of how many.
+        /// Number of all records.
         total: usize,
-        /// What is wrong with the first.
+        /// The error of the first.
         problem: String,
     },
 }
 
-/// Records of any number of machines.
+/// Records of one or more machines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records(BTreeMap<Key, Record>);
 
 impl Records {
-    /// The record of `key`.
+    /// Returns the record of `key`.
     pub fn get(&self, key: &Key) -> Option<&Record> {
         self.0.get(key)
     }
 
-    /// Puts `record` in the place of an earlier one.
+    /// Adds `record`. It replaces an earlier one of the same key.
     pub fn insert(&mut self, key: Key, record: Record) {
         self.0.insert(key, record);
     }
 
-    /// Takes over `newer`, whose records replace those of the same key. The oldest go where there are too many.
+    /// Adds the records of `newer`. They replace those of the same key. Too many records drive out the oldest.
     pub fn merge(&mut self, newer: Records) {
         self.0.extend(newer.0);
         if let Some(surplus) = self.0.len().checked_sub(MOST_RECORDS).filter(|&surplus| surplus > 0) {
@@ -118,12 +119,12 @@ impl Records {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no records.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -139,7 +140,7 @@ impl Records {
         }
     }
 
-    /// Reads the records that can be used, and says what is wrong with the others.
+    /// Reads the usable records, and returns an error for the others.
     pub fn salvage(json: &[u8]) -> (Self, Option<RecordsError>) {
         if json.len() > MOST_BYTES {
             return (Records::default(), Some(RecordsError::TooLarge));
@@ -162,7 +163,7 @@ impl Records {
         (records, first.map(|problem| RecordsError::Unusable { unusable, total, problem }))
     }
 
-    /// As [`Records::parse`] reads them.
+    /// Returns the JSON that [`Records::parse`] reads.
     pub fn to_json(&self) -> String {
         let records = self.0.iter().map(Entry::new).collect();
         let json = serde_json::to_string_pretty(&File { format: FORMAT, records });
@@ -176,7 +177,7 @@ struct File<T> {
     records: Vec<T>,
 }
 
-/// A record as it is written. The ISA and layout of the key are those of the spec.
+/// A record on disk. ISA and layout of the key are those of the spec.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     codegen: String,
@@ -212,7 +213,7 @@ impl Entry {
     }
 
     fn check(self) -> Result<(Key, Record), String> {
-        // Short enough for the most records to stay below the most bytes, whatever JSON makes of the letters.
+        // With this limit the most records fit the largest file, even if JSON escapes every letter.
         const MOST_TEXT: usize = 256;
         const MOST_ROWS: usize = 1 << 24;
         const MOST_THREADS: usize = 1024;

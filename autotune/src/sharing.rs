@@ -1,39 +1,40 @@
-//! How threads share a product.
+//! Ways to share a product among threads.
 
 use std::fmt;
 use std::iter::successors;
 
-/// How threads share a product.
+/// A way to share a product among threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    /// Threads that take part.
+    /// Number of threads.
     pub threads: usize,
-    /// Weights in a task, in KiB: rounded to whole row blocks, of which it has at least one.
+    /// Weights in a task, in KiB. A task has whole row blocks, at least one.
     pub task_kib: usize,
 }
 
 impl Sharing {
     const LARGEST_TASK: usize = 1 << 20;
 
-    /// Every thread takes part, in tasks of some microseconds of streaming, so that a late one costs little.
+    /// Returns the sharing by rule: every thread takes part, and a task streams for some microseconds. So a late thread
+    /// costs little.
     pub fn by_rule(threads: usize) -> Self {
         Sharing { threads, task_kib: 128 }
     }
 
-    /// What may be faster than the rule, which is the first: larger and smaller tasks, and fewer threads.
+    /// Returns the rule and the ways that may be faster: larger and smaller tasks, and fewer threads.
     pub fn candidates(threads: usize) -> Vec<Self> {
         let rule = Self::by_rule(threads);
         let sizes = [32, 64, 256, 512].map(|task_kib| Sharing { task_kib, ..rule });
         let fewer =
             successors(Some(threads / 2), |threads| Some(threads / 2)).take_while(|&threads| threads > 0);
         match threads {
-            // One takes a product whole.
+            // One thread takes the whole product.
             0..=1 => vec![rule],
             _ => [rule].into_iter().chain(sizes).chain(fewer.map(Self::by_rule)).collect(),
         }
     }
 
-    /// Whether `threads` threads can share like this.
+    /// Returns true if `threads` threads can share in this way.
     pub fn is_for(&self, threads: usize) -> bool {
         (1..=threads).contains(&self.threads) && (1..=Self::LARGEST_TASK).contains(&self.task_kib)
     }

@@ -8,38 +8,38 @@ use std::time::{Duration, Instant};
 
 use crate::records::{MOST_BYTES, Records, RecordsError};
 
-/// Why the store could not be used. A caller goes on without it.
+/// An error of the store. Callers go on without it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The operating system refused.
+    /// The operating system refused an operation.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The file was read, but not every record in it.
+    /// Some records in the file cannot be used.
     #[error("{}: {problem}", path.display())]
     Records {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in it.
         problem: RecordsError,
     },
 }
 
-/// The file of records, `tuning.json` in a directory of the user's.
+/// The file of records: `tuning.json` in a directory of the user.
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
 }
 
 impl Store {
-    /// The store in `dir`, which is made when something is written.
+    /// Returns the store in `dir`. The first write makes the directory.
     pub fn in_dir(dir: &Path) -> Self {
         Store { path: dir.join("tuning.json") }
     }
@@ -49,7 +49,7 @@ impl Store {
         &self.path
     }
 
-    /// The records that can be used, and a warning if there is more in the file. No file is no records.
+    /// Returns the usable records, and a warning if the file holds more. A missing file holds no records.
     pub fn read(&self) -> (Records, Option<StoreError>) {
         match read_bounded(&self.path) {
             Ok(json) => {
@@ -62,12 +62,12 @@ impl Store {
         }
     }
 
-    /// Adds `records` to the file, in place of those of the same key.
+    /// Adds `records` to the file. They replace those of the same key.
     ///
-    /// Writers take turns; readers see the file as it was or as it is, never half of it.
+    /// Writers take turns. Readers see the old or the new file, never a part.
     ///
     /// # Errors
-    /// Fails if the directory cannot be written to; the file is then as it was.
+    /// Fails if the directory cannot be written. The file is then unchanged.
     pub fn add(&self, records: Records) -> Result<(), StoreError> {
         self.try_add(records).map_err(|e| self.error("write", e))
     }
@@ -83,8 +83,8 @@ impl Store {
         lock.unlock()
     }
 
-    /// The records that stay when others are added: all that can be used. Damage may be written over, but not what
-    /// only cannot be read at the moment.
+    /// Returns the records that stay when others are added: all usable ones. Damaged records may be overwritten, but a
+    /// file that cannot be read at the moment may not.
     fn to_keep(&self) -> io::Result<Records> {
         match self.read() {
             (_, Some(StoreError::Io { source, .. })) if source.kind() != io::ErrorKind::InvalidInput => {
@@ -97,7 +97,7 @@ impl Store {
     /// Deletes every record.
     ///
     /// # Errors
-    /// Fails if the directory cannot be written to.
+    /// Fails if the directory cannot be written.
     pub fn forget(&self) -> Result<(), StoreError> {
         let forget = || match fs::symlink_metadata(&self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -105,7 +105,7 @@ impl Store {
             Ok(_) => {
                 let lock = self.lock()?;
                 match fs::remove_file(&self.path) {
-                    // Another process was as forgetful.
+                    // Another process deleted it.
                     Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
                     _ => lock.unlock(),
                 }
@@ -114,7 +114,8 @@ impl Store {
         forget().map_err(|e| self.error("delete", e))
     }
 
-    /// Holds off other writers until the file is dropped. The wait is bounded: a stopped process may hold the lock.
+    /// Locks out other writers until the file is dropped. The wait is bounded, because a stopped process may hold the
+    /// lock.
     fn lock(&self) -> io::Result<File> {
         const PATIENCE: Duration = Duration::from_secs(20);
         let path = self.path.with_extension("lock");
@@ -133,17 +134,17 @@ impl Store {
         }
     }
 
-    /// Replaces the file, while the lock is held.
+    /// Replaces the file. The caller holds the lock.
     fn replace(&self, contents: &[u8]) -> io::Result<()> {
         let temporary = self.path.with_extension("tmp");
-        // A writer that was killed may have left one.
+        // A killed writer may have left a temporary file.
         let _ = fs::remove_file(&temporary);
         let mut file = File::options().write(true).create_new(true).open(&temporary)?;
         let outcome = file.write_all(contents).and_then(|()| file.sync_all());
         drop(file);
         let outcome = outcome.and_then(|()| fs::rename(&temporary, &self.path));
         if outcome.is_err() {
-            // The first failure is the one to report.
+            // The first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
         outcome
@@ -154,7 +155,7 @@ impl Store {
     }
 }
 
-/// Opening a pipe would wait for its other end.
+/// Refuses special files: opening a pipe would wait for its other end.
 fn refuse_special(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
@@ -165,7 +166,7 @@ fn refuse_special(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file's bytes, at most one more than the records of any store take.
+/// Reads the file, at most one byte more than the largest store.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     refuse_special(path)?;
     let mut bytes = Vec::new();
@@ -173,7 +174,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The records of an exported file, all or none.
+/// Reads the records of an exported file, all or none.
 ///
 /// # Errors
 /// Fails if the file cannot be read, or any of its records cannot be used.

@@ -1,4 +1,4 @@
-//! The store in bad company: damaged files, other versions, special files. Other processes are in `store_processes.rs`.
+//! The store with damaged files, other versions and special files. `store_processes.rs` adds other processes.
 
 mod common;
 
@@ -119,7 +119,7 @@ fn many_may_forget_at_once() {
 fn what_cannot_be_read_is_not_replaced() {
     let scratch = Scratch::new();
     let store = Store::in_dir(scratch.path());
-    // A link to itself stands for whatever the system does not let us read at the moment.
+    // A link to itself stands for any file that the system does not let us read at the moment.
     std::os::unix::fs::symlink(store.path(), store.path()).unwrap();
     assert!(matches!(store.read(), (read, Some(StoreError::Io { .. })) if read.is_empty()));
     assert!(matches!(store.add(records([16])), Err(StoreError::Io { action: "write", .. })));
@@ -182,7 +182,7 @@ fn records_of_others_are_kept_but_not_used() {
 
 #[test]
 fn as_many_records_as_are_kept_can_be_read_again() {
-    // The longest fingerprints that are accepted, of letters that take two in JSON.
+    // The longest accepted fingerprints, with letters that take two bytes in JSON.
     let fingerprint = r"\".repeat(1000);
     let short = records([16]).to_json();
     let json = |text: &str| {
@@ -227,7 +227,7 @@ fn special_files_are_errors_and_do_not_hang() {
     assert!(no_files.add(records([16])).is_err());
     let scratch = Scratch::new();
     let store = Store::in_dir(scratch.path());
-    // A device that reads without end, and a temporary file and a lock that lead elsewhere.
+    // An endless device, and a temporary file and a lock that are links to other places.
     symlink("/dev/zero", store.path()).unwrap();
     assert!(matches!(store.read(), (read, Some(_)) if read.is_empty()));
     symlink(scratch.path().join("victim"), store.path().with_extension("tmp")).unwrap();

@@ -1,6 +1,6 @@
 //! The store among other processes, and on file systems that are full or read-only.
 //!
-//! Tests that are ignored are the parts of the others that run in processes of their own.
+//! The ignored tests are parts of the others. They run in processes of their own.
 
 mod common;
 
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use common::{Scratch, records};
 use tercet_autotune::Store;
 
-/// Tells a process where its store is, and which of the writers it is.
+/// The variable that tells a process its store and its number among the writers.
 const DIR: &str = "TERCET_TEST_STORE";
 const WRITER: &str = "TERCET_TEST_WRITER";
-/// Longer than anything here takes.
+/// Longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// This program as a process that runs one of the ignored tests.
+/// Returns this program as a process that runs one of the ignored tests.
 fn process(test: &str, dir: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--ignored", "--exact", test]).env(DIR, dir).stdin(Stdio::null()).stdout(Stdio::null());
@@ -31,7 +31,7 @@ fn given(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is set by the test that starts this one"))
 }
 
-/// What a process adds.
+/// Returns the records that a process adds.
 fn sizes(writer: usize) -> [usize; 2] {
     [1 + 2 * writer, 2 + 2 * writer]
 }
@@ -55,7 +55,7 @@ fn two_hundred_processes_at_once_lose_nothing() {
 #[ignore = "started by two_hundred_processes_at_once_lose_nothing"]
 fn one_writer() {
     let (dir, writer) = (given(DIR), given(WRITER).parse().unwrap());
-    // The directory is the sign that all have been started.
+    // The directory is the signal to start.
     let start = Instant::now();
     while !Path::new(&dir).is_dir() {
         assert!(start.elapsed() < PATIENCE);
@@ -125,7 +125,7 @@ mod mounted {
         }
     }
 
-    /// Whether this process has CAP_SYS_ADMIN, bit 21 of its effective capabilities (proc_pid_status(5)).
+    /// Returns true if this process has CAP_SYS_ADMIN, bit 21 of its effective capabilities (proc_pid_status(5)).
     fn may_mount() -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

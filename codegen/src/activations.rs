@@ -1,17 +1,17 @@
-//! Quantized activations as every kernel reads them.
+//! Quantized activations, in the form that every kernel reads.
 
 use multiversion::multiversion;
 
-/// A multiple of every packing's step, to which rows are padded.
+/// A multiple of every packing's step. Rows are padded to it.
 const STEP: usize = 80;
 
 /// m tokens of k int8 activations, with each token's sum and output factor.
 ///
-/// With groups, every `size` columns of a token are a row of their own with sum and factor, and the rows of all tokens'
-/// first groups come before those of their second.
+/// With groups, every `size` columns of a token are a row with a sum and a factor of their own. The first groups of all
+/// tokens come before the second groups.
 ///
-/// Rows are zero-padded to whole steps of every packing, and their stride is an odd multiple of 64 bytes so that
-/// the rows of a tile do not fall into one cache set.
+/// Rows are padded with zeros to whole steps of every packing. Their stride is an odd multiple of 64 bytes, so that the
+/// rows of a tile do not share one cache set.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     values: Vec<i8>,
@@ -19,26 +19,26 @@ pub struct Activations {
     factors: Vec<f32>,
     tokens: usize,
     k: usize,
-    /// Columns of a group, the last of which may have fewer.
+    /// Columns of a group. The last group may have fewer.
     size: usize,
     groups: usize,
     stride: usize,
 }
 
 impl Activations {
-    /// No tokens, with room for `tokens` rows of up to `k` so that [`Activations::reset`] does not allocate.
+    /// Returns no tokens, with room for `tokens` rows of up to `k`. So [`Activations::reset`] does not allocate.
     pub fn with_capacity(tokens: usize, k: usize) -> Self {
         let mut acts = Activations::default();
         acts.reset(tokens, k);
         acts
     }
 
-    /// Becomes `tokens` rows of `k` zeros with factor 1.
+    /// Turns into `tokens` rows of `k` zeros with factor 1.
     pub fn reset(&mut self, tokens: usize, k: usize) {
         self.reset_groups(tokens, k, k);
     }
 
-    /// Becomes `tokens` tokens of `k` zeros, in groups of `size` with factor 1.
+    /// Turns into `tokens` tokens of `k` zeros, in groups of `size` with factor 1.
     ///
     /// # Panics
     /// If `size` is 0.
@@ -54,7 +54,7 @@ impl Activations {
         self.factors.resize(rows, 1.0);
     }
 
-    /// The rows, to be filled in: token by token, and with groups all of one before those of the next.
+    /// Returns the rows to fill: token by token. With groups, all groups of one token come before those of the next.
     pub fn rows_mut(&mut self) -> impl Iterator<Item = RowMut<'_>> {
         let Self { tokens, k, size, .. } = *self;
         let rows = self.values.chunks_mut(self.stride).zip(&mut self.sums).zip(&mut self.factors);
@@ -64,7 +64,7 @@ impl Activations {
         })
     }
 
-    /// Forgets all tokens but the last `tokens`.
+    /// Drops all tokens but the last `tokens`.
     ///
     /// # Panics
     /// If there are fewer.
@@ -84,42 +84,42 @@ impl Activations {
         self.tokens = tokens;
     }
 
-    /// Number of tokens, m.
+    /// Returns the number of tokens, m.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Activations per token, k.
+    /// Returns the activations per token, k.
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Columns of a group; k if there is one.
+    /// Returns the columns of a group. It is k if there is one group.
     pub fn group_size(&self) -> usize {
         self.size
     }
 
-    /// Groups of a token.
+    /// Returns the number of groups of a token.
     pub(crate) fn groups(&self) -> usize {
         self.groups
     }
 
-    /// Bytes from one token's row to the next.
+    /// Returns the bytes from one token's row to the next.
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 
-    /// The padded row `index`: that of a token or, behind all tokens', those of their later groups.
+    /// Returns the padded row `index`. The rows of later groups follow those of all tokens' first groups.
     pub(crate) fn row(&self, index: usize) -> &[i8] {
         &self.values[index * self.stride..][..self.stride]
     }
 
-    /// Σ a of each row.
+    /// Returns Σ a of each row.
     pub(crate) fn sums(&self) -> &[i32] {
         &self.sums
     }
 
-    /// What each row's integer dot products are multiplied with.
+    /// Returns the factor of each row. Integer dot products are multiplied with it.
     pub fn factors(&self) -> &[f32] {
         &self.factors
     }
@@ -134,7 +134,7 @@ pub struct RowMut<'a> {
 }
 
 impl RowMut<'_> {
-    /// Lets `fill` write the k values and return the factor that turns an integer dot product into the output.
+    /// Calls `fill` to write the k values. It returns the factor that turns an integer dot product into the output.
     pub fn set(&mut self, fill: impl FnOnce(&mut [i8]) -> f32) {
         *self.factor = fill(self.values);
         *self.sum = sum(self.values);

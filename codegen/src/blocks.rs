@@ -1,7 +1,7 @@
 //! Memory for packed weights.
 //!
-//! Matrices lie side by side in large aligned mappings, on huge pages where the system has these: the pages of single
-//! matrices would mostly be small, and streaming from small pages is a fifth slower.
+//! Matrices lie side by side in large aligned mappings, on huge pages if the system has them. A mapping for each matrix
+//! would mostly have small pages, and streaming from small pages is a fifth slower.
 
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,9 +12,9 @@ use crate::packing::{BLOCK_BYTES, Block};
 
 /// Alignment and granularity of huge pages on x86-64, and on AArch64 with pages of 4 KiB.
 const HUGE_PAGE: usize = 2 << 20;
-/// What matrices share; only the pages that are written take memory.
+/// Size of a region that matrices share. Only written pages take memory.
 const REGION_BYTES: usize = 16 * HUGE_PAGE;
-/// Smaller matrices stay in a cache anyway.
+/// Smaller matrices stay in a cache, and take ordinary memory.
 const LARGE: usize = 64 << 10;
 
 /// A fixed number of blocks.
@@ -25,14 +25,14 @@ pub(crate) enum Blocks {
 }
 
 impl Blocks {
-    /// `count` copies of `block`.
+    /// Returns `count` copies of `block`.
     pub(crate) fn filled(block: Block, count: usize) -> Self {
         let mut blocks = Self::zeroed(count);
         blocks.fill(block);
         blocks
     }
 
-    /// `count` blocks of zeros.
+    /// Returns `count` blocks of zeros.
     pub(crate) fn zeroed(count: usize) -> Self {
         let share = if count * BLOCK_BYTES < LARGE { None } else { Share::new(count) };
         share.map_or_else(|| Blocks::Heap(vec![Block([0; BLOCK_BYTES]); count]), Blocks::Region)
@@ -67,7 +67,7 @@ impl DerefMut for Blocks {
     }
 }
 
-/// Blocks of a region that belong to this value alone.
+/// Blocks of a region that only this value owns.
 #[derive(Debug)]
 pub(crate) struct Share {
     region: Arc<Region>,
@@ -75,12 +75,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// The next `count` blocks of the region that is being filled, or of a new one, which are zero; none if the system gives
-    /// no memory.
+    /// Returns the next `count` blocks of the current region, or of a new one. They are zero. Returns `None` if the system
+    /// has no memory.
     ///
-    /// A region is given back when its last share is dropped; no block of it is used twice.
+    /// Dropping the last share returns a region to the system. No block is used twice.
     fn new(count: usize) -> Option<Self> {
-        /// The region that is being filled, and how many of its blocks are taken.
+        /// The current region, and the number of its blocks that are taken.
         static CURRENT: Mutex<(Weak<Region>, usize)> = Mutex::new((Weak::new(), 0));
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         let (region, taken) = &mut *current;
@@ -95,13 +95,16 @@ impl Share {
     }
 
     fn blocks(&self) -> &[Block] {
-        // SAFETY: the range lies within the region (`new`), whose memory is readable, lives as long as `self`, and is
-        // written only through the one share that holds a block.
+        // SAFETY:
+        // - the range lies within the region (`new`), whose memory is readable and lives as long as `self`;
+        // - only the one share that holds a block writes to it.
         unsafe { std::slice::from_raw_parts(self.region.first.add(self.blocks.start), self.blocks.len()) }
     }
 
     fn blocks_mut(&mut self) -> &mut [Block] {
-        // SAFETY: as in `blocks`; no other share holds these blocks (`new`), and `self` is borrowed exclusively.
+        // SAFETY:
+        // - as in `blocks`;
+        // - no other share holds these blocks (`new`), and `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.region.first.add(self.blocks.start), self.blocks.len()) }
     }
 }
@@ -115,19 +118,19 @@ struct Region {
     _pages: MmapMut,
 }
 
-// SAFETY: memory is reached only through shares, which are disjoint and each like a `&mut [Block]`.
+// SAFETY: only shares reach the memory. They are disjoint, and each is like a `&mut [Block]`.
 unsafe impl Send for Region {}
 
 // SAFETY: as for `Send`.
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Room for at least `count` blocks.
+    /// Maps room for at least `count` blocks.
     fn new(count: usize) -> Option<Self> {
         let bytes = (count * BLOCK_BYTES).next_multiple_of(HUGE_PAGE).max(REGION_BYTES);
         let mut pages = MmapMut::map_anon(bytes + HUGE_PAGE).ok()?;
         #[cfg(target_os = "linux")]
-        // Without huge pages the memory serves as well.
+        // The memory can be used without huge pages.
         let _ = pages.advise(memmap2::Advice::HugePage);
         let skipped = pages.as_ptr().align_offset(HUGE_PAGE);
         let first = pages.as_mut()[skipped..][..bytes].as_mut_ptr().cast();

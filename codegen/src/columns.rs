@@ -1,4 +1,4 @@
-//! The output matrix, shared out by columns.
+//! The output matrix, which threads share by columns.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,12 +11,12 @@ mod sealed {
     impl Sealed for f32 {}
 }
 
-/// What a kernel stores: i32 sums, or f32 sums times the token's factor.
+/// The type that a kernel stores: i32 sums, or f32 sums times the token's factor.
 pub trait Element: sealed::Sealed + Copy + Default + Send + 'static {
     /// The epilogue that stores this type.
     const EPILOGUE: Epilogue;
 
-    /// The epilogue's arithmetic on one sum.
+    /// Computes the epilogue for one sum.
     fn finish(sum: i32, factor: f32) -> Self;
 }
 
@@ -36,26 +36,26 @@ impl Element for f32 {
     }
 }
 
-/// A range of columns of a token-major matrix, borrowed exclusively; the other columns may belong to other threads.
+/// A range of columns of a token-major matrix, borrowed exclusively. Other threads may have the other columns.
 #[derive(Debug)]
 pub struct ColumnsMut<'a, T> {
     matrix: *mut T,
     tokens: usize,
     stride: usize,
-    /// The column that `matrix` starts with.
+    /// The first column of `matrix`.
     first: usize,
     columns: Range<usize>,
     borrow: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: the only access is to the columns of the range, for which this value stands like a `&mut [T]`.
+// SAFETY: the value gives access to the columns of its range only, like a `&mut [T]`.
 unsafe impl<T: Send> Send for ColumnsMut<'_, T> {}
 
-// SAFETY: a shared reference gives access only through `part`, whose caller keeps the parts apart.
+// SAFETY: a shared reference gives access through `part` only, and its caller keeps parts disjoint.
 unsafe impl<T: Send> Sync for ColumnsMut<'_, T> {}
 
 impl<'a, T: Element> ColumnsMut<'a, T> {
-    /// All columns of `matrix`, which holds `tokens` rows of `n` elements.
+    /// Returns all columns of `matrix`, which has `tokens` rows of `n` elements.
     ///
     /// # Panics
     /// If the slice is not tokens × n.
@@ -63,7 +63,7 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
         Self::window(matrix, tokens, 0..n)
     }
 
-    /// Those `columns` of a matrix of `tokens` rows that `window` holds and nothing else.
+    /// Returns `columns` of a larger matrix with `tokens` rows. `window` holds these columns only.
     ///
     /// # Panics
     /// If the slice is not tokens × columns.
@@ -74,10 +74,10 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
         ColumnsMut { matrix, tokens, stride: n, first, columns, borrow: PhantomData }
     }
 
-    /// Some of the columns, counted in the whole matrix.
+    /// Returns some of the columns, by their indices in the whole matrix.
     ///
     /// # Safety
-    /// While the part lives, no other part of this value that shares a column with it may be used, nor this value itself.
+    /// While the part lives, the caller must use neither this value nor another part with a common column.
     ///
     /// # Panics
     /// If `columns` is not within the range.
@@ -94,28 +94,28 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
         }
     }
 
-    /// The range of columns.
+    /// Returns the range of columns.
     pub fn columns(&self) -> Range<usize> {
         self.columns.clone()
     }
 
-    /// One token's elements.
+    /// Returns one token's elements.
     ///
     /// # Panics
     /// If there are no columns or no such token.
     pub fn row_mut(&mut self, token: usize) -> &mut [T] {
         let mut row = self.tile(token..token + 1, self.columns());
         let (first, len) = (row.as_mut_ptr(), row.columns());
-        // SAFETY: a tile of one token is `len` elements side by side, borrowed as long as `self`.
+        // SAFETY: a tile of one token is `len` adjacent elements, borrowed as long as `self`.
         unsafe { std::slice::from_raw_parts_mut(first, len) }
     }
 
-    /// Rows of the matrix.
+    /// Returns the rows of the matrix.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// The tile of `tokens` × `columns`.
+    /// Returns the tile of `tokens` × `columns`.
     ///
     /// # Panics
     /// If it is not within the matrix and the range.
@@ -128,7 +128,7 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
         );
         let first = tokens.start * self.stride + columns.start - self.first;
         TileMut {
-            // SAFETY: token and column were just found to be within the matrix, which starts with column `first`.
+            // SAFETY: the checks above place token and column within the matrix, which starts with column `first`.
             first: unsafe { self.matrix.add(first) },
             tokens: tokens.len(),
             columns: columns.len(),
@@ -149,7 +149,7 @@ pub(crate) struct TileMut<'a, T> {
 }
 
 impl<'a, T: Element> TileMut<'a, T> {
-    /// A whole tile in memory of its own.
+    /// Returns a whole tile in a buffer.
     pub(crate) fn of_scratch(scratch: &'a mut [T], tokens: usize, columns: usize) -> Self {
         let scratch = &mut scratch[..tokens * columns];
         TileMut { first: scratch.as_mut_ptr(), tokens, columns, stride: columns, borrow: PhantomData }
@@ -171,7 +171,7 @@ impl<'a, T: Element> TileMut<'a, T> {
         self.first
     }
 
-    /// One token's elements.
+    /// Returns one token's elements.
     pub(crate) fn row_mut(&mut self, token: usize) -> &mut [T] {
         assert!(token < self.tokens);
         // SAFETY: rows of `columns` elements at `stride` lie within the borrowed region for every token.

@@ -16,16 +16,16 @@ use crate::spec::{KernelSpec, Tile, Unpack};
 use crate::unpacked::with_unpacked;
 use crate::view::View;
 
-/// One tile's micro-kernels for every number of tokens up to its mr.
+/// The micro-kernels of one tile, for every number of tokens up to its mr.
 #[derive(Clone, Debug)]
 pub struct Gemm {
     spec: KernelSpec,
-    /// At index i, the kernel for i + 1 tokens.
+    /// The kernel for i + 1 tokens has index i.
     kernels: Vec<Arc<MicroKernel>>,
 }
 
 impl Gemm {
-    /// Makes the kernels of `spec` and of its tile with fewer tokens.
+    /// Makes the kernels of `spec`, for its tokens and for fewer.
     ///
     /// # Errors
     /// See [`KernelError`].
@@ -35,16 +35,18 @@ impl Gemm {
         Ok(Gemm { spec, kernels: kernels.collect::<Result<_, _>>()? })
     }
 
-    /// The spec of the full tile.
+    /// Returns the spec of the full tile.
     pub fn spec(&self) -> &KernelSpec {
         &self.spec
     }
 
-    /// Y = X·Wᵀ for the given columns of Y: out\[t\]\[r\] = Σ acts\[t\]\[k\] · weights\[r\]\[k\], finished by the epilogue.
+    /// Computes Y = X·Wᵀ for the given columns of Y: out\[t\]\[r\] = Σ acts\[t\]\[k\] · weights\[r\]\[k\], then the
+    /// epilogue.
     ///
     /// # Panics
-    /// If the operands differ in k, tokens or n, `weights` has another layout or `T` another epilogue than the spec,
-    /// the weights have groups, or the columns do not start at a row block.
+    /// - If the operands differ in k, tokens or n.
+    /// - If `weights` has another layout or `T` another epilogue than the spec.
+    /// - If the weights have groups, or the columns do not start at a row block.
     pub fn compute<T: Element>(
         &self,
         weights: &PackedMatrix,
@@ -56,8 +58,8 @@ impl Gemm {
         let columns = checked_columns(weights, &out);
         let Tile { nr, .. } = self.spec.tile;
         let once = self.spec.schedule.unpack == Unpack::Once;
-        // With few tokens a call goes over all whole tiles, for the weights to keep streaming; with many, tile after tile,
-        // for a tile's weights to stay in a cache while all tokens use them.
+        // With few tokens one call does all whole tiles, so that the weights stream without a break. With many tokens the
+        // calls go tile by tile, so that a tile's weights stay in a cache for all tokens.
         let few = acts.tokens() <= self.kernels.len() && nr == weights.layout().block_rows() && !once;
         let whole = columns.start..columns.end - columns.len() % nr;
         let stride = if few { whole.len().max(1) } else { nr };
@@ -76,8 +78,7 @@ impl Gemm {
         }
     }
 
-    /// Multiplies the rows from `panel` on, for all tokens: those of whole tiles, or of a tile that reaches beyond the
-    /// output.
+    /// Multiplies the rows from `panel` on, for all tokens. They are whole tiles, or one tile that reaches beyond the output.
     fn multiply<T: Element>(
         &self,
         weights: View<'_>,
@@ -103,7 +104,7 @@ impl Gemm {
     }
 }
 
-/// The columns of `out`, which are rows of `weights`.
+/// Returns the columns of `out`. They are rows of `weights`.
 fn checked_columns<T: Element>(weights: &PackedMatrix, out: &ColumnsMut<'_, T>) -> Range<usize> {
     let columns = out.columns();
     assert!(columns.end <= weights.n(), "output is wider than the weights");
@@ -111,7 +112,7 @@ fn checked_columns<T: Element>(weights: &PackedMatrix, out: &ColumnsMut<'_, T>) 
     columns
 }
 
-/// Splits 0..total into the fewest chunks of at most `most`, which differ by one at most.
+/// Splits 0..total into the fewest chunks of at most `most`. Their lengths differ by at most one.
 fn even_chunks(total: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     let chunks = total.div_ceil(most);
     (0..chunks).map(move |i| i * total / chunks..(i + 1) * total / chunks)

@@ -1,4 +1,4 @@
-//! Micro-kernels that are ready to run.
+//! Published micro-kernels.
 
 use std::io;
 
@@ -13,22 +13,22 @@ use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, Tile};
 use crate::view::View;
 use tercet_cpu::Cpu;
 
-/// Why a spec cannot become a micro-kernel here.
+/// An error of making a micro-kernel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// The spec names no kernel.
+    /// The spec is not valid.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// The CPU lacks the instruction set.
     #[error("this CPU cannot run {isa} kernels (it can run {})", available.iter().map(|i| i.name()).collect::<Vec<_>>().join(", "))]
     Cpu {
-        /// What was asked for.
+        /// The ISA of the spec.
         isa: Isa,
-        /// What the CPU has.
+        /// The ISAs of the CPU.
         available: Vec<Isa>,
     },
-    /// The system gave no executable memory.
+    /// The system refused executable memory.
     #[error("the system refused executable memory: {0}")]
     ExecutableMemory(#[from] io::Error),
 }
@@ -51,7 +51,7 @@ impl std::fmt::Debug for MicroKernel {
 }
 
 impl MicroKernel {
-    /// Emits and publishes the machine code of `spec`, that is the kernel of [`KernelSpec::micro_kernel`].
+    /// Emits and publishes the machine code of `spec`: the kernel of [`KernelSpec::micro_kernel`].
     ///
     /// # Errors
     /// See [`KernelError`].
@@ -68,12 +68,12 @@ impl MicroKernel {
         Ok(MicroKernel { spec: spec.micro_kernel(), code })
     }
 
-    /// What the kernel is.
+    /// Returns the spec of the machine code.
     pub fn spec(&self) -> &KernelSpec {
         &self.spec
     }
 
-    /// The machine code where it lies; none for the portable family.
+    /// Returns the machine code at its final address; `None` for the portable family.
     pub fn code(&self) -> Option<&[u8]> {
         match &self.code {
             Code::Machine(memory) => Some(memory.code()),
@@ -81,10 +81,10 @@ impl MicroKernel {
         }
     }
 
-    /// Computes the tiles of rows from `panel` on and tokens from `token` on, as many as `out` is wide. More than one
-    /// must be whole row blocks.
+    /// Computes tiles of the rows from `panel` on and the tokens from `token` on. `out` says how many. Several tiles must be
+    /// whole row blocks.
     ///
-    /// Of weights with groups it computes one tile of rows, a tile of `out` for each group.
+    /// For weights with groups it computes one tile of rows, and `out` has one tile for each group.
     ///
     /// # Panics
     /// If the operands do not have the spec's layout and epilogue, or do not hold the whole tile.
@@ -144,17 +144,22 @@ impl MicroKernel {
             zero_point_tile_stride,
             tables: &raw const LOOKUP_TABLES,
         };
-        // SAFETY: the code was emitted for the spec, whose ISA this CPU has (`new`). The assertions above hold the
-        // spec's view of the operands: a tile's panels lie in one row block, whose `steps` × `interleave` blocks
-        // follow `weights`, and several tiles are whole row blocks, one after another; `mr` rows of at least `steps` whole
-        // steps follow the token's; there are `mr` zero points and factors. Of groups, there are as many tiles as groups: the
-        // panels' next group begins `group_steps` steps on, and the rows and sums of all tokens' next group, as many as
-        // tokens, lie behind those of this one; the epilogue stores integers, so that factors are not read. And `out` is an exclusively borrowed region of mr × tiles · nr elements. Prefetches past the end do not fault.
+        // SAFETY:
+        // - The code was emitted for the spec, and this CPU has its ISA (`new`).
+        // - The assertions above check the operands against the spec:
+        //   - Weights: a tile's panels lie in one row block, and its `steps` × `interleave` blocks follow `weights`. Several
+        //     tiles are whole row blocks, one after another.
+        //   - Activations: `mr` rows of at least `steps` whole steps start at the token's row.
+        //   - There are `mr` zero points and factors.
+        // - With groups there are as many tiles as groups. The panels' next group begins `group_steps` steps later. The rows
+        //   and sums of all tokens' next group follow those of this group. The epilogue stores integers and reads no factors.
+        // - `out` is an exclusively borrowed region of mr × tiles · nr elements.
+        // - Prefetches past the end do not fault.
         unsafe { call(memory, &mut args) }
     }
 }
 
-/// The kernels' calling convention, the same on every operating system.
+/// The calling convention of kernels, the same on every operating system.
 #[cfg(target_arch = "x86_64")]
 type Entry = unsafe extern "sysv64" fn(*mut KernelArgs);
 #[cfg(target_arch = "aarch64")]
@@ -166,13 +171,13 @@ type Entry = unsafe extern "C" fn(*mut KernelArgs);
 /// `memory` must hold code of a [`KernelSpec`] that this CPU can run, and `args` must satisfy it.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
-    // SAFETY: an emitted kernel is such a function.
+    // SAFETY: an emitted kernel is a function of this type.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.code().as_ptr()) };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps this function's contract.
     unsafe { entry(args) }
 }
 
-/// No family emits code that this architecture's [`Cpu`] supports.
+/// Replaces the call on other architectures. No family emits code that their [`Cpu`] supports.
 ///
 /// # Safety
 /// Never called.

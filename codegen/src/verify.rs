@@ -1,4 +1,4 @@
-//! Judges micro-kernels against the plain reference, bit for bit.
+//! Compares micro-kernels with the plain reference, bit for bit.
 
 use tercet_kernels_ref::gemm::gemm as reference;
 use tercet_kernels_ref::random::SplitMix;
@@ -13,13 +13,13 @@ use crate::kernel::KernelError;
 use crate::packing::{Layout, PANEL_ROWS, PackedMatrix, Packing};
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
-/// Sizes around the edges of vectors, panels, steps and row blocks, and those of real models.
+/// Sizes at the edges of vectors, panels, steps and row blocks, and sizes of real models.
 pub const AWKWARD_SIZES: [usize; 12] = [1, 3, 15, 16, 17, 64, 100, 640, 2560, 3200, 6912, 8640];
 
 /// Scale of the matrices that [`Expected::pack`] makes.
 pub const SCALE: f32 = 0.71;
 
-/// Operands of one product and what the reference makes of them.
+/// The operands of one product and the reference's result.
 #[derive(Debug)]
 pub struct Expected {
     n: usize,
@@ -30,8 +30,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Seeded operands for `m` tokens: among the rows some of all the least and the largest weight and 0, among the tokens some of all -128, 0
-    /// and 127.
+    /// Returns seeded operands for `m` tokens. Some rows have only the least weight, only the largest or only 0. Some tokens
+    /// have only -128, only 0 or only 127.
     pub fn new(packing: Packing, n: usize, k: usize, m: usize) -> Self {
         let mut random = SplitMix(0x7e2c_e700 ^ (n as u64) << 32 ^ k as u64);
         let (least, most) = packing.weights().into_inner();
@@ -58,14 +58,14 @@ impl Expected {
         Expected { n, k, weights, acts, sums }
     }
 
-    /// The weights in `layout`.
+    /// Packs the weights in `layout`.
     pub fn pack(&self, layout: Layout) -> PackedMatrix {
         PackedMatrix::pack(layout, self.n, self.k, &self.weights)
             .expect("the weights are the packing's")
             .with_scale(SCALE)
     }
 
-    /// Multiplies the first `m` tokens with `gemm` and says where the result differs, if it does.
+    /// Multiplies the first `m` tokens with `gemm`, and returns the first difference.
     pub fn judge(&self, gemm: &Gemm, packed: &PackedMatrix, m: usize) -> Option<Mismatch> {
         let (acts, spec) = (self.activations(m), *gemm.spec());
         let found: Vec<u32> = match spec.epilogue {
@@ -83,7 +83,7 @@ impl Expected {
         self.compare(&spec, m, &found)
     }
 
-    /// The first `m` tokens, each with a factor of its own.
+    /// Returns the first `m` tokens, each with a factor of its own.
     pub(crate) fn activations(&self, m: usize) -> Activations {
         let mut acts = Activations::with_capacity(m, self.k);
         for (token, (mut row, values)) in acts.rows_mut().zip(self.acts.chunks(self.k)).enumerate() {
@@ -95,7 +95,7 @@ impl Expected {
         acts
     }
 
-    /// Says where `found`, the bits of the m × n outputs of the kernels of `spec`, are wrong, if they are.
+    /// Returns the first error in `found`, the bits of the m × n outputs of the kernels of `spec`.
     pub(crate) fn compare(&self, spec: &KernelSpec, m: usize, found: &[u32]) -> Option<Mismatch> {
         let Self { n, k, .. } = *self;
         assert_eq!(found.len(), m * n);
@@ -108,12 +108,12 @@ impl Expected {
     }
 }
 
-/// What a token's sums are multiplied with, beside the matrix's scale.
+/// Returns the factor of a token.
 fn factor(token: usize) -> f32 {
     0.37 + token as f32
 }
 
-/// Where a kernel was wrong.
+/// The place of a kernel's first error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{spec}: {n} x {k}, {m} token(s): wrong at token {token}, row {row}")]
 pub struct Mismatch {
@@ -123,7 +123,7 @@ pub struct Mismatch {
     pub n: usize,
     /// Input features.
     pub k: usize,
-    /// Tokens multiplied at once.
+    /// Tokens in the product.
     pub m: usize,
     /// First wrong token.
     pub token: usize,
@@ -131,11 +131,11 @@ pub struct Mismatch {
     pub row: usize,
 }
 
-/// Variants of a strategy that [`specs`] gives.
+/// Variants of each strategy in [`specs`].
 const VARIANTS: usize = 3;
 
-/// The family's characteristic kernels for `packing`: for each strategy wide and narrow tiles, and both epilogues,
-/// numbered by variant.
+/// Returns characteristic kernels of the family for `packing`, numbered by variant. Each strategy has wide and narrow
+/// tiles, and both epilogues.
 pub fn specs(isa: Isa, packing: Packing) -> Vec<(usize, KernelSpec)> {
     let family = emit::family(isa);
     let variants: [_; VARIANTS] = [
@@ -157,21 +157,22 @@ pub fn specs(isa: Isa, packing: Packing) -> Vec<(usize, KernelSpec)> {
     specs
 }
 
-/// What [`run`] found for one family and packing.
+/// The result of [`run`] for one family and packing.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The family.
     pub isa: Isa,
     /// The packing.
     pub packing: Packing,
-    /// Products multiplied.
+    /// Number of products.
     pub cases: usize,
-    /// The wrong ones.
+    /// Wrong products.
     pub failures: Vec<Mismatch>,
 }
 
-/// Multiplies an n × k matrix with each number of `tokens` by the [`specs`] of every family in `isas`, and compares with
-/// the reference. Large matrices meet only the first spec of each strategy.
+/// Multiplies an n × k matrix with each number of `tokens`, and compares with the reference.
+///
+/// It uses the [`specs`] of every family in `isas`. Large matrices take only the first spec of each strategy.
 ///
 /// # Errors
 /// Fails if a kernel cannot be made.
@@ -203,7 +204,7 @@ pub fn run(
 }
 
 impl Report {
-    /// Adds up the reports of several matrices, each over the same families.
+    /// Adds up the reports of several matrices, all with the same families.
     pub fn sum(matrices: impl IntoIterator<Item = Vec<Report>>) -> Vec<Report> {
         let mut matrices = matrices.into_iter();
         let mut sum = matrices.next().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Packed weights where they lie.
+//! Borrowed packed weights.
 
 use crate::gemm::Stepped;
 use crate::packing::{Block, Layout, PackedMatrix};
 
-/// What a micro-kernel reads: a whole matrix, or rows that are unpacked for the moment.
+/// The weights that a micro-kernel reads: a whole matrix, or temporarily unpacked rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     /// Layout of the blocks.
@@ -12,26 +12,26 @@ pub(crate) struct View<'a> {
     pub(crate) k: usize,
     /// Groups of columns that follow each other in a row block.
     pub(crate) groups: usize,
-    /// Steps along k that the blocks hold of each group.
+    /// Steps along k in each group.
     pub(crate) steps: usize,
     /// Whether every group is followed by a step of scales.
     pub(crate) is_grouped: bool,
-    /// By how much codes exceed weights.
+    /// The difference between a code and its weight.
     pub(crate) zero_point: i8,
-    /// What f32 epilogues multiply with, beside the token's factor.
+    /// The matrix's scale. F32 epilogues multiply with it.
     pub(crate) scale: f32,
     /// Whole row blocks.
     pub(crate) blocks: &'a [Block],
 }
 
 impl<'a> View<'a> {
-    /// The block of `panel` at `step` of `group`.
+    /// Returns the block of `panel` at `step` of `group`.
     pub(crate) fn block(&self, panel: usize, group: usize, step: usize) -> &'a Block {
         let step = group * self.group_steps() + step;
         &self.blocks[self.layout.block_index(panel, step, self.row_block_steps())]
     }
 
-    /// The blocks of `panels` panels from `first` on, all of one row block, step by step.
+    /// Returns the blocks of `panels` panels from `first` on, step by step. The panels lie in one row block.
     pub(crate) fn row_block(&self, first: usize, panels: usize) -> impl Iterator<Item = &'a [Block]> {
         let interleave = self.layout.interleave;
         let (row_block, panel) = (first / interleave, first % interleave);
@@ -40,23 +40,23 @@ impl<'a> View<'a> {
         blocks.chunks_exact(interleave).map(move |step| &step[panel..][..panels])
     }
 
-    /// The blocks of scales of `panel` and those that follow it in its row block, for each group.
+    /// Returns the blocks of scales, for each group, of `panel` and of the panels after it in its row block.
     pub(crate) fn scales(&self, panel: usize) -> Stepped<'a, Block> {
         let first = self.layout.block_index(panel, self.steps, self.row_block_steps());
         Stepped { items: &self.blocks[first..], step: self.group_steps() * self.layout.interleave }
     }
 
-    /// Panels that the blocks hold.
+    /// Returns the number of panels.
     pub(crate) fn panels(&self) -> usize {
         self.blocks.len() / self.row_block_steps()
     }
 
-    /// Steps from one group to the next.
+    /// Returns the steps from one group to the next.
     pub(crate) fn group_steps(&self) -> usize {
         self.steps + usize::from(self.is_grouped)
     }
 
-    /// Steps of a row block.
+    /// Returns the steps of a row block.
     pub(crate) fn row_block_steps(&self) -> usize {
         self.groups * self.group_steps()
     }

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared parts of the tests.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Products with weights whose scale differs from group to group of a row.
+//! Products with one scale for each group of a row.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -14,13 +14,15 @@ use crate::unpacked::with_unpacked;
 use crate::view::View;
 
 impl Gemm {
-    /// Y = X·Wᵀ for the given columns of Y, where weights and activations have scales for the same groups of columns: the
-    /// sum over the groups, in their order, of the group's integer sum times (scale of the row · factor of the token). So
-    /// each product and each addition is rounded once, on every ISA. The spec stores integers.
+    /// Computes Y = X·Wᵀ for the given columns of Y. Weights and activations have scales for the same groups of columns.
+    ///
+    /// The result is a sum over the groups, in their order: the group's integer sum times (scale of the row · factor of the
+    /// token). So each product and each addition is rounded once, on every ISA. The spec stores integers.
     ///
     /// # Panics
-    /// If the operands differ in k, groups, tokens or n, `weights` has another layout than the spec or the spec another
-    /// epilogue, or the columns do not start at a row block.
+    /// - If the operands differ in k, groups, tokens or n.
+    /// - If `weights` has another layout than the spec, or the spec stores no integers.
+    /// - If the columns do not start at a row block.
     pub fn compute_groups(&self, weights: &PackedMatrix, acts: &Activations, mut out: ColumnsMut<'_, f32>) {
         assert_eq!(out.tokens(), acts.tokens(), "output and activations differ in tokens");
         assert_eq!(weights.group_size(), Some(acts.group_size()), "weights and activations differ in groups");
@@ -38,7 +40,7 @@ impl Gemm {
         }
     }
 
-    /// One tile of rows, for all tokens.
+    /// Computes one tile of rows, for all tokens.
     fn add_groups(
         &self,
         weights: View<'_>,
@@ -68,7 +70,7 @@ impl Gemm {
     }
 }
 
-/// What there is of each group: something at the start, and at each `step` on.
+/// One item for each group: the first of `items`, and each `step` after it.
 #[derive(Clone, Copy)]
 pub(crate) struct Stepped<'a, T> {
     pub(crate) items: &'a [T],
@@ -81,7 +83,7 @@ impl<'a, T> Stepped<'a, T> {
     }
 }
 
-/// The rows of a tile: Σ sum · (scale · factor) over the groups, in their order.
+/// Computes the rows of a tile: Σ sum · (scale · factor) over the groups, in their order.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn add_scaled(
     out: &mut [f32],
