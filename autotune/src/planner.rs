@@ -1,13 +1,13 @@
-//! Plans: the kernel for a problem, and why.
+//! Plans: the kernel for a problem, and its origin.
 
 use std::sync::Arc;
 
 use tercet_codegen::{Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
-use tercet_cpu::Cpu;
+use tercet_cpu::{Cpu, Habits};
 
 use crate::candidates::{self, tiles};
-use crate::core::Core;
 use crate::records::{Key, Records};
+use crate::rules;
 use crate::sharing::Sharing;
 
 /// A product Y = X·Wᵀ in BLAS terms: X is m × k activations, W n × k weights, Y m × n.
@@ -24,14 +24,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Numbers of tokens that share a record: m rounded up to a power of two, at most 128.
+    /// Returns m rounded up to a power of two, at most 128. Problems with the same value share a record.
     pub fn m_bucket(&self) -> usize {
         const MOST: usize = 128;
         self.m.clamp(1, MOST).next_power_of_two()
     }
 }
 
-/// Why a plan is what it is.
+/// The origin of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The analytic rule, without measurement.
@@ -43,7 +43,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A word for tables.
+    /// Returns a word for tables.
     pub const fn name(self) -> &'static str {
         match self {
             Origin::Default => "default",
@@ -53,18 +53,18 @@ impl Origin {
     }
 }
 
-/// The chosen kernel, how threads share its work, and why.
+/// A kernel, the way that threads share its work, and the origin of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The kernel.
     pub spec: KernelSpec,
-    /// How threads share the product.
+    /// The way that threads share the product.
     pub sharing: Sharing,
-    /// Why.
+    /// Origin of the plan.
     pub origin: Origin,
 }
 
-/// The most tokens with which the weights stream.
+/// The most tokens for which the weights stream from memory.
 pub(crate) const FEW: usize = 16;
 
 /// Plans the products of one model on one ISA.
@@ -72,35 +72,35 @@ pub(crate) const FEW: usize = 16;
 pub struct Planner {
     family: &'static Family,
     layout: Layout,
-    core: Core,
+    habits: Habits,
     cpu: String,
     records: Arc<Records>,
 }
 
 impl Planner {
-    /// A planner for weights in `packing`, in the row blocks that suit `isa`, without records.
+    /// Returns a planner for weights in `packing`, in the row blocks that suit `isa`, without records.
     pub fn new(isa: Isa, packing: Packing) -> Self {
         let family = emit::family(isa);
         let layout = Layout { packing, interleave: family.interleave };
-        Planner { family, layout, core: Core::default(), cpu: String::new(), records: Arc::default() }
+        Planner { family, layout, habits: Habits::default(), cpu: String::new(), records: Arc::default() }
     }
 
-    /// The same planner, whose rule heeds what is known of this CPU's cores.
+    /// Makes the rule use the habits of this CPU's cores.
     pub fn on(self, cpu: &Cpu) -> Self {
-        Planner { core: Core::of(cpu, self.family.isa), ..self }
+        Planner { habits: rules::habits(cpu, self.family), ..self }
     }
 
-    /// The same planner, preferring what `records` hold of the CPU with this [fingerprint](Cpu::fingerprint).
+    /// Makes the planner prefer the `records` of the CPU with this [fingerprint](Cpu::fingerprint).
     pub fn with_records(self, cpu: impl Into<String>, records: Arc<Records>) -> Self {
         Planner { cpu: cpu.into(), records, ..self }
     }
 
-    /// The layout that every plan reads.
+    /// Returns the layout of the weights, the same for every plan.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The kernel for `problem`: the record's, or else the analytic one.
+    /// Returns the kernel for `problem`: the recorded one, or else the analytic one.
     pub fn plan(&self, problem: &Problem) -> Plan {
         match self.records.get(&self.key(problem)) {
             Some(record) if self.can_use(&record.spec) && record.sharing.is_for(problem.threads) => {
@@ -114,12 +114,12 @@ impl Planner {
         }
     }
 
-    /// Under which a record of `problem` is kept.
+    /// Returns the key of the record of `problem`.
     pub fn key(&self, problem: &Problem) -> Key {
         Key::new(&self.cpu, problem, self.family.isa, self.layout)
     }
 
-    /// Whether the kernel reads this planner's weights with its instruction set, and stores what layers want.
+    /// Returns true if the kernel has this planner's instruction set and layout, and stores f32 for layers.
     fn can_use(&self, spec: &KernelSpec) -> bool {
         let KernelSpec { isa, layout, epilogue, .. } = *spec;
         isa == self.family.isa
@@ -128,15 +128,18 @@ impl Planner {
             && spec.validate().is_ok()
     }
 
-    /// What may be faster than the analytic kernel, which is the first.
+    /// Returns the analytic kernel and the kernels that may be faster.
     pub fn candidates(&self, problem: &Problem) -> Vec<KernelSpec> {
-        candidates::candidates(self.analytic(problem), problem.m, self.core)
+        candidates::candidates(self.analytic(problem), problem.m, self.habits)
     }
 
-    /// Decoding streams the weights once: the widest tile and the cheapest unpacking. Hardware prefetchers follow one
-    /// contiguous stream best when few loads share it, and need help where arithmetic spreads these, and on some cores. With more tokens
-    /// arithmetic counts: the tile with the fewest vector instructions per dot product. A few tokens still stream, in a single
-    /// pass, so that arithmetic and memory have the same time.
+    /// Plans by rule.
+    ///
+    /// - Decoding streams the weights once. It takes the widest tile and the cheapest unpacking. Hardware prefetchers
+    ///   follow one contiguous stream best if few loads share it. They need help on some cores, and if arithmetic
+    ///   spreads the loads.
+    /// - With more tokens arithmetic counts. The rule takes the tile with the fewest vector instructions per dot product.
+    /// - With a few tokens the weights still stream. One pass over k lets arithmetic and memory work at the same time.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
@@ -153,30 +156,30 @@ impl Planner {
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
-        let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.core);
+        let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.habits);
         let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(|a, b| cost(b).total_cmp(&cost(a)));
         best.expect("every family has a kernel for every packing")
     }
 
-    /// Long enough to hide the loop's own instructions and, where sums of 16 bits are folded, the folding.
+    /// Returns the steps in one turn of the loop. They hide the loop's own instructions, and the folding of 16-bit sums.
     fn unroll(&self, unpack: Unpack) -> usize {
-        match (self.family.isa, unpack) {
-            (Isa::Avx2 | Isa::Neon, _) => 8,
-            (_, Unpack::Turns) => 4,
+        match unpack {
+            _ if self.family.folds => 8,
+            Unpack::Turns => 4,
             _ => 1,
         }
     }
 
-    /// Bytes ahead of the weights at which they are prefetched.
+    /// Returns the prefetch distance in bytes.
     fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
         match (m, unpack) {
-            (0..=1, Unpack::Telescope) => self.core.telescoping_prefetch,
-            // Two tokens for bytes are an input of the output head's screen.
-            (0..=1, _) | (2, Unpack::Direct) => self.core.streaming_prefetch,
-            (2..=FEW, _) => self.core.few_prefetch,
-            // An unpacked tile is in a cache.
+            (0..=1, Unpack::Telescope) => self.habits.telescoping_prefetch,
+            // The screen of the output head multiplies bytes with two tokens.
+            (0..=1, _) | (2, Unpack::Direct) => self.habits.streaming_prefetch,
+            (2..=FEW, _) => self.habits.few_prefetch,
+            // An unpacked tile stays in a cache.
             (_, Unpack::Once) => 0,
-            _ => self.core.many_prefetch,
+            _ => self.habits.many_prefetch,
         }
     }
 }

@@ -1,34 +1,45 @@
-//! Instruction-set levels that micro-kernels are written for.
+//! The table of ISAs: instruction-set levels that micro-kernels are written for.
+//!
+//! An ISA is one row here and one file in `emit/`, which holds its [`Family`] and emits its kernels.
 
 use std::fmt;
-use std::str::FromStr;
 
 use tercet_cpu::Cpu;
 
-/// One instruction-set level, named by the dot-product instruction it stands for.
-///
-/// Within an architecture the order is the order of preference: a later level is faster where both run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Isa {
-    /// Plain Rust over the same packed bytes; runs on every CPU.
-    Portable,
-    /// AVX2: `vpmaddubsw` into 16-bit pair sums, folded to 32 bits before they can overflow.
-    Avx2,
-    /// AVX-VNNI: VEX-encoded 256-bit `vpdpbusd` (CPUID leaf 7.1), for CPUs without AVX-512.
-    AvxVnni,
-    /// AVX-512 F + BW + VNNI: EVEX-encoded 512-bit `vpdpbusd`.
-    Avx512Vnni,
-    /// The same with VBMI, whose `vpermi2b` looks up bytes in tables of 128.
-    Avx512Vbmi,
-    /// NEON: `smlal` into 16-bit sums, folded to 32 bits before they can overflow.
-    Neon,
-    /// NEON with `sdot` (ARMv8.2 dotprod).
-    NeonDot,
-    /// NEON with `sdot` and the matrix product `usmmla` (I8MM).
-    NeonI8mm,
+use crate::emit::{Family, avx_vnni, avx2, avx512_vbmi, avx512_vnni, neon, neon_dot, neon_i8mm};
+use crate::portable;
+use crate::table::table;
+
+table! {
+    /// One instruction-set level, named after its dot-product instruction.
+    ///
+    /// Within an architecture the order is the order of preference: a later level is faster where both run.
+    pub enum Isa: Family
+    where
+        /// Every family, in the order of [`Isa::ALL`].
+        table = pub FAMILIES,
+        error = UnknownIsa: |name: &str| UnknownIsa(name.to_owned()),
+    {
+        /// Plain Rust over the same packed bytes; runs on every CPU.
+        Portable => portable::FAMILY,
+        /// AVX2: `vpmaddubsw` into 16-bit pair sums, folded to 32 bits before they can overflow.
+        Avx2 => avx2::FAMILY,
+        /// AVX-VNNI: VEX-encoded 256-bit `vpdpbusd` (CPUID leaf 7.1), for CPUs without AVX-512.
+        AvxVnni => avx_vnni::FAMILY,
+        /// AVX-512 F + BW + VNNI: EVEX-encoded 512-bit `vpdpbusd`.
+        Avx512Vnni => avx512_vnni::FAMILY,
+        /// The same with VBMI, whose `vpermi2b` looks up bytes in tables of 128.
+        Avx512Vbmi => avx512_vbmi::FAMILY,
+        /// NEON: `smlal` into 16-bit sums, folded to 32 bits before they can overflow.
+        Neon => neon::FAMILY,
+        /// NEON with `sdot` (ARMv8.2 dotprod).
+        NeonDot => neon_dot::FAMILY,
+        /// NEON with `sdot` and the matrix product `usmmla` (I8MM).
+        NeonI8mm => neon_i8mm::FAMILY,
+    }
 }
 
-/// What kind of CPU executes machine code.
+/// The architecture of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// x86-64, also called AMD64.
@@ -38,7 +49,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// What this program was compiled for; none if no machine code is emitted for it.
+    /// The architecture of this program; `None` if no machine code is emitted for it.
     pub const HOST: Option<Architecture> = if cfg!(target_arch = "x86_64") {
         Some(Architecture::X86_64)
     } else if cfg!(target_arch = "aarch64") {
@@ -58,58 +69,14 @@ impl fmt::Display for Architecture {
 }
 
 impl Isa {
-    /// Every level; of each architecture the slowest first.
-    pub const ALL: [Isa; 8] = [
-        Isa::Portable,
-        Isa::Avx2,
-        Isa::AvxVnni,
-        Isa::Avx512Vnni,
-        Isa::Avx512Vbmi,
-        Isa::Neon,
-        Isa::NeonDot,
-        Isa::NeonI8mm,
-    ];
-
-    /// The level's name in specs, on the command line and in `TERCET_ISA`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "avx2",
-            Isa::AvxVnni => "avx-vnni",
-            Isa::Avx512Vnni => "avx512-vnni",
-            Isa::Avx512Vbmi => "avx512-vbmi",
-            Isa::Neon => "neon",
-            Isa::NeonDot => "neon-dot",
-            Isa::NeonI8mm => "neon-i8mm",
-        }
-    }
-
-    /// Whose machine code it is; none for the portable level, which is every CPU's.
+    /// Returns the architecture of the machine code; `None` for the portable level.
     pub const fn architecture(self) -> Option<Architecture> {
-        match self {
-            Isa::Portable => None,
-            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Vbmi => Some(Architecture::X86_64),
-            Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => Some(Architecture::Aarch64),
-        }
-    }
-
-    /// Returns the features that kernels of this level use, named as in [`Cpu::features`].
-    const fn required_features(self) -> &'static [&'static str] {
-        match self {
-            Isa::Portable => &[],
-            Isa::Avx2 => &["avx", "avx2"],
-            Isa::AvxVnni => &["avx", "avx2", "avx_vnni"],
-            Isa::Avx512Vnni => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni"],
-            Isa::Avx512Vbmi => &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi"],
-            Isa::Neon => &["asimd"],
-            Isa::NeonDot => &["asimd", "asimddp"],
-            Isa::NeonI8mm => &["asimd", "asimddp", "i8mm"],
-        }
+        self.row().architecture
     }
 
     /// Returns true if kernels of this level run on `cpu`.
     pub fn runs_on(self, cpu: &Cpu) -> bool {
-        self.required_features().iter().all(|feature| cpu.has(feature))
+        self.row().features.iter().all(|feature| cpu.has(feature))
     }
 
     /// Returns the levels that `cpu` runs, the fastest first. The last is always [`Isa::Portable`].
@@ -128,31 +95,17 @@ impl Isa {
         cpu.fingerprint(&levels.join("+"))
     }
 
-    /// Whether someone who wants at most `cap` may get this level: one of the same architecture that is no better, or
-    /// the portable one.
+    /// Returns true if this level is allowed under the cap `cap`: it is portable, or of the same architecture and no
+    /// better.
     pub fn is_within(self, cap: Isa) -> bool {
         self == Isa::Portable || self.architecture() == cap.architecture() && self <= cap
     }
 }
 
-impl fmt::Display for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A name that is no [`Isa`].
+/// An unknown ISA name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown ISA {0:?}: expected one of {names}", names = Isa::ALL.map(Isa::name).join(", "))]
 pub struct UnknownIsa(pub String);
-
-impl FromStr for Isa {
-    type Err = UnknownIsa;
-
-    fn from_str(name: &str) -> Result<Self, UnknownIsa> {
-        Isa::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| UnknownIsa(name.to_owned()))
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +121,22 @@ mod tests {
         assert_eq!(within(NeonI8mm), [Portable, Neon, NeonDot, NeonI8mm]);
         assert_eq!(within(Neon), [Portable, Neon]);
         assert_eq!(within(Portable), [Portable]);
+    }
+
+    #[test]
+    fn rows_are_in_the_order_of_the_variants() {
+        for (family, isa) in FAMILIES.iter().zip(Isa::ALL) {
+            assert_eq!(family.isa, isa);
+            assert_eq!(family.dot.is_some(), family.architecture.is_some(), "{isa}");
+            assert_eq!(family.features.is_empty(), family.architecture.is_none(), "{isa}");
+        }
+    }
+
+    #[test]
+    fn every_host_runs_the_portable_level_and_has_a_fingerprint() {
+        let cpu = Cpu::host();
+        assert!(Isa::Portable.runs_on(cpu) && cpu.logical > 0);
+        assert_eq!(Isa::fingerprint(cpu), Isa::fingerprint(&Cpu::probe()));
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! From a [`KernelSpec`] to a callable micro-kernel for the CPU at hand.
+//! Turns a [`KernelSpec`] into a callable micro-kernel for this CPU.
 //!
-//! Knows no model, token sequence, thread or file. The way through: a [`Cpu`] says which [`Isa`]s run;
-//! [`PackedMatrix`] brings ternary weights into a [`Layout`]; [`emit`] assembles a spec's code; [`KernelCache`]
-//! publishes it once; [`Gemm`] walks the tiles of a product and calls it.
+//! This crate knows no models, token sequences, or threads. The steps:
+//! - [`Isa::available`] lists the ISAs of a [`Cpu`](tercet_cpu::Cpu);
+//! - [`PackedMatrix`] packs ternary weights in a [`Layout`];
+//! - [`emit`] assembles the code of a spec;
+//! - [`KernelCache`] publishes it once;
+//! - [`Gemm`] walks the tiles of a product and calls it.
 
 pub mod activations;
 mod blocks;
@@ -19,6 +22,7 @@ mod portable;
 pub mod probe;
 pub mod profile;
 pub mod spec;
+mod table;
 mod unpacked;
 pub mod verify;
 mod view;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-pub use bound::{Bound, Core, Limit, VectorUnit};
+pub use bound::{Bound, Limit};
 pub use mix::Mix;
 
 use instruction::Instruction;
@@ -75,7 +75,7 @@ impl Listing {
     pub fn new(spec: &KernelSpec) -> Result<Self, SpecError> {
         spec.validate()?;
         let kernel = spec.micro_kernel();
-        let (tile, rows) = (kernel.tile, (emit::family(spec.isa).rows_at_once)(&kernel));
+        let (tile, rows) = (kernel.tile, (emit::family(spec.isa).frame.rows_at_once)(&kernel));
         let multiply_adds =
             tile.mr * rows * tile.ku * kernel.layout.packing.step() / kernel.schedule.unpack.passes();
         Ok(Listing {
@@ -100,7 +100,7 @@ impl MachineCode {
             lines: lines(&code, &instructions, &marks, &loop_body),
             mix: Mix::of(&instructions),
             loop_mix: Mix::of(&body),
-            bounds: bound::bounds(isa, multiply_adds_per_turn, &body),
+            bounds: bound::bounds(multiply_adds_per_turn, &body),
             bytes: code,
             loop_body,
         }

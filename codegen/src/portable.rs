@@ -1,26 +1,36 @@
-//! The micro-kernels' contract in plain Rust over the same packed bytes: the family that runs everywhere.
+//! The portable family: the contract of micro-kernels in plain Rust, for the same packed bytes, on every CPU.
 
 use crate::activations::Activations;
 use crate::columns::{Element, TileMut};
-use crate::emit::Family;
+use crate::emit::{Family, Frame};
 use crate::isa::Isa;
-use crate::packing::{BLOCK_BYTES, Block, PANEL_ROWS, Packing};
+use crate::packing::{BLOCK_BYTES, Block, Codec, PANEL_ROWS, Packing, with_codec};
 use crate::spec::{Tile, Unpack};
 use crate::view::View;
 
 pub(crate) const FAMILY: Family = Family {
     isa: Isa::Portable,
+    name: "portable",
+    architecture: None,
+    features: &[],
+    dot: None,
+    folds: false,
+    dot_cost: |_| 1.0,
     registers: 1,
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: |_| 1,
-    rows_at_once: |spec| spec.tile.nr,
-    emit: None,
+    frame: Frame {
+        registers_needed: |_| 1,
+        rows_at_once: |spec| spec.tile.nr,
+        emit: None,
+        reads: Vec::new,
+        dots: None,
+    },
 };
 
-/// Computes `panels` panels from `panel` on for the tokens of `out`, the first of which is `token`; group by group of
-/// columns, side by side.
+/// Computes `panels` panels from `panel` on for the tokens of `out`. The first token is `token`. The results of groups of
+/// columns lie side by side.
 pub(crate) fn run<T: Element>(
     weights: View<'_>,
     panel: usize,
@@ -36,7 +46,7 @@ pub(crate) fn run<T: Element>(
         let sums = &mut sums[..out.tokens()];
         for step in 0..weights.steps {
             let block = weights.block(panel + p % panels, group, step);
-            add_step(weights.layout.packing, block, acts, first, step, sums);
+            with_codec!(weights.layout.packing, C => add_step::<C>(block, acts, first, step, sums));
         }
         for (t, sums) in sums.iter().enumerate() {
             let zero_point = i32::from(weights.zero_point) * acts.sums()[first + t];
@@ -48,9 +58,8 @@ pub(crate) fn run<T: Element>(
     }
 }
 
-/// Adds code · activation of one step to the sum of each byte position; `first` is the first token's row.
-fn add_step(
-    packing: Packing,
+/// Adds code · activation of one step to the sum of each byte position. `first` is the first token's row.
+fn add_step<C: Codec>(
     block: &Block,
     acts: &Activations,
     first: usize,
@@ -59,18 +68,15 @@ fn add_step(
 ) {
     let mut bytes = block.0;
     let mut codes = [[0i16; BLOCK_BYTES]; 5];
-    let codes = &mut codes[..packing.groups()];
+    let codes = &mut codes[..C::GROUPS];
     for codes in codes.iter_mut() {
         for (code, byte) in codes.iter_mut().zip(&mut bytes) {
-            (*code, *byte) = match packing {
-                Packing::Bits2 => (i16::from(*byte & 3), *byte >> 2),
-                Packing::Trits5 => (((u16::from(*byte) * 3) >> 8) as i16, byte.wrapping_mul(3)),
-                Packing::Bytes => (i16::from(*byte), 0),
-            };
+            let (next, rest) = C::split(*byte);
+            (*code, *byte) = (i16::from(next), rest);
         }
     }
     for (t, sums) in sums.iter_mut().enumerate() {
-        let acts = &acts.row(first + t)[step * packing.step()..][..packing.step()];
+        let acts = &acts.row(first + t)[step * 4 * C::GROUPS..][..4 * C::GROUPS];
         // At most five products of 2 · -128, or one of 127 · -128, meet in one position.
         let mut products = [0i16; BLOCK_BYTES];
         for (codes, acts) in codes.iter().zip(acts.chunks_exact(4)) {

@@ -1,43 +1,43 @@
-//! The two roofs of a machine (Williams, Waterman, Patterson 2009), as loops for a caller to time: how fast memory can
-//! be read, and how fast dot products can be computed.
+//! Probes for the two roofs of a machine: memory bandwidth and throughput of dot products (Williams, Waterman, Patterson
+//! 2009). The caller times these loops.
 
 use std::hint::black_box;
 
 use crate::blocks::Blocks;
-use crate::emit::probe::{self, Loop};
+use crate::emit::probe::Loop;
 use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
 use crate::kernel::KernelError;
 use crate::packing::{BLOCK_BYTES, Block};
 use tercet_cpu::Cpu;
 
-/// Memory to be read, of the kind that packed weights lie in.
+/// Memory to read, of the same kind as that of packed weights.
 #[derive(Debug)]
 pub struct Memory(Blocks);
 
 impl Memory {
-    /// At least `bytes` bytes, none of them zero and all of them present.
+    /// Returns at least `bytes` bytes. None is zero, so all pages are present.
     pub fn new(bytes: usize) -> Self {
         Memory(Blocks::filled(Block([1; BLOCK_BYTES]), bytes.div_ceil(BLOCK_BYTES)))
     }
 
-    /// The bytes in blocks of 64.
+    /// Returns the bytes in blocks of 64.
     pub fn blocks(&self) -> &[Block] {
         &self.0
     }
 }
 
-/// Reads memory as fast as vector loads can; on the portable ISA as fast as compiled code does.
+/// Reads memory with vector loads, or with compiled code on the portable ISA.
 #[derive(Debug)]
 pub struct ReadProbe(Option<Published>);
 
 impl ReadProbe {
-    /// The probes of `isa`, at least one, which prefetch in several ways: the fastest of them tells what memory can do.
+    /// Returns the probes of `isa`, at least one. They prefetch in several ways, and the fastest shows the bandwidth.
     ///
     /// # Errors
     /// Fails if this CPU cannot run `isa` or the system refuses executable memory.
     pub fn all(isa: Isa) -> Result<Vec<Self>, KernelError> {
-        let loops = probe::reads(isa);
+        let loops = (isa.row().frame.reads)();
         if loops.is_empty() {
             return Ok(vec![publish(isa, None).map(ReadProbe)?]);
         }
@@ -54,28 +54,29 @@ impl ReadProbe {
         };
         let turns = bytes / per_turn;
         if turns > 0 {
-            // SAFETY: the code reads `turns` · `per_turn` bytes from the start of `blocks`, which has as many. Its
-            // prefetches past the end do not fault.
+            // SAFETY:
+            // - the code reads the first `turns` · `per_turn` bytes of `blocks`, which has as many;
+            // - prefetches past the end do not fault.
             unsafe { call(code, blocks.as_ptr().cast(), turns) };
         }
         turns * per_turn
     }
 }
 
-/// Computes dot products of bytes on registers alone.
+/// Computes dot products of bytes in registers.
 #[derive(Debug)]
 pub struct DotProbe(Published);
 
 impl DotProbe {
-    /// The probe of `isa`; none for the portable ISA, which has no such instruction.
+    /// Returns the probe of `isa`; `None` for the portable ISA, which has no such instruction.
     ///
     /// # Errors
     /// Fails if this CPU cannot run `isa` or the system refuses executable memory.
     pub fn new(isa: Isa) -> Result<Option<Self>, KernelError> {
-        Ok(publish(isa, probe::dot(isa))?.map(DotProbe))
+        Ok(publish(isa, isa.row().frame.dots.map(|dots| dots()))?.map(DotProbe))
     }
 
-    /// Computes for as long as at least `multiply_adds` take, and returns their number.
+    /// Computes at least `multiply_adds` multiply-adds, and returns their number.
     pub fn run(&self, multiply_adds: usize) -> usize {
         let Published { code, per_turn } = &self.0;
         let turns = multiply_adds.div_ceil(*per_turn).max(1);
@@ -85,7 +86,7 @@ impl DotProbe {
     }
 }
 
-/// A [`Loop`] whose instruction set this CPU has.
+/// A published [`Loop`]. This CPU has its instruction set.
 #[derive(Debug)]
 struct Published {
     code: ExecutableMemory,
@@ -103,7 +104,7 @@ fn publish(isa: Isa, probe: Option<Loop>) -> Result<Option<Published>, KernelErr
     published.transpose()
 }
 
-/// The probes' calling convention, the same on every operating system.
+/// The calling convention of probes, the same on every operating system.
 #[cfg(target_arch = "x86_64")]
 type Entry = unsafe extern "sysv64" fn(*const u8, usize);
 #[cfg(target_arch = "aarch64")]
@@ -112,16 +113,18 @@ type Entry = unsafe extern "C" fn(*const u8, usize);
 /// Calls published code.
 ///
 /// # Safety
-/// `code` must be that of a [`Loop`] which this CPU can run, `turns` at least 1, and what it reads from `start` on readable.
+/// - `code` must be that of a [`Loop`] that this CPU can run.
+/// - `turns` must be at least 1.
+/// - The bytes that the loop reads from `start` must be readable.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn call(code: &ExecutableMemory, start: *const u8, turns: usize) {
-    // SAFETY: an emitted loop is such a function.
+    // SAFETY: an emitted loop is a function of this type.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(code.code().as_ptr()) };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps this function's contract.
     unsafe { entry(start, turns) }
 }
 
-/// No loop is emitted for an ISA that this architecture's [`Cpu`] supports.
+/// Replaces the call on other architectures. No loop is emitted for an ISA that their [`Cpu`] supports.
 ///
 /// # Safety
 /// Never called.

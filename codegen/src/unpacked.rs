@@ -1,16 +1,16 @@
-//! Rows of a ternary matrix as bytes, a code each: what [`Unpack::Once`](crate::Unpack::Once) multiplies with.
+//! Rows of a ternary matrix as bytes, one code each. [`Unpack::Once`](crate::Unpack::Once) multiplies with them.
 
 use std::cell::Cell;
 
 use multiversion::multiversion;
 
-use crate::packing::{BLOCK_BYTES, Block, Layout, Packing};
+use crate::packing::{BLOCK_BYTES, Block, Codec, Layout, Packing, with_codec};
 use crate::view::View;
 
-/// Unpacks the `panels` panels from `first` on, into one row block, and hands them to `multiply`.
+/// Unpacks `panels` panels, starting with `first`, into one row block, and passes them to `multiply`.
 pub(crate) fn with_unpacked(weights: View<'_>, first: usize, panels: usize, multiply: impl FnOnce(View<'_>)) {
     thread_local! {
-        /// Kept from call to call, so that it stays in this core's cache.
+        /// The buffer of all calls of a thread. So it stays in the core's cache.
         static ROWS: Cell<Vec<Block>> = const { Cell::new(Vec::new()) };
     }
     let packing = weights.layout.packing;
@@ -38,41 +38,30 @@ pub(crate) fn with_unpacked(weights: View<'_>, first: usize, panels: usize, mult
     ROWS.set(rows);
 }
 
-/// Every step of the packed panels becomes as many of `rows` as it has groups.
+/// Unpacks steps of panels. A step fills one of `rows` for each of its groups.
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512bw", "x86_64+avx+avx2"))]
 fn unpack<'a, const PANELS: usize>(
     packing: Packing,
     packed: impl Iterator<Item = &'a [Block]>,
     rows: &mut [[Block; PANELS]],
 ) {
-    match packing {
-        Packing::Bits2 => {
-            for (packed, rows) in packed.zip(rows.as_chunks_mut().0) {
-                spread::<4, PANELS>(packed, rows, |byte| (byte & 3, byte >> 2));
-            }
+    with_codec!(packing, C => {
+        for (packed, rows) in packed.zip(rows.as_chunks_mut().0) {
+            spread::<C, { C::GROUPS }, PANELS>(packed, rows);
         }
-        Packing::Trits5 => {
-            // ⌊3·f / 256⌋ is 1 from 86 on and 2 from 171 on.
-            let code = |f: u8| f.saturating_sub(85).min(1) + f.saturating_sub(170).min(1);
-            for (packed, rows) in packed.zip(rows.as_chunks_mut().0) {
-                spread::<5, PANELS>(packed, rows, |byte| (code(byte), byte.wrapping_mul(3)));
-            }
-        }
-        Packing::Bytes => packed.zip(rows).for_each(|(packed, rows)| rows.copy_from_slice(packed)),
-    }
+    });
 }
 
-/// Writes the codes of every group of one step: `split` takes the next one from a byte.
+/// Writes the codes of every group of one step.
 #[inline(always)]
-fn spread<const GROUPS: usize, const PANELS: usize>(
+fn spread<C: Codec, const GROUPS: usize, const PANELS: usize>(
     packed: &[Block],
     groups: &mut [[Block; PANELS]; GROUPS],
-    split: impl Fn(u8) -> (u8, u8),
 ) {
     for (panel, &Block(bytes)) in packed.iter().enumerate() {
         for (i, mut rest) in bytes.into_iter().enumerate() {
             for group in &mut *groups {
-                (group[panel].0[i], rest) = split(rest);
+                (group[panel].0[i], rest) = C::split(rest);
             }
         }
     }

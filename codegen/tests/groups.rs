@@ -51,7 +51,7 @@ impl Product {
         acts
     }
 
-    /// The product of one token and row, in plain arithmetic.
+    /// Computes the product of one token and row in plain arithmetic.
     fn expected(&self, token: usize, row: usize) -> f32 {
         let (trits, scales) = (self.trits(), self.scales());
         (0..self.groups()).fold(0.0, |y, group| {
@@ -104,7 +104,7 @@ fn rows_are_read_with_their_scales() {
     }
 }
 
-/// What is kept of the tokens is theirs, in every group.
+/// Kept tokens keep their values in every group.
 #[test]
 fn the_last_tokens_are_kept() {
     let product = Product { n: 20, k: 100, size: 40, tokens: 5 };

@@ -1,4 +1,4 @@
-//! Every kernel that this CPU can run against the plain reference.
+//! Compares every kernel that this CPU can run with the plain reference.
 
 use tercet_codegen::packing::MAX_K;
 use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected, Report};
@@ -8,7 +8,7 @@ use tercet_codegen::{
 };
 use tercet_cpu::Cpu;
 
-/// Specs of every family, strategy and layout, legal or not, with the given unrollings.
+/// Returns specs of every family, strategy and layout, legal or not, with the given unrollings.
 fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
     let layouts = FAMILIES.iter().flat_map(|family| {
         let reads = |packing| family.strategies(packing).map(move |unpack| (packing, unpack));

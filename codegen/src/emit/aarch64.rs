@@ -16,7 +16,7 @@
 mod acts;
 mod asm;
 mod i8mm;
-pub(super) mod probe;
+mod probe;
 mod registers;
 mod weights;
 
@@ -33,7 +33,9 @@ use asm::Label;
 pub(super) use registers::{Registers, V, X};
 pub(super) use weights::{Weights, carry};
 
-use super::Emitted;
+use tercet_cpu::DotProduct;
+
+use super::{Emitted, Frame};
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
 /// Rows in a vector of 32-bit sums.
@@ -59,6 +61,9 @@ const PREFETCH: X = X::new(17);
 
 /// How an AArch64 family computes the sums of one pass.
 pub(super) trait Dialect: Sized {
+    /// The dot product of the kernels.
+    const DOT: DotProduct;
+
     /// Returns the number of vector registers for a pass over `vectors` vectors of rows.
     fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize;
 
@@ -78,6 +83,20 @@ pub(super) trait Dialect: Sized {
 
     /// Returns a register that holds neither sums nor constants.
     fn spare(&self) -> V;
+
+    /// Adds products to `sum` in the loop of the probe.
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V);
+}
+
+/// Returns the frame of a family.
+pub(super) const fn frame<D: Dialect>() -> Frame {
+    Frame {
+        registers_needed: registers_needed::<D>,
+        rows_at_once: rows_at_once::<D>,
+        emit: Some(emit::<D>),
+        reads: || vec![probe::read()],
+        dots: Some(probe::dots::<D>),
+    }
 }
 
 /// Returns true if the strategy multiplies signed bytes, so that its sums have no zero point.
@@ -92,17 +111,17 @@ fn vectors<D: Dialect>(spec: &KernelSpec) -> usize {
 }
 
 /// Returns the rows in one pass.
-pub(super) fn rows_at_once<D: Dialect>(spec: &KernelSpec) -> usize {
+fn rows_at_once<D: Dialect>(spec: &KernelSpec) -> usize {
     vectors::<D>(spec) * ROWS
 }
 
 /// Returns the number of vector registers that `spec` needs.
-pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
+fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     D::registers_needed(spec, vectors::<D>(spec))
 }
 
 /// Emits a validated spec.
-pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
+fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let mut asm = Asm::new();
     let loop_body = Kernel::<D>::new(spec).emit(&mut asm);
     let (code, marks) = asm.finish();

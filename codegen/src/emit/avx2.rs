@@ -14,23 +14,33 @@
 //! pair sums in 16 bits. Then `fold` applies `vpmaddwd` once and adds to 32-bit sums. These are on
 //! the stack, because the accumulators take the registers.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::asm::{Asm, Gpr, Mem, Registers, V, Width};
 use super::x86::{self, Dialect};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::BLOCK_BYTES;
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::Avx2,
+    name: "avx2",
+    architecture: Some(Architecture::X86_64),
+    features: &["avx", "avx2"],
+    dot: Some(Avx2::DOT),
+    folds: true,
+    dot_cost: |unpack| match unpack {
+        // Pair sums of bytes do not fit 16 bits for long.
+        Unpack::Direct => 3.0,
+        _ => 2.0,
+    },
     registers: Width::Ymm.registers(),
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: x86::registers_needed::<Avx2>,
-    rows_at_once: |spec| spec.tile.nr,
-    emit: Some(x86::emit::<Avx2>),
+    frame: x86::frame::<Avx2>(),
 };
 
 /// The number of pair sums of ternary codes that fit an `i16`.
@@ -53,6 +63,7 @@ fn spilled(index: usize) -> Mem {
 
 impl Dialect for Avx2 {
     const WIDTH: Width = Width::Ymm;
+    const DOT: DotProduct = DotProduct::VpmaddubswYmm;
 
     fn constants(spec: &KernelSpec) -> usize {
         2 + Thresholds::registers(spec)
@@ -116,6 +127,11 @@ impl Dialect for Avx2 {
             Unpack::Direct => 0,
             _ => spec.tile.panels() * BLOCK_BYTES * spec.tile.mr,
         }
+    }
+
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V, product: V) {
+        asm.vpmaddubsw(product, codes, acts);
+        asm.vpaddw(sum, sum, product);
     }
 }
 

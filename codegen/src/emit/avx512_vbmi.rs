@@ -2,6 +2,8 @@
 
 use std::mem::offset_of;
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::asm::{Asm, Gpr, Mask, Mem, Registers, V, Width};
 use super::avx512_vnni::{self, Avx512Vnni};
@@ -10,8 +12,10 @@ use crate::isa::Isa;
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{KernelArgs, KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::Avx512Vbmi,
+    name: "avx512-vbmi",
+    features: &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi"],
     unpacks: &[
         Unpack::Planes,
         Unpack::Shift,
@@ -21,8 +25,7 @@ pub(super) const FAMILY: Family = Family {
         Unpack::Lookup,
         Unpack::Direct,
     ],
-    registers_needed: x86::registers_needed::<Avx512Vbmi>,
-    emit: Some(x86::emit::<Avx512Vbmi>),
+    frame: x86::frame::<Avx512Vbmi>(),
     ..avx512_vnni::FAMILY
 };
 
@@ -37,6 +40,7 @@ const TABLE_REGISTERS: usize = 8;
 
 impl Dialect for Avx512Vbmi {
     const WIDTH: Width = Width::Zmm;
+    const DOT: DotProduct = Avx512Vnni::DOT;
 
     fn constants(spec: &KernelSpec) -> usize {
         match spec.schedule.unpack {

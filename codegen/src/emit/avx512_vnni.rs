@@ -1,21 +1,27 @@
 //! AVX-512 VNNI: 512-bit vectors, one per panel, 32 registers.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::asm::{Asm, Mask, Registers, V, Width};
 use super::x86::{self, Dialect};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::Avx512Vnni,
+    name: "avx512-vnni",
+    architecture: Some(Architecture::X86_64),
+    features: &["avx512f", "avx512bw", "avx512vl", "avx512_vnni"],
+    dot: Some(Avx512Vnni::DOT),
+    folds: false,
+    dot_cost: |_| 1.0,
     registers: Width::Zmm.registers(),
     unpacks: &x86::VNNI_UNPACKS,
     packing: Packing::Trits5,
     interleave: 4,
-    registers_needed: x86::registers_needed::<Avx512Vnni>,
-    rows_at_once: |spec| spec.tile.nr,
-    emit: Some(x86::emit::<Avx512Vnni>),
+    frame: x86::frame::<Avx512Vnni>(),
 };
 
 pub(super) struct Avx512Vnni {
@@ -26,6 +32,7 @@ pub(super) struct Avx512Vnni {
 
 impl Dialect for Avx512Vnni {
     const WIDTH: Width = Width::Zmm;
+    const DOT: DotProduct = DotProduct::VpdpbusdZmm;
 
     fn constants(spec: &KernelSpec) -> usize {
         if spec.schedule.unpack == Unpack::Extract { 3 } else { 0 }

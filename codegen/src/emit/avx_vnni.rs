@@ -1,22 +1,28 @@
 //! AVX-VNNI: VEX-encoded 256-bit `vpdpbusd`, two vectors per panel, 16 registers.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::asm::{Asm, Registers, V, Width};
 use super::avx2::Thresholds;
 use super::x86::{self, Dialect};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::KernelSpec;
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::AvxVnni,
+    name: "avx-vnni",
+    architecture: Some(Architecture::X86_64),
+    features: &["avx", "avx2", "avx_vnni"],
+    dot: Some(AvxVnni::DOT),
+    folds: false,
+    dot_cost: |_| 1.0,
     registers: Width::Ymm.registers(),
     unpacks: &x86::VNNI_UNPACKS,
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: x86::registers_needed::<AvxVnni>,
-    rows_at_once: |spec| spec.tile.nr,
-    emit: Some(x86::emit::<AvxVnni>),
+    frame: x86::frame::<AvxVnni>(),
 };
 
 struct AvxVnni {
@@ -25,6 +31,7 @@ struct AvxVnni {
 
 impl Dialect for AvxVnni {
     const WIDTH: Width = Width::Ymm;
+    const DOT: DotProduct = DotProduct::VpdpbusdYmm;
 
     fn constants(spec: &KernelSpec) -> usize {
         Thresholds::registers(spec)

@@ -1,28 +1,46 @@
-//! Emits machine code for validated specs. Each micro-kernel family has one file here.
+//! Emits machine code for validated specs. Each micro-kernel family has one file here, and one row in
+//! [`FAMILIES`].
 
 mod aarch64;
 mod asm;
-mod avx2;
-mod avx512_vbmi;
-mod avx512_vnni;
-mod avx_vnni;
-mod neon;
-mod neon_dot;
-mod neon_i8mm;
+pub(crate) mod avx2;
+pub(crate) mod avx512_vbmi;
+pub(crate) mod avx512_vnni;
+pub(crate) mod avx_vnni;
+pub(crate) mod neon;
+pub(crate) mod neon_dot;
+pub(crate) mod neon_i8mm;
 pub(crate) mod probe;
 mod x86;
 
 use std::ops::Range;
 
-use crate::isa::Isa;
+use tercet_cpu::DotProduct;
+
+use probe::Loop;
+
+pub use crate::isa::FAMILIES;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-/// The family of micro-kernels of one ISA: its limits, its defaults and its emitter.
+/// The row of one ISA: every fact about its micro-kernels.
 #[derive(Debug)]
 pub struct Family {
     /// The instruction set.
     pub isa: Isa,
+    /// Name in specs, on the command line and in `TERCET_ISA`.
+    pub name: &'static str,
+    /// Architecture of the machine code; `None` for the portable family.
+    pub architecture: Option<Architecture>,
+    /// Features that the kernels use, named as in [`Cpu::features`](tercet_cpu::Cpu::features).
+    pub features: &'static [&'static str],
+    /// The fastest dot product; `None` for the portable family. It implies the vector width.
+    pub dot: Option<DotProduct>,
+    /// Whether 16-bit sums are folded into 32-bit sums inside the loop.
+    pub folds: bool,
+    /// Returns the vector instructions of one dot product with codes of a strategy.
+    pub dot_cost: fn(Unpack) -> f64,
     /// Number of vector registers.
     pub registers: usize,
     /// Strategies that the family can emit, for all packings.
@@ -31,6 +49,13 @@ pub struct Family {
     pub packing: Packing,
     /// Panels in a row block, chosen for the family's widest GEMV tile.
     pub interleave: usize,
+    /// Functions that emit the kernels.
+    pub(crate) frame: Frame,
+}
+
+/// The emitting functions of a family. Families of one architecture get them from its frame.
+#[derive(Debug)]
+pub(crate) struct Frame {
     /// Returns the number of vector registers that a spec needs.
     pub(crate) registers_needed: fn(&KernelSpec) -> usize,
     /// Returns the rows of a tile that one turn of the loop computes. A tile that takes several
@@ -38,6 +63,10 @@ pub struct Family {
     pub(crate) rows_at_once: fn(&KernelSpec) -> usize,
     /// Emits a validated spec. `None` for the portable family, which is compiled Rust.
     pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
+    /// Emits the probes of memory; none for the portable family.
+    pub(crate) reads: fn() -> Vec<Loop>,
+    /// Emits the probe of dot products.
+    pub(crate) dots: Option<fn() -> Loop>,
 }
 
 impl Family {
@@ -48,21 +77,9 @@ impl Family {
     }
 }
 
-/// Every family, in the order of [`Isa::ALL`].
-pub static FAMILIES: [Family; 8] = [
-    crate::portable::FAMILY,
-    avx2::FAMILY,
-    avx_vnni::FAMILY,
-    avx512_vnni::FAMILY,
-    avx512_vbmi::FAMILY,
-    neon::FAMILY,
-    neon_dot::FAMILY,
-    neon_i8mm::FAMILY,
-];
-
 /// Returns the family of `isa`.
-pub fn family(isa: Isa) -> &'static Family {
-    &FAMILIES[isa as usize]
+pub const fn family(isa: Isa) -> &'static Family {
+    isa.row()
 }
 
 /// Machine code that is not in executable memory yet.
@@ -85,5 +102,5 @@ pub struct Emitted {
 /// Fails if the spec is not valid.
 pub fn emit(spec: &KernelSpec) -> Result<Option<Emitted>, crate::spec::SpecError> {
     spec.validate()?;
-    Ok(family(spec.isa).emit.map(|emit| emit(&spec.micro_kernel())))
+    Ok(family(spec.isa).frame.emit.map(|emit| emit(&spec.micro_kernel())))
 }

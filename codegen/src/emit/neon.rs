@@ -4,21 +4,27 @@
 //! lane per byte. So a row's sums take four lanes, and a vector's sums take two registers. `fold`
 //! adds the lanes of a row: `addp` in pairs to 16 bits, and `sadalp` in pairs to 32 bits.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::Neon,
+    name: "neon",
+    architecture: Some(Architecture::Aarch64),
+    features: &["asimd"],
+    dot: Some(Neon::DOT),
+    folds: true,
+    dot_cost: |_| 1.0,
     registers: V::COUNT,
     unpacks: &[Unpack::Shift, Unpack::Extract, Unpack::Direct],
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: aarch64::registers_needed::<Neon>,
-    rows_at_once: aarch64::rows_at_once::<Neon>,
-    emit: Some(aarch64::emit::<Neon>),
+    frame: aarch64::frame::<Neon>(),
 };
 
 /// The number of products of ternary codes that a lane may hold.
@@ -81,6 +87,8 @@ impl Neon {
 }
 
 impl Dialect for Neon {
+    const DOT: DotProduct = DotProduct::Smlal;
+
     fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize {
         const SUMS: usize = 3;
         let mr = spec.tile.mr;
@@ -134,5 +142,9 @@ impl Dialect for Neon {
 
     fn spare(&self) -> V {
         self.temporary
+    }
+
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V) {
+        asm.smlal(sum, codes, acts);
     }
 }

@@ -3,21 +3,27 @@
 //! One register holds the activations of four groups, and each `sdot` names one of its lanes. So no
 //! instruction has to broadcast them.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::aarch64::{self, Acts, Asm, Dialect, Registers, V, Weights};
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::NeonDot,
+    name: "neon-dot",
+    architecture: Some(Architecture::Aarch64),
+    features: &["asimd", "asimddp"],
+    dot: Some(NeonDot::DOT),
+    folds: false,
+    dot_cost: |_| 1.0,
     registers: V::COUNT,
     unpacks: &[Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract, Unpack::Direct],
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: aarch64::registers_needed::<NeonDot>,
-    rows_at_once: aarch64::rows_at_once::<NeonDot>,
-    emit: Some(aarch64::emit::<NeonDot>),
+    frame: aarch64::frame::<NeonDot>(),
 };
 
 /// Registers for unpacked codes, which vectors use in turn.
@@ -50,6 +56,8 @@ impl NeonDot {
 }
 
 impl Dialect for NeonDot {
+    const DOT: DotProduct = DotProduct::Sdot;
+
     fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize {
         Self::accumulators(spec, vectors) + Weights::registers(spec, vectors) + spec.tile.mr + TEMPORARIES
     }
@@ -123,5 +131,9 @@ impl Dialect for NeonDot {
 
     fn spare(&self) -> V {
         self.temporaries[0]
+    }
+
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V) {
+        asm.sdot_lane(sum, codes, acts, 0);
     }
 }

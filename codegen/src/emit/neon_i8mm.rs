@@ -14,22 +14,28 @@
 //!
 //! Then each further pair of groups is two codes away: a shift by four bits, or a product with nine.
 
+use tercet_cpu::DotProduct;
+
 use super::Family;
 use super::aarch64::{self, Asm, Dialect, Registers, TOKENS, V, Weights, carry};
 use super::neon_dot::NeonDot;
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::Packing;
 use crate::spec::{KernelSpec, Unpack};
 
-pub(super) const FAMILY: Family = Family {
+pub(crate) const FAMILY: Family = Family {
     isa: Isa::NeonI8mm,
+    name: "neon-i8mm",
+    architecture: Some(Architecture::Aarch64),
+    features: &["asimd", "asimddp", "i8mm"],
+    dot: Some(NeonI8mm::DOT),
+    folds: false,
+    dot_cost: |_| 1.0,
     registers: V::COUNT,
     unpacks: &[Unpack::Planes, Unpack::Shift, Unpack::Telescope, Unpack::Extract, Unpack::Direct],
     packing: Packing::Bits2,
     interleave: 1,
-    registers_needed: aarch64::registers_needed::<NeonI8mm>,
-    rows_at_once: aarch64::rows_at_once::<NeonI8mm>,
-    emit: Some(aarch64::emit::<NeonI8mm>),
+    frame: aarch64::frame::<NeonI8mm>(),
 };
 
 pub(super) enum NeonI8mm {
@@ -45,6 +51,8 @@ fn is_matrix(spec: &KernelSpec) -> bool {
 }
 
 impl Dialect for NeonI8mm {
+    const DOT: DotProduct = DotProduct::Usmmla;
+
     fn registers_needed(spec: &KernelSpec, vectors: usize) -> usize {
         match is_matrix(spec) {
             true => Matrix::registers_needed(spec, vectors),
@@ -85,6 +93,10 @@ impl Dialect for NeonI8mm {
             NeonI8mm::Dot(dot) => dot.spare(),
             NeonI8mm::Matrix(matrix) => matrix.spare(),
         }
+    }
+
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V) {
+        asm.usmmla(sum, codes, acts);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Loops that do one thing only, as fast as the CPU can. Kernels are measured against them.
 
+use super::Emitted;
 use super::asm::{Asm, Gpr, Mem, Registers, Width};
-use super::{Emitted, aarch64};
-use crate::isa::{Architecture, Isa};
+use super::x86::Dialect;
 
 /// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)`. On AArch64 it is `extern "C"`.
 ///
 /// `turns` must be at least 1.
+#[derive(Debug)]
 pub(crate) struct Loop {
     pub(crate) emitted: Emitted,
     /// Bytes read or multiply-adds computed in a turn.
@@ -16,18 +17,14 @@ pub(crate) struct Loop {
 const START: Gpr = Gpr::Rdi;
 const TURNS: Gpr = Gpr::Rsi;
 
-/// Returns loops that load `turns` · `per_turn` bytes from `start` on.
+/// Returns loops that load `turns` · `per_turn` bytes from `start` on, in vectors of `width`.
 ///
-/// They differ in prefetch distance. Every known core reads fastest with one of them. There is no
-/// loop for an instruction set without vectors.
-pub(crate) fn reads(isa: Isa) -> Vec<Loop> {
+/// They differ in prefetch distance. Every known core reads fastest with one of them.
+pub(super) fn reads(width: Width) -> Vec<Loop> {
     /// Prefetch distances in bytes. Zen 4 is fastest with none, Golden Cove with a short distance, and
     /// other Zen cores with a long one.
     const PREFETCHES: [usize; 3] = [0, 2048, 8192];
-    if isa.architecture() == Some(Architecture::Aarch64) {
-        return vec![aarch64::probe::read()];
-    }
-    width(isa).into_iter().flat_map(|width| PREFETCHES.map(|prefetch| read(width, prefetch))).collect()
+    PREFETCHES.map(|prefetch| read(width, prefetch)).into()
 }
 
 fn read(width: Width, prefetch: usize) -> Loop {
@@ -47,16 +44,12 @@ fn read(width: Width, prefetch: usize) -> Loop {
     Loop { emitted, per_turn: BYTES }
 }
 
-/// Returns a loop that adds dot products of bytes to independent sums, as the kernels of `isa` do.
-pub(crate) fn dot(isa: Isa) -> Option<Loop> {
+/// Returns a loop that adds dot products of bytes to independent sums, as the kernels of the dialect do.
+pub(super) fn dots<D: Dialect>() -> Loop {
     /// More than latency times throughput of a dot product on any core, so that no sum waits.
     const SUMS: usize = 12;
     const DOTS: usize = 4 * SUMS;
-    if isa.architecture() == Some(Architecture::Aarch64) {
-        return Some(aarch64::probe::dot(isa));
-    }
-    let width = width(isa)?;
-    let (mut asm, mut registers) = (Asm::new(width), Registers::new(width));
+    let (mut asm, mut registers) = (Asm::new(D::WIDTH), Registers::new(D::WIDTH));
     let [codes, acts, product] = std::array::from_fn(|_| registers.take());
     let sums = registers.take_many(SUMS);
     asm.constant(codes, 0x0201_0002);
@@ -64,23 +57,10 @@ pub(crate) fn dot(isa: Isa) -> Option<Loop> {
     sums.iter().for_each(|&sum| asm.zero(sum));
     let emitted = repeat(asm, |asm| {
         for &sum in sums.iter().cycle().take(DOTS) {
-            if isa == Isa::Avx2 {
-                asm.vpmaddubsw(product, codes, acts);
-                asm.vpaddw(sum, sum, product);
-            } else {
-                asm.vpdpbusd(sum, codes, acts);
-            }
+            D::probe(asm, sum, codes, acts, product);
         }
     });
-    Some(Loop { emitted, per_turn: DOTS * width.bytes() })
-}
-
-fn width(isa: Isa) -> Option<Width> {
-    match isa {
-        Isa::Portable | Isa::Neon | Isa::NeonDot | Isa::NeonI8mm => None,
-        Isa::Avx2 | Isa::AvxVnni => Some(Width::Ymm),
-        Isa::Avx512Vnni | Isa::Avx512Vbmi => Some(Width::Zmm),
-    }
+    Loop { emitted, per_turn: DOTS * D::DOT.multiply_adds() }
 }
 
 /// Emits the code in `asm`, and then a loop that runs the code of `body` `turns` times.
@@ -101,8 +81,11 @@ fn repeat(mut asm: Asm, body: impl Fn(&mut Asm)) -> Emitted {
 #[cfg(test)]
 mod tests {
     use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+    use tercet_cpu::DotProduct;
 
     use super::*;
+    use crate::emit::{FAMILIES, Family};
+    use crate::isa::Isa;
 
     /// Counts the loop's instructions: those named `mnemonic`, and all of them.
     fn count(probe: &Loop, mnemonic: Mnemonic) -> (usize, usize) {
@@ -112,19 +95,25 @@ mod tests {
         (instructions.iter().filter(|i| i.mnemonic() == mnemonic).count(), instructions.len())
     }
 
+    /// Families of x86-64, each with the mnemonics of its dot product and of its loads.
+    fn families() -> impl Iterator<Item = (&'static Family, Mnemonic, Mnemonic)> {
+        FAMILIES.iter().filter_map(|family| match family.dot? {
+            DotProduct::VpmaddubswYmm => Some((family, Mnemonic::Vpmaddubsw, Mnemonic::Vmovdqu)),
+            DotProduct::VpdpbusdYmm => Some((family, Mnemonic::Vpdpbusd, Mnemonic::Vmovdqu)),
+            DotProduct::VpdpbusdZmm => Some((family, Mnemonic::Vpdpbusd, Mnemonic::Vmovdqu32)),
+            DotProduct::Smlal | DotProduct::Sdot | DotProduct::Usmmla => None,
+        })
+    }
+
     #[test]
     fn a_reading_turn_loads_every_byte_it_counts() {
-        for (isa, load, bytes) in [
-            (Isa::Avx2, Mnemonic::Vmovdqu, 32),
-            (Isa::AvxVnni, Mnemonic::Vmovdqu, 32),
-            (Isa::Avx512Vnni, Mnemonic::Vmovdqu32, 64),
-            (Isa::Avx512Vbmi, Mnemonic::Vmovdqu32, 64),
-        ] {
+        for (Family { isa, dot, frame, .. }, _, load) in families() {
             let mut prefetched = Vec::new();
-            for probe in reads(isa) {
+            for probe in (frame.reads)() {
                 let (loads, all) = count(&probe, load);
                 let (prefetches, _) = count(&probe, Mnemonic::Prefetcht0);
-                assert_eq!(loads * bytes, probe.per_turn, "{isa}");
+                // A vector of bytes takes as many multiply-adds as it has bytes.
+                assert_eq!(loads * dot.unwrap().multiply_adds(), probe.per_turn, "{isa}");
                 assert_eq!(all, loads + prefetches + 3, "{isa}: pointer, counter, jump");
                 prefetched.push(prefetches * 64);
             }
@@ -134,21 +123,18 @@ mod tests {
 
     #[test]
     fn a_turn_of_dot_products_computes_every_product_it_counts() {
-        for (isa, dot, instructions_per_dot, bytes) in [
-            (Isa::Avx2, Mnemonic::Vpmaddubsw, 2, 32),
-            (Isa::AvxVnni, Mnemonic::Vpdpbusd, 1, 32),
-            (Isa::Avx512Vnni, Mnemonic::Vpdpbusd, 1, 64),
-            (Isa::Avx512Vbmi, Mnemonic::Vpdpbusd, 1, 64),
-        ] {
-            let probe = super::dot(isa).unwrap();
-            let (dots, all) = count(&probe, dot);
-            assert_eq!(dots * bytes, probe.per_turn, "{isa}");
+        for (Family { isa, dot, folds, frame, .. }, mnemonic, _) in families() {
+            let probe = (frame.dots.unwrap())();
+            let (dots, all) = count(&probe, mnemonic);
+            assert_eq!(dots * dot.unwrap().multiply_adds(), probe.per_turn, "{isa}");
+            let instructions_per_dot = if *folds { 2 } else { 1 };
             assert_eq!(all, dots * instructions_per_dot + 2, "{isa}: counter, jump");
         }
     }
 
     #[test]
     fn compiled_code_has_no_loops_to_emit() {
-        assert!(reads(Isa::Portable).is_empty() && dot(Isa::Portable).is_none());
+        let frame = &FAMILIES[Isa::Portable as usize].frame;
+        assert!((frame.reads)().is_empty() && frame.dots.is_none());
     }
 }

@@ -41,14 +41,19 @@
 use std::mem::offset_of;
 use std::ops::Range;
 
-use super::Emitted;
+use tercet_cpu::DotProduct;
+
 use super::asm::{Asm, Gpr, Label, Mem, Registers, V, Width};
+use super::{Emitted, Frame, probe};
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
 /// The parts of a kernel that differ between the x86-64 families.
 pub(super) trait Dialect {
+    /// The width of vectors.
     const WIDTH: Width;
+    /// The dot product of the kernels.
+    const DOT: DotProduct;
 
     /// Returns the number of vector registers for constants and scratch.
     fn constants(spec: &KernelSpec) -> usize;
@@ -88,6 +93,22 @@ pub(super) trait Dialect {
     /// Returns the bytes of stack that `fold` uses.
     fn frame_bytes(_spec: &KernelSpec) -> usize {
         0
+    }
+
+    /// Adds dot products to `sum` in the loop of the probe. `_product` is free.
+    fn probe(asm: &mut Asm, sum: V, codes: V, acts: V, _product: V) {
+        asm.vpdpbusd(sum, codes, acts);
+    }
+}
+
+/// Returns the frame of a family.
+pub(super) const fn frame<D: Dialect>() -> Frame {
+    Frame {
+        registers_needed: registers_needed::<D>,
+        rows_at_once: |spec| spec.tile.nr,
+        emit: Some(emit::<D>),
+        reads: || probe::reads(D::WIDTH),
+        dots: Some(probe::dots::<D>),
     }
 }
 
@@ -136,7 +157,7 @@ fn accumulators(spec: &KernelSpec, width: Width) -> usize {
 }
 
 /// Returns the number of vector registers that `spec` needs.
-pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
+fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     let operands: usize = operands::<D>(spec).iter().sum();
     accumulators(spec, D::WIDTH) + operands + masks(spec.schedule.unpack).len() + D::constants(spec)
 }
@@ -153,7 +174,7 @@ fn masks(unpack: Unpack) -> &'static [u8] {
 }
 
 /// Emits a validated spec.
-pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
+fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let mut asm = Asm::new(D::WIDTH);
     let kernel = Kernel::<D>::begin(spec, &mut asm);
     let tile = asm.new_label();

@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use tercet_cpu::DotProduct;
 use yaxpeax_arch::{Decoder, U8Reader};
 use yaxpeax_arm::armv8::a64::InstDecoder;
 
@@ -32,7 +33,7 @@ fn instruction(offset: usize, word: [u8; INSTRUCTION_BYTES]) -> Instruction {
         is_free: mnemonic == "movi",
         is_fused: false,
         accumulator: accumulates.then_some(u32::from_le_bytes(word) & 31),
-        is_matrix_product: mnemonic == "usmmla",
+        dot: dot(mnemonic),
         text: if target.is_some() { mnemonic.to_owned() } else { text },
     }
 }
@@ -45,10 +46,19 @@ fn branch_target(offset: usize, word: u32) -> Option<usize> {
     is_branch.then(|| offset.wrapping_add_signed(distance))
 }
 
+fn dot(mnemonic: &str) -> Option<DotProduct> {
+    match mnemonic {
+        "smull" | "smull2" | "smlal" | "smlal2" => Some(DotProduct::Smlal),
+        "sdot" => Some(DotProduct::Sdot),
+        "usmmla" => Some(DotProduct::Usmmla),
+        _ => None,
+    }
+}
+
 fn kind(mnemonic: &str, operands: &str) -> Kind {
     let vector = operands.starts_with(['q', 'd', 's', 'v', '{']) && !operands.starts_with("sp");
     match mnemonic {
-        "sdot" | "usmmla" | "smull" | "smull2" | "smlal" | "smlal2" => Kind::Dot,
+        _ if dot(mnemonic).is_some() => Kind::Dot,
         "prfm" => Kind::Prefetch,
         "ldp" | "ldr" | "ld1r" if vector => Kind::Load,
         "stp" | "str" if vector => Kind::Store,

@@ -1,5 +1,7 @@
 //! The properties of an instruction that listings and bounds need, for any architecture.
 
+use tercet_cpu::DotProduct;
+
 /// The purpose of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -33,8 +35,8 @@ pub(super) struct Instruction {
     pub(super) is_fused: bool,
     /// The register that a dot product adds to.
     pub(super) accumulator: Option<u32>,
-    /// Whether it multiplies matrices, not vectors.
-    pub(super) is_matrix_product: bool,
+    /// The dot product that it is.
+    pub(super) dot: Option<DotProduct>,
 }
 
 impl Instruction {

@@ -1,3 +1,5 @@
+use tercet_cpu::DotProduct;
+
 use super::*;
 use crate::emit::FAMILIES;
 
@@ -80,7 +82,7 @@ fn a_single_accumulator_is_limited_by_latency() {
 
 #[test]
 fn listings_are_consistent_in_every_family() {
-    for family in FAMILIES.iter().filter(|family| family.emit.is_some()) {
+    for family in FAMILIES.iter().filter(|family| family.frame.emit.is_some()) {
         for unpack in family.unpacks {
             let packing = unpack.packings()[0];
             let text = format!("{}/{packing}/x1/m1n16u3/{unpack}/p4096/f32", family.isa);
@@ -90,11 +92,10 @@ fn listings_are_consistent_in_every_family() {
             assert_eq!(code.mix.instructions(), code.lines.len());
             assert_eq!(code.loop_mix.instructions(), code.lines.iter().filter(|line| line.in_loop).count());
             let dots = if *unpack == crate::Unpack::Telescope { 2 } else { 1 };
-            let per_dot = match family.isa {
-                Isa::Avx512Vnni | Isa::Avx512Vbmi => 64,
-                Isa::NeonDot | Isa::NeonI8mm => 16,
-                Isa::Neon => 8,
-                _ => 32,
+            let per_dot = match family.dot.unwrap() {
+                // One token alone takes `sdot`.
+                DotProduct::Usmmla => 16,
+                dot => dot.multiply_adds(),
             };
             assert_eq!(code.loop_mix.dots * per_dot, dots * listing.multiply_adds_per_turn, "{text}");
             assert!(code.bounds.iter().all(|bound| bound.percent_of_peak <= 100.0 + 1e-9), "{text}");

@@ -2,6 +2,8 @@
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic, OpKind, Register};
 
+use tercet_cpu::DotProduct;
+
 use super::instruction::{Instruction, Kind};
 
 /// Decodes every instruction of `code`.
@@ -33,16 +35,25 @@ pub(super) fn decode(code: &[u8]) -> Vec<Instruction> {
             is_free: zeroes(&decoded),
             is_fused: jumps,
             accumulator: (mnemonic == Mnemonic::Vpdpbusd).then(|| decoded.op0_register() as u32),
-            is_matrix_product: false,
+            dot: dot(&decoded),
         }
     };
     Decoder::with_ip(64, code, 0, DecoderOptions::NONE).iter().map(&mut instruction).collect()
 }
 
+fn dot(instruction: &iced_x86::Instruction) -> Option<DotProduct> {
+    match (instruction.mnemonic(), instruction.op0_register().is_zmm()) {
+        (Mnemonic::Vpmaddubsw, false) => Some(DotProduct::VpmaddubswYmm),
+        (Mnemonic::Vpdpbusd, false) => Some(DotProduct::VpdpbusdYmm),
+        (Mnemonic::Vpdpbusd, true) => Some(DotProduct::VpdpbusdZmm),
+        _ => None,
+    }
+}
+
 fn kind(instruction: &iced_x86::Instruction) -> Kind {
     let register = instruction.op0_register();
     match instruction.mnemonic() {
-        Mnemonic::Vpdpbusd | Mnemonic::Vpmaddubsw => Kind::Dot,
+        _ if dot(instruction).is_some() => Kind::Dot,
         Mnemonic::Prefetcht0 => Kind::Prefetch,
         Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 if instruction.op0_kind() == OpKind::Memory => Kind::Store,
         Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 | Mnemonic::Vpbroadcastd if reads_memory(instruction) => {

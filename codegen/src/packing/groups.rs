@@ -1,16 +1,16 @@
-//! Packed matrices whose every group of columns has a scale of its own.
+//! Packed matrices with a scale for each group of columns.
 
 use super::{BLOCK_BYTES, Block, Layout, PANEL_ROWS, PackError, PackedMatrix};
 
 impl PackedMatrix {
-    /// Packs row-major `weights` (n × k), of which every `size` in a row, the last maybe fewer, share one of the row-major
-    /// `scales` (n × ⌈k / size⌉).
+    /// Packs row-major `weights` (n × k) with row-major `scales` (n × ⌈k / size⌉). Each scale is for `size` weights of a row,
+    /// or for fewer at its end.
     ///
     /// # Errors
     /// See [`PackError`].
     ///
     /// # Panics
-    /// If there are fewer scales or more.
+    /// If the number of scales is another.
     pub fn pack_groups(
         layout: Layout,
         (n, k): (usize, usize),
@@ -48,10 +48,11 @@ impl PackedMatrix {
         })
     }
 
-    /// A matrix with a scale for every `size` columns of a row whose blocks `fill` writes, as [`PackedMatrix::fill`] has it.
+    /// Makes a matrix with a scale for every `size` columns of a row. `fill` writes its blocks, as in
+    /// [`PackedMatrix::fill`].
     ///
     /// # Errors
-    /// [`PackError::Interleave`], [`PackError::Shape`], and those of `fill`.
+    /// Fails with [`PackError::Interleave`], [`PackError::Shape`], and the errors of `fill`.
     pub fn fill_groups<E: From<PackError>>(
         layout: Layout,
         (n, k): (usize, usize),
@@ -61,12 +62,12 @@ impl PackedMatrix {
         Self::fill_form(layout, (n, k), Some(size), fill)
     }
 
-    /// Columns that share a scale in a row; none if all weights do.
+    /// Returns the columns of a row that share a scale; `None` if all weights share it.
     pub fn group_size(&self) -> Option<usize> {
         self.group_size
     }
 
-    /// Writes the weights of a row, times their scales, to `out`, k long.
+    /// Writes the weights of a row times their scales to `out`, which has length k.
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         out.iter_mut().zip(self.row(row)).for_each(|(out, weight)| *out = f32::from(weight));
         for (group, out) in out.chunks_mut(self.width()).enumerate() {
@@ -85,22 +86,22 @@ impl PackedMatrix {
         }))
     }
 
-    /// Columns of a group.
+    /// Returns the columns of a group.
     pub(super) fn width(&self) -> usize {
         self.group_size.unwrap_or(self.k)
     }
 
-    /// Groups of a row.
+    /// Returns the number of groups of a row.
     pub(crate) fn groups(&self) -> usize {
         self.k.div_ceil(self.width())
     }
 
-    /// Steps of blocks from one group to the next, that of the scales included.
+    /// Returns the steps of blocks from one group to the next, including the step of scales.
     pub(crate) fn group_steps(&self) -> usize {
         self.steps() + usize::from(self.group_size.is_some())
     }
 
-    /// Blocks of a row block.
+    /// Returns the blocks of a row block.
     pub(super) fn row_block_len(&self) -> usize {
         self.groups() * self.group_steps() * self.layout.interleave
     }

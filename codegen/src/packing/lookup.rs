@@ -1,12 +1,12 @@
-//! Tables in which kernels look up the codes of 1.6-bit bytes.
+//! Lookup tables for the codes of 1.6-bit bytes.
 
-use super::{BLOCK_BYTES, Block, Packing};
+use super::{BLOCK_BYTES, Block, trits5};
 
-/// What each of the 256 values of a byte stands for, 64 to a block.
+/// The codes of each of the 256 values of a byte, 64 values to a block.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct LookupTables {
-    /// The codes of groups 0 to 3, that of group g at bits 2g and 2g + 1.
+    /// The codes of groups 0 to 3. Group g has bits 2g and 2g + 1.
     four: [Block; 4],
     /// The code of group 4.
     fifth: [Block; 4],
@@ -19,10 +19,10 @@ pub(crate) static LOOKUP_TABLES: LookupTables = {
         let (block, at) = (byte / BLOCK_BYTES, byte % BLOCK_BYTES);
         let mut group = 0;
         while group < 4 {
-            tables.four[block].0[at] |= Packing::Trits5.decode(byte as u8, group) << (2 * group);
+            tables.four[block].0[at] |= trits5::decode(byte as u8, group) << (2 * group);
             group += 1;
         }
-        tables.fifth[block].0[at] = Packing::Trits5.decode(byte as u8, 4);
+        tables.fifth[block].0[at] = trits5::decode(byte as u8, 4);
         byte += 1;
     }
     tables

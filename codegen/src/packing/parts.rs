@@ -1,21 +1,21 @@
-//! Packed matrices in parts: row blocks that are packed apart from each other, and blocks as they are stored in files.
+//! Packed matrices in parts: row blocks that are packed one by one, and blocks as bytes for files.
 
-use super::{BLOCK_BYTES, Block, Layout, MAX_K, PANEL_ROWS, PackError, PackedMatrix, Packing};
+use super::{BLOCK_BYTES, Block, Codec, Layout, MAX_K, PANEL_ROWS, PackError, PackedMatrix, with_codec};
 use crate::blocks::Blocks;
 
 impl Layout {
-    /// Blocks of a row block that is `k` wide. Those of row block i follow those of row block i - 1.
+    /// Returns the blocks of a row block that is `k` wide. Those of row block i follow those of row block i - 1.
     pub const fn row_block_len(self, k: usize) -> usize {
         self.steps(k) * self.interleave
     }
 
-    /// Packs the rows of one row block, or fewer, of `k` [weights](Packing::weights) each; rows that are missing are zero.
+    /// Packs the rows of one row block, or fewer, of `k` [weights](super::Packing::weights) each. Missing rows are zero.
     ///
     /// # Errors
-    /// [`PackError::Weight`], whose row counts from the first one given.
+    /// Fails with [`PackError::Weight`]. Its row counts from the first given row.
     ///
     /// # Panics
-    /// If `out` is not [`Layout::row_block_len`] long, or `weights` are no whole rows or too many.
+    /// If `out` does not have [`Layout::row_block_len`] blocks, or `weights` are too many or no whole rows.
     pub fn pack_rows(self, k: usize, weights: &[i8], out: &mut [Block]) -> Result<(), PackError> {
         assert_eq!(out.len(), self.row_block_len(k), "the blocks of one row block");
         assert!(
@@ -41,42 +41,33 @@ impl Layout {
                 }
             }
             let blocks = out.iter_mut().skip(panel).step_by(self.interleave);
-            match packing {
-                Packing::Bits2 => pack_panel::<4>(Packing::Bits2, &codes, width, blocks),
-                Packing::Trits5 => pack_panel::<5>(Packing::Trits5, &codes, width, blocks),
-                Packing::Bytes => pack_panel::<1>(Packing::Bytes, &codes, width, blocks),
-            }
+            with_codec!(packing, C => pack_panel::<C>(&codes, width, blocks));
         }
         Ok(())
     }
 }
 
-/// Packs the codes of a panel's rows, `width` each, into its blocks, one for each step.
+/// Packs the codes of a panel's rows, `width` each, into its blocks. There is one block for each step.
 #[inline(always)]
-fn pack_panel<'a, const GROUPS: usize>(
-    packing: Packing,
-    codes: &[u8],
-    width: usize,
-    blocks: impl Iterator<Item = &'a mut Block>,
-) {
+fn pack_panel<'a, C: Codec>(codes: &[u8], width: usize, blocks: impl Iterator<Item = &'a mut Block>) {
     for (step, block) in blocks.enumerate() {
         let dwords = block.0.as_chunks_mut::<4>().0;
         for (dword, row) in dwords.iter_mut().zip(codes.chunks_exact(width)) {
-            let step = row[step * 4 * GROUPS..][..4 * GROUPS].as_chunks::<4>().0;
+            let step = row[step * 4 * C::GROUPS..][..4 * C::GROUPS].as_chunks::<4>().0;
             let mut groups = [0; 5];
             groups.iter_mut().zip(step).for_each(|(group, codes)| *group = u32::from_le_bytes(*codes));
-            *dword = packing.encode(groups).to_le_bytes();
+            *dword = C::encode(groups).to_le_bytes();
         }
     }
 }
 
 impl PackedMatrix {
-    /// A matrix whose blocks, row block after row block, `fill` writes, with scale 1. They are zero before.
+    /// Makes a matrix with scale 1. `fill` gets its blocks, row block after row block, as zeros and writes them.
     ///
-    /// Blocks that are no packed weights make products that mean nothing, and do no other harm.
+    /// Blocks that are no packed weights give meaningless products, but do no other harm.
     ///
     /// # Errors
-    /// [`PackError::Interleave`], [`PackError::Shape`], and those of `fill`.
+    /// Fails with [`PackError::Interleave`], [`PackError::Shape`], and the errors of `fill`.
     pub fn fill<E: From<PackError>>(
         layout: Layout,
         n: usize,
@@ -86,7 +77,7 @@ impl PackedMatrix {
         Self::fill_form(layout, (n, k), None, fill)
     }
 
-    /// [`PackedMatrix::fill`], with a scale for each group of columns if there is a `group_size`.
+    /// Does [`PackedMatrix::fill`], with a scale for each group of columns if there is a `group_size`.
     pub(super) fn fill_form<E: From<PackError>>(
         layout: Layout,
         (n, k): (usize, usize),
@@ -108,23 +99,26 @@ impl PackedMatrix {
         Ok(matrix)
     }
 
-    /// The blocks as bytes, for storing.
+    /// Returns the blocks as bytes, for files.
     pub fn as_bytes(&self) -> &[u8] {
         Block::bytes(&self.blocks)
     }
 }
 
 impl Block {
-    /// The bytes of consecutive blocks.
+    /// Returns the bytes of consecutive blocks.
     pub fn bytes(blocks: &[Block]) -> &[u8] {
-        // SAFETY: a block is 64 bytes without padding (`repr(C)`), so the slice is as many initialised bytes, which may be
-        // read at any alignment and stay borrowed as long as the blocks.
+        // SAFETY:
+        // - a block is 64 bytes without padding (`repr(C)`), so the slice is as many initialised bytes;
+        // - bytes have no alignment, and stay borrowed as long as the blocks.
         unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
     }
 
-    /// The bytes of consecutive blocks.
+    /// Returns the bytes of consecutive blocks.
     pub fn bytes_mut(blocks: &mut [Block]) -> &mut [u8] {
-        // SAFETY: as in `bytes`; any bytes are valid blocks, and the borrow is exclusive.
+        // SAFETY:
+        // - as in `bytes`;
+        // - any bytes are valid blocks, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), size_of_val(blocks)) }
     }
 }

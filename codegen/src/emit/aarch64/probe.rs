@@ -1,16 +1,15 @@
 //! The AArch64 form of [`crate::emit::probe`]'s loops.
 
-use super::{Asm, BYTES, Registers, X};
+use super::{Asm, BYTES, Dialect, Registers, X};
 use crate::emit::Emitted;
 use crate::emit::probe::Loop;
-use crate::isa::Isa;
 
 const START: X = X::new(0);
 const TURNS: X = X::new(1);
 const PREFETCH: X = X::new(2);
 
 /// Returns a loop that loads `turns` · `per_turn` bytes from `start` on.
-pub(in crate::emit) fn read() -> Loop {
+pub(super) fn read() -> Loop {
     const BYTES_PER_TURN: usize = 512;
     const LINE: usize = 64;
     const DISTANCE: u32 = 4096;
@@ -26,8 +25,8 @@ pub(in crate::emit) fn read() -> Loop {
     Loop { emitted, per_turn: BYTES_PER_TURN }
 }
 
-/// Returns a loop that adds products of bytes to independent sums, as the kernels of `isa` do.
-pub(in crate::emit) fn dot(isa: Isa) -> Loop {
+/// Returns a loop that adds products of bytes to independent sums, as the kernels of the dialect do.
+pub(super) fn dots<D: Dialect>() -> Loop {
     /// At least latency times throughput of a dot product on any core, so that no sum waits.
     const SUMS: usize = 16;
     const DOTS: usize = 3 * SUMS;
@@ -39,19 +38,10 @@ pub(in crate::emit) fn dot(isa: Isa) -> Loop {
     sums.iter().for_each(|&sum| asm.zero(sum));
     let emitted = repeat(asm, |asm| {
         for &sum in sums.iter().cycle().take(DOTS) {
-            match isa {
-                Isa::NeonI8mm => asm.usmmla(sum, codes, acts),
-                Isa::NeonDot => asm.sdot_lane(sum, codes, acts, 0),
-                _ => asm.smlal(sum, codes, acts),
-            }
+            D::probe(asm, sum, codes, acts);
         }
     });
-    let multiply_adds = match isa {
-        Isa::NeonI8mm => 32,
-        Isa::NeonDot => 16,
-        _ => 8,
-    };
-    Loop { emitted, per_turn: DOTS * multiply_adds }
+    Loop { emitted, per_turn: DOTS * D::DOT.multiply_adds() }
 }
 
 /// Emits the code in `asm`, and then a loop that runs the code of `body` `turns` times.

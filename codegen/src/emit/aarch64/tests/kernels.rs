@@ -2,18 +2,22 @@
 
 use super::emulator::{CORTEX_A72, MAX, NEOVERSE_N1, Outcome};
 use super::product::{Product, execute, judge};
-use crate::emit::FAMILIES;
-use crate::isa::Isa;
+use crate::emit::{FAMILIES, Family};
+use crate::isa::{Architecture, Isa};
 use crate::packing::{Layout, Packing};
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile, Unpack};
 use crate::verify::{self, AWKWARD_SIZES, Expected};
 
-/// CPU models, with the ISAs that each has.
-const MODELS: [(&str, &[Isa]); 3] = [
-    (MAX, &[Isa::Neon, Isa::NeonDot, Isa::NeonI8mm]),
-    (NEOVERSE_N1, &[Isa::Neon, Isa::NeonDot]),
-    (CORTEX_A72, &[Isa::Neon]),
-];
+/// CPU models with their features. The first has all.
+const MODELS: [(&str, &[&str]); 3] =
+    [(MAX, &["asimd", "asimddp", "i8mm"]), (NEOVERSE_N1, &["asimd", "asimddp"]), (CORTEX_A72, &["asimd"])];
+
+/// Returns the ISAs that a CPU with these features runs, or those that it does not run.
+fn isas(features: &[&str], runs: bool) -> Vec<Isa> {
+    let families = FAMILIES.iter().filter(|family| family.architecture == Some(Architecture::Aarch64));
+    let has_all = |family: &&Family| family.features.iter().all(|name| features.contains(name));
+    families.filter(|family| has_all(family) == runs).map(|family| family.isa).collect()
+}
 
 const SIGILL: i32 = 4;
 
@@ -27,8 +31,8 @@ fn families_equal_the_reference_on_a_thinned_grid() {
         let shapes = sizes.iter().flat_map(|&n| sizes.iter().map(move |&k| (n, k)));
         let expected: Vec<_> =
             shapes.map(|(n, k)| ((n, k), Expected::new(packing, n, k, *TOKENS.last().unwrap()))).collect();
-        for (cpu, isas) in MODELS {
-            for &isa in isas {
+        for (cpu, features) in MODELS {
+            for isa in isas(features, true) {
                 let mut specs = verify::specs(isa, packing);
                 // `Unpack::Once` reads its rows from a buffer that this program does not have.
                 specs.retain(|(_, spec)| spec.micro_kernel() == *spec);
@@ -79,7 +83,7 @@ fn all_specs(isa: Isa, unrolls: [usize; 3]) -> Vec<KernelSpec> {
 fn every_legal_tile_equals_the_reference() {
     let (n, k) = (37, 83);
     let expected = Packing::ALL.map(|packing| (packing, Expected::new(packing, n, k, Tile::MAX_MR)));
-    for &isa in MODELS[0].1 {
+    for isa in isas(MODELS[0].1, true) {
         let specs = all_specs(isa, [1, 3, 16]);
         assert!(specs.len() > 50);
         let products: Vec<_> = specs
@@ -100,8 +104,10 @@ fn every_legal_tile_equals_the_reference() {
 /// A CPU model stops at instructions that it lacks. So the tests above would notice a wrong choice.
 #[test]
 fn a_model_without_the_instructions_refuses_them() {
-    for (cpu, isa) in [(CORTEX_A72, Isa::NeonDot), (CORTEX_A72, Isa::NeonI8mm), (NEOVERSE_N1, Isa::NeonI8mm)]
-    {
+    let lacking = MODELS
+        .iter()
+        .flat_map(|&(cpu, features)| isas(features, false).into_iter().map(move |isa| (cpu, isa)));
+    for (cpu, isa) in lacking {
         let expected = Expected::new(Packing::Bits2, 17, 40, 4);
         for (_, spec) in verify::specs(isa, Packing::Bits2) {
             if isa == Isa::NeonI8mm && spec.schedule.unpack != Unpack::Shift {
@@ -129,7 +135,7 @@ fn confuse_lanes(isa: Isa, code: &mut [u8]) {
 
 #[test]
 fn a_wrong_lane_is_noticed() {
-    for &isa in MODELS[0].1 {
+    for isa in isas(MODELS[0].1, true) {
         for packing in Packing::TERNARY {
             let expected = Expected::new(packing, 17, 40, 4);
             for (_, spec) in verify::specs(isa, packing) {

@@ -1,9 +1,11 @@
 //! Counts the instructions of the probes' loops: they do what they claim, and little else.
 
+use tercet_cpu::DotProduct;
+
 use super::super::probe;
 use super::objdump;
+use crate::emit::FAMILIES;
 use crate::emit::probe::Loop;
-use crate::isa::Isa;
 
 /// Counts the loop's instructions: those named `mnemonic`, and all of them. `None` without objdump.
 fn count(probe: &Loop, mnemonic: &str) -> Option<(usize, usize)> {
@@ -25,12 +27,16 @@ fn a_reading_turn_loads_every_byte_it_counts() {
 
 #[test]
 fn a_turn_of_dot_products_computes_every_product_it_counts() {
-    for (isa, dot, multiply_adds) in
-        [(Isa::Neon, "smlal", 8), (Isa::NeonDot, "sdot", 16), (Isa::NeonI8mm, "usmmla", 32)]
-    {
-        let probe = probe::dot(isa);
-        let Some((dots, all)) = count(&probe, dot) else { return };
-        assert_eq!(dots * multiply_adds, probe.per_turn, "{isa}");
-        assert_eq!(all, dots + 2, "{isa}: counter, jump");
+    for family in &FAMILIES {
+        let mnemonic = match family.dot {
+            Some(DotProduct::Smlal) => "smlal",
+            Some(DotProduct::Sdot) => "sdot",
+            Some(DotProduct::Usmmla) => "usmmla",
+            _ => continue,
+        };
+        let probe = (family.frame.dots.unwrap())();
+        let Some((dots, all)) = count(&probe, mnemonic) else { return };
+        assert_eq!(dots * family.dot.unwrap().multiply_adds(), probe.per_turn, "{}", family.isa);
+        assert_eq!(all, dots + 2, "{}: counter, jump", family.isa);
     }
 }

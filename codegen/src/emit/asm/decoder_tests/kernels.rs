@@ -1,5 +1,7 @@
 //! Tests whole kernels: two decoders agree, and each family stays within its instruction set.
 
+use tercet_cpu::DotProduct;
+
 use super::objdump;
 use crate::emit::{FAMILIES, Family};
 use crate::isa::{Architecture, Isa};
@@ -47,7 +49,7 @@ fn assert_allowed(isa: Isa, decoded: &objdump::Decoded) {
     let among = |list: &str| list.split_whitespace().any(|name| name == mnemonic);
     let vector = mnemonic.trim_start_matches("{vex} ").starts_with('v') && mnemonic != "vzeroupper";
     let vbmi = isa == Isa::Avx512Vbmi && among(AVX512_VBMI);
-    if matches!(isa, Isa::Avx512Vnni | Isa::Avx512Vbmi) && vector {
+    if isa.row().dot == Some(DotProduct::VpdpbusdZmm) && vector {
         assert!(among(AVX512) || vbmi, "{text} is not in {isa}");
         assert!(decoded.bytes[0] == EVEX && text.contains("zmm"), "{text} is not 512 bits wide");
         return;

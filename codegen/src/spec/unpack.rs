@@ -1,0 +1,70 @@
+//! The table of unpacking strategies.
+//!
+//! A strategy is one row here. Its families list it in [`Family::unpacks`](crate::Family::unpacks) and emit it.
+
+use super::SpecError;
+use super::error::syntax;
+use crate::packing::Packing;
+use crate::table::table;
+
+table! {
+    /// How packed bytes become operands of the dot product.
+    pub enum Unpack: Row
+    where
+        table = STRATEGIES,
+        error = SpecError: |name: &str| syntax("unpack strategy", name, "planes"),
+    {
+        /// 2-bit: mask each plane in place and give it an accumulator of its own, shifted down once after the loop.
+        Planes => Row { accumulators: 4, ..Row::new("planes", &[Packing::Bits2]) },
+        /// 2-bit: shift each plane down and mask it, for one accumulator.
+        Shift => Row::new("shift", &[Packing::Bits2]),
+        /// 2-bit: mask one plane in place in each of four passes over k, the highest first, and shift the sums down
+        /// between them. It takes one accumulator and one instruction, but reads the weights four times, from cache.
+        Turns => Row { passes: 4, ..Row::new("turns", &[Packing::Bits2]) },
+        /// 1.6-bit: no extraction. The difference of two accumulators of the running bytes telescopes to the sum.
+        Telescope => Row { accumulators: 2, ..Row::new("telescope", &[Packing::Trits5]) },
+        /// 1.6-bit: extract each trit by comparing the running byte with 86 and 171.
+        Extract => Row::new("extract", &[Packing::Trits5]),
+        /// 1.6-bit: look the byte up in two tables. One has its first four codes in two bits each, one its fifth.
+        Lookup => Row::new("lookup", &[Packing::Trits5]),
+        /// Bytes: they are the codes.
+        Direct => Row::new("direct", &[Packing::Bytes]),
+        /// Ternary, for many tokens: unpack a tile's rows into bytes, in memory that stays in cache, and multiply all
+        /// tokens with these. The micro-kernel is that of [`Unpack::Direct`], but may gather more products of such
+        /// small codes.
+        Once => Row::new("once", &Packing::TERNARY),
+    }
+}
+
+/// The row of one strategy.
+#[derive(Debug)]
+pub(crate) struct Row {
+    name: &'static str,
+    packings: &'static [Packing],
+    accumulators: usize,
+    passes: usize,
+}
+
+impl Row {
+    /// A strategy with one accumulator and one pass.
+    const fn new(name: &'static str, packings: &'static [Packing]) -> Row {
+        Row { name, packings, accumulators: 1, passes: 1 }
+    }
+}
+
+impl Unpack {
+    /// Returns the packings that the strategy reads.
+    pub const fn packings(self) -> &'static [Packing] {
+        self.row().packings
+    }
+
+    /// Returns the accumulators per vector of rows and token.
+    pub const fn accumulators(self) -> usize {
+        self.row().accumulators
+    }
+
+    /// Returns the passes over k. Each takes its share of a step's groups.
+    pub const fn passes(self) -> usize {
+        self.row().passes
+    }
+}
