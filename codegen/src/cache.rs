@@ -1,4 +1,4 @@
-//! Micro-kernels, emitted once per spec.
+//! The cache of micro-kernels: each spec is emitted once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,19 +10,19 @@ use crate::spec::KernelSpec;
 /// The micro-kernels of one process.
 #[derive(Debug, Default)]
 pub struct KernelCache {
-    profiler: Profiler,
+    profiler: Option<Box<dyn Profiler>>,
     kernels: Mutex<HashMap<KernelSpec, Arc<MicroKernel>>>,
 }
 
 impl KernelCache {
-    /// An empty cache; `profiler` is told of every kernel.
-    pub fn new(profiler: Profiler) -> Self {
-        KernelCache { profiler, kernels: Mutex::default() }
+    /// Returns an empty cache that announces every kernel to `profiler`.
+    pub fn with_profiler(profiler: impl Profiler + 'static) -> Self {
+        KernelCache { profiler: Some(Box::new(profiler)), kernels: Mutex::default() }
     }
 
-    /// The [micro-kernel](KernelSpec::micro_kernel) of `spec`, emitted now if it is new.
+    /// Returns the [micro-kernel](KernelSpec::micro_kernel) of `spec`, and emits it if it is new.
     ///
-    /// Emission holds no lock; if two threads race, both get the kernel that was kept.
+    /// Emission holds no lock. If two threads race, both get the same kernel.
     ///
     /// # Errors
     /// See [`KernelError`].
@@ -36,8 +36,8 @@ impl KernelCache {
         let kernel = Arc::new(MicroKernel::new(*spec)?);
         let mut kernels = lock();
         let kept = kernels.entry(micro_kernel).or_insert_with(|| {
-            if let Some(code) = kernel.code() {
-                self.profiler.published(&micro_kernel.to_string(), code);
+            if let (Some(profiler), Some(code)) = (&self.profiler, kernel.code()) {
+                profiler.published(&micro_kernel.to_string(), code);
             }
             kernel
         });

@@ -1,6 +1,6 @@
 //! Turns a [`KernelSpec`] into a callable micro-kernel for this CPU.
 //!
-//! This crate knows no models, token sequences, or threads. The steps:
+//! This crate knows no models, token sequences, threads or files. The steps:
 //! - [`Isa::available`] lists the ISAs of a [`Cpu`](tercet_cpu::Cpu);
 //! - [`PackedMatrix`] packs ternary weights in a [`Layout`];
 //! - [`emit`] assembles the code of a spec;
@@ -36,5 +36,5 @@ pub use isa::{Architecture, Isa};
 pub use kernel::{KernelError, MicroKernel};
 pub use listing::Listing;
 pub use packing::{Layout, PackedMatrix, Packing};
-pub use profile::{Profiler, ProfilerOptions};
+pub use profile::Profiler;
 pub use spec::{Epilogue, KernelSpec, Schedule, SpecError, Tile, Unpack};

@@ -1,71 +1,9 @@
-//! Tells `perf` the names of kernels, through its map file and through jitdump. Off by default.
+//! A hook for profilers.
 
-use std::io;
-use std::path::PathBuf;
+use std::fmt;
 
-#[cfg(target_os = "linux")]
-mod linux;
-#[cfg(target_os = "linux")]
-use linux::Sinks;
-
-/// The files that a [`Profiler`] writes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProfilerOptions {
-    /// Append to `/tmp/perf-PID.map`, which `perf report` reads.
-    pub perf_map: bool,
-    /// Write `jit-PID.dump` in this directory, for `perf record -k mono` and `perf inject --jit`. It
-    /// contains the code.
-    pub jitdump: Option<PathBuf>,
-}
-
-/// Announces kernels to `perf`. The default announces nothing.
-#[derive(Debug, Default)]
-pub struct Profiler(Option<Sinks>);
-
-impl Profiler {
-    /// Opens the files that `options` asks for.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be opened. The error names the file. Outside Linux, fails if `options`
-    /// asks for any file.
-    pub fn new(options: ProfilerOptions) -> io::Result<Self> {
-        if options == ProfilerOptions::default() {
-            return Ok(Profiler::default());
-        }
-        Sinks::open(&options).map(|sinks| Profiler(Some(sinks)))
-    }
-
-    /// Announces `code` as `name`. `code` must be at the address where it will run.
-    ///
-    /// After the first failure to write to a file, nothing more is written to this file.
-    pub fn published(&self, name: &str, code: &[u8]) {
-        if let Some(sinks) = &self.0 {
-            sinks.published(name, code);
-        }
-    }
-
-    /// Returns the first failure to write. Later calls return `None`.
-    pub fn take_error(&self) -> Option<io::Error> {
-        self.0.as_ref().and_then(Sinks::take_error)
-    }
-}
-
-/// No profiler is supported here, so no value exists.
-#[cfg(not(target_os = "linux"))]
-#[derive(Debug)]
-enum Sinks {}
-
-#[cfg(not(target_os = "linux"))]
-impl Sinks {
-    fn open(_: &ProfilerOptions) -> io::Result<Self> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "perf map and jitdump need Linux"))
-    }
-
-    fn published(&self, _: &str, _: &[u8]) {
-        match *self {}
-    }
-
-    fn take_error(&self) -> Option<io::Error> {
-        match *self {}
-    }
+/// Receives the name and the code of every published kernel.
+pub trait Profiler: fmt::Debug + Send + Sync {
+    /// Announces `code` as `name`. `code` is at the address where it will run.
+    fn published(&self, name: &str, code: &[u8]);
 }

@@ -18,6 +18,7 @@ pub mod options;
 mod packed;
 mod pool;
 pub mod prediction;
+pub mod profile;
 mod runtime;
 mod sampler;
 mod scheduler;

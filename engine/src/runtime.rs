@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 use tercet_autotune::{Planner, Records, Store, StoreError, packing_by_rule};
-use tercet_codegen::profile::{Profiler, ProfilerOptions};
 use tercet_codegen::{Architecture, Isa, KernelCache, Packing, exec};
 use tercet_cpu::{Cpu, Limits};
 
 use crate::named::named;
 use crate::packed::PackedCache;
+use crate::profile::{PerfProfiler, ProfilerOptions};
 pub use mode::{ActivationType, Mode};
 
 named! {
@@ -94,9 +94,9 @@ impl Runtime {
         let mut warnings = Vec::new();
         let (isa, reason) = choose_isa(cpu, options, &mut warnings);
         let profile = ProfilerOptions { perf_map: options.perf_map, jitdump: options.jitdump.clone() };
-        let profiler = Profiler::new(profile).unwrap_or_else(|error| {
+        let profiler = PerfProfiler::new(profile).unwrap_or_else(|error| {
             warnings.push(format!("no profile is written: {error}"));
-            Profiler::default()
+            PerfProfiler::default()
         });
         let store = options.cache_dir.as_deref().map(Store::in_dir);
         let (records, warning) = store.as_ref().map_or_else(Default::default, Store::read);
@@ -115,7 +115,7 @@ impl Runtime {
                 Mode::Exact(_) => CacheType::F32,
             }),
             warnings,
-            kernels: KernelCache::new(profiler),
+            kernels: KernelCache::with_profiler(profiler),
             store,
             packed,
             records: Arc::new(records),

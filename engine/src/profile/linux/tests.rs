@@ -1,11 +1,13 @@
 use std::fs;
 
-use crate::profile::{Profiler, ProfilerOptions};
+use tercet_codegen::Profiler;
+
+use crate::profile::{PerfProfiler, ProfilerOptions};
 
 const CODE: [&[u8]; 2] = [&[0xC3], &[0x90, 0x90, 0xC3]];
 const NAMES: [&str; 2] = ["avx2/2bit/x1/m1n16u1/shift/p0/i32", "second"];
 
-fn publish_both(profiler: &Profiler) {
+fn publish_both(profiler: &PerfProfiler) {
     for (name, code) in NAMES.iter().zip(CODE) {
         profiler.published(name, code);
     }
@@ -34,7 +36,7 @@ impl<'a> Reader<'a> {
 fn jitdump_reads_back_by_its_specification() {
     let directory = tempfile::tempdir().unwrap();
     let options = ProfilerOptions { jitdump: Some(directory.path().to_owned()), ..Default::default() };
-    let profiler = Profiler::new(options).unwrap();
+    let profiler = PerfProfiler::new(options).unwrap();
     publish_both(&profiler);
     assert!(profiler.take_error().is_none());
 
@@ -75,7 +77,7 @@ fn jitdump_reads_back_by_its_specification() {
 
 #[test]
 fn perf_map_lines_give_address_size_and_name() {
-    let profiler = Profiler::new(ProfilerOptions { perf_map: true, jitdump: None }).unwrap();
+    let profiler = PerfProfiler::new(ProfilerOptions { perf_map: true, jitdump: None }).unwrap();
     publish_both(&profiler);
     let path = format!("/tmp/perf-{}.map", std::process::id());
     let map = fs::read_to_string(&path).unwrap();
@@ -95,7 +97,7 @@ fn a_failure_to_open_names_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     let error =
-        Profiler::new(ProfilerOptions { perf_map: false, jitdump: Some(missing.clone()) }).unwrap_err();
+        PerfProfiler::new(ProfilerOptions { perf_map: false, jitdump: Some(missing.clone()) }).unwrap_err();
     assert!(error.to_string().contains(missing.to_str().unwrap()), "{error}");
 }
 
@@ -105,7 +107,7 @@ fn the_first_failure_to_write_is_kept_once() {
     let full = super::PerfMap(super::Output { file, path: "/dev/full".into() });
     let sinks =
         super::Sinks(std::sync::Mutex::new(super::State { perf_map: Some(full), ..Default::default() }));
-    let profiler = Profiler(Some(sinks));
+    let profiler = PerfProfiler(Some(sinks));
     publish_both(&profiler);
     assert!(profiler.take_error().unwrap().to_string().starts_with("/dev/full: "));
     publish_both(&profiler);
