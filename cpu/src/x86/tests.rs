@@ -88,7 +88,7 @@ fn the_values_on_which_raw_cpuid_panics_are_read() {
     let [ebx, ecx, edx] = VENDORS[0];
     leaves.insert(0, 0, [0x20, ebx, ecx, edx]);
     leaves.insert(1, 0, [u32::MAX; 4]);
-    leaves.insert(4, 0, [u32::MAX & !31 | 1, u32::MAX, u32::MAX, u32::MAX]);
+    leaves.insert(4, 0, [!31 | 1, u32::MAX, u32::MAX, u32::MAX]);
     // A level of type 6, a group of dies.
     leaves.insert(0x1F, 0, [0, 96, 0x0600, 0]);
     let cpu = Cpu::from_leaves(&leaves);

@@ -45,6 +45,7 @@ impl JitDump {
         Self::begin(&path).map_err(|error| named(&path, error))
     }
 
+    #[expect(unsafe_code, reason = "perf finds the dump by a mapping of it")]
     fn begin(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         let mut output = Output { file, path: path.to_owned() };
