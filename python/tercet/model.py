@@ -257,7 +257,7 @@ def _requested(
 
 def _on_token(
     prompts: list[list[int]], streamer: Any, callback: Optional[Callback]
-) -> Optional[Callable[[int, Optional[int], str], Optional[bool]]]:
+) -> Optional[Callable[[int, int, str], Optional[bool]]]:
     """Returns the function that the native half calls for each token, or None."""
     if streamer is None and callback is None:
         return None
@@ -266,8 +266,8 @@ def _on_token(
     if streamer is not None:
         streamer.put(np.array(prompts, dtype=np.int64))
 
-    def on_token(index: int, id: Optional[int], text: str) -> Optional[bool]:
-        if streamer is not None and id is not None:
+    def on_token(index: int, id: int, text: str) -> Optional[bool]:
+        if streamer is not None:
             streamer.put(np.array([id], dtype=np.int64))
         return callback(text) if callback is not None and text else None
 

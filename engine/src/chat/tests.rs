@@ -110,7 +110,7 @@ fn templates_are_found_in_the_models_files() {
         "{message}"
     );
     let message = of(&[("tokenizer_config.json", br#"{"chat_template": 3}"#)]).unwrap_err().to_string();
-    assert!(message.contains("chat_template: 3 is no text"), "{message}");
+    assert!(message.contains("chat_template: 3 is not a text"), "{message}");
     let message = of(&[("tokenizer_config.json", br#"{"chat_template": []}"#)]).unwrap_err().to_string();
     assert!(message.contains("\"default\""), "{message}");
 }
