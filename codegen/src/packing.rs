@@ -13,7 +13,7 @@
 //! If every group of columns in a row has its own scale, each group is padded to whole steps. One more step follows it:
 //! its dword `r` is the f32 scale of row `r`.
 //!
-//! A packing is one row and one arm in this file, and one file, which holds its [`Codec`].
+//! A packing is one row and one arm in this file, and one file, which holds its `Codec`.
 
 pub(crate) mod bits2;
 pub(crate) mod bytes;

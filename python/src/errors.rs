@@ -4,9 +4,9 @@ use pyo3::PyErr;
 use pyo3::exceptions::{
     PyFileNotFoundError, PyMemoryError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError,
 };
-use tercet::codegen::SpecError;
-use tercet::formats::Error as FileError;
-use tercet::{Error, hub};
+use tercet_codegen::SpecError;
+use tercet_engine::Error;
+use tercet_formats::Error as FileError;
 
 /// Returns the exception that stands for `error`.
 pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
@@ -15,7 +15,7 @@ pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
     let text = error.to_string();
     match &error {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(text),
-        Error::Hub(hub::Error::UnknownModel { .. }) | Error::File(FileError::Missing { .. }) => {
+        Error::Hub(tercet_hub::Error::UnknownModel { .. }) | Error::File(FileError::Missing { .. }) => {
             PyFileNotFoundError::new_err(text)
         }
         Error::File(FileError::Io { source, .. }) => match source.kind() {

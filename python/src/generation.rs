@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use tercet::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step};
+use tercet_engine::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step};
 
 use crate::errors::exception;
 
@@ -65,8 +65,8 @@ pub(crate) struct Generation {
     decode_s: f64,
 }
 
-impl From<tercet::Generation> for Generation {
-    fn from(generation: tercet::Generation) -> Self {
+impl From<tercet_engine::Generation> for Generation {
+    fn from(generation: tercet_engine::Generation) -> Self {
         Generation {
             stop: generation.stop.name(),
             prompt_tokens: generation.prompt_tokens,
@@ -111,7 +111,7 @@ pub(crate) fn generate(
     py.detach(|| {
         let mut signals = Signals::new();
         let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
-        let submitted: tercet::Result<Vec<JobId>> =
+        let submitted: tercet_engine::Result<Vec<JobId>> =
             prompts.into_iter().map(|prompt| scheduler.submit(prompt, request.clone())).collect();
         let jobs = submitted.map_err(exception)?;
         let mut generations: Vec<Option<Generation>> = jobs.iter().map(|_| None).collect();
@@ -152,16 +152,16 @@ fn goes_on(on_token: Option<&Py<PyAny>>, index: usize, step: &Step) -> PyResult<
 
 /// An iterator over the pieces of text that continue a prompt.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Stream(Mutex<tercet::Stream<Arc<Session>>>);
+pub(crate) struct Stream(Mutex<tercet_engine::Stream<Arc<Session>>>);
 
 impl Stream {
     pub(crate) fn new(session: Arc<Session>, prompt: &[u32], request: Requested) -> PyResult<Self> {
         let request = request.request(&session);
-        let stream = tercet::Stream::new(session, prompt, request).map_err(exception)?;
+        let stream = tercet_engine::Stream::new(session, prompt, request).map_err(exception)?;
         Ok(Stream(Mutex::new(stream)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, tercet::Stream<Arc<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, tercet_engine::Stream<Arc<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -195,6 +195,6 @@ impl Stream {
     /// The stop reason, or None before the end.
     #[getter]
     fn stop(&self, py: Python<'_>) -> Option<&'static str> {
-        py.detach(|| self.lock().stop()).map(tercet::Stop::name)
+        py.detach(|| self.lock().stop()).map(tercet_engine::Stop::name)
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use tercet::autotune::Choice;
-use tercet::codegen::Isa;
-use tercet::codegen::{
+use tercet_autotune::Choice;
+use tercet_codegen::Isa;
+use tercet_codegen::{
     Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix,
 };
-use tercet::cpu::Cpu;
+use tercet_cpu::Cpu;
 
 use crate::errors::{bad_argument, bad_spec, exception};
 use crate::model::parse;
@@ -141,7 +141,7 @@ impl Kernel {
             return Err(bad_argument("m", "0 is out of range", "use 1 or more"));
         }
         let budget = seconds("budget", budget)?;
-        let time = py.detach(|| tercet::tune::time(&self.spec, shape, m, threads, budget));
+        let time = py.detach(|| tercet_engine::tune::time(&self.spec, shape, m, threads, budget));
         time.map(|time| time.as_secs_f64()).map_err(exception)
     }
 }
@@ -173,7 +173,7 @@ impl Kernel {
             return Err(bad_argument("the arrays", problem, "give n × k and m × k"));
         }
         let (weights, activations) = (weights.as_slice()?, activations.as_slice()?);
-        let product = py.detach(|| -> tercet::Result<Vec<T>> {
+        let product = py.detach(|| -> tercet_engine::Result<Vec<T>> {
             let packed = PackedMatrix::pack(self.spec.layout, n, k, weights)?;
             let mut acts = Activations::with_capacity(m, k);
             acts.reset(m, k);

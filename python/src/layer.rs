@@ -2,8 +2,8 @@
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use tercet::Runtime;
-use tercet::formats::{Scales, Ternary};
+use tercet_engine::Runtime;
+use tercet_formats::{Scales, Ternary};
 
 use crate::errors::{bad_argument, exception};
 use crate::model::Options;
@@ -11,14 +11,15 @@ use crate::model::Options;
 /// Computes y = W x for a ternary matrix W.
 #[pyclass(frozen, module = "tercet._tercet")]
 pub(crate) struct TernaryLinear {
-    layer: tercet::TernaryLinear,
+    layer: tercet_engine::TernaryLinear,
     runtime: Runtime,
 }
 
 impl TernaryLinear {
     fn of(py: Python<'_>, shape: (usize, usize), weights: Ternary, options: &Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
-        let layer = py.detach(|| tercet::TernaryLinear::new(&runtime, shape, weights)).map_err(exception)?;
+        let layer =
+            py.detach(|| tercet_engine::TernaryLinear::new(&runtime, shape, weights)).map_err(exception)?;
         Ok(TernaryLinear { layer, runtime })
     }
 }

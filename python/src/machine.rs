@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use tercet::Kernels;
-use tercet::cpu::{CacheKind, Limits};
-use tercet::formats::Config;
+use tercet_cpu::{CacheKind, Limits};
+use tercet_engine::Kernels;
+use tercet_formats::Config;
 
 use crate::errors::exception;
 use crate::kernel::seconds;
@@ -26,7 +26,7 @@ pub(crate) struct Cpu {
 /// Describes the CPU of this machine. The CPU is probed once.
 #[pyfunction]
 pub(crate) fn cpu() -> Cpu {
-    let host = tercet::cpu::Cpu::host();
+    let host = tercet_cpu::Cpu::host();
     let kind = |kind| match kind {
         CacheKind::Data => "data",
         CacheKind::Instruction => "instruction",
@@ -36,7 +36,7 @@ pub(crate) fn cpu() -> Cpu {
         vendor: host.vendor.clone(),
         brand: host.brand.clone(),
         features: host.features.clone(),
-        isas: tercet::codegen::Isa::available(host).into_iter().map(|isa| isa.name()).collect(),
+        isas: tercet_codegen::Isa::available(host).into_iter().map(|isa| isa.name()).collect(),
         caches: host.caches.iter().map(|cache| (cache.level, kind(cache.kind), cache.size)).collect(),
         logical: host.logical,
         threads: host.default_threads(&Limits::host()),
@@ -57,9 +57,9 @@ pub(crate) struct Tuned {
     gain: f64,
 }
 
-impl From<&tercet::tune::Tuned> for Tuned {
-    fn from(tuned: &tercet::tune::Tuned) -> Self {
-        let tercet::tune::Tuned { problem, default, kernel, sharing } = tuned;
+impl From<&tercet_engine::tune::Tuned> for Tuned {
+    fn from(tuned: &tercet_engine::tune::Tuned) -> Self {
+        let tercet_engine::tune::Tuned { problem, default, kernel, sharing } = tuned;
         Tuned {
             n: problem.n,
             k: problem.k,
@@ -89,8 +89,8 @@ pub(crate) fn tune(
     let shapes = match shapes {
         Some(shapes) => shapes,
         None => {
-            let config = || -> tercet::Result<Config> {
-                Ok(Config::load(&tercet::open_model(name.as_deref(), &mut |_| {})?)?)
+            let config = || -> tercet_engine::Result<Config> {
+                Ok(Config::load(&tercet_engine::open_model(name.as_deref(), &mut |_| {})?)?)
             };
             let config = py.detach(config).map_err(exception)?;
             Kernels::shapes(&config).into_iter().collect()
@@ -100,17 +100,17 @@ pub(crate) fn tune(
     for shape in &shapes {
         let share = budget / shapes.len() as u32;
         let of_shape =
-            py.detach(|| tercet::tune::tune(&runtime, &[*shape], share, |_| {})).map_err(exception)?;
+            py.detach(|| tercet_engine::tune::tune(&runtime, &[*shape], share, |_| {})).map_err(exception)?;
         found.extend(of_shape);
         py.check_signals()?;
     }
-    let learned = runtime.learn(tercet::tune::records(&runtime, &found));
+    let learned = runtime.learn(tercet_engine::tune::records(&runtime, &found));
     Ok((found.iter().map(Tuned::from).collect(), learned.err().map(|error| error.to_string())))
 }
 
 /// Returns every option of the library: name, values (none for numbers) and help.
 #[pyfunction]
 pub(crate) fn options() -> Vec<(&'static str, Vec<&'static str>, &'static str)> {
-    let row = |option: &tercet::options::OptionInfo| (option.name, (option.values)(), option.help);
-    tercet::options::OPTIONS.iter().map(row).collect()
+    let row = |option: &tercet_engine::options::OptionInfo| (option.name, (option.values)(), option.help);
+    tercet_engine::options::OPTIONS.iter().map(row).collect()
 }

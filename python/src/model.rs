@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
-use tercet::prediction::{self, Windows};
-use tercet::{Logits, Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
+use tercet_engine::prediction::{self, Windows};
+use tercet_engine::{Logits, Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
 
 use crate::errors::{bad_argument, exception};
 use crate::generation::{Generation, Requested, Signals, Stream, generate};
@@ -131,7 +131,7 @@ impl Model {
     /// Sizes in bytes: packed ternary matrices, embedding, output head, the quantized copy of the
     /// head, and the keys and values of one position.
     fn memory_use(&self) -> [usize; 5] {
-        let tercet::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
+        let tercet_engine::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
             self.0.model().memory_use();
         [ternary, embedding, head, screen, cache_per_token]
     }
@@ -157,7 +157,7 @@ impl Model {
     fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let model = self.0.model();
         let vocabulary = model.config().vocab_size;
-        let logits = py.detach(|| -> tercet::Result<Vec<f32>> {
+        let logits = py.detach(|| -> tercet_engine::Result<Vec<f32>> {
             let mut state = model.new_state(model.context_for(ids.len()))?;
             Ok(model.forward(&mut state, &ids, Logits::All)?.to_vec())
         });

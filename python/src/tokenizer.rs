@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use tercet::{Message, Session};
+use tercet_engine::{Message, Session};
 
 use crate::errors::exception;
 
