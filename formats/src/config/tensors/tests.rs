@@ -33,7 +33,7 @@ fn stored(files: &ModelFiles) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_list_is_exactly_what_every_familys_fixture_holds() {
+fn the_fixture_of_every_family_holds_exactly_the_listed_tensors() {
     let fixtures: Vec<ModelFiles> = [models(""), models("gguf")].into_iter().flatten().collect();
     let directories = || fixtures.iter().filter(|files| files.gguf().is_none());
     for files in directories() {
