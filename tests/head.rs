@@ -7,7 +7,9 @@ use std::ops::ControlFlow;
 use tercet::codegen::Isa;
 use tercet::cpu::Cpu;
 use tercet::formats::ModelFiles;
-use tercet::{Generator, HeadMode, Logits, Model, Request, Runtime, RuntimeOptions, SamplerOptions};
+use tercet::{
+    Candidates, Generator, HeadMode, Logits, Model, Request, Rule, Runtime, RuntimeOptions, SamplerOptions,
+};
 
 fn ids(model: &Model, path: &str, prompt: &[u32], sampler: SamplerOptions) -> Vec<u32> {
     let tokenizer = common::tokenizer(path, model);
@@ -51,6 +53,28 @@ fn the_exact_head_and_the_full_head_choose_the_same_tokens() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn the_last_positions_have_candidates_of_their_own() {
+    let runtime = Runtime::new(&RuntimeOptions { threads: Some(2), ..RuntimeOptions::default() });
+    let model = common::load(common::FAIRY_TALES, &runtime);
+    // More tokens than one pass takes, and wanted positions on both sides of the border.
+    let prompt: Vec<u32> = (1..260).collect();
+    let vocabulary = model.config().vocab_size;
+    let all = model.forward(&mut model.new_state(512).unwrap(), &prompt, Logits::All).unwrap().to_vec();
+    let wanted = [Rule::Best, Rule::Top(3), Rule::Best, Rule::Within(1.0), Rule::Best, Rule::Best]
+        .map(|rule| Candidates { rule, always: &[7] });
+    let mut state = model.new_state(512).unwrap();
+    let last = model.forward(&mut state, &prompt, Logits::LastCandidates(&wanted)).unwrap();
+    assert_eq!(last.len(), wanted.len() * vocabulary);
+    let expected = &all[all.len() - last.len()..];
+    for (found, expected) in last.chunks(vocabulary).zip(expected.chunks(vocabulary)) {
+        let best = (0..vocabulary).max_by(|&a, &b| expected[a].total_cmp(&expected[b])).unwrap();
+        assert_eq!(found[best].to_bits(), expected[best].to_bits());
+        assert_eq!(found[7].to_bits(), expected[7].to_bits());
+        assert!(found.iter().all(|logit| *logit <= found[best]));
     }
 }
 

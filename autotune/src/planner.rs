@@ -68,6 +68,15 @@ pub struct Plan {
 pub(crate) const FEW: usize = 16;
 
 /// Plans the products of one model on one ISA.
+///
+/// ```
+/// use tercet_autotune::{Origin, Planner, Problem};
+/// use tercet_codegen::{Isa, Packing};
+///
+/// let plan = Planner::new(Isa::Avx2, Packing::Bits2).plan(&Problem { n: 6912, k: 2560, m: 1, threads: 2 });
+/// assert_eq!(plan.origin, Origin::Default);
+/// assert_eq!(plan.spec.isa, Isa::Avx2);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Planner {
     family: &'static Family,

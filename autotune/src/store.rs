@@ -33,6 +33,18 @@ pub enum StoreError {
 }
 
 /// The file of records: `tuning.json` in a directory of the user.
+///
+/// ```
+/// use tercet_autotune::{Records, Store};
+///
+/// let directory = std::env::temp_dir().join(format!("tercet-store-example-{}", std::process::id()));
+/// let store = Store::in_dir(&directory);
+/// store.add(Records::default())?;
+/// let (records, warning) = store.read();
+/// assert!(records.len() == 0 && warning.is_none());
+/// # std::fs::remove_dir_all(&directory).unwrap();
+/// # Ok::<(), tercet_autotune::StoreError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,

@@ -6,6 +6,26 @@
 //! - [`emit`] assembles the code of a spec;
 //! - [`KernelCache`] publishes it once;
 //! - [`Gemm`] walks the tiles of a product and calls it.
+//!
+//! ```
+//! use tercet_codegen::{Activations, ColumnsMut, Gemm, KernelCache, KernelSpec, PackedMatrix};
+//!
+//! // Y = X·Wᵀ for one token, k = 3 input features and n = 2 output features, as raw integer sums.
+//! let spec: KernelSpec = "portable/2bit/x1/m1n16u1/shift/p0/i32".parse()?;
+//! let weights = PackedMatrix::pack(spec.layout, 2, 3, &[1, 0, -1, 1, 1, 1])?;
+//! let mut x = Activations::with_capacity(1, 3);
+//! x.reset(1, 3);
+//! for mut row in x.rows_mut() {
+//!     row.set(|values| {
+//!         values.copy_from_slice(&[10, 20, 30]);
+//!         1.0
+//!     });
+//! }
+//! let mut y = [0; 2];
+//! Gemm::new(&KernelCache::default(), spec)?.compute(&weights, &x, ColumnsMut::new(&mut y, 1, 2));
+//! assert_eq!(y, [-20, 60]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod activations;
 mod blocks;

@@ -21,6 +21,15 @@ use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
 use crate::spec::{KernelSpec, SpecError};
 
 /// A kernel in readable form. Its [`Display`](fmt::Display) is the annotated listing.
+///
+/// ```
+/// use tercet_codegen::Listing;
+///
+/// // On any host: nothing runs.
+/// let listing = Listing::new(&"neon-dot/2bit/x1/m1n16u1/shift/p0/f32".parse()?)?;
+/// assert!(listing.to_string().contains("sdot"));
+/// # Ok::<(), tercet_codegen::SpecError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// Spec of the kernel.

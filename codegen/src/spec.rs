@@ -56,6 +56,15 @@ pub(crate) struct Named {
 ///
 /// Written as `isa/packing/xINTERLEAVE/TILE/unpack/pPREFETCH/epilogue`, for example
 /// `avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32`.
+///
+/// ```
+/// use tercet_codegen::{Isa, KernelSpec};
+///
+/// let spec: KernelSpec = "avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32".parse()?;
+/// assert_eq!((spec.isa, spec.tile.n), (Isa::Avx512Vnni, 64));
+/// assert!("avx2/2bit/x1/m99n16u1/shift/p0/f32".parse::<KernelSpec>().is_err());
+/// # Ok::<(), tercet_codegen::SpecError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelSpec {
     /// Instruction set.

@@ -30,6 +30,14 @@ use dump::Leaves;
 /// One machine: its identity, the features that a kernel may use, and its caches and cores.
 ///
 /// A value of [`Cpu::host`] or [`Cpu::probe`] describes this machine. A value from a dump describes another machine.
+///
+/// ```
+/// use tercet_cpu::{Cpu, Limits};
+///
+/// let cpu = Cpu::host();
+/// println!("{}: {}", cpu.brand, cpu.features.join(" "));
+/// assert!(cpu.default_threads(&Limits::host()) >= 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Cpu {
     /// CPUID's vendor string such as `GenuineIntel`, or the implementer of an AArch64 core. Empty if unknown.

@@ -78,10 +78,10 @@ impl Windows {
 
     /// Predicts each of `ids`.
     ///
-    /// Calls `progress` with the number of finished tokens; it can break off the rest.
+    /// Calls `progress` with the number of finished tokens.
     ///
     /// # Errors
-    /// Fails if a token is not in the model's vocabulary.
+    /// Fails if a token is not in the model's vocabulary. Returns [`Error::Cancelled`] if `progress` breaks.
     pub fn predict(
         &self,
         model: &Model,
@@ -97,7 +97,7 @@ impl Windows {
                 predict_batch(model, &mut state, previous, targets, &mut predictions)?;
                 previous = targets[targets.len() - 1];
                 if progress(predictions.len()).is_break() {
-                    return Ok(predictions);
+                    return Err(Error::Cancelled);
                 }
             }
         }

@@ -204,6 +204,10 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         let mut outcomes = Vec::new();
         let mut decoding: Vec<&mut Running> =
             self.running.iter_mut().filter(|running| running.decodes()).collect();
+        decoding.retain(|running| {
+            let checked = model.check(&running.sequence.state, running.sequence.pending());
+            checked.map_err(|error| outcomes.push((running.id, Err(error)))).is_ok()
+        });
         for batch in decoding.chunks_mut(BATCH) {
             let (mut states, mut tokens, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
             for Running { sequence: Sequence { state, history, .. }, continuation, .. } in batch.iter_mut() {
@@ -211,15 +215,7 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
                 candidates.push(continuation.candidates(history));
                 states.push(state);
             }
-            // Admission has checked tokens and contexts, so this fails for none.
-            let forward = model.forward_each(&mut states, &tokens, &candidates);
-            if let Err(error) = forward {
-                let message = error.to_string();
-                outcomes.extend(batch.iter().map(|running| {
-                    (running.id, Err(Error::bad_argument("the prompt", &message, "report this")))
-                }));
-                continue;
-            }
+            model.forward_each(&mut states, &tokens, &candidates).expect("every sequence was checked");
             for running in batch.iter_mut() {
                 outcomes.push((running.id, running.continuation.accept(model, &mut running.sequence)));
             }

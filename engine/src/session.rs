@@ -13,7 +13,9 @@ use crate::conversation::Conversation;
 use crate::error::Result;
 use crate::generate::{Generation, Generator, Request};
 use crate::knobs;
-use crate::model::{Model, Preset};
+use crate::model::Model;
+#[cfg(feature = "embedded")]
+use crate::model::Preset;
 use crate::runtime::{Runtime, RuntimeOptions, user_cache};
 use crate::sampler::SamplingChoices;
 use crate::tokenizer::Tokenizer;

@@ -19,6 +19,7 @@ __all__ = [
     "VERSION",
     "command",
     "cpu",
+    "options",
     "tune",
 ]
 

@@ -2,20 +2,21 @@
 
 import inspect
 import typing
+from typing import Any
 
 import tercet
 from tercet import _tercet
 from tercet.machine import machine_options
 
 
-def literals(annotation):
+def literals(annotation: Any) -> list[str]:
     """Returns the values of every ``Literal`` inside an annotation."""
     if typing.get_origin(annotation) is typing.Literal:
         return list(typing.get_args(annotation))
     return [value for inner in typing.get_args(annotation) for value in literals(inner)]
 
 
-def test_every_option_is_a_keyword_with_the_same_values():
+def test_every_option_is_a_keyword_with_the_same_values() -> None:
     machine = inspect.signature(machine_options).parameters
     load = inspect.signature(tercet.load_model).parameters
     generate = inspect.signature(tercet.Model.generate).parameters
@@ -30,6 +31,6 @@ def test_every_option_is_a_keyword_with_the_same_values():
             assert name in generate, name
 
 
-def test_no_keyword_of_the_machine_is_missing_in_the_table():
+def test_no_keyword_of_the_machine_is_missing_in_the_table() -> None:
     known = {name for name, _, _ in _tercet.options()}
     assert set(inspect.signature(machine_options).parameters) <= known

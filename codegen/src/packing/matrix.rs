@@ -4,6 +4,15 @@ use super::{BLOCK_BYTES, Block, Layout, PANEL_ROWS, PackError};
 use crate::blocks::Blocks;
 
 /// A packed matrix W of n rows and k columns. It has one scale, or one for each group of columns in a row.
+///
+/// ```
+/// use tercet_codegen::{Layout, PackedMatrix, Packing};
+///
+/// let layout = Layout { packing: Packing::Trits5, interleave: 1 };
+/// let matrix = PackedMatrix::pack(layout, 2, 3, &[1, 0, -1, 1, 1, 1])?;
+/// assert_eq!(matrix.unpack(), [1, 0, -1, 1, 1, 1]);
+/// # Ok::<(), tercet_codegen::packing::PackError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
     pub(super) layout: Layout,

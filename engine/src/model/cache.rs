@@ -1,15 +1,18 @@
 //! The KV cache of a sequence.
 
+use bytemuck::Zeroable;
+use bytemuck::allocation::try_zeroed_slice_box;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
+use crate::error::{Error, Result};
 use crate::runtime::CacheType;
 use crate::vectors::attention::{BLOCK, KeysValues};
 use tercet_formats::config::Config;
 
 /// A type of stored keys and values.
-pub(super) trait Element: Copy + Default + Send + Sync {
+pub(super) trait Element: Copy + Default + Zeroable + Send + Sync {
     /// Rounds `x` to the nearest elements. `out` must be as long as `x`.
     fn round(out: &mut [Self], x: &[f32]);
 }
@@ -50,9 +53,9 @@ enum Layers {
 #[derive(Debug)]
 struct Layer<E> {
     /// kv head × block of positions × head_dim × position in the block.
-    keys: Vec<E>,
+    keys: Box<[E]>,
     /// kv head × position × head_dim.
-    values: Vec<E>,
+    values: Box<[E]>,
 }
 
 /// One head's part of a layer. All elements are finite, also those after the last stored position.
@@ -63,15 +66,24 @@ pub(super) enum Head<'a> {
 }
 
 impl KvCache {
-    /// Returns a cache with room for `context` positions.
-    pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Self {
+    /// Returns a cache with room for `context` positions. The system commits its pages as positions are stored.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the system refuses the memory.
+    pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Result<Self> {
         let Config { layers, kv_heads, head_dim, .. } = *config;
         let elements = kv_heads * context.next_multiple_of(BLOCK) * head_dim;
         let layers = match kind {
-            CacheType::F16 => Layers::F16((0..layers).map(|_| Layer::new(elements)).collect()),
-            CacheType::F32 => Layers::F32((0..layers).map(|_| Layer::new(elements)).collect()),
+            CacheType::F16 => all(layers, || Layer::new(elements)).map(Layers::F16),
+            CacheType::F32 => all(layers, || Layer::new(elements)).map(Layers::F32),
         };
-        KvCache { context, kv_heads, head_dim, layers }
+        let bytes = context.saturating_mul(Self::bytes_per_position(config, kind));
+        let layers = layers.ok_or(Error::OutOfMemory {
+            purpose: "the KV cache",
+            bytes,
+            remedy: "use a smaller context",
+        })?;
+        Ok(KvCache { context, kv_heads, head_dim, layers })
     }
 
     /// Returns the bytes of one position.
@@ -126,6 +138,10 @@ impl KvCache {
     }
 }
 
+fn all<E>(layers: usize, layer: impl FnMut() -> Option<Layer<E>>) -> Option<Vec<Layer<E>>> {
+    std::iter::repeat_with(layer).take(layers).collect()
+}
+
 fn copy_layers<E: Element>(
     to: &mut [Layer<E>],
     from: &[Layer<E>],
@@ -146,8 +162,10 @@ fn copy_layers<E: Element>(
 }
 
 impl<E: Element> Layer<E> {
-    fn new(elements: usize) -> Self {
-        Layer { keys: vec![E::default(); elements], values: vec![E::default(); elements] }
+    /// Returns zeros, or none if the system refuses the memory.
+    fn new(elements: usize) -> Option<Self> {
+        let zeros = || try_zeroed_slice_box(elements).ok();
+        Some(Layer { keys: zeros()?, values: zeros()? })
     }
 
     fn bytes(&self) -> usize {
@@ -207,7 +225,7 @@ mod tests {
             (0..15).map(move |i| offset + (position * 16 + i) as f32).collect::<Vec<_>>()
         };
         for kind in CacheType::ALL {
-            let mut cache = KvCache::new(&config, kind, 70);
+            let mut cache = KvCache::new(&config, kind, 70).unwrap();
             for positions in [0..1, 1..40, 40..70] {
                 let tokens = |offset| positions.clone().flat_map(|p| row(p, offset)).collect::<Vec<_>>();
                 cache.store(&pool, 1, positions.start, &tokens(0.0), &tokens(0.5));
@@ -230,6 +248,13 @@ mod tests {
             }
             assert_eq!(cache.bytes(), 96 * KvCache::bytes_per_position(&config, kind));
         }
+    }
+
+    #[test]
+    fn memory_that_the_system_refuses_is_an_error() {
+        let config = Preset::find("bitnet-2b-4t").unwrap().config();
+        let refused = KvCache::new(&config, CacheType::F32, 1 << 44);
+        assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
     }
 
     fn read_position<E: Element>(head: &KeysValues<'_, E>, position: usize) -> (Vec<E>, Vec<E>) {

@@ -226,13 +226,13 @@ impl Model {
     /// Returns an empty sequence that can hold `context` tokens.
     ///
     /// # Errors
-    /// Fails if `context` is 0 or more than the model was trained for.
+    /// Fails if `context` is 0 or more than the model was trained for, or if the system refuses the memory.
     pub fn new_state(&self, context: usize) -> Result<State> {
         let most = self.config.max_positions;
         if context == 0 || context > most {
             let problem = format!("{context} is out of range");
             return Err(Error::bad_argument("context", problem, format!("use 1 to {most} tokens")));
         }
-        Ok(State::new(&self.config, self.cache_type, context))
+        State::new(&self.config, self.cache_type, context)
     }
 }

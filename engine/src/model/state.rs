@@ -2,6 +2,7 @@
 
 use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
+use crate::error::Result;
 use crate::runtime::CacheType;
 use tercet_formats::config::{Config, Rope};
 
@@ -20,15 +21,18 @@ pub struct State {
 
 impl State {
     /// Returns an empty sequence with room for `context` tokens.
-    pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the system refuses the memory.
+    pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Result<Self> {
         let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * context.div_ceil(SEGMENT));
-        State {
+        Ok(State {
             position: 0,
-            cache: KvCache::new(config, cache, context),
+            cache: KvCache::new(config, cache, context)?,
             rotary: Rotary::new(&config.rope, config.head_dim, context),
             segments: vec![Gathered::new(group, config.head_dim); segments],
             logits: Vec::new(),
-        }
+        })
     }
 
     /// Returns the number of tokens in the sequence.
