@@ -50,7 +50,8 @@ fn all(full: bool) -> Result<()> {
     )?;
     // `cargo run` would compile the program again, with the features of fewer crates.
     let program = target().join("debug").join(format!("tercet{}", std::env::consts::EXE_SUFFIX));
-    run("every kernel on every size", Command::new(program).args(["verify", "--full"]))?;
+    let grid = if full { "--full" } else { "--quick" };
+    run("every kernel on awkward sizes", Command::new(program).args(["verify", grid]))?;
     #[cfg(unix)]
     aarch64::test_if_possible(full)?;
     #[cfg(not(unix))]

@@ -31,10 +31,11 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 #[command(name = "cargo xtask", max_term_width = 110)]
 enum Task {
     /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, every interleaving
-    /// of the thread pool, every kernel on every size, AArch64 under emulation, and builds for macOS and Windows
+    /// of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
     Test {
-        /// Also fuzz for some minutes, build the Python source distribution, run all tests on all emulated CPUs, look for
-        /// advisories on dependencies, and check the command for both architectures of macOS
+        /// Also multiply every size with every number of tokens up to 33, fuzz for some minutes, build the Python source
+        /// distribution, run all tests on all emulated CPUs, look for advisories, and check the command for both
+        /// architectures of macOS
         #[arg(long)]
         full: bool,
         /// Go on after a failed step
