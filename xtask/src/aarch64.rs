@@ -16,12 +16,16 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 const TOOLS: [&str; 2] = ["qemu-aarch64", "aarch64-linux-gnu-gcc"];
 const INSTALL: &str = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
 
-/// Crates whose tests run kernels, choose them, or depend on the CPU in another way. Only test targets that start no other
-/// process are listed, because that process would not be emulated.
-const CPU_CRATES: &str = "-p tercet-kernels-ref -p tercet-cpu -p tercet-codegen -p tercet-autotune -p tercet-engine -p tercet --lib \
-     --bin tercet --test kernels --test groups --test intrinsics --test golden --test search";
+/// Crates whose tests run kernels, choose them, or depend on the CPU in another way.
+const CPU_CRATES: &str =
+    "-p tercet-kernels-ref -p tercet-cpu -p tercet-codegen -p tercet-autotune -p tercet-engine -p tercet";
 /// Crates whose tests give the same result on every CPU.
-const OTHER_CRATES: &str = "-p tercet-pool -p tercet-formats -p tercet-hub --lib --test pool";
+const OTHER_CRATES: &str = "-p tercet-pool -p tercet-formats -p tercet-hub";
+/// The test targets of [`CPU_CRATES`], and of [`OTHER_CRATES`] beyond those. They start no other process, because that
+/// process would not be emulated.
+const CPU_TARGETS: &str =
+    "--lib --bin tercet --test kernels --test groups --test intrinsics --test golden --test search";
+const OTHER_TARGETS: &str = "--test pool";
 
 /// Emulated CPUs: with I8MM, with SDOT alone, and with neither.
 ///
@@ -49,13 +53,14 @@ pub(crate) fn test(full: bool) -> Result<()> {
         bail!(missing);
     }
     let compiler = Compiler::find()?;
-    let all = format!("{CPU_CRATES} {OTHER_CRATES}");
-    let tests = |crates: &str| format!("test --target {TARGET} {crates}");
+    let all = format!("{CPU_CRATES} {OTHER_CRATES} {CPU_TARGETS} {OTHER_TARGETS}");
+    let of_cpu = format!("{CPU_CRATES} {CPU_TARGETS}");
+    let tests = |what: &str| format!("test --target {TARGET} {what}");
     run("build for AArch64", compiler.apply(&mut cargo(&format!("{} --no-run", tests(&all)))))?;
     for (at, cpu) in CPUS.into_iter().enumerate() {
-        let crates = if full || at == 0 { &all } else { CPU_CRATES };
+        let what = if full || at == 0 { &all } else { &of_cpu };
         // `emit::` tests the assembler's bytes, which the native tests have judged with the same emulator.
-        let mut tests = cargo(&format!("{} --no-fail-fast -q -- --skip emit::", tests(crates)));
+        let mut tests = cargo(&format!("{} --no-fail-fast -q -- --skip emit::", tests(what)));
         tests.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner(cpu));
         run(&format!("tests on {cpu}"), compiler.apply(&mut tests))?;
     }
