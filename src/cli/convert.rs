@@ -72,11 +72,25 @@ enum Kind {
 }
 
 impl Convert {
+    /// Names the flag that allows an existing output to be replaced.
+    fn name_force(&self, error: tercet_formats::Error) -> tercet_formats::Error {
+        match error {
+            tercet_formats::Error::BadArgument { argument, problem, .. }
+                if argument == "output" && self.output.exists() =>
+            {
+                let remedy = "choose another place, or replace it with --force";
+                tercet_formats::Error::bad_argument(argument, problem, remedy)
+            }
+            error => error,
+        }
+    }
+
     pub(super) fn run(&self) -> Result<ExitCode> {
         let format = self.format()?;
         let files = self.model.files()?;
         let spinner = progress::spinner(format!("converting {}", files.name()));
-        let converted = convert(&files, &self.output, format, self.force)?;
+        let converted =
+            convert(&files, &self.output, format, self.force).map_err(|error| self.name_force(error))?;
         spinner.finish_and_clear();
         let (output, name) = (self.output.display().to_string(), name(format));
         if self.out.json {

@@ -43,6 +43,13 @@ fn unknown_names_are_refused_with_the_known_ones() {
 }
 
 #[test]
+fn an_existing_output_is_replaced_only_by_force() {
+    let existing = Scratch::new();
+    let output = existing.path().to_str().unwrap();
+    refused(&["convert", "-o", output], &["--output: ", "exists", "--force"]);
+}
+
+#[test]
 fn the_environment_is_checked_like_the_flags() {
     let ran = finish(command(&["generate", "Hi"]).env("TERCET_ISA", "sse9"));
     assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""));
