@@ -61,7 +61,7 @@ pub(crate) struct Named {
 /// use tercet_codegen::{Isa, KernelSpec};
 ///
 /// let spec: KernelSpec = "avx512-vnni/2bit/x4/m1n64u2/planes/p8192/f32".parse()?;
-/// assert_eq!((spec.isa, spec.tile.n), (Isa::Avx512Vnni, 64));
+/// assert_eq!((spec.isa, spec.tile.to_string().as_str()), (Isa::Avx512Vnni, "m1n64u2"));
 /// assert!("avx2/2bit/x1/m99n16u1/shift/p0/f32".parse::<KernelSpec>().is_err());
 /// # Ok::<(), tercet_codegen::SpecError>(())
 /// ```
