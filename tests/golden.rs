@@ -169,7 +169,7 @@ fn every_family_is_the_same_on_every_kernel() {
 }
 
 /// With keys and values in half precision, an activation is sometimes rounded to a neighbouring
-/// integer. Such cases differ between engines. The differences stay small, and the text stays the
+/// integer. Engines differ in these cases. The differences stay small, and the text stays the
 /// same.
 #[test]
 fn half_precision_changes_little() {

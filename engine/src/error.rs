@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use tercet_formats::one_line;
-
 /// The result of a fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -98,11 +96,7 @@ impl Error {
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Error::BadArgument {
-            argument: one_line(argument),
-            problem: one_line(problem),
-            remedy: one_line(remedy),
-        }
+        tercet_formats::Error::bad_argument(argument, problem, remedy).into()
     }
 
     /// Returns the error of a file that contradicts its format.

@@ -33,9 +33,8 @@ enum Task {
     /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, every interleaving
     /// of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
     Test {
-        /// Also multiply every size with every number of tokens up to 33, fuzz for some minutes, build the Python source
-        /// distribution, run all tests on all emulated CPUs, look for advisories, and check the command for both
-        /// architectures of macOS
+        /// Add the checks that take longer: every size with every number of tokens, fuzzing, all emulated CPUs, the
+        /// Python source distribution, advisories, and the command for Intel Macs
         #[arg(long)]
         full: bool,
         /// Go on after a failed step
