@@ -1,5 +1,6 @@
 //! Generation with callbacks, streams and interrupts.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -115,16 +116,16 @@ pub(crate) fn generate(
             prompts.into_iter().map(|prompt| scheduler.submit(prompt, request.clone())).collect();
         let jobs = submitted.map_err(exception)?;
         let mut generations: Vec<Option<Generation>> = jobs.iter().map(|_| None).collect();
-        let index = |job| jobs.iter().position(|&known| known == job).unwrap_or_default();
+        let index: HashMap<JobId, usize> = jobs.iter().copied().zip(0..).collect();
         while !scheduler.is_idle() {
             for event in scheduler.round() {
                 match event {
                     Event::Step(job, step) => {
-                        if !goes_on(on_token.as_ref(), index(job), &step)? {
+                        if !goes_on(on_token.as_ref(), index[&job], &step)? {
                             scheduler.cancel(job);
                         }
                     }
-                    Event::Finished(job, generation) => generations[index(job)] = Some(generation.into()),
+                    Event::Finished(job, generation) => generations[index[&job]] = Some(generation.into()),
                     Event::Failed(_, error) => return Err(exception(error)),
                 }
             }
