@@ -126,6 +126,7 @@ impl Session {
         model.warnings().iter().for_each(|warning| progress(Loading::Warning(warning)));
         let defaults = GenerationDefaults::load(&files, model.config())?;
         let tokenizer = Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
+        files.warnings().iter().for_each(|warning| progress(Loading::Warning(warning)));
         let context = context.unwrap_or(model.config().max_positions.min(DEFAULT_CONTEXT));
         Ok(Session { files, runtime, model, tokenizer, defaults, context })
     }
@@ -145,6 +146,12 @@ impl Session {
     /// Returns the model's files.
     pub fn files(&self) -> &ModelFiles {
         &self.files
+    }
+
+    /// Returns the warnings about options, the cache and the model's files, a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let parts = [self.runtime.warnings(), self.model.warnings(), &self.files.warnings()];
+        parts.concat()
     }
 
     /// Returns the instruction set, threads and kernels that the model runs on.

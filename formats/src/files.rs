@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Bytes, GgufFile};
 use crate::error::{Error, Result};
+use crate::warnings::Warnings;
 
 /// Name of the file that describes the architecture.
 pub const CONFIG: &str = "config.json";
@@ -32,6 +33,7 @@ pub const SHARD_INDEX: &str = "model.safetensors.index.json";
 pub struct ModelFiles {
     name: String,
     place: Place,
+    warnings: Warnings,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +60,7 @@ impl ModelFiles {
                 "give the directory that holds the model's config.json and model.safetensors",
             ));
         }
-        let files = ModelFiles { name: directory_name(dir), place: Place::Directory(dir.to_owned()) };
+        let files = Self::at(directory_name(dir), Place::Directory(dir.to_owned()));
         files.require(CONFIG)?;
         files.require(SHARD_INDEX).or_else(|_| files.require(MODEL))?;
         Ok(files)
@@ -79,7 +81,7 @@ impl ModelFiles {
 
     /// Returns the model in a GGUF file.
     pub fn in_gguf(name: String, file: GgufFile) -> Self {
-        ModelFiles { name, place: Place::Gguf(Box::new(file)) }
+        Self::at(name, Place::Gguf(Box::new(file)))
     }
 
     /// Returns the GGUF file, if the model is one.
@@ -92,13 +94,27 @@ impl ModelFiles {
 
     /// Returns a model whose files are part of the program. `files` holds pairs of file name and
     /// contents.
-    pub const fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
-        ModelFiles { name, place: Place::Embedded(files) }
+    pub fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self::at(name, Place::Embedded(files))
     }
 
     /// Returns the same files under another name.
     pub fn named(self, name: &str) -> Self {
         ModelFiles { name: name.to_owned(), ..self }
+    }
+
+    fn at(name: String, place: Place) -> Self {
+        ModelFiles { name, place, warnings: Warnings::default() }
+    }
+
+    /// Adds a warning that the user of these files should see, in one line. A repeated one counts once.
+    pub fn warn(&self, warning: impl Into<String>) {
+        self.warnings.add(warning.into());
+    }
+
+    /// Returns the warnings that reading these files has caused so far, a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.all()
     }
 
     /// Returns the model's name: its directory's or file's name, or the one given to
@@ -218,6 +234,15 @@ mod tests {
         assert!(message("nowhere").contains("nowhere: no such file"));
         assert!(message("src").contains("config.json: no such file"));
         assert!(message("Cargo.toml").contains("a single file"));
+    }
+
+    #[test]
+    fn a_warning_is_kept_once_and_shared_by_clones() {
+        let files = ModelFiles::embedded("tiny".into(), &[]);
+        files.warn("the layers are zero");
+        files.clone().warn("the layers are zero");
+        files.clone().warn("the head is tied");
+        assert_eq!(files.warnings(), ["the layers are zero", "the head is tied"]);
     }
 
     #[test]

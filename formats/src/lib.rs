@@ -34,6 +34,7 @@ mod json;
 mod safetensors;
 mod ternary;
 mod transformers;
+mod warnings;
 
 pub use atomic::write_atomically;
 pub use bytes::Bytes;

@@ -110,10 +110,10 @@ impl Model {
         self.0.runtime().threads()
     }
 
-    /// Warnings about options that could not be followed.
+    /// Warnings about options, the cache and the model's files.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        self.0.runtime().warnings().to_vec()
+        self.0.warnings()
     }
 
     /// The number of rows of the embedding: the largest token id plus one.
