@@ -39,7 +39,10 @@ fn all(full: bool) -> Result<()> {
     run("documentation", cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     run_tests(full)?;
     #[cfg(unix)]
-    python::test(full)?;
+    {
+        python::test(full)?;
+        python::test_differential(full)?;
+    }
     #[cfg(not(unix))]
     skip("Python package", "the gate tests it only on Unix");
     let loom = "test -p tercet-pool --test protocol --target-dir";

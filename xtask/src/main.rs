@@ -75,6 +75,14 @@ enum Task {
         #[arg(long)]
         full: bool,
     },
+    /// Compare tokenizers, templates and files with transformers and other programs, over generated inputs (needs Python
+    /// and the package index)
+    #[cfg(unix)]
+    TestDifferential {
+        /// Take ten times as many inputs
+        #[arg(long)]
+        full: bool,
+    },
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
@@ -93,6 +101,8 @@ fn main() -> Result<()> {
         Task::CheckConvert => golden::check_convert(),
         #[cfg(unix)]
         Task::TestPython { full } => python::test(full),
+        #[cfg(unix)]
+        Task::TestDifferential { full } => python::test_differential(full),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
         Task::Peers(peers) => peers.run(),

@@ -18,21 +18,12 @@ const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"
 const PROGRAM: &str =
     "import tercet; model, _ = tercet.load_model(); print(''.join(model.stream('The sea', 9)))";
 
+/// The packages that Tercet is compared with, at the versions that the comparison is true for.
+const DIFFERENTIAL: &str = "tests/differential/requirements.txt";
+
 /// Builds and tests the package, where this system has Python or `CI=true`. With `full`, builds its source distribution too.
 pub(crate) fn test(full: bool) -> Result<()> {
-    let venv = target().join("python-venv");
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&venv);
-    if !venv.join("bin/pytest").exists() {
-        if !make.output().is_ok_and(|output| output.status.success()) {
-            return skip_unless_ci(STEP, "python3 with venv is missing");
-        }
-        let mut pip = tool(&venv, "pip");
-        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(NEEDED);
-        if !pip.status().is_ok_and(|status| status.success()) {
-            return skip_unless_ci(STEP, "pip cannot install its tools");
-        }
-    }
+    let Some(venv) = environment(STEP, &NEEDED)? else { return Ok(()) };
     develop(&venv)?;
     run("types of the Python package", tool(&venv, "mypy").args(["tercet", "tests", "examples"]))?;
     let mut stubs = tool(&venv, "stubtest");
@@ -45,6 +36,21 @@ pub(crate) fn test(full: bool) -> Result<()> {
     Ok(())
 }
 
+/// Compares the package with transformers and other programs that users compare it with. With `full`, over ten times as
+/// many inputs.
+pub(crate) fn test_differential(full: bool) -> Result<()> {
+    const STEP: &str = "comparison with other programs";
+    let requirements = Path::new(ROOT).join(DIFFERENTIAL);
+    let requirements = requirements.to_string_lossy();
+    let Some(venv) = environment(STEP, &[&NEEDED[..], &["--requirement", &requirements]].concat())? else {
+        return Ok(());
+    };
+    develop(&venv)?;
+    let mut pytest = tool(&venv, "pytest");
+    pytest.args(["--quiet", "-rs", "../tests/differential"]).args(full.then_some("--full"));
+    run(STEP, &mut pytest)
+}
+
 /// Runs the package's tests in an environment with torch. Without torch, the tests with tensors are skipped.
 pub(crate) fn test_torch() -> Result<()> {
     let venv = golden::environment()?;
@@ -55,6 +61,23 @@ pub(crate) fn test_torch() -> Result<()> {
     )?;
     develop(&venv)?;
     run("tests of the Python package with torch", tool(&venv, "pytest").args(["--quiet", "-rs"]))
+}
+
+/// Returns the virtual environment of the package's tests, with `packages`. Returns none if this system cannot make it, and
+/// then skips `step`.
+fn environment(step: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
+    let venv = target().join("python-venv");
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(&venv);
+    if !venv.join("bin/pip").exists() && !make.output().is_ok_and(|output| output.status.success()) {
+        return skip_unless_ci(step, "python3 with venv is missing").map(|()| None);
+    }
+    let mut pip = tool(&venv, "pip");
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    if !pip.status().is_ok_and(|status| status.success()) {
+        return skip_unless_ci(step, "pip cannot install its tools").map(|()| None);
+    }
+    Ok(Some(venv))
 }
 
 fn develop(venv: &Path) -> Result<()> {
