@@ -1,6 +1,7 @@
 //! The files that make up one model.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::{Bytes, GgufFile};
 use crate::error::{Error, Result};
@@ -54,15 +55,23 @@ impl ModelFiles {
         if dir.is_file() {
             return Self::open_file(dir);
         }
-        if !dir.is_dir() {
-            return Err(Error::missing(
-                dir.display().to_string(),
-                "give the directory that holds the model's config.json and model.safetensors",
-            ));
+        match dir.metadata() {
+            Ok(found) if found.is_dir() => {}
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("read", dir, e)),
+            _ => {
+                return Err(Error::missing(
+                    dir.display().to_string(),
+                    "give the directory that holds the model's config.json and model.safetensors",
+                ));
+            }
         }
         let files = Self::at(directory_name(dir), Place::Directory(dir.to_owned()));
-        files.require(CONFIG)?;
-        files.require(SHARD_INDEX).or_else(|_| files.require(MODEL))?;
+        let weights = if has(dir, SHARD_INDEX)? { SHARD_INDEX } else { MODEL };
+        for file in [CONFIG, weights] {
+            if !has(dir, file)? {
+                return Err(files.missing(file));
+            }
+        }
         Ok(files)
     }
 
@@ -143,7 +152,8 @@ impl ModelFiles {
     /// Returns the contents of `file`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file exists and cannot be read, [`Error::BadArgument`] if `file` is
+    /// [`Error::Io`] if the file exists and cannot be read, or the directory cannot be searched.
+    /// [`Error::Malformed`] if the file is a link to nothing, [`Error::BadArgument`] if `file` is
     /// more than a name.
     pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
         // Names may come from model files, so they must not lead to another directory.
@@ -151,7 +161,7 @@ impl ModelFiles {
             return Err(Error::bad_argument(file, "is not a plain file name", "use a name without folders"));
         }
         match &self.place {
-            Place::Directory(dir) if !dir.join(file).exists() => Ok(None),
+            Place::Directory(dir) if !has(dir, file)? => Ok(None),
             Place::Directory(dir) if file.ends_with(".safetensors") => Bytes::map(&dir.join(file)).map(Some),
             Place::Directory(dir) => Bytes::read(&dir.join(file)).map(Some),
             Place::Embedded(files) => {
@@ -195,12 +205,24 @@ impl ModelFiles {
         };
         Error::missing(self.label(file), remedy)
     }
+}
 
-    fn require(&self, file: &str) -> Result<()> {
-        match &self.place {
-            Place::Directory(dir) if !dir.join(file).exists() => Err(self.missing(file)),
-            _ => Ok(()),
+/// Returns true if `dir` has an entry called `file`.
+///
+/// # Errors
+/// [`Error::Malformed`] if the entry is a link to nothing, [`Error::Io`] if the answer is not known.
+fn has(dir: &Path, file: &str) -> Result<bool> {
+    let path = dir.join(file);
+    let is_absent = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+    match (path.metadata(), fs::read_link(&path)) {
+        (Ok(_), _) => Ok(true),
+        (Err(e), Ok(target)) if is_absent(&e) => {
+            let problem = format!("leads to {}, which does not exist", target.display());
+            let remedy = "download the model again, or delete the link";
+            Err(Error::malformed(path.display().to_string(), "the link", problem, remedy))
         }
+        (Err(e), _) if is_absent(&e) => Ok(false),
+        (Err(e), _) => Err(Error::io("read", &path, e)),
     }
 }
 
@@ -234,6 +256,33 @@ mod tests {
         assert!(message("nowhere").contains("nowhere: no such file"));
         assert!(message("src").contains("config.json: no such file"));
         assert!(message("Cargo.toml").contains("a single file"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_an_absent_one() {
+        use std::os::unix::fs::symlink;
+        let dir = std::env::temp_dir().join(format!("tercet-links-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        for file in [CONFIG, MODEL] {
+            fs::copy(root().join("tests/fixtures/bitnet-tiny").join(file), dir.join(file)).unwrap();
+        }
+        let files = ModelFiles::open(&dir).unwrap();
+        let message = |file: &str| files.try_get(file).unwrap_err().to_string();
+        for file in ["generation_config.json", "chat_template.jinja", "model-00001-of-00002.safetensors"] {
+            assert!(files.try_get(file).unwrap().is_none());
+            symlink("gone", dir.join(file)).unwrap();
+            assert!(message(file).contains("leads to gone, which does not exist"), "{}", message(file));
+        }
+        symlink("tokenizer.json", dir.join("tokenizer.json")).unwrap();
+        assert!(message("tokenizer.json").starts_with("cannot read"), "{}", message("tokenizer.json"));
+        fs::create_dir(dir.join("tokenizer_config.json")).unwrap();
+        assert!(message("tokenizer_config.json").contains("not a regular file"));
+        // The index of shards decides which file holds the weights.
+        symlink("gone", dir.join(SHARD_INDEX)).unwrap();
+        let unopened = ModelFiles::open(&dir).unwrap_err().to_string();
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(unopened.contains("index.json") && unopened.contains("leads to gone"), "{unopened}");
     }
 
     #[test]
