@@ -134,8 +134,9 @@ fn existing_files_are_replaced_only_by_force() {
     fs::write(&file, "mine").unwrap();
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("notes"), "mine").unwrap();
-    // The index of an older model in shards must be deleted with that model.
-    fs::write(dir.join("model.safetensors.index.json"), "{}").unwrap();
+    // Files of the old model must not be read with the new one.
+    let superseded = ["model.safetensors.index.json", "special_tokens_map.json"];
+    superseded.iter().for_each(|file| fs::write(dir.join(file), "{}").unwrap());
     for (path, format) in [(&file, Format::Gguf(TensorType::I2S)), (&dir, Format::Safetensors)] {
         let error = convert(&tiny, path, format, false).unwrap_err().to_string();
         assert!(error.contains("exists") && error.contains("allow it to be replaced"), "{error}");
@@ -145,5 +146,5 @@ fn existing_files_are_replaced_only_by_force() {
     convert(&tiny, &dir, Format::Safetensors, true).unwrap();
     assert_eq!(logits(&open(&file)), logits(&open(&dir)));
     assert_eq!(fs::read(dir.join("notes")).unwrap(), b"mine");
-    assert!(!dir.join("model.safetensors.index.json").exists());
+    superseded.iter().for_each(|file| assert!(!dir.join(file).exists(), "{file}"));
 }

@@ -36,12 +36,12 @@ mod ternary;
 mod transformers;
 mod warnings;
 
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_output};
 pub use bytes::Bytes;
 pub use chat_template::TemplateSource;
 pub use checkpoint::{Checkpoint, Table, open_checkpoint};
 pub use config::{Config, GenerationDefaults};
-pub use convert::{Converted, Format, convert};
+pub use convert::{Converted, Format, convert, convert_checked};
 pub use error::{Error, Result, one_line};
 pub use files::{CONFIG, MODEL, ModelFiles, SHARD_INDEX};
 pub use floats::{BlockKind, Floats, StoredFloats};

@@ -171,5 +171,5 @@ fn write_raw(path: &Path, listing: &Listing) -> Result<()> {
         let problem = format!("{} kernels are compiled Rust", listing.spec.isa);
         return Err(Error::bad_argument("raw", problem, "choose another --isa").into());
     };
-    Ok(tercet_formats::write_atomically(path, |file| file.write_all(&code.bytes))?)
+    Ok(tercet_formats::write_output(path, |file| file.write_all(&code.bytes))?)
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod cache;
 mod chat;
+mod convert;
 mod generate;
 mod harness;
 mod hub;

@@ -6,13 +6,15 @@
 mod gguf;
 mod safetensors;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::atomic::{self, Output, StagedDirectory};
 use crate::config::{Config, Role, Tensor};
 use crate::error::{Error, Result};
 use crate::{
-    CONFIG, Checkpoint, Floats, ModelFiles, Table, TensorType, json, open_checkpoint, write_atomically,
+    Bytes, CONFIG, Checkpoint, Floats, GgufFile, ModelFiles, Table, TensorType, json, open_checkpoint,
 };
 
 /// A format to write.
@@ -37,8 +39,8 @@ pub struct Converted {
 
 /// Writes the model of `files` to `out` in `format`, completely or not at all.
 ///
-/// An existing file or directory is replaced only if `replace` is true. Other files in an existing
-/// directory stay.
+/// An existing file or directory is replaced only if `replace` is true. Files of an existing directory
+/// that are no part of a model stay.
 ///
 /// # Errors
 /// Fails if the model cannot be read or written, or if the format cannot hold it.
@@ -62,14 +64,47 @@ pub struct Converted {
 /// # Ok::<(), tercet_formats::Error>(())
 /// ```
 pub fn convert(files: &ModelFiles, out: &Path, format: Format, replace: bool) -> Result<Converted> {
+    convert_checked(files, out, format, replace, |_| Ok(()))
+}
+
+/// Converts like [`convert`], and calls `check` with the new model before it appears at `out`. If
+/// `check` fails, nothing is written. A device or pipe at `out` is not checked.
+///
+/// # Errors
+/// Those of [`convert`] and `check`.
+pub fn convert_checked<E: From<Error>>(
+    files: &ModelFiles,
+    out: &Path,
+    format: Format,
+    replace: bool,
+    check: impl FnOnce(&ModelFiles) -> Result<(), E>,
+) -> Result<Converted, E> {
+    atomic::recover(out);
     if out.exists() && !replace {
         let remedy = "choose another place, or allow it to be replaced";
-        return Err(Error::bad_argument("output", format!("{} exists", out.display()), remedy));
+        return Err(Error::bad_argument("output", format!("{} exists", out.display()), remedy).into());
     }
     let source = Source::open(files)?;
     match format {
-        Format::Safetensors => safetensors::write(&source, out),
-        Format::Gguf(kind) => gguf::write(&source, out, kind),
+        Format::Safetensors => {
+            let staged = StagedDirectory::beside(out)?;
+            let converted =
+                safetensors::write(&source, &safetensors::Place { directory: staged.path(), out })?;
+            check(&ModelFiles::open(staged.path())?)?;
+            staged.publish(&safetensors::FILES)?;
+            Ok(converted)
+        }
+        Format::Gguf(kind) => {
+            let failed = |e| Error::io("write", out, e);
+            let output = Output::at(out).map_err(failed)?;
+            let converted = gguf::write(&source, output.handle(), out, kind)?;
+            if let Output::File(staged) = &output {
+                let gguf = GgufFile::open(Bytes::map(staged.path())?, out.display().to_string())?;
+                check(&ModelFiles::in_gguf(files.name().to_owned(), gguf))?;
+            }
+            output.publish().map_err(failed)?;
+            Ok(converted)
+        }
     }
 }
 
@@ -126,28 +161,23 @@ fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Writes the file at `path`: `header`, then the bytes that `data` returns for each of `count`
-/// tensors, padded to `alignment`.
+/// Writes to `file`: `header`, then the bytes that `data` returns for each of `count` tensors, padded
+/// to `alignment`. Messages call the file `path`.
 fn write_tensors(
+    file: &File,
     path: &Path,
     header: &[u8],
     count: usize,
     alignment: usize,
     mut data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<()> {
-    let mut unreadable = None;
-    let written = write_atomically(path, |writer| {
-        writer.write_all(header)?;
-        for i in 0..count {
-            let bytes = data(i).map_err(|error| {
-                unreadable = Some(error);
-                io::Error::other("the source is unreadable")
-            })?;
-            writer.write_all(&bytes)?;
-            let padding = bytes.len().next_multiple_of(alignment) - bytes.len();
-            writer.write_all(&vec![0; padding])?;
-        }
-        Ok(())
-    });
-    unreadable.map_or(written, Err)
+    let failed = |e: io::Error| Error::io("write", path, e);
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    writer.write_all(header).map_err(failed)?;
+    for i in 0..count {
+        let mut bytes = data(i)?;
+        bytes.resize(bytes.len().next_multiple_of(alignment), 0);
+        writer.write_all(&bytes).map_err(failed)?;
+    }
+    writer.flush().map_err(failed)
 }

@@ -1,7 +1,8 @@
 //! Writes a directory in the Hugging Face format.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
-use std::{fs, io};
 
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Converted, Source, write_tensors};
 use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
-use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary, write_atomically};
+use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary};
 
 /// Files that are copied if the source has them.
 const COPIED: [&str; 5] = [
@@ -19,6 +20,10 @@ const COPIED: [&str; 5] = [
     "special_tokens_map.json",
     "chat_template.jinja",
 ];
+
+/// Files of a model. A new model supersedes all of an old one's, so that none of them is read with it.
+pub(super) const FILES: [&str; 8] =
+    [CONFIG, MODEL, SHARD_INDEX, COPIED[0], COPIED[1], COPIED[2], COPIED[3], COPIED[4]];
 
 /// One tensor of the new file.
 struct Entry {
@@ -126,34 +131,33 @@ impl FloatType {
     }
 }
 
-pub(super) fn write(source: &Source<'_>, out: &Path) -> Result<Converted> {
+/// The directory to fill, and the name that it will have.
+pub(super) struct Place<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) out: &'a Path,
+}
+
+impl Place<'_> {
+    /// Makes the file `name` through `fill`, which also gets the name that it will have.
+    fn create(&self, name: &str, fill: impl FnOnce(&File, &Path) -> Result<()>) -> Result<()> {
+        let label = self.out.join(name);
+        let failed = |e: io::Error| Error::io("write", &label, e);
+        let file = File::create_new(self.directory.join(name)).map_err(failed)?;
+        fill(&file, &label)?;
+        file.sync_all().map_err(failed)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.create(name, |mut file, label| file.write_all(bytes).map_err(|e| Error::io("write", label, e)))
+    }
+}
+
+pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted> {
     let form = Form::of(source)?;
     let floats = FloatType::of(source, form)?;
     let entries = entries(source, form, floats)?;
-    // A new directory appears complete. In an existing directory, each file is replaced as a whole.
-    let building = match out.exists() {
-        true => out.to_owned(),
-        false => out.with_added_extension(format!("{}.tmp", std::process::id())),
-    };
-    fs::create_dir_all(&building).map_err(|e| Error::io("write", &building, e))?;
-    let outcome = fill(source, &entries, form, floats, &building);
-    if building != out {
-        let outcome =
-            outcome.and_then(|()| fs::rename(&building, out).map_err(|e| Error::io("write", out, e)));
-        if outcome.is_err() {
-            // Only the first failure is reported.
-            let _ = fs::remove_dir_all(&building);
-        }
-        outcome?;
-    } else {
-        outcome?;
-    }
-    Ok(Converted { tensors: entries.len(), rounding: 0.0 })
-}
-
-fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, dir: &Path) -> Result<()> {
     let mut scale = 0.0;
-    write_tensors(&dir.join(MODEL), &header(entries)?, entries.len(), 1, |i| {
+    let mut data = |i: usize| {
         let Entry { name, role, .. } = &entries[i];
         match *role {
             Role::Ternary(n, k) => {
@@ -171,10 +175,12 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
             Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
             Role::Table(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
         }
-    })?;
+    };
+    let header = header(&entries)?;
+    place.create(MODEL, |file, label| write_tensors(file, label, &header, entries.len(), 1, &mut data))?;
     for file in COPIED {
         if let Some(bytes) = source.files.try_get(file)? {
-            write_atomically(&dir.join(file), |writer| writer.write_all(&bytes))?;
+            place.write(file, &bytes)?;
         }
     }
     let mut config = source.fields.clone();
@@ -185,13 +191,8 @@ fn fill(source: &Source<'_>, entries: &[Entry], form: Form, floats: FloatType, d
     config.remove("dtype");
     config.insert("torch_dtype".to_owned(), floats.names().0.into());
     let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
-    write_atomically(&dir.join(CONFIG), |writer| writer.write_all(&text))?;
-    // `model.safetensors` replaces the shards that this index lists.
-    let index = dir.join(SHARD_INDEX);
-    match fs::remove_file(&index) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("delete", &index, e)),
-        _ => Ok(()),
-    }
+    place.write(CONFIG, &text)?;
+    Ok(Converted { tensors: entries.len(), rounding: 0.0 })
 }
 
 /// Returns the `quantization_config` of a packed model, whose scales multiply and are stored next

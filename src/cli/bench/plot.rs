@@ -37,5 +37,5 @@ pub(super) fn check(path: &Path) -> Result<()> {
 /// # Errors
 /// Fails if the system refuses to write the file.
 pub(super) fn write(path: &Path, picture: &str) -> Result<()> {
-    Ok(tercet_formats::write_atomically(path, |file| file.write_all(picture.as_bytes()))?)
+    Ok(tercet_formats::write_output(path, |file| file.write_all(picture.as_bytes()))?)
 }

@@ -14,7 +14,7 @@ use tercet_engine::Runtime;
 /// Writes all records to the file `path`.
 pub(super) fn export(runtime: &Runtime, path: &Path, output: OutputArgs) -> Result<()> {
     let (records, _) = store(runtime)?.read();
-    tercet_formats::write_atomically(path, |file| file.write_all(records.to_json().as_bytes()))?;
+    tercet_formats::write_output(path, |file| file.write_all(records.to_json().as_bytes()))?;
     tell(output, store(runtime)?, records.len(), "exported")
 }
 

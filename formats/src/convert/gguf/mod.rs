@@ -3,6 +3,7 @@
 mod architecture;
 mod vocabulary;
 
+use std::fs::File;
 use std::path::Path;
 
 use half::f16;
@@ -20,7 +21,9 @@ struct Entry {
     kind: TensorType,
 }
 
-pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result<Converted> {
+/// Writes the model of `source` to `file`, with ternary matrices of type `kind`. Messages call the file
+/// `path`.
+pub(super) fn write(source: &Source<'_>, file: &File, path: &Path, kind: TensorType) -> Result<Converted> {
     let mut header = GgufHeader::default();
     let interleaved = architecture::describe(source, kind, &mut header)?.interleaved;
     vocabulary::describe(source, &mut header)?;
@@ -41,7 +44,7 @@ pub(super) fn write(source: &Source<'_>, out: &Path, kind: TensorType) -> Result
         }
     }
     let mut rounding = 0f32;
-    write_tensors(out, &header.bytes(), entries.len(), GgufHeader::ALIGNMENT, |i| {
+    write_tensors(file, path, &header.bytes(), entries.len(), GgufHeader::ALIGNMENT, |i| {
         let Entry { name, role, kind } = &entries[i];
         match *role {
             Role::Vector(_) if name == ROPE_FACTORS => {
