@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::{Bytes, GgufFile};
+use super::{Bytes, GgufFile, opening};
 use crate::error::{Error, Result};
 use crate::warnings::Warnings;
 
@@ -45,12 +45,12 @@ enum Place {
 }
 
 impl ModelFiles {
-    /// Opens the model at `dir`: a GGUF file, or a directory with `config.json` and either
-    /// `model.safetensors` or shards and their index.
+    /// Opens the model at `dir`: a GGUF file by any name, a directory with one GGUF file, or a
+    /// directory with `config.json` and either `model.safetensors` or shards and their index.
     ///
     /// # Errors
-    /// [`Error::Missing`] names an absent file. [`Error::Unsupported`] for files of another kind,
-    /// and the errors of [`GgufFile::open`].
+    /// [`Error::Missing`] names an absent file. [`Error::Unsupported`] for files of another kind and
+    /// for several GGUF files, and the errors of [`GgufFile::open`].
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() {
             return Self::open_file(dir);
@@ -69,21 +69,17 @@ impl ModelFiles {
         let weights = if has(dir, SHARD_INDEX)? { SHARD_INDEX } else { MODEL };
         for file in [CONFIG, weights] {
             if !has(dir, file)? {
-                return Err(files.missing(file));
+                return match opening::gguf_in(dir)? {
+                    Some(gguf) => Self::open_file(&gguf),
+                    None => Err(files.missing(file)),
+                };
             }
         }
         Ok(files)
     }
 
     fn open_file(path: &Path) -> Result<Self> {
-        if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("gguf")) {
-            return Err(Error::unsupported(
-                path.display().to_string(),
-                "the model",
-                "a single file",
-                "a GGUF file, or the directory that holds config.json and model.safetensors",
-            ));
-        }
+        opening::expect_gguf(path)?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self::in_gguf(name, GgufFile::open(Bytes::map(path)?, path.display().to_string())?))
     }
@@ -153,8 +149,8 @@ impl ModelFiles {
     ///
     /// # Errors
     /// [`Error::Io`] if the file exists and cannot be read, or the directory cannot be searched.
-    /// [`Error::Malformed`] if the file is a link to nothing, [`Error::BadArgument`] if `file` is
-    /// more than a name.
+    /// [`Error::Malformed`] if the file is a link to nothing, a pointer of git-lfs or a web page,
+    /// [`Error::BadArgument`] if `file` is more than a name.
     pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
         // Names may come from model files, so they must not lead to another directory.
         if file.contains(['/', '\\']) || file == ".." {
@@ -162,8 +158,13 @@ impl ModelFiles {
         }
         match &self.place {
             Place::Directory(dir) if !has(dir, file)? => Ok(None),
-            Place::Directory(dir) if file.ends_with(".safetensors") => Bytes::map(&dir.join(file)).map(Some),
-            Place::Directory(dir) => Bytes::read(&dir.join(file)).map(Some),
+            Place::Directory(dir) => {
+                let path = dir.join(file);
+                let is_mapped = file.ends_with(".safetensors");
+                let bytes = if is_mapped { Bytes::map(&path) } else { Bytes::read(&path) }?;
+                opening::refuse_stand_in(&bytes, &self.label(file))?;
+                Ok(Some(bytes))
+            }
             Place::Embedded(files) => {
                 Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::from(*bytes)))
             }

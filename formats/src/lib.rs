@@ -31,6 +31,7 @@ mod files;
 mod floats;
 mod gguf;
 mod json;
+mod opening;
 mod safetensors;
 mod ternary;
 mod transformers;

@@ -80,7 +80,7 @@ fn damaged_gguf_files_are_refused() {
         fs::write(&path, bytes).unwrap();
         refused(&["generate", "-m", &path, "-n", "1", "hi"], &[&[path.as_str()], words].concat());
     };
-    refused_with(b"", &["magic number", "truncated"]);
+    refused_with(b"", &["an empty file", "download it again"]);
     refused_with(&whole[..whole.len() / 2], &["lies beyond the end of the file", "download it again"]);
     let renamed = |from: &[u8], to: &[u8]| {
         let at = whole.windows(from.len()).position(|window| window == from).unwrap();
