@@ -49,6 +49,15 @@ pub enum Table {
     Ternary(Ternary),
 }
 
+impl Table {
+    /// Returns the matrix `floats` with rows of `k`. Floats that are ternary already become ternary.
+    pub(super) fn of(floats: StoredFloats, k: usize) -> Self {
+        let ternary = Ternary::exact(floats.get(), k);
+        floats.release();
+        ternary.map_or(Table::Floats(floats), Table::Ternary)
+    }
+}
+
 /// Opens the tensors of a model.
 ///
 /// # Errors

@@ -45,6 +45,7 @@ pub use config::{Config, GenerationDefaults};
 pub use convert::{Converted, Format, convert, convert_checked};
 pub use error::{Error, Result, one_line};
 pub use files::{CONFIG, MODEL, ModelFiles, SHARD_INDEX};
+pub(crate) use floats::FloatKind;
 pub use floats::{BlockKind, Floats, StoredFloats};
 pub use gguf::{GgufFile, GgufHeader, TensorType};
 pub(crate) use gguf::{ROPE_FACTORS, encode_ternary, recognize_pre};

@@ -54,7 +54,7 @@ impl Ternary {
     /// Such floats have one magnitude besides 0: in the whole matrix, in each row, or in each group
     /// of 256, 128, 64 or 32 of a row. Returns `None` for other floats.
     pub(super) fn exact(weights: Floats<'_>, k: usize) -> Option<Self> {
-        let rows = weights.len() / k;
+        let rows = weights.len().checked_div(k)?;
         let whole = Self::grouped(weights, k, rows * k)
             .map(|(trits, values)| Self::of(trits, values.first().copied().unwrap_or_default()));
         whole.or_else(|| {

@@ -1,6 +1,7 @@
 """Writes tests/fixtures/gguf, and the seeds in fuzz/seeds/gguf, with the gguf package: write.py
 
 types.gguf        a tensor of every type that Tercet reads, and the values that the package reads from it
+blocks.gguf       more types of floats, with random codes and scales, and ik_llama.cpp's ternary types
 bitnet-*.gguf     a small BitNet in every ternary type; bitnet/ has it in the Hugging Face format
 llama-*.gguf      a small Llama in every ternary type; llama/ has it in the Hugging Face format
 grouped-*.gguf    a small Qwen3 with a scale for every 128 weights, in every form of Q2_0; embedding and
@@ -13,7 +14,8 @@ tokens.json       the output of the Hugging Face tokenizers for some texts
 The package cannot write I2_S, a type of bitnet.cpp: `i2_s` below follows quantize_i2_s in its
 ggml-bitnet-mad.cpp. It cannot write Q2_0 either: `q2_0` follows dequantize_row_q2_0 in llama.cpp's
 ggml-quants.c. In ggml, Q2_0 has blocks of 64 weights. PrismML's llama.cpp first used the same type
-number for blocks of 128 weights, and now has a separate number for them.
+number for blocks of 128 weights, and now has a separate number for them. It knows none of ik_llama.cpp's
+types: `iq1_bn` and `iq2_bn` follow IQ1BNQuantizer in its iqk_quantize.cpp.
 """
 
 import json
@@ -24,7 +26,7 @@ import tempfile
 import numpy as np
 import sentencepiece
 from gguf import GGMLQuantizationType as Type
-from gguf import MODEL_ARCH, GGUFWriter, TensorNameMap, TokenType
+from gguf import GGML_QUANT_SIZES, MODEL_ARCH, GGUFWriter, TensorNameMap, TokenType
 from gguf.quants import dequantize, quantize
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Prepend, Replace, Sequence
@@ -66,6 +68,28 @@ def q2_0(trits, scales, block):
     codes = (trits.reshape(-1, block // 4, 4) + 1).astype(np.uint8)
     packed = codes[..., 0] | codes[..., 1] << 2 | codes[..., 2] << 4 | codes[..., 3] << 6
     return np.concatenate([scales[:, None].view(np.uint8), packed], axis=1).reshape(-1)
+
+
+def iq1_bn(trits, scales):
+    """Packs each row: a scale in half precision, then blocks of 64 trits in 13 bytes.
+
+    A byte holds five digits in base 3, the first one lowest. The last byte of a block has the 16th, 32nd,
+    48th and 64th trit.
+    """
+    codes = (trits + 1).astype(np.uint16).reshape(len(trits), -1, 4, 16)
+    fives = codes[..., :15].reshape(*codes.shape[:2], 12, 5) @ 3 ** np.arange(5, dtype=np.uint16)
+    lasts = codes[..., 15] @ 3 ** np.arange(4, dtype=np.uint16)
+    digits = np.concatenate([fives, lasts[..., None]], axis=-1).reshape(len(trits), -1)
+    packed = ((256 * digits.astype(np.uint32) + 242) // 243).astype(np.uint8)
+    return np.concatenate([scales.astype(np.float16)[:, None].view(np.uint8), packed], axis=1).reshape(-1)
+
+
+def iq2_bn(trits, scales):
+    """Packs each row: a scale, then blocks of 64 trits in 16 bytes, the first quarter in the lowest bits."""
+    codes = (trits + 1).astype(np.uint8).reshape(len(trits), -1, 4, 16)
+    packed = codes[..., 0, :] | codes[..., 1, :] << 2 | codes[..., 2, :] << 4 | codes[..., 3, :] << 6
+    scales = scales.astype(np.float32)[:, None].view(np.uint8)
+    return np.concatenate([scales, packed.reshape(len(trits), -1)], axis=1).reshape(-1)
 
 
 def add_payload(writer, name, shape, payload, number):
@@ -119,6 +143,31 @@ def types():
     for kind in ["q2_0", "pq2_0"]:
         add_ternary(writer, kind.upper(), trits, scales, kind)
         writer.add_tensor(f"{kind.upper()}.values", trits * np.repeat(scales, GROUP, axis=1))
+    finish(writer)
+
+
+def blocks():
+    random = np.random.default_rng(2)
+    writer = GGUFWriter(OUT / "blocks.gguf", "test")
+    # For each type: the places of the numbers in half precision, and the bytes of a block.
+    kinds = {
+        Type.Q4_1: ([0, 2], 20), Type.Q5_0: ([0], 22), Type.Q5_1: ([0, 2], 24), Type.IQ4_NL: ([0], 18),
+        Type.Q2_K: ([80, 82], 84), Type.Q3_K: ([108], 110), Type.Q4_K: ([0, 2], 144), Type.Q5_K: ([0, 2], 176),
+        Type.IQ4_XS: ([0], 136),
+    }
+    for kind, (places, size) in kinds.items():
+        count = 256 // GGML_QUANT_SIZES[kind][0]
+        stored = random.integers(0, 256, (count, size), dtype=np.uint8)
+        for place in places:
+            factors = random.normal(size=(count, 1)).astype(np.float16)
+            stored[:, place : place + 2] = factors.view(np.uint8)
+        stored = stored.reshape(1, -1)
+        writer.add_tensor(kind.name, stored, raw_dtype=kind)
+        writer.add_tensor(f"{kind.name}.values", dequantize(stored, kind))
+    trits, scales = random.integers(-1, 2, (4, 192)).astype(np.int8), np.array([0.5, 0.25, 3, 0.125])
+    for name, pack, number in [("IQ1_BN", iq1_bn, 134), ("IQ2_BN", iq2_bn, 135)]:
+        add_payload(writer, name, trits.shape, pack(trits, scales), number)
+        writer.add_tensor(f"{name}.values", (trits * scales[:, None]).astype(np.float32))
     finish(writer)
 
 
@@ -437,6 +486,7 @@ def main():
     OUT.mkdir(parents=True)
     seeds()
     types()
+    blocks()
     models()
     rope()
     tokens = {"bpe": bpe(), "spm": spm()}

@@ -1,17 +1,34 @@
-//! ggml's blocks of quantized floats. The `gguf` package's `quants.py` defines them. Every product
-//! is exact in f32.
+//! ggml's blocks of quantized floats.
 
-use half::f16;
+use super::unpack;
 
 /// A kind of block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockKind {
     /// 32 codes of 4 bits.
     Q4_0,
+    /// 32 codes of 4 bits, and a minimum.
+    Q4_1,
+    /// 32 codes of 5 bits.
+    Q5_0,
+    /// 32 codes of 5 bits, and a minimum.
+    Q5_1,
     /// 32 codes of 8 bits.
     Q8_0,
-    /// 256 codes of 6 bits with 16 scales of 8 bits.
+    /// 32 codes of 4 bits that number the values of a table.
+    Iq4Nl,
+    /// 256 codes of 2 bits, with 16 scales and minima of 4 bits.
+    Q2K,
+    /// 256 codes of 3 bits, with 16 scales of 6 bits.
+    Q3K,
+    /// 256 codes of 4 bits, with 8 scales and minima of 6 bits.
+    Q4K,
+    /// 256 codes of 5 bits, with 8 scales and minima of 6 bits.
+    Q5K,
+    /// 256 codes of 6 bits, with 16 scales of 8 bits.
     Q6K,
+    /// 256 codes of 4 bits that number the values of a table, with 8 scales of 6 bits.
+    Iq4Xs,
 }
 
 /// The most elements in a block.
@@ -20,18 +37,27 @@ const LARGEST: usize = 256;
 impl BlockKind {
     /// Returns the elements of a block.
     pub const fn elements(self) -> usize {
+        use BlockKind::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
         match self {
-            BlockKind::Q4_0 | BlockKind::Q8_0 => 32,
-            BlockKind::Q6K => LARGEST,
+            Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q8_0 | Iq4Nl => 32,
+            Q2K | Q3K | Q4K | Q5K | Q6K | Iq4Xs => LARGEST,
         }
     }
 
     /// Returns the bytes of a block.
     pub const fn bytes(self) -> usize {
         match self {
-            BlockKind::Q4_0 => 2 + 16,
+            BlockKind::Q4_0 | BlockKind::Iq4Nl => 2 + 16,
+            BlockKind::Q4_1 => 2 + 2 + 16,
+            BlockKind::Q5_0 => 2 + 4 + 16,
+            BlockKind::Q5_1 => 2 + 2 + 4 + 16,
             BlockKind::Q8_0 => 2 + 32,
+            BlockKind::Q2K => 16 + 64 + 2 + 2,
+            BlockKind::Q3K => 32 + 64 + 12 + 2,
+            BlockKind::Q4K => 2 + 2 + 12 + 128,
+            BlockKind::Q5K => 2 + 2 + 12 + 32 + 128,
             BlockKind::Q6K => 128 + 64 + 16 + 2,
+            BlockKind::Iq4Xs => 2 + 2 + 4 + 128,
         }
     }
 
@@ -54,39 +80,18 @@ impl BlockKind {
 
     fn decode(self, block: &[u8], out: &mut [f32]) {
         match self {
-            BlockKind::Q4_0 => {
-                let (scale, codes) = block.split_at(2);
-                let scale = half(scale);
-                let (low, high) = out.split_at_mut(16);
-                for ((low, high), code) in low.iter_mut().zip(high).zip(codes) {
-                    *low = scale * f32::from((code & 15) as i8 - 8);
-                    *high = scale * f32::from((code >> 4) as i8 - 8);
-                }
-            }
-            BlockKind::Q8_0 => {
-                let (scale, codes) = block.split_at(2);
-                let scale = half(scale);
-                out.iter_mut().zip(codes).for_each(|(out, code)| *out = scale * f32::from(*code as i8));
-            }
-            BlockKind::Q6K => {
-                let (low, rest) = block.split_at(128);
-                let (high, rest) = rest.split_at(64);
-                let (scales, scale) = rest.split_at(16);
-                let scale = half(scale);
-                for (i, out) in out.iter_mut().enumerate() {
-                    // Each half of the block is two planes of 64 low parts over four of 32 high
-                    // ones.
-                    let (part, within) = (i / 128, i % 128);
-                    let low = low[64 * part + within % 64] >> (4 * (within / 64)) & 15;
-                    let high = high[32 * part + within % 32] >> (2 * (within / 32)) & 3;
-                    let code = (low | high << 4) as i8 - 32;
-                    *out = scale * f32::from(scales[i / 16] as i8) * f32::from(code);
-                }
-            }
+            BlockKind::Q4_0 => unpack::q4_0(block, out),
+            BlockKind::Q4_1 => unpack::q4_1(block, out),
+            BlockKind::Q5_0 => unpack::q5_0(block, out),
+            BlockKind::Q5_1 => unpack::q5_1(block, out),
+            BlockKind::Q8_0 => unpack::q8_0(block, out),
+            BlockKind::Iq4Nl => unpack::iq4_nl(block, out),
+            BlockKind::Q2K => unpack::q2_k(block, out),
+            BlockKind::Q3K => unpack::q3_k(block, out),
+            BlockKind::Q4K => unpack::q4_k(block, out),
+            BlockKind::Q5K => unpack::q5_k(block, out),
+            BlockKind::Q6K => unpack::q6_k(block, out),
+            BlockKind::Iq4Xs => unpack::iq4_xs(block, out),
         }
     }
-}
-
-fn half(bytes: &[u8]) -> f32 {
-    f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()
 }

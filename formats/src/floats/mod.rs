@@ -2,11 +2,21 @@
 
 mod blocks;
 mod stored;
+mod unpack;
 
 use half::{bf16, f16};
 
 pub use blocks::BlockKind;
 pub use stored::StoredFloats;
+
+/// The stored type of floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloatKind {
+    Bf16,
+    F16,
+    F32,
+    Blocks(BlockKind),
+}
 
 /// The little-endian bytes of a floating-point tensor, row-major and of any alignment.
 ///
@@ -32,6 +42,26 @@ pub enum Floats<'a> {
 }
 
 impl<'a> Floats<'a> {
+    /// Returns `bytes` as floats of the type `kind`.
+    pub(crate) fn of(kind: FloatKind, bytes: &'a [u8]) -> Self {
+        match kind {
+            FloatKind::Bf16 => Floats::Bf16(bytes),
+            FloatKind::F16 => Floats::F16(bytes),
+            FloatKind::F32 => Floats::F32(bytes),
+            FloatKind::Blocks(kind) => Floats::Blocks(kind, bytes),
+        }
+    }
+
+    /// Returns the stored type.
+    pub(crate) fn kind(self) -> FloatKind {
+        match self {
+            Floats::Bf16(_) => FloatKind::Bf16,
+            Floats::F16(_) => FloatKind::F16,
+            Floats::F32(_) => FloatKind::F32,
+            Floats::Blocks(kind, _) => FloatKind::Blocks(kind),
+        }
+    }
+
     /// Returns the number of elements.
     pub fn len(self) -> usize {
         match self {

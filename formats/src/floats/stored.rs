@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BlockKind, Floats};
+use super::{FloatKind, Floats};
 use crate::Bytes;
 
 /// A floating-point tensor that shares its file's bytes, so that a large tensor is mapped and not
@@ -11,32 +11,24 @@ use crate::Bytes;
 pub struct StoredFloats {
     bytes: Bytes,
     range: Range<usize>,
-    view: for<'a> fn(&'a [u8]) -> Floats<'a>,
+    kind: FloatKind,
 }
 
 impl StoredFloats {
-    /// Returns the tensor `floats`, which lies at `range` of `bytes`.
-    pub(crate) fn new(bytes: Bytes, range: Range<usize>, floats: Floats<'_>) -> Self {
-        let view: for<'a> fn(&'a [u8]) -> Floats<'a> = match floats {
-            Floats::Bf16(_) => |bytes| Floats::Bf16(bytes),
-            Floats::F16(_) => |bytes| Floats::F16(bytes),
-            Floats::F32(_) => |bytes| Floats::F32(bytes),
-            Floats::Blocks(BlockKind::Q4_0, _) => |bytes| Floats::Blocks(BlockKind::Q4_0, bytes),
-            Floats::Blocks(BlockKind::Q8_0, _) => |bytes| Floats::Blocks(BlockKind::Q8_0, bytes),
-            Floats::Blocks(BlockKind::Q6K, _) => |bytes| Floats::Blocks(BlockKind::Q6K, bytes),
-        };
-        StoredFloats { bytes, range, view }
+    /// Returns the tensor of type `kind` at `range` of `bytes`.
+    pub(crate) fn new(bytes: Bytes, range: Range<usize>, kind: FloatKind) -> Self {
+        StoredFloats { bytes, range, kind }
     }
 
     /// Returns a tensor in memory, from little-endian bf16.
     pub fn of_bf16(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
-        StoredFloats { bytes: bytes.into(), range, view: |bytes| Floats::Bf16(bytes) }
+        StoredFloats { bytes: bytes.into(), range, kind: FloatKind::Bf16 }
     }
 
     /// Returns the elements.
     pub fn get(&self) -> Floats<'_> {
-        (self.view)(&self.bytes[self.range.clone()])
+        Floats::of(self.kind, &self.bytes[self.range.clone()])
     }
 
     /// Takes the elements' pages out of memory until they are read again, if they are mapped from a

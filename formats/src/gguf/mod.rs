@@ -3,9 +3,11 @@
 
 mod config;
 mod cursor;
+mod foreign;
 mod interleave;
 mod metadata;
 mod names;
+mod order;
 mod pre;
 mod read;
 mod tensor;
@@ -13,20 +15,23 @@ mod ternary;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
+mod types;
 mod vocabulary;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::Bytes;
 use crate::error::{Error, Result};
 use cursor::Cursor;
 use metadata::Metadata;
+use order::Order;
 use tensor::Tensor;
 
 pub(crate) use names::ROPE_FACTORS;
 pub(crate) use pre::recognize_pre;
-pub use tensor::TensorType;
+pub use types::TensorType;
 pub(crate) use vocabulary::Kind;
 pub use write::GgufHeader;
 
@@ -58,6 +63,8 @@ pub struct GgufFile {
     label: String,
     metadata: Metadata,
     tensors: BTreeMap<String, Tensor>,
+    /// The order of I2_S, once a tensor of this type is read.
+    order: OnceLock<Order>,
 }
 
 impl GgufFile {
@@ -80,7 +87,7 @@ impl GgufFile {
         let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
         let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
         let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
-        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors })
+        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors, order: OnceLock::new() })
     }
 
     /// Returns the file's name in messages.

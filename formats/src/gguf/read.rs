@@ -1,11 +1,13 @@
 //! Reads tensors by transformers' names, with rows in transformers' order.
 
+use super::order::Order;
 use super::tensor::Tensor;
-use super::{DAMAGED, GgufFile, TensorType, interleave, names, ternary};
+use super::{DAMAGED, GgufFile, TensorType, foreign, interleave, names, ternary};
 use crate::config::{Family, Part};
 use crate::error::{Error, Result};
-use crate::{BlockKind, Checkpoint, Floats, Scales, StoredFloats, Table, Ternary};
+use crate::{Checkpoint, Floats, Scales, StoredFloats, Table, Ternary};
 
+const TERNARY_MODEL: &str = "a ternary model, such as BitNet b1.58; llama.cpp runs models of other weights";
 const OTHER_MODEL: &str = "the file contradicts its own metadata: convert it again";
 
 impl Checkpoint for GgufFile {
@@ -21,34 +23,26 @@ impl Checkpoint for GgufFile {
         let (_, _, kind) = self.tensor(name, &[n, k])?;
         match kind.is_ternary() {
             true => self.ternary(name, n, k).map(Table::Ternary),
-            false => self.stored_floats(name, &[n, k]).map(Table::Floats),
+            false => self.stored_floats(name, &[n, k]).map(|floats| Table::of(floats, k)),
         }
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         let (own, tensor, kind) = self.tensor(name, &[n, k])?;
-        if !kind.is_ternary() {
-            return Err(self.wrong_type(&own, kind.name(), "I2_S, TQ1_0, TQ2_0 or Q2_0"));
-        }
-        let (mut trits, mut scales) = ternary::decode(kind, &self.bytes[tensor.range.clone()], n * k);
+        let bytes = &self.bytes[tensor.range.clone()];
+        let matrix = match kind.floats() {
+            None => self.unpacked(&own, kind, bytes, (n, k))?,
+            Some(floats) => Ternary::exact(Floats::of(floats, bytes), k).ok_or_else(|| {
+                let found = format!("{}, and its weights are not ternary", kind.name());
+                Error::unsupported(&self.label, &own, found, TERNARY_MODEL)
+            })?,
+        };
         // The matrix will be packed, so its pages are not needed again.
         self.bytes.release(tensor.range.clone());
-        if let Some(at) = trits.iter().position(|trit| *trit > 1) {
-            let problem = format!("code 3 at row {}, column {} is not a ternary weight", at / k, at % k);
-            return Err(self.malformed(
-                &own,
-                problem,
-                "use a file with ternary weights, or download it again",
-            ));
-        }
-        self.check_scales(&own, &mut trits, &mut scales)?;
-        if let Some(heads) = self.interleaved_heads(name)? {
-            trits = interleave::undo(&trits, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
-            if scales.len() > 1 {
-                scales = interleave::undo(&scales, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?;
-            }
-        }
-        let matrix = Ternary { trits, scales: merged(scales, kind.block().0, k) };
+        let matrix = match self.interleaved_heads(name)? {
+            None => matrix,
+            Some(heads) => in_order(matrix, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?,
+        };
         Ok(match self.own_scale(&own)? {
             None => matrix,
             Some(factor) => matrix.scaled(factor),
@@ -70,19 +64,10 @@ impl GgufFile {
     /// Returns the floating-point tensor `name` of `shape`, row-major, in its stored type.
     pub(super) fn stored_floats(&self, name: &str, shape: &[usize]) -> Result<StoredFloats> {
         let (name, tensor, kind) = self.tensor(name, shape)?;
-        let bytes = &self.bytes[tensor.range.clone()];
-        let floats = match kind {
-            TensorType::F32 => Floats::F32(bytes),
-            TensorType::F16 => Floats::F16(bytes),
-            TensorType::Bf16 => Floats::Bf16(bytes),
-            TensorType::Q4_0 => Floats::Blocks(BlockKind::Q4_0, bytes),
-            TensorType::Q8_0 => Floats::Blocks(BlockKind::Q8_0, bytes),
-            TensorType::Q6K => Floats::Blocks(BlockKind::Q6K, bytes),
-            _ => {
-                return Err(self.wrong_type(&name, kind.name(), "F32, F16, BF16, Q8_0, Q6_K or Q4_0"));
-            }
-        };
-        Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats))
+        match kind.floats() {
+            Some(floats) => Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats)),
+            None => Err(self.wrong_type(&name, kind.name(), "floats, such as F32, F16 or Q8_0")),
+        }
     }
 
     /// Returns the separate scale of the matrix `name`, if there is one. llama.cpp's converter
@@ -94,6 +79,28 @@ impl GgufFile {
             Some([]) => Ok(Some(self.stored_floats(&name, &[])?.get().get(0))),
             Some(_) => Ok(self.vector(&name, 1)?.pop()),
         }
+    }
+
+    /// Returns the n × k matrix of a ternary type, with rows in the file's order.
+    fn unpacked(
+        &self,
+        name: &str,
+        kind: TensorType,
+        bytes: &[u8],
+        (n, k): (usize, usize),
+    ) -> Result<Ternary> {
+        let order = match kind {
+            TensorType::I2S => *self.order.get_or_init(|| Order::of(self)),
+            _ => Order::Blocks128,
+        };
+        let (mut trits, mut scales) = ternary::decode(kind, bytes, (n, k), order);
+        if let Some(at) = trits.iter().position(|trit| *trit > 1) {
+            let problem = format!("code 3 at row {}, column {} is not a ternary weight", at / k, at % k);
+            let remedy = "use a file with ternary weights, or download it again";
+            return Err(self.malformed(name, problem, remedy));
+        }
+        self.check_scales(name, &mut trits, &mut scales)?;
+        Ok(merged(trits, scales, k))
     }
 
     /// Makes all scales positive. A negative scale negates its trits. A scale of 0 makes its trits
@@ -150,11 +157,7 @@ impl GgufFile {
         }
         match tensor.kind {
             Ok(kind) => Ok((name, tensor, kind)),
-            Err(code) => Err(self.wrong_type(
-                &name,
-                &format!("number {code}"),
-                &TensorType::ALL.map(TensorType::name).join(", "),
-            )),
+            Err(code) => Err(self.wrong_type(&name, &foreign::name(code), foreign::REMEDY)),
         }
     }
 
@@ -172,19 +175,33 @@ impl GgufFile {
 }
 
 /// Returns GGUF's name of the tensor. Any other name is taken as GGUF's own.
-fn own_name(name: &str) -> String {
+pub(super) fn own_name(name: &str) -> String {
     names::gguf_name(name).unwrap_or_else(|| name.to_owned())
 }
 
-/// Merges the scales of every `size` weights of rows of `k` into as few as possible: one if all are
-/// the same.
-fn merged(scales: Vec<f32>, size: usize, k: usize) -> Scales {
+/// Returns the matrix with its rows in transformers' order.
+fn in_order(matrix: Ternary, n: usize, heads: usize) -> Option<Ternary> {
+    let trits = interleave::undo(&matrix.trits, n, heads)?;
+    let scales = match matrix.scales {
+        Scales::Groups { size, values } => {
+            Scales::Groups { size, values: interleave::undo(&values, n, heads)? }
+        }
+        one => one,
+    };
+    Some(Ternary { trits, scales })
+}
+
+/// Returns the matrix of `trits` in rows of `k`. Its scales, each for the same number of trits, are
+/// merged into as few as possible: one if all are the same.
+fn merged(trits: Vec<i8>, scales: Vec<f32>, k: usize) -> Ternary {
     let same = |scales: &[f32]| scales.iter().all(|scale| *scale == scales[0]);
     if scales.len() <= 1 || same(&scales) {
-        return Scales::Tensor(scales.first().copied().unwrap_or(1.0));
+        return Ternary::of(trits, scales.first().copied().unwrap_or(1.0));
     }
+    let size = trits.len() / scales.len();
     let in_row = k / size;
     let fits = |&count: &usize| in_row.is_multiple_of(count) && scales.chunks(count).all(same);
     let count = [in_row, 8, 4, 2].into_iter().find(fits).unwrap_or(1);
-    Scales::Groups { size: count * size, values: scales.into_iter().step_by(count).collect() }
+    let values = scales.into_iter().step_by(count).collect();
+    Ternary { trits, scales: Scales::Groups { size: count * size, values } }
 }

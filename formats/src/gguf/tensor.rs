@@ -1,126 +1,11 @@
-//! The tensors of a GGUF file: types, shapes and places.
+//! The tensors of a GGUF file: shapes and places.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::cursor::Cursor;
-use crate::BlockKind;
+use super::types::TensorType;
 use crate::error::{Error, Result};
-
-/// The type of a tensor's elements. All are ggml's, except that [`TensorType::I2S`] is
-/// bitnet.cpp's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TensorType {
-    /// IEEE 754 binary32.
-    F32,
-    /// IEEE 754 binary16.
-    F16,
-    /// The upper half of an f32.
-    Bf16,
-    /// Blocks of 32: an f16 scale, 32 codes of 4 bits.
-    Q4_0,
-    /// Blocks of 32: an f16 scale, 32 codes of 8 bits.
-    Q8_0,
-    /// Blocks of 256: codes of 6 bits, 16 scales of 8 bits and an f16 scale.
-    Q6K,
-    /// Ternary blocks of 256 at 1.6875 bits, with an f16 scale.
-    Tq1_0,
-    /// Ternary blocks of 256 at 2.0625 bits, with an f16 scale.
-    Tq2_0,
-    /// Blocks of 64: an f16 scale, 64 codes of 2 bits.
-    Q2_0,
-    /// The same with blocks of 128, in PrismML's llama.cpp. Its older files call them
-    /// [`TensorType::Q2_0`].
-    Pq2_0,
-    /// Ternary, 2 bits; one f32 scale in the last 32 bytes.
-    I2S,
-}
-
-/// The properties of a type.
-struct Facts {
-    /// ggml's name.
-    name: &'static str,
-    /// ggml's number.
-    code: u32,
-    is_ternary: bool,
-    /// Elements and bytes of a block.
-    block: (usize, usize),
-}
-
-impl TensorType {
-    /// Every type.
-    pub const ALL: [TensorType; 11] = [
-        TensorType::F32,
-        TensorType::F16,
-        TensorType::Bf16,
-        TensorType::Q4_0,
-        TensorType::Q8_0,
-        TensorType::Q6K,
-        TensorType::Tq1_0,
-        TensorType::Tq2_0,
-        TensorType::Q2_0,
-        TensorType::Pq2_0,
-        TensorType::I2S,
-    ];
-
-    /// The one table of the types.
-    const fn facts(self) -> Facts {
-        /// Elements and bytes of a block of floats.
-        const fn floats(kind: BlockKind) -> (usize, usize) {
-            (kind.elements(), kind.bytes())
-        }
-        let (name, code, is_ternary, block) = match self {
-            TensorType::F32 => ("F32", 0, false, (1, 4)),
-            TensorType::F16 => ("F16", 1, false, (1, 2)),
-            TensorType::Bf16 => ("BF16", 30, false, (1, 2)),
-            TensorType::Q4_0 => ("Q4_0", 2, false, floats(BlockKind::Q4_0)),
-            TensorType::Q8_0 => ("Q8_0", 8, false, floats(BlockKind::Q8_0)),
-            TensorType::Q6K => ("Q6_K", 14, false, floats(BlockKind::Q6K)),
-            TensorType::Tq1_0 => ("TQ1_0", 34, true, (256, 48 + 4 + 2)),
-            TensorType::Tq2_0 => ("TQ2_0", 35, true, (256, 64 + 2)),
-            TensorType::Q2_0 => ("Q2_0", 42, true, (64, 2 + 16)),
-            TensorType::Pq2_0 => ("PQ2_0", 142, true, (128, 2 + 32)),
-            TensorType::I2S => ("I2_S", 36, true, (128, 32)),
-        };
-        Facts { name, code, is_ternary, block }
-    }
-
-    /// Returns ggml's number.
-    pub(super) fn code(self) -> u32 {
-        self.facts().code
-    }
-
-    /// Returns ggml's name.
-    pub fn name(self) -> &'static str {
-        self.facts().name
-    }
-
-    /// Returns elements and bytes of a block.
-    pub(super) fn block(self) -> (usize, usize) {
-        self.facts().block
-    }
-
-    /// Returns the elements of a block.
-    pub(crate) fn block_elements(self) -> usize {
-        self.block().0
-    }
-
-    /// Returns true if the elements are -1, 0 and 1 times a scale.
-    pub fn is_ternary(self) -> bool {
-        self.facts().is_ternary
-    }
-
-    /// Returns the bytes of a tensor of `shape`, or `None` if the type cannot have this shape.
-    pub(super) fn bytes(self, shape: &[usize]) -> Option<usize> {
-        let (elements, bytes) = self.block();
-        let total = shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n))?;
-        // Blocks of I2_S run over the whole tensor, blocks of the other types over one row.
-        let run = if self == TensorType::I2S { total } else { shape.last().copied().unwrap_or(1) };
-        let tail = if self == TensorType::I2S { 32 } else { 0 };
-        run.is_multiple_of(elements).then_some(())?;
-        (total / elements).checked_mul(bytes)?.checked_add(tail)
-    }
-}
 
 /// One tensor.
 #[derive(Clone, Debug)]
@@ -205,7 +90,7 @@ fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Tensor)> {
         shape.insert(0, usize::try_from(length).map_err(|_| too_large(cursor, name))?);
     }
     let code = cursor.u32(name)?;
-    let kind = TensorType::ALL.into_iter().find(|kind| kind.code() == code).ok_or(code);
+    let kind = TensorType::of_code(code).ok_or(code);
     let start = usize::try_from(cursor.u64(name)?).map_err(|_| too_large(cursor, name))?;
     let size = match kind {
         Err(_) => 0,

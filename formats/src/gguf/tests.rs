@@ -30,6 +30,35 @@ fn floats_equal_the_gguf_packages() {
     }
 }
 
+/// The package's values have the same bits.
+#[test]
+fn random_blocks_equal_the_gguf_packages() {
+    let file = open("blocks.gguf");
+    for name in ["Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "IQ4_XS"] {
+        let shape = [1, 256];
+        let (stored, expected) = (file.stored_floats(name, &shape).unwrap(), values(&file, name, &shape));
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&stored.get().to_vec()), bits(&expected), "{name}");
+        let mut some = [0.0; 64];
+        stored.get().read(37, &mut some);
+        assert_eq!(bits(&some), bits(&expected[37..][..64]), "{name}");
+    }
+}
+
+#[test]
+fn scales_of_rows_are_read() {
+    let file = open("blocks.gguf");
+    for name in ["IQ1_BN", "IQ2_BN"] {
+        let Ternary { trits, scales: Scales::Groups { size: 192, values: scales } } =
+            file.ternary(name, 4, 192).unwrap()
+        else {
+            panic!("{name}: no scale for each row")
+        };
+        let product = trits.iter().enumerate().map(|(i, trit)| f32::from(*trit) * scales[i / 192]);
+        assert!(product.eq(values(&file, name, &[4, 192])), "{name}");
+    }
+}
+
 #[test]
 fn trits_equal_the_gguf_packages() {
     let file = open("types.gguf");
@@ -57,7 +86,7 @@ fn trits_are_encoded_as_they_were() {
     for name in ["same.TQ1_0", "mixed.TQ1_0", "mixed.TQ2_0", "Q2_0", "PQ2_0", "I2_S"] {
         let tensor = &file.tensors[name];
         let bytes = &file.bytes[tensor.range.clone()];
-        let (trits, scales) = ternary::decode(tensor.kind.unwrap(), bytes, 2 * 768);
+        let (trits, scales) = ternary::decode(tensor.kind.unwrap(), bytes, (2, 768), Order::Blocks128);
         assert_eq!(ternary::encode(tensor.kind.unwrap(), &trits, |group| scales[group]), bytes, "{name}");
     }
 }
@@ -131,6 +160,62 @@ fn scales_move_with_their_rows() {
     assert_eq!(file.ternary(name, n, k).unwrap(), expected);
 }
 
+/// Writes the floats `values`, n × k, as the query matrix of a Llama with two heads, in the type `kind`.
+fn query_matrix(kind: TensorType, data: Vec<u8>, [n, k]: [usize; 2]) -> Result<Ternary> {
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    let mut header = GgufHeader::default();
+    header.text("general.architecture", "llama");
+    header.unsigned("llama.attention.head_count", 2);
+    assert!(header.tensor(name, &[n, k], kind));
+    GgufFile::open([header.bytes(), data].concat().into(), "m.gguf")?.ternary(name, n, k)
+}
+
+/// llama.cpp's converter writes ternary layers as floats too, and its quantizer as Q8_0.
+#[test]
+fn floats_that_are_ternary_are_ternary_layers() {
+    let (n, k) = (8, 96);
+    let trits: Vec<i8> = (0..n * k).map(|i| (i * i % 7 % 3) as i8 - 1).collect();
+    let floats = |scale: &dyn Fn(usize) -> f32| -> Vec<f32> {
+        let ordered = interleave::apply(&trits, n, 2).unwrap();
+        ordered.iter().enumerate().map(|(i, trit)| f32::from(*trit) * scale(i / k)).collect()
+    };
+    let f32_data = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<_>>();
+    let f16_data = |values: Vec<f32>| {
+        values.into_iter().flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect::<Vec<_>>()
+    };
+    let bf16_data = |values: Vec<f32>| {
+        values.into_iter().flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect::<Vec<_>>()
+    };
+    // A block of Q8_0 that holds `scale` times trits.
+    let q8_0_data = |values: Vec<f32>| {
+        let block = |values: &[f32]| {
+            let codes =
+                values.iter().map(|value| (value.signum() * value.abs().min(1.0) * 127.0) as i8 as u8);
+            half::f16::from_f32(1.0 / 128.0).to_le_bytes().into_iter().chain(codes).collect::<Vec<_>>()
+        };
+        values.chunks(32).flat_map(block).collect::<Vec<_>>()
+    };
+    for (kind, data, scale) in [
+        (TensorType::F32, f32_data(floats(&|_| 0.3)), 0.3),
+        (TensorType::F16, f16_data(floats(&|_| 0.25)), 0.25),
+        (TensorType::Bf16, bf16_data(floats(&|_| 0.5)), 0.5),
+        (TensorType::Q8_0, q8_0_data(floats(&|_| 1.0)), 127.0 / 128.0),
+    ] {
+        let matrix = query_matrix(kind, data, [n, k]).unwrap();
+        assert_eq!(matrix, Ternary::of(trits.clone(), scale), "{kind:?}");
+    }
+    // A scale for each row moves with its row: the file's rows 0, 1, 2 are 0, 2, 1.
+    let matrix = query_matrix(TensorType::F32, f32_data(floats(&|row| 1.0 + row as f32)), [n, k]).unwrap();
+    let values = [1.0, 3.0, 2.0, 4.0, 5.0, 7.0, 6.0, 8.0].to_vec();
+    assert_eq!(matrix, Ternary { trits: trits.clone(), scales: Scales::Groups { size: k, values } });
+    let mut two = floats(&|_| 0.25);
+    two.iter_mut().step_by(2).for_each(|value| *value *= 0.75);
+    assert_refused(
+        query_matrix(TensorType::F16, f16_data(two), [n, k]),
+        &["blk.0.attn_q.weight is F16, and its weights are not ternary", "a ternary model"],
+    );
+}
+
 /// Reads a Q2_0 matrix with the bytes `data`.
 fn q2_0(shape: [usize; 2], data: Vec<u8>) -> Result<Ternary> {
     let mut header = GgufHeader::default();
@@ -179,10 +264,26 @@ fn assert_refused<T>(outcome: Result<T>, parts: &[&str]) {
 #[test]
 fn a_tensor_that_differs_from_the_metadata_is_named() {
     let file = open("types.gguf");
-    assert_refused(file.stored_floats("I2_S", &[2, 768]), &["the type of I2_S is I2_S", "expected F32"]);
-    assert_refused(file.ternary("Q8_0", 2, 256), &["the type of Q8_0 is Q8_0", "expected I2_S"]);
+    assert_refused(file.stored_floats("I2_S", &[2, 768]), &["the type of I2_S is I2_S", "expected floats"]);
+    assert_refused(file.ternary("Q8_0", 2, 256), &["Q8_0 is Q8_0, and its weights are not ternary"]);
     assert_refused(file.vector("F32", 512), &["F32: the shape is [2, 256], the metadata demand [512]"]);
     assert_refused(file.vector("model.norm.weight", 1), &["output_norm.weight: the tensor is missing"]);
+}
+
+#[test]
+fn a_type_that_is_not_read_is_named() {
+    let described = |code: u32| {
+        let shape = [&2u32.to_le_bytes()[..], &64u64.to_le_bytes(), &4u64.to_le_bytes()].concat();
+        let tensor = [text("t"), shape, code.to_le_bytes().to_vec(), vec![0; 8 + 32]].concat();
+        header(3, (1, &tensor), (0, &[])).unwrap().ternary("t", 4, 64)
+    };
+    let remedy = "convert or quantize the model again";
+    for (code, name) in
+        [(16, "IQ2_XXS"), (38, "TL1"), (39, "MXFP4 or TL2"), (137, "IQ2_K"), (335, "IQ2_BN_R4")]
+    {
+        assert_refused(described(code), &[&format!("the type of t is {name}, which"), remedy]);
+    }
+    assert_refused(described(4711), &["the type of t is number 4711", remedy]);
 }
 
 /// A header made by hand: `values` and `tensors` as (count, bytes).

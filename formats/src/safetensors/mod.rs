@@ -113,7 +113,11 @@ impl TensorFile {
         let floats = self.floats(name, shape)?;
         let (info, _) = self.tensor(name, shape)?;
         let (start, end) = info.data_offsets;
-        Ok(StoredFloats::new(self.bytes.clone(), self.data_start + start..self.data_start + end, floats))
+        Ok(StoredFloats::new(
+            self.bytes.clone(),
+            self.data_start + start..self.data_start + end,
+            floats.kind(),
+        ))
     }
 
     /// Takes the pages of the tensor `name` out of memory until the next read.

@@ -108,12 +108,7 @@ impl Checkpoint for TransformersCheckpoint {
         let is_ternary = match self.encoding {
             Encoding::Quantized(_) => self.shards.file(name)?.dtype(name) == Some(Dtype::U8),
             Encoding::Master => false,
-            Encoding::Plain => {
-                let floats = self.stored(name, n, k)?;
-                let ternary = Ternary::exact(floats.get(), k);
-                floats.release();
-                return Ok(ternary.map_or(Table::Floats(floats), Table::Ternary));
-            }
+            Encoding::Plain => return Ok(Table::of(self.stored(name, n, k)?, k)),
         };
         match is_ternary {
             true => self.ternary(name, n, k).map(Table::Ternary),

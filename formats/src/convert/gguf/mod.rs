@@ -11,7 +11,7 @@ use half::f16;
 use super::{Converted, Source, f32_bytes, write_tensors};
 use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
-use crate::{BlockKind, Floats, GgufHeader, ROPE_FACTORS, Scales, TensorType, Ternary, encode_ternary};
+use crate::{Floats, GgufHeader, ROPE_FACTORS, Scales, TensorType, Ternary, encode_ternary};
 
 /// One tensor of the new file.
 struct Entry {
@@ -73,14 +73,12 @@ fn entry(source: &Source<'_>, tensor: &Tensor, ternary: TensorType) -> Result<En
     let kind = match *role {
         Role::Vector(_) => TensorType::F32,
         Role::Ternary(..) => ternary,
-        Role::Table(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
-            Floats::F32(_) => TensorType::F32,
-            Floats::F16(_) => TensorType::F16,
-            Floats::Bf16(_) => TensorType::Bf16,
-            Floats::Blocks(BlockKind::Q4_0, _) => TensorType::Q4_0,
-            Floats::Blocks(BlockKind::Q8_0, _) => TensorType::Q8_0,
-            Floats::Blocks(BlockKind::Q6K, _) => TensorType::Q6K,
-        },
+        Role::Table(n, k) => {
+            let floats = source.checkpoint.floats(name, n, k)?.get().kind();
+            TensorType::of_floats(floats).ok_or_else(|| {
+                Error::unsupported(source.files.name(), name, format!("{floats:?}"), "a type that GGUF has")
+            })?
+        }
     };
     Ok(Entry { name: name.clone(), role: *role, kind })
 }
