@@ -28,6 +28,12 @@ pub trait Checkpoint: Sync {
     /// Fails if it is missing, has another shape or type, or contradicts its type.
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table>;
 
+    /// Requires that the files are as they were when they were opened. Otherwise tensors may hold zeros or other bytes.
+    ///
+    /// # Errors
+    /// Those of [`Bytes::check`](crate::Bytes::check).
+    fn check(&self) -> Result<()>;
+
     /// Reads the embedding or head `name`, n × k, in its stored type.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::{Bytes, GgufFile, opening};
+use super::{Bytes, Checkpoint, GgufFile, opening};
 use crate::error::{Error, Result};
 use crate::warnings::Warnings;
 
@@ -168,7 +168,11 @@ impl ModelFiles {
             Place::Embedded(files) => {
                 Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::from(*bytes)))
             }
-            Place::Gguf(gguf) => Ok(gguf.json(file)?.map(|json| json.to_string().into_bytes().into())),
+            Place::Gguf(gguf) => {
+                let json = gguf.json(file);
+                gguf.check()?;
+                Ok(json?.map(|json| json.to_string().into_bytes().into()))
+            }
         }
     }
 
@@ -197,6 +201,11 @@ impl ModelFiles {
         }
         paths.sort();
         Ok(Some(paths))
+    }
+
+    /// Returns true unless a file that is open already has been replaced by another one at its path.
+    pub fn is_current(&self) -> bool {
+        self.gguf().is_none_or(GgufFile::is_current)
     }
 
     fn missing(&self, file: &str) -> Error {

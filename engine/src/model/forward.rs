@@ -52,7 +52,7 @@ impl Model {
     ///
     /// # Errors
     /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context. The
-    /// state is unchanged then.
+    /// state is unchanged then. Also fails if the model's file was changed in place meanwhile; the state is useless then.
     ///
     /// # Panics
     /// If `wanted` asks for the logits of more tokens than there are.
@@ -84,6 +84,7 @@ impl Model {
                 candidates = later;
             }
         });
+        self.weights.check()?;
         Ok(&mut state.logits)
     }
 
@@ -95,7 +96,7 @@ impl Model {
     ///
     /// # Errors
     /// Fails if a token is outside the vocabulary or exceeds its sequence's context. The states are
-    /// unchanged then.
+    /// unchanged then. Also fails if the model's file was changed in place meanwhile.
     ///
     /// # Panics
     /// If the numbers of sequences, tokens and candidates differ, or exceed [`BATCH`].
@@ -114,6 +115,7 @@ impl Model {
             self.run_layers(pool, buffers, &mut runs, tokens, tokens.len());
             self.append_logits(pool, buffers, tokens.len(), candidates, &mut logits);
         });
+        self.weights.check()?;
         for (state, logits) in states.iter_mut().zip(logits.chunks_exact(self.config.vocab_size)) {
             state.position += 1;
             state.logits.clear();

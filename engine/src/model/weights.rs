@@ -99,6 +99,15 @@ impl Weights {
         }
     }
 
+    /// Requires that the rows that stay in the model's file are still the model's.
+    pub(super) fn check(&self) -> Result<()> {
+        let tables = [Some(&self.embedding), self.head.as_ref()];
+        tables.into_iter().flatten().try_for_each(|table| match table {
+            Table::Floats(rows) => Ok(rows.floats.check()?),
+            Table::Ternary(_) => Ok(()),
+        })
+    }
+
     /// Returns the output head.
     pub(super) fn head(&self) -> &Table {
         self.head.as_ref().unwrap_or(&self.embedding)

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{FloatKind, Floats};
 use crate::Bytes;
+use crate::error::Result;
 
 /// A floating-point tensor that shares its file's bytes, so that a large tensor is mapped and not
 /// copied.
@@ -41,6 +42,14 @@ impl StoredFloats {
     pub fn release_slice(&self, start: usize, len: usize) {
         let byte = |element: usize| self.range.start + element * self.range.len() / self.get().len().max(1);
         self.bytes.release(byte(start)..byte(start + len));
+    }
+
+    /// Requires that the elements are still those of the file.
+    ///
+    /// # Errors
+    /// Those of [`Bytes::check`].
+    pub fn check(&self) -> Result<()> {
+        self.bytes.check()
     }
 
     /// Returns the size in the file.

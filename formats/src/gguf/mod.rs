@@ -95,6 +95,11 @@ impl GgufFile {
         &self.label
     }
 
+    /// Returns true unless the file's path leads to another file by now.
+    pub(super) fn is_current(&self) -> bool {
+        self.bytes.is_current()
+    }
+
     /// Returns the contents that `file`, a JSON file, would have in a Hugging Face repository of
     /// this model.
     ///

@@ -27,6 +27,10 @@ impl Checkpoint for GgufFile {
         }
     }
 
+    fn check(&self) -> Result<()> {
+        self.bytes.check()
+    }
+
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         let (own, tensor, kind) = self.tensor(name, &[n, k])?;
         let bytes = &self.bytes[tensor.range.clone()];

@@ -128,6 +128,14 @@ impl TensorFile {
         }
     }
 
+    /// Requires that the file is as it was when it was opened.
+    ///
+    /// # Errors
+    /// Those of [`Bytes::check`].
+    pub fn check(&self) -> Result<()> {
+        self.bytes.check()
+    }
+
     /// Returns the file's name in messages.
     pub fn label(&self) -> &str {
         &self.label

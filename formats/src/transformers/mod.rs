@@ -104,6 +104,10 @@ impl Checkpoint for TransformersCheckpoint {
         matrix
     }
 
+    fn check(&self) -> Result<()> {
+        self.shards.check()
+    }
+
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
         let is_ternary = match self.encoding {
             Encoding::Quantized(_) => self.shards.file(name)?.dtype(name) == Some(Dtype::U8),

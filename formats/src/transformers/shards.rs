@@ -46,6 +46,14 @@ impl Shards {
         Ok(Shards::Several { label, files: opened, index })
     }
 
+    /// Requires that the files are as they were when they were opened.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Shards::One(file) => file.check(),
+            Shards::Several { files, .. } => files.iter().try_for_each(TensorFile::check),
+        }
+    }
+
     /// Returns the file of the tensor `name`. The file may still lack the tensor.
     ///
     /// # Errors
