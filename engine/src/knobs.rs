@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::options::{OPTIONS, OptionInfo};
 use crate::runtime::{Mode, RuntimeOptions};
+use crate::size::Size;
 
 /// One environment variable.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ const CACHE_DIR: Knob = knob(
     "TERCET_CACHE_DIR",
     "directory of tuning records and packed models; by default tercet in the user's cache",
 );
+const CACHE_SIZE: Knob =
+    knob("TERCET_CACHE_SIZE", "size that packed models may have together; by default 20GB");
 const NO_JIT: Knob = knob("TERCET_NO_JIT", "1: never make memory executable, run the portable kernels");
 const PERF_MAP: Knob =
     knob("TERCET_PERF_MAP", "1: write /tmp/perf-PID.map, so that perf can name the kernels");
@@ -39,11 +42,12 @@ const JITDUMP: Knob =
 const HF_TOKEN: Knob = knob("HF_TOKEN", "access token for the hub");
 
 /// Variables that belong to no option of [`OPTIONS`].
-const OTHERS: [Knob; 13] = [
+const OTHERS: [Knob; 14] = [
     MODEL,
     NO_TUNE,
     NO_CACHE,
     CACHE_DIR,
+    CACHE_SIZE,
     NO_JIT,
     PERF_MAP,
     JITDUMP,
@@ -102,6 +106,7 @@ pub fn runtime_options() -> Result<RuntimeOptions> {
         jitdump: set(JITDUMP.name).map(PathBuf::from),
         cache_dir: set(CACHE_DIR.name).map(PathBuf::from),
         no_cache: switch(&NO_CACHE)?,
+        cache_size: cache_size()?,
     })
 }
 
@@ -123,6 +128,19 @@ fn option<T: FromStr>(name: &str) -> Result<Option<T>> {
     };
     let bad = || Error::bad_argument(*variable, format!("{value:?} is not understood"), remedy);
     value.parse().map(Some).map_err(|_| bad())
+}
+
+fn cache_size() -> Result<Option<Size>> {
+    let Some(value) = set(CACHE_SIZE.name) else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let bad = |_| {
+        Error::bad_argument(
+            CACHE_SIZE.name,
+            format!("{value:?} is not understood"),
+            "use a size such as 20GB",
+        )
+    };
+    value.parse().map(Some).map_err(bad)
 }
 
 fn switch(knob: &Knob) -> Result<bool> {

@@ -23,6 +23,7 @@ mod runtime;
 mod sampler;
 mod scheduler;
 mod session;
+mod size;
 mod source;
 mod stop;
 mod tokenizer;
@@ -40,11 +41,12 @@ pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,
     TernaryLinear,
 };
-pub use packed::{Kept, PackedCache};
+pub use packed::{Cleared, Kept, PackedCache};
 pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
 pub use scheduler::{Event, JobId, Scheduler, SchedulerOptions};
 pub use session::{Loading, Session, SessionOptions, Stream};
+pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};
 pub use stop::{Progress, StopMatcher};
 pub use tokenizer::{StreamDecoder, Tokenizer};

@@ -13,6 +13,7 @@ use tercet_cpu::{Cpu, Limits};
 use crate::named::named;
 use crate::packed::PackedCache;
 use crate::profile::{PerfProfiler, ProfilerOptions};
+use crate::size::Size;
 pub use mode::{ActivationType, Mode};
 
 named! {
@@ -68,6 +69,8 @@ pub struct RuntimeOptions {
     pub cache_dir: Option<PathBuf>,
     /// Neither keep nor use packed models.
     pub no_cache: bool,
+    /// The size that packed models may have together; none takes [`PackedCache::DEFAULT_LIMIT`].
+    pub cache_size: Option<Size>,
 }
 
 /// The instruction set, the threads and the kernels of this process.
@@ -101,7 +104,9 @@ impl Runtime {
         let store = options.cache_dir.as_deref().map(Store::in_dir);
         let (records, warning) = store.as_ref().map_or_else(Default::default, Store::read);
         warnings.extend(warning.map(|warning| warning.to_string()));
-        let packed = options.cache_dir.as_deref().filter(|_| !options.no_cache).map(PackedCache::in_dir);
+        let limit = options.cache_size.unwrap_or(PackedCache::DEFAULT_LIMIT);
+        let packed = options.cache_dir.as_deref().filter(|_| !options.no_cache);
+        let packed = packed.map(|dir| PackedCache::in_dir(dir).with_limit(limit));
         let threads = options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host()));
         Runtime {
             isa,

@@ -45,7 +45,7 @@ pub(super) struct Info {
 }
 
 /// Options that have no effect on the CPUID table.
-const CHOICES: [&str; 11] = [
+const CHOICES: [&str; 12] = [
     "model",
     "context",
     "isa",
@@ -57,6 +57,7 @@ const CHOICES: [&str; 11] = [
     "cache_type",
     "no_tune",
     "no_cache",
+    "cache_size",
 ];
 
 /// The contents of the report.

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Result;
 use clap::builder::styling::Style;
 use serde::Serialize;
+use tercet_engine::Size;
 
 /// Returns `style` for a terminal, and no style for other streams or if `NO_COLOR`
 /// (<https://no-color.org>) is set.
@@ -86,12 +87,7 @@ impl Report {
 
 /// Formats a size for people, as in `3.1 MB`.
 pub(super) fn size(bytes: usize) -> String {
-    match bytes as f64 {
-        b if b < 1e3 => format!("{bytes} B"),
-        b if b < 1e6 => format!("{:.1} kB", b / 1e3),
-        b if b < 1e9 => format!("{:.1} MB", b / 1e6),
-        b => format!("{:.2} GB", b / 1e9),
-    }
+    Size(bytes as u64).to_string()
 }
 
 /// Formats a number with its noun, as in `1 thread` and `2 threads`.

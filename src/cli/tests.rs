@@ -40,7 +40,7 @@ fn the_arguments_are_consistent() {
 /// say so here.
 #[test]
 fn every_command_takes_only_the_options_that_it_heeds() {
-    const SHARED: [&str; 11] = [
+    const SHARED: [&str; 12] = [
         "model",
         "context",
         "isa",
@@ -52,6 +52,7 @@ fn every_command_takes_only_the_options_that_it_heeds() {
         "cache-type",
         "no-tune",
         "no-cache",
+        "cache-size",
     ];
     let without = |refused: &[&str]| -> BTreeSet<&str> {
         SHARED.into_iter().filter(|name| !refused.contains(name)).collect()

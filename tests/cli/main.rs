@@ -10,6 +10,8 @@ mod generate;
 mod harness;
 mod hub;
 mod hub_server;
+#[cfg(unix)]
+mod in_use;
 mod kernels;
 mod models;
 mod reports;

@@ -22,7 +22,7 @@ use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
-use crate::packed::{PackedCache, PackedFile, PackedModel};
+use crate::packed::{Appearance, PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
 use tercet_formats::{Config, ModelFiles, open_checkpoint};
@@ -117,12 +117,18 @@ impl Model {
         layers: usize,
         cache: Option<&PackedCache>,
     ) -> Result<Self> {
+        // Looked at before anything is read, so that a change of the files is noticed.
+        let seen = cache.map(|cache| (cache, Appearance::of(files)));
         let mut config = Config::load(files)?;
         config.layers = config.layers.min(layers);
         let checkpoint = open_checkpoint(files)?;
-        let kept = |pool: &_| cache.map_or_else(PackedModel::default, |cache| cache.model(files, pool));
+        let kept = |pool: &_| {
+            seen.map_or_else(PackedModel::default, |(cache, seen)| cache.model(files.name(), seen, pool))
+        };
         Self::build(files.name(), config, runtime, kept, |config, packer, pool, packed| {
-            Weights::load(&*checkpoint, config, packer, pool, packed)
+            let weights = Weights::load(&*checkpoint, config, packer, pool, packed);
+            checkpoint.check()?;
+            weights
         })
     }
 
@@ -157,7 +163,11 @@ impl Model {
                 let shape = (config.vocab_size, config.hidden_size);
                 let screen = |packed: Option<&_>| match packed {
                     Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
-                    None => Screen::new(rows, shape, planner(), runtime.kernels(), &pool),
+                    None => {
+                        let screen = Screen::new(rows, shape, planner(), runtime.kernels(), &pool);
+                        rows.floats.check()?;
+                        screen
+                    }
                 };
                 Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
             }

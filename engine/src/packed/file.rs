@@ -36,6 +36,17 @@ pub(crate) enum PartKind<'a> {
     Bytes(Vec<u8>),
 }
 
+impl Part<'_> {
+    /// Returns the bytes that the part takes in a file.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = match &self.kind {
+            PartKind::Matrix(matrix) => matrix.as_bytes().len(),
+            PartKind::Bytes(bytes) => bytes.len(),
+        };
+        (bytes as u64).next_multiple_of(ALIGNMENT)
+    }
+}
+
 impl PackedFile {
     /// Reads the header of `file`, which is at `path`. Returns none if the file belongs to another key
     /// than `key`.
@@ -121,6 +132,7 @@ pub(super) fn write(
     parts: &[Part<'_>],
     pool: &Pool,
 ) -> io::Result<()> {
+    Header::begin(file)?;
     let mut offset = ALIGNMENT;
     let mut chunks = Vec::new();
     let mut entries = BTreeMap::new();

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::position::{read_at, write_at};
 
 /// The first bytes of every packed file.
-const MAGIC: [u8; 8] = *b"TERCETPK";
+pub(super) const MAGIC: [u8; 8] = *b"TERCETPK";
 /// Bytes of the preamble: the magic, then position, length and checksum of the description as
 /// little-endian u64.
 const PREAMBLE: usize = 32;
@@ -91,6 +91,11 @@ impl Header {
             Some((name, _)) => Err(damage(&format!("part {name} is outside the file"))),
             None => Ok(header),
         }
+    }
+
+    /// Marks a file that is being written as a packed one, not yet complete.
+    pub(super) fn begin(file: &File) -> io::Result<()> {
+        write_at(file, &MAGIC, 0)
     }
 
     /// Writes the description at `position`, then the preamble.

@@ -9,9 +9,12 @@
 
 mod file;
 mod header;
+mod kept;
 mod model;
 mod position;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
@@ -22,16 +25,21 @@ use tercet_pool::Pool;
 
 pub(crate) use file::{PackedFile, Part, PartKind};
 use header::Header;
+pub use kept::{Cleared, Kept};
 pub(crate) use model::PackedModel;
+pub(crate) use source::Appearance;
 use source::Source;
 
 use crate::error::{Error, Result};
+use crate::size::Size;
+use tercet_formats::{create_own, lock_own, open_own};
 
 /// The revision of packed files. It must change with every change of a packing or of a part's meaning.
 const REVISION: u32 = 2;
 
-/// Extension of packed files.
+/// Extension of packed files, and of packed files that are being written.
 const PACKED: &str = "packed";
+const UNFINISHED: &str = "tmp";
 
 /// A directory of packed models.
 ///
@@ -46,34 +54,39 @@ const PACKED: &str = "packed";
 ///     println!("{}: {} bytes", kept.path.display(), kept.size);
 /// }
 /// # assert!(cache.list()?.is_empty());
-/// assert_eq!(cache.clear()?, 0);
+/// assert_eq!(cache.clear()?.freed, 0);
 /// # Ok::<(), tercet_engine::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PackedCache {
     dir: PathBuf,
-}
-
-/// A packed file in a list.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    /// The model's name, or none if the file cannot be read.
-    pub model: Option<String>,
-    /// The file's path.
-    pub path: PathBuf,
-    /// The file's size in bytes.
-    pub size: u64,
+    limit: Size,
 }
 
 impl PackedCache {
+    /// The size that a cache may have by default: about twenty models of two billion weights.
+    pub const DEFAULT_LIMIT: Size = Size(20_000_000_000);
+
     /// Returns the cache in the folder `packed` of `cache_dir`. The first write creates the folder.
     pub fn in_dir(cache_dir: &Path) -> Self {
-        PackedCache { dir: cache_dir.join("packed") }
+        PackedCache { dir: cache_dir.join("packed"), limit: Self::DEFAULT_LIMIT }
+    }
+
+    /// Returns the same cache with another limit of its size. A write deletes the files that were not used for the longest
+    /// time, as far as they exceed the limit.
+    #[must_use]
+    pub fn with_limit(self, limit: Size) -> Self {
+        PackedCache { limit, ..self }
     }
 
     /// Returns the directory of the packed files.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns the size that the cache may have.
+    pub fn limit(&self) -> Size {
+        self.limit
     }
 
     /// Opens the packed file of `source` and `layout`, if there is one.
@@ -82,7 +95,7 @@ impl PackedCache {
     /// Fails if the file is damaged or unreadable. The caller then makes it again.
     fn open(&self, source: &Source, layout: Layout) -> Result<Option<PackedFile>> {
         let path = self.path(source, layout);
-        match File::open(&path) {
+        match open_own(&path, File::options().read(true)) {
             Ok(file) => PackedFile::open(file, &path, &Self::key(source, layout)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", &path, e)),
@@ -92,30 +105,29 @@ impl PackedCache {
     /// Writes the packed file of `source` and `layout`, unless another process is writing one.
     ///
     /// # Errors
-    /// Fails if the file cannot be written. No incomplete file remains.
+    /// Fails if the file cannot be written, or is larger than the cache may be. No incomplete file remains.
     fn write(
         &self,
-        source: &Source,
+        source: &mut Source,
         layout: Layout,
         name: &str,
         parts: &[Part<'_>],
         pool: &Pool,
     ) -> Result<()> {
         let path = self.path(source, layout);
-        let write = || {
+        let mut write = || {
             fs::create_dir_all(&self.dir)?;
-            let lock = File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(self.dir.with_extension("lock"))?;
-            if lock.try_lock().is_err() {
-                return Ok(());
-            }
-            // All writers use one temporary name, so the next writer overwrites the remains of a killed
+            let busy = |_| Err(io::Error::from(io::ErrorKind::WouldBlock));
+            let _lock = match lock_own(&self.dir.with_extension("lock"), busy) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                outcome => outcome?,
+            };
+            self.make_room(source.contents(), &path, parts.iter().map(Part::bytes).sum())?;
+            source.note();
+            // All writers use one temporary name, so the next writer replaces the remains of a killed
             // one. There is no sync, because checksums reveal files that a system crash damaged.
-            let temporary = path.with_extension("tmp");
-            let file = File::create(&temporary)?;
+            let temporary = path.with_extension(UNFINISHED);
+            let file = create_own(&temporary)?;
             let written = file::write(&file, Self::key(source, layout), name, parts, pool);
             let outcome = written.and_then(|()| fs::rename(&temporary, &path));
             if outcome.is_err() {
@@ -127,38 +139,6 @@ impl PackedCache {
         write().map_err(|e| Error::io("write", &path, e))
     }
 
-    /// Lists all packed models, sorted by name. The list of a missing directory is empty.
-    ///
-    /// # Errors
-    /// Fails if the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<Kept>> {
-        let mut kept = Vec::new();
-        for path in self.paths()?.into_iter().filter(|path| path.extension().is_some_and(|e| e == PACKED)) {
-            let Ok(size) = fs::metadata(&path).map(|metadata| metadata.len()) else { continue };
-            let header = File::open(&path).ok().and_then(|file| Header::read(&file).ok());
-            kept.push(Kept { model: header.map(|header| header.model), path, size });
-        }
-        kept.sort_by(|a, b| (&a.model, &a.path).cmp(&(&b.model, &b.path)));
-        Ok(kept)
-    }
-
-    /// Deletes all files of the cache, and returns their bytes.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be deleted.
-    pub fn clear(&self) -> Result<u64> {
-        let mut freed = 0;
-        for path in self.paths()? {
-            let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            match fs::remove_file(&path) {
-                Ok(()) => freed += size,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(Error::io("delete", &path, e)),
-            }
-        }
-        Ok(freed)
-    }
-
     /// Checks the description `json` of a packed file, which is at `position` of the file.
     ///
     /// # Errors
@@ -167,14 +147,6 @@ impl PackedCache {
         let malformed =
             |e: io::Error| Error::malformed("a packed model", "header", e.to_string(), "make it again");
         Header::parse(json, position).map(drop).map_err(malformed)
-    }
-
-    fn paths(&self) -> Result<Vec<PathBuf>> {
-        let paths = |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>();
-        match fs::read_dir(&self.dir).and_then(paths) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            outcome => outcome.map_err(|e| Error::io("read", &self.dir, e)),
-        }
     }
 
     fn path(&self, source: &Source, layout: Layout) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use tercet_engine::{RuntimeOptions, Session, SessionOptions};
+use tercet_engine::{RuntimeOptions, Session, SessionOptions, Size};
 
 use super::{MachineArgs, ModeArgs, ModelArgs, PrecisionArgs, RuntimeArgs};
 use crate::cli::loading::Steps;
@@ -36,11 +36,18 @@ pub(in crate::cli) struct CacheArgs {
     /// TERCET_NO_CACHE=1 has the same effect. `tercet cache` lists packed models.
     #[arg(long)]
     no_cache: bool,
+    /// Size that all packed models may have together; by default 20GB
+    ///
+    /// A first load that would exceed it deletes the packed models that were not used for the longest time.
+    /// TERCET_CACHE_SIZE sets the default.
+    #[arg(long, value_name = "SIZE")]
+    cache_size: Option<Size>,
 }
 
 impl RuntimeArgs for CacheArgs {
     fn apply(&self, options: &mut RuntimeOptions) -> Result<()> {
         options.no_cache |= self.no_cache;
+        options.cache_size = self.cache_size.or(options.cache_size);
         Ok(())
     }
 }
