@@ -86,7 +86,8 @@ impl ModelFiles {
 
     /// Returns the model in a GGUF file.
     pub fn in_gguf(name: String, file: GgufFile) -> Self {
-        Self::at(name, Place::Gguf(Box::new(file)))
+        let warnings = file.warnings.clone();
+        ModelFiles { name, place: Place::Gguf(Box::new(file)), warnings }
     }
 
     /// Returns the GGUF file, if the model is one.

@@ -58,7 +58,7 @@ impl GgufFile {
     fn add_tokens(&self, config: &mut Value) -> Result<()> {
         let Some(vocabulary) = vocabulary::Vocabulary::read(self)? else { return Ok(()) };
         config["bos_token_id"] = vocabulary.bos()?.into();
-        config["eos_token_id"] = vocabulary.ends()?.into();
+        config["eos_token_id"] = vocabulary.ends.into();
         Ok(())
     }
 

@@ -5,6 +5,8 @@ mod config;
 mod cursor;
 mod foreign;
 mod interleave;
+mod known;
+mod merges;
 mod metadata;
 mod names;
 mod order;
@@ -24,6 +26,7 @@ use std::sync::OnceLock;
 
 use super::Bytes;
 use crate::error::{Error, Result};
+use crate::warnings::Warnings;
 use cursor::Cursor;
 use metadata::Metadata;
 use order::Order;
@@ -65,6 +68,8 @@ pub struct GgufFile {
     tensors: BTreeMap<String, Tensor>,
     /// The order of I2_S, once a tensor of this type is read.
     order: OnceLock<Order>,
+    /// What a user of the file should know. The model's files share them.
+    pub(super) warnings: Warnings,
 }
 
 impl GgufFile {
@@ -87,7 +92,8 @@ impl GgufFile {
         let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
         let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
         let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
-        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors, order: OnceLock::new() })
+        let warnings = Warnings::default();
+        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors, order: OnceLock::new(), warnings })
     }
 
     /// Returns the file's name in messages.

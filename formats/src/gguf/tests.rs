@@ -1,3 +1,5 @@
+mod vocabulary;
+
 use std::path::PathBuf;
 
 use tercet_kernels_ref::ternary::unpack;

@@ -1,15 +1,26 @@
 //! The `tokenizer.json` and `tokenizer_config.json` that transformers would have for a GGUF file.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
 use super::vocabulary::{Kind, Vocabulary};
-use super::{GgufFile, pre};
+use super::{GgufFile, merges, pre};
 use crate::error::{Error, Result};
 
 /// SentencePiece's space.
 const SPACE: &str = "▁";
+
+/// Special tokens by transformers' names, with GGUF's names of their roles.
+const SPECIAL_TOKENS: [(&str, &str); 7] = [
+    ("bos_token", "bos"),
+    ("eos_token", "eos"),
+    ("unk_token", "unknown"),
+    ("pad_token", "padding"),
+    ("sep_token", "seperator"),
+    ("cls_token", "cls"),
+    ("mask_token", "mask"),
+];
 
 impl GgufFile {
     /// Returns the `tokenizer.json` of this model, or `None` if it has no tokenizer.
@@ -24,10 +35,8 @@ impl GgufFile {
         };
         tokenizer["version"] = "1.0".into();
         tokenizer["added_tokens"] = added(&vocabulary).into();
-        if let Some(bos) = vocabulary.bos()?
-            && let Some(token) = usize::try_from(bos).ok().and_then(|id| vocabulary.tokens.get(id))
-        {
-            tokenizer["post_processor"] = starting_with(token, bos);
+        if let Some(bos) = vocabulary.bos()? {
+            tokenizer["post_processor"] = starting_with(&vocabulary.tokens[bos], bos);
         }
         Ok(Some(tokenizer))
     }
@@ -41,11 +50,9 @@ impl GgufFile {
         let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
         let mut config = Map::new();
         config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
-        for (name, key) in
-            [("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("pad_token", "padding")]
-        {
-            if let Some(token) = vocabulary.named(key)? {
-                config.insert(name.into(), token.into());
+        for (name, role) in SPECIAL_TOKENS {
+            if let Some(id) = vocabulary.stated(role)? {
+                config.insert(name.into(), vocabulary.tokens[id].clone().into());
             }
         }
         if let Some(template) = self.metadata.text("tokenizer.chat_template")? {
@@ -55,16 +62,11 @@ impl GgufFile {
     }
 
     fn byte_level(&self, vocabulary: &Vocabulary<'_>) -> Result<Value> {
-        const MERGES: &str = "tokenizer.ggml.merges";
-        let metadata = vocabulary.metadata();
         let name = vocabulary.pre()?;
         let pre = pre::find(name)
             .ok_or_else(|| Error::unsupported(&self.label, "tokenizer.ggml.pre", name, pre::names()))?;
-        let merges = metadata.texts(MERGES)?.unwrap_or_default().into_iter().map(|merge| {
-            let pair = merge.split_once(' ');
-            pair.map(|(a, b)| json!([a, b]))
-                .ok_or_else(|| metadata.malformed(MERGES, format!("{merge:?} is not a pair")))
-        });
+        let ids = ids(vocabulary);
+        let merges = merges::listed(vocabulary, &ids)?;
         let normalizer = if pre.normalizes { json!({ "type": "NFC" }) } else { Value::Null };
         let bytes =
             json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true });
@@ -75,8 +77,8 @@ impl GgufFile {
             "model": {
                 "type": "BPE",
                 "ignore_merges": pre.ignores_merges,
-                "vocab": ids(vocabulary),
-                "merges": merges.collect::<Result<Vec<_>>>()?,
+                "vocab": ids,
+                "merges": merges,
             },
         }))
     }
@@ -87,7 +89,7 @@ impl GgufFile {
 fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
     let metadata = vocabulary.metadata();
     let unknown = vocabulary.kinds.iter().position(|kind| *kind == Kind::Unknown);
-    let unknown = unknown.map(|id| vocabulary.tokens[id]);
+    let unknown = unknown.or(vocabulary.stated("unknown")?).map(|id| &vocabulary.tokens[id]);
     let prefixed = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
     let mut normalizers = vec![json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE })];
     let mut decoders = vec![
@@ -110,60 +112,24 @@ fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<Value> {
             "byte_fallback": true,
             "ignore_merges": false,
             "vocab": ids(vocabulary),
-            "merges": merges_by_score(vocabulary)?,
+            "merges": merges::by_score(vocabulary)?,
         },
     }))
 }
 
-/// Returns every pair of pieces that forms a piece, best score first. Among equal scores, pairs
-/// with a longer first part come first, then pairs with a longer second part.
-fn merges_by_score<'a>(vocabulary: &Vocabulary<'a>) -> Result<Vec<[&'a str; 2]>> {
-    const SCORES: &str = "tokenizer.ggml.scores";
-    /// Bounds the work that a hostile file can cause. SentencePiece's pieces have up to 16
-    /// characters.
-    const LONGEST: usize = 512;
-    let metadata = vocabulary.metadata();
-    let scores = metadata.numbers(SCORES)?.ok_or_else(|| metadata.malformed(SCORES, "is missing"))?;
-    if scores.len() != vocabulary.tokens.len() {
-        let problem = format!("{} scores of {} tokens", scores.len(), vocabulary.tokens.len());
-        return Err(metadata.malformed(SCORES, problem));
-    }
-    let pieces: Vec<(&str, f64)> = (vocabulary.tokens.iter().copied().zip(scores))
-        .zip(&vocabulary.kinds)
-        .filter(|((piece, _), kind)| {
-            matches!(kind, Kind::Normal | Kind::UserDefined) && piece.len() <= LONGEST
-        })
-        .map(|(piece, _)| piece)
-        .collect();
-    let ranks: HashMap<&str, usize> =
-        pieces.iter().enumerate().map(|(rank, (piece, _))| (*piece, rank)).collect();
-    let mut merges = Vec::new();
-    for (piece, score) in pieces {
-        let first = merges.len();
-        for (at, _) in piece.char_indices().skip(1) {
-            let (left, right) = piece.split_at(at);
-            if let (Some(a), Some(b)) = (ranks.get(left), ranks.get(right)) {
-                merges.push((score, [left, right], (*a, *b)));
-            }
-        }
-        merges[first..].sort_by_key(|(_, _, ranks)| *ranks);
-    }
-    let characters = |part: &str| part.chars().count();
-    merges.sort_by(|(score, [left, right], _), (other_score, [other_left, other_right], _)| {
-        let by_score = other_score.total_cmp(score);
-        by_score
-            .then_with(|| characters(other_left).cmp(&characters(left)))
-            .then_with(|| characters(other_right).cmp(&characters(right)))
-    });
-    Ok(merges.into_iter().map(|(_, pair, _)| pair).collect())
-}
-
 /// Returns the ids of all tokens. Added tokens must be among them, since `tokenizers` would give
-/// them other ids. If two tokens have the same text, the first one's id counts.
+/// them other ids. If tokens have the same text, the first one's id counts.
 fn ids(vocabulary: &Vocabulary<'_>) -> Map<String, Value> {
     let mut ids = Map::new();
     for (id, token) in vocabulary.tokens.iter().enumerate() {
-        ids.entry(*token).or_insert_with(|| id.into());
+        ids.entry(&**token).or_insert_with(|| id.into());
+    }
+    let count = vocabulary.tokens.len();
+    if ids.len() < count {
+        let repeated = count - ids.len();
+        vocabulary.warn(&format!(
+            "{repeated} of {count} tokens repeat the text of an earlier one; they are not used"
+        ));
     }
     ids
 }
@@ -173,7 +139,7 @@ fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
     let tokens = vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate();
     let added =
         tokens.filter(|(_, (_, kind))| matches!(kind, Kind::Control | Kind::UserDefined | Kind::Unknown));
-    let describe = |(id, (token, kind)): (usize, (&&str, &Kind))| {
+    let describe = |(id, (token, kind)): (usize, (&Cow<'_, str>, &Kind))| {
         json!({
             "id": id, "content": token, "special": *kind != Kind::UserDefined,
             "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
@@ -183,7 +149,7 @@ fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
 }
 
 /// Returns the post-processor that begins every text with `token`.
-fn starting_with(token: &str, id: u64) -> Value {
+fn starting_with(token: &str, id: usize) -> Value {
     let special = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
     let text = |id: &str, kind: u8| json!({ "Sequence": { "id": id, "type_id": kind } });
     json!({

@@ -1,7 +1,10 @@
-//! The tokens of a GGUF file: their texts, kinds and roles.
+//! The tokens of a GGUF file: their texts, kinds and roles. Files that are slightly off are read as
+//! llama.cpp reads them.
 
-use super::GgufFile;
+use std::borrow::Cow;
+
 use super::metadata::Metadata;
+use super::{GgufFile, known, pre};
 use crate::error::{Error, Result};
 
 /// Kinds of tokens, with the `gguf` package's numbers.
@@ -20,17 +23,18 @@ impl Kind {
         [Kind::Normal, Kind::Unknown, Kind::Control, Kind::UserDefined, Kind::Unused, Kind::Byte];
 }
 
-/// Control tokens with these texts end an answer, as in llama.cpp, even if the metadata do not
-/// state it.
-const ENDS: [&str; 5] = ["<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>"];
+/// Bounds the memory that a hostile file can take. The largest vocabularies have a quarter of this.
+const MOST: usize = 1 << 20;
 
 /// The vocabulary of a file.
 pub(super) struct Vocabulary<'a> {
-    metadata: &'a Metadata,
+    file: &'a GgufFile,
     /// `gpt2` or `llama`.
     pub(super) model: &'a str,
-    pub(super) tokens: Vec<&'a str>,
+    pub(super) tokens: Vec<Cow<'a, str>>,
     pub(super) kinds: Vec<Kind>,
+    /// The tokens that end a text or an answer.
+    pub(super) ends: Vec<usize>,
 }
 
 impl<'a> Vocabulary<'a> {
@@ -46,77 +50,105 @@ impl<'a> Vocabulary<'a> {
                 return Err(Error::unsupported(&file.label, MODEL, other, expected));
             }
         };
-        const TOKENS: &str = "tokenizer.ggml.tokens";
-        let tokens = metadata.texts(TOKENS)?.ok_or_else(|| metadata.malformed(TOKENS, "is missing"))?;
+        let tokens = tokens(file)?;
         let kinds = kinds(metadata, tokens.len())?;
-        Ok(Some(Vocabulary { metadata, model, tokens, kinds }))
+        let mut vocabulary = Vocabulary { file, model, tokens, kinds, ends: Vec::new() };
+        let mut kinds = vocabulary.kinds.clone();
+        vocabulary.ends = known::recognize(&vocabulary.tokens, &mut kinds, |role| vocabulary.stated(role))?;
+        vocabulary.kinds = kinds;
+        Ok(Some(vocabulary))
     }
 
     /// Returns the name of the pre-tokenizer.
     pub(super) fn pre(&self) -> Result<&'a str> {
-        match self.metadata.text("tokenizer.ggml.pre")? {
+        match self.metadata().text("tokenizer.ggml.pre")? {
             Some(pre) => Ok(pre),
             // Old converters did not know the key, and bitnet.cpp's leaves it out for Llama 3's
             // vocabulary.
-            None if self.tokens.contains(&"<|begin_of_text|>") => Ok("llama-bpe"),
-            None => Ok("default"),
+            None if self.tokens.iter().any(|token| token == "<|begin_of_text|>") => Ok("llama-bpe"),
+            None => {
+                self.warn("tokenizer.ggml.pre is missing; texts are cut by llama.cpp's default rule");
+                Ok("default")
+            }
         }
     }
 
     /// Returns the token that texts begin with.
-    pub(super) fn bos(&self) -> Result<Option<u64>> {
-        let by_default =
-            self.model == "llama" || super::pre::find(self.pre()?).is_some_and(|pre| pre.adds_bos);
-        let adds = self.metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(by_default);
-        let bos = self.metadata.unsigned("tokenizer.ggml.bos_token_id")?;
-        // 1 is SentencePiece's number, and llama.cpp's default.
-        Ok(bos.or((self.model == "llama").then_some(1)).filter(|_| adds))
+    pub(super) fn bos(&self) -> Result<Option<usize>> {
+        let by_default = self.model == "llama" || pre::find(self.pre()?).is_some_and(|pre| pre.adds_bos);
+        if !self.metadata().flag("tokenizer.ggml.add_bos_token")?.unwrap_or(by_default) {
+            return Ok(None);
+        }
+        let key = key("bos");
+        match (self.stated("bos")?, self.metadata().float(&key)?) {
+            (None, Some(id)) => {
+                Err(self.metadata().malformed(&key, format!("{id} is not a token, but texts begin with it")))
+            }
+            (bos, _) => Ok(bos),
+        }
     }
 
-    /// Returns the tokens that end a text or an answer.
-    pub(super) fn ends(&self) -> Result<Vec<u64>> {
-        let mut ends = Vec::new();
-        for name in ["eos", "eot", "eom"] {
-            ends.extend(self.metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"))?);
-        }
-        if ends.is_empty() && self.model == "llama" {
-            ends.push(2);
-        }
-        let known = self.tokens.iter().zip(&self.kinds).enumerate();
-        let known = known.filter(|(_, (token, kind))| **kind == Kind::Control && ENDS.contains(token));
-        ends.extend(known.map(|(id, _)| id as u64));
-        let mut seen = std::collections::HashSet::new();
-        ends.retain(|id| seen.insert(*id));
-        Ok(ends)
-    }
-
-    /// Returns the text of the token in `tokenizer.ggml.NAME_token_id`.
-    pub(super) fn named(&self, name: &str) -> Result<Option<&'a str>> {
-        let key = format!("tokenizer.ggml.{name}_token_id");
-        let Some(id) = self.metadata.unsigned(&key)? else { return Ok(None) };
-        let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id));
-        match token {
-            Some(token) => Ok(Some(token)),
-            None => Err(self.metadata.malformed(&key, format!("{id} is not a token"))),
+    /// Returns the token in `tokenizer.ggml.ROLE_token_id`, or llama.cpp's default.
+    pub(super) fn stated(&self, role: &str) -> Result<Option<usize>> {
+        let default = match role {
+            "unknown" => Some(0),
+            "bos" => Some(1),
+            "eos" => Some(2),
+            _ => None,
+        };
+        let default = default.filter(|id| self.model == "llama" && *id < self.tokens.len());
+        let key = key(role);
+        match self.metadata().float(&key)? {
+            None => Ok(default),
+            Some(id) if (0.0..self.tokens.len() as f64).contains(&id) => Ok(Some(id as usize)),
+            Some(id) => {
+                let instead = default.map_or("ignored".into(), |id| format!("read as {id}"));
+                self.warn(&format!("{key} is {id}, which is not a token; it is {instead}"));
+                Ok(default)
+            }
         }
     }
 
     pub(super) fn metadata(&self) -> &'a Metadata {
-        self.metadata
+        &self.file.metadata
+    }
+
+    pub(super) fn label(&self) -> &'a str {
+        &self.file.label
+    }
+
+    pub(super) fn warn(&self, problem: &str) {
+        self.file.warnings.add(format!("{}: {problem}", self.file.label));
     }
 }
 
-fn kinds(metadata: &Metadata, tokens: usize) -> Result<Vec<Kind>> {
-    const KEY: &str = "tokenizer.ggml.token_type";
-    let Some(numbers) = metadata.numbers(KEY)? else { return Ok(vec![Kind::Normal; tokens]) };
-    if numbers.len() != tokens {
-        return Err(metadata.malformed(KEY, format!("{} types of {tokens} tokens", numbers.len())));
+fn key(role: &str) -> String {
+    format!("tokenizer.ggml.{role}_token_id")
+}
+
+/// Returns the tokens' texts. An empty one gets a name of its own.
+fn tokens(file: &GgufFile) -> Result<Vec<Cow<'_, str>>> {
+    const KEY: &str = "tokenizer.ggml.tokens";
+    let metadata = &file.metadata;
+    let tokens = metadata.texts(KEY)?.ok_or_else(|| metadata.malformed(KEY, "is missing"))?;
+    if tokens.len() > MOST {
+        let found = format!("a list of {} tokens", tokens.len());
+        return Err(Error::unsupported(&file.label, KEY, found, format!("at most {MOST}")));
     }
-    let kind = |number: f64| Kind::ALL.into_iter().find(|kind| f64::from(*kind as u8) == number);
-    numbers
-        .into_iter()
-        .map(|number| {
-            kind(number).ok_or_else(|| metadata.malformed(KEY, format!("{number} is not a type of token")))
-        })
-        .collect()
+    let named = tokens.into_iter().enumerate().map(|(id, token)| match token {
+        "" => Cow::Owned(format!("[EMPTY_{id}]")),
+        token => Cow::Borrowed(token),
+    });
+    Ok(named.collect())
+}
+
+/// Returns the kinds of the first `count` tokens. Without a list, every token is a normal one.
+fn kinds(metadata: &Metadata, count: usize) -> Result<Vec<Kind>> {
+    const KEY: &str = "tokenizer.ggml.token_type";
+    let Some(numbers) = metadata.numbers(KEY)? else { return Ok(vec![Kind::Normal; count]) };
+    if numbers.len() < count {
+        return Err(metadata.malformed(KEY, format!("{} types of {count} tokens", numbers.len())));
+    }
+    let kind = |number: &f64| Kind::ALL.into_iter().find(|kind| f64::from(*kind as u8) == *number);
+    Ok(numbers.iter().take(count).map(|number| kind(number).unwrap_or(Kind::Unused)).collect())
 }
