@@ -117,6 +117,11 @@ fn mutated_configurations_are_read_or_refused() {
 }
 
 #[test]
+fn mutated_tokenizers_are_read_or_refused() {
+    mutate(&seeds("tokenizer"), 3_000, fuzz_bodies::tokenizer);
+}
+
+#[test]
 fn mutated_headers_of_packed_models_are_read_or_refused() {
     mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
 }

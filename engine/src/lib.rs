@@ -11,6 +11,7 @@ mod conversation;
 mod embedded;
 mod error;
 mod generate;
+mod guard;
 pub mod knobs;
 mod model;
 mod named;
@@ -37,6 +38,7 @@ pub use conversation::Conversation;
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
+pub use guard::hide_caught_panics;
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,
     TernaryLinear,

@@ -1,5 +1,6 @@
 //! Converts text to token ids and back.
 
+mod bounds;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -7,9 +8,9 @@ mod tests;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::error::{Error, Result};
+use crate::guard::guarded;
+use bounds::Bounds;
 use tercet_formats::ModelFiles;
 
 pub use stream::StreamDecoder;
@@ -41,17 +42,11 @@ const REPAIR: &str = "download the file again, together with the model's config.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
+    bounds: Bounds,
     label: String,
     vocab_size: usize,
     bos: Option<u32>,
     specials: Arc<HashSet<u32>>,
-}
-
-/// The parts that must be valid JSON, because `tokenizers` panics on an invalid decoder.
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(rename = "decoder")]
-    _decoder: Option<serde_json::Value>,
 }
 
 impl Tokenizer {
@@ -68,16 +63,20 @@ impl Tokenizer {
     /// # Errors
     /// Fails if the bytes do not describe a tokenizer.
     pub fn parse(bytes: &[u8], label: &str, vocab_size: usize, bos: Option<u32>) -> Result<Self> {
-        serde_json::from_slice::<Outline>(bytes)
-            .map_err(|e| Error::malformed(label, "JSON", e.to_string(), REPAIR))?;
-        let malformed = |e: tokenizers::Error| Error::malformed(label, "tokenizer", e.to_string(), REPAIR);
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(malformed)?;
-        // Both serve training in batches and would change the model's input.
-        inner.with_truncation(None).map_err(malformed)?.with_padding(None);
+        let bounds = Bounds::check(bytes)
+            .map_err(|(field, problem)| Error::malformed(label, field, problem, REPAIR))?;
+        let inner = attempt(|| {
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
+            // Both serve training in batches and would change the model's input.
+            inner.with_truncation(None)?.with_padding(None);
+            Ok(inner)
+        });
+        let inner = inner.map_err(|problem| Error::malformed(label, "tokenizer", problem, REPAIR))?;
         let added = inner.get_added_tokens_decoder();
         let specials = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
         Ok(Tokenizer {
             inner: Arc::new(inner),
+            bounds,
             label: label.to_owned(),
             vocab_size,
             bos,
@@ -93,7 +92,9 @@ impl Tokenizer {
     /// # Errors
     /// Fails if the tokenizer does, or gives a token outside the embedding.
     pub fn encode(&self, text: &str, add_bos: bool) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed("encoding", e))?;
+        self.bounds.check_text(text.len()).map_err(|problem| self.failed("encoding", problem))?;
+        let encoding = attempt(|| self.inner.encode_fast(text, false))
+            .map_err(|problem| self.failed("encoding", problem))?;
         let bos = self.bos.filter(|_| add_bos);
         let ids: Vec<u32> = bos.into_iter().chain(encoding.get_ids().iter().copied()).collect();
         match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
@@ -111,7 +112,7 @@ impl Tokenizer {
     /// # Errors
     /// Fails if the tokenizer's decoder does.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.inner.decode(ids, skip_special).map_err(|e| self.failed("decoding", e))
+        attempt(|| self.inner.decode(ids, skip_special)).map_err(|problem| self.failed("decoding", problem))
     }
 
     /// Returns a decoder for tokens that arrive one at a time.
@@ -145,7 +146,14 @@ impl Tokenizer {
         skip_special && self.specials.contains(&id) || self.inner.id_to_token(id).is_none()
     }
 
-    fn failed(&self, action: &str, error: tokenizers::Error) -> Error {
-        Error::malformed(&self.label, action, error.to_string(), REPAIR)
+    fn failed(&self, action: &str, problem: String) -> Error {
+        Error::malformed(&self.label, action, problem, REPAIR)
     }
+}
+
+/// Runs `action` of the `tokenizers` crate, which panics on some files.
+fn attempt<T>(action: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    guarded(action)
+        .map_err(|panic| format!("the tokenizers library fails: {panic}"))?
+        .map_err(|e| e.to_string())
 }

@@ -5,24 +5,33 @@ use pyo3::exceptions::{
     PyFileNotFoundError, PyMemoryError, PyOSError, PyPermissionError, PyRuntimeError, PyValueError,
 };
 use tercet_codegen::SpecError;
-use tercet_engine::Error;
+use tercet_engine::Error as EngineError;
 use tercet_formats::Error as FileError;
 
+pyo3::create_exception!(
+    tercet,
+    Error,
+    PyValueError,
+    "A model's file is damaged, contradicts another file, or is not supported."
+);
+
 /// Returns the exception that stands for `error`.
-pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
+pub(crate) fn exception(error: impl Into<EngineError>) -> PyErr {
     use std::io::ErrorKind;
     let error = error.into();
     let text = error.to_string();
     match &error {
-        Error::OutOfMemory { .. } => PyMemoryError::new_err(text),
-        Error::Hub(tercet_hub::Error::UnknownModel { .. }) | Error::File(FileError::Missing { .. }) => {
-            PyFileNotFoundError::new_err(text)
-        }
-        Error::File(FileError::Io { source, .. }) => match source.kind() {
+        EngineError::OutOfMemory { .. } => PyMemoryError::new_err(text),
+        EngineError::Hub(tercet_hub::Error::UnknownModel { .. })
+        | EngineError::File(FileError::Missing { .. }) => PyFileNotFoundError::new_err(text),
+        EngineError::File(FileError::Io { source, .. }) => match source.kind() {
             ErrorKind::NotFound => PyFileNotFoundError::new_err(text),
             ErrorKind::PermissionDenied => PyPermissionError::new_err(text),
             _ => PyOSError::new_err(text),
         },
+        EngineError::File(FileError::Malformed { .. } | FileError::Unsupported { .. }) => {
+            Error::new_err(text)
+        }
         error if error.is_bad_input() => PyValueError::new_err(text),
         _ => PyRuntimeError::new_err(text),
     }
@@ -35,5 +44,5 @@ pub(crate) fn bad_spec(error: SpecError) -> PyErr {
 
 /// Returns the exception for an argument that is out of range.
 pub(crate) fn bad_argument(what: &str, problem: impl Into<String>, remedy: &str) -> PyErr {
-    exception(Error::bad_argument(what, problem, remedy))
+    exception(EngineError::bad_argument(what, problem, remedy))
 }

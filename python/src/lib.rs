@@ -24,10 +24,14 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> Option<u8> {
 
 #[pymodule]
 mod _tercet {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use super::command;
+    #[pymodule_export]
+    use crate::errors::Error;
     #[pymodule_export]
     use crate::generation::{Generation, Stream};
     #[pymodule_export]
@@ -40,4 +44,11 @@ mod _tercet {
     use crate::model::Model;
     #[pymodule_export]
     use crate::tokenizer::Tokenizer;
+
+    /// The extension has a panic hook of its own, so this changes no other library's.
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        tercet_engine::hide_caught_panics();
+        Ok(())
+    }
 }

@@ -9,7 +9,7 @@ Arrays are numpy arrays. torch is optional: ``generate`` accepts a torch tensor,
 """
 
 from ._tercet import VERSION as __version__
-from ._tercet import Cpu, Generation, Stream, Tuned
+from ._tercet import Cpu, Error, Generation, Stream, Tuned
 from .bitnet import BitNet
 from .kernel import Kernel
 from .layer import TernaryLinear
@@ -20,6 +20,7 @@ from .tokenizer import Tokenizer
 __all__ = [
     "BitNet",
     "Cpu",
+    "Error",
     "Generation",
     "Kernel",
     "Model",

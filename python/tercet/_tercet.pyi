@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Cpu",
+    "Error",
     "Generation",
     "Kernel",
     "Model",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 VERSION: str
+
+class Error(ValueError):
+    """A model's file is damaged, contradicts another file, or is not supported."""
 
 def command(arguments: list[str]) -> int: ...
 def cpu() -> Cpu: ...

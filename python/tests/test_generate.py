@@ -156,6 +156,24 @@ def test_errors_name_the_bad_argument(model: tercet.Model, tokenizer: tercet.Tok
         model.generate(ids, 3, callback=lambda text: 1 / 0)  # type: ignore[arg-type, return-value]
 
 
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        {"type": "Replace", "pattern": {"String": ""}, "content": "a"},
+        {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "aa"}] * 30},
+        # The tokenizers library panics when it is used.
+        {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAABhYgBjAA=="},
+    ],
+)
+def test_a_hostile_tokenizer_is_an_error(normalizer: dict[str, object], tmp_path: Path) -> None:
+    for file in TINY.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tokenizer = json.loads((TINY / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer | {"normalizer": normalizer}))
+    with pytest.raises(tercet.Error, match="tokenizer.json"):
+        tercet.load_model(tmp_path, threads=1)[1].encode("a b")
+
+
 def test_a_directory_is_loaded() -> None:
     model, tokenizer = tercet.load_model(TINY, threads=1, packing="1.6bit", isa="portable")
     assert (model.name, model.isa, model.threads) == ("bitnet-tiny", "portable", 1)

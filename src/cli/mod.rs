@@ -98,6 +98,7 @@ impl Command {
 ///
 /// After usage errors, `--help` and `--version` it ends the process.
 pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
+    tercet_engine::hide_caught_panics();
     let matches = Cli::command().get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches);
     let Cli { command } = cli.unwrap_or_else(|error| error.format(&mut Cli::command()).exit());

@@ -107,6 +107,19 @@ fn invalid_configurations_are_refused() {
     model_refused(&Broken::new().with("generation_config.json", b"[]"), &["generation_config.json"]);
     model_refused(&Broken::new().with("tokenizer.json", b"{}"), &["tokenizer.json", "download"]);
     model_refused(&Broken::new().with("tokenizer.json", b"\xff"), &["tokenizer.json", "download"]);
+    let tokenizer = |from, to| Broken::new().edited("tokenizer.json", from, to);
+    let growing = r#"{"type": "Replace", "pattern": {"String": "i"}, "content": "iiiiiiii"},"#.repeat(8);
+    let growing = growing.trim_end_matches(',');
+    let normalizer = format!(r#""normalizer": {{"type": "Sequence", "normalizers": [{growing}]}}"#);
+    model_refused(&tokenizer(r#""normalizer": null"#, &normalizer), &["tokenizer.json", "50331648-fold"]);
+    // The `tokenizers` crate panics on these, the first at load and the second at the first text.
+    let prefix = r#""continuing_subword_prefix": "prefix""#;
+    let merged = r#""merges": [["a", "b"]]"#;
+    let broken = tokenizer(r#""continuing_subword_prefix": null"#, prefix);
+    let broken = broken.edited("tokenizer.json", r#""merges": []"#, merged);
+    model_refused(&broken, &["tokenizer.json", "out of bounds"]);
+    let cut = r#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAABhYgBjAA=="}"#;
+    model_refused(&tokenizer(r#""normalizer": null"#, cut), &["tokenizer.json: encoding", "out of bounds"]);
 }
 
 #[test]

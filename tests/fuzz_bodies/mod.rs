@@ -128,6 +128,24 @@ pub fn config(data: &[u8]) {
     }
 }
 
+/// If a tokenizer parses, it cuts a text into tokens and gives their text, or says why not.
+pub fn tokenizer(data: &[u8]) {
+    const IDS: u32 = 16;
+    tercet::hide_caught_panics();
+    let run = || -> Result<(), Error> {
+        let tokenizer = Tokenizer::parse(data, "fuzz.json", 1 << 20, None)?;
+        let mut ids = tokenizer.encode("the  king é▁12345<|eot_id|> ", true)?;
+        ids.extend(0..IDS);
+        tokenizer.decode(&ids, false)?;
+        let mut stream = tokenizer.stream(true);
+        for id in ids {
+            stream.push(id)?;
+        }
+        stream.finish().map(drop)
+    };
+    run().unwrap_or_else(|error| assert_readable(&error));
+}
+
 /// If the header of a packed model is accepted, all parts lie within the file.
 pub fn packed(data: &[u8]) {
     const POSITION: u64 = 100_000;
