@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tercet::formats::TensorType;
 use tercet::formats::{Config, Format, ModelFiles, convert};
-use tercet::{ChatTemplate, Logits, Message, Model, Tokenizer};
+use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, Tokenizer};
 
 /// A temporary directory. Dropping the value deletes it.
 struct Scratch(PathBuf);
@@ -41,8 +41,9 @@ fn text(files: &ModelFiles) -> (Vec<u32>, String) {
     let config = Config::load(files).unwrap();
     let tokenizer = Tokenizer::load(files, config.vocab_size, config.bos_token_id).unwrap();
     let template = ChatTemplate::load(files).unwrap();
-    let prompt =
-        template.render(&[Message::new("user", "It's 1234 “quoted” <|eot_id|> words")], true).unwrap();
+    let prompt = template
+        .render(&ChatInput::question(&[Message::new("user", "It's 1234 “quoted” <|eot_id|> words")]))
+        .unwrap();
     (tokenizer.encode(&prompt, false).unwrap(), prompt)
 }
 

@@ -6,7 +6,7 @@ mod common;
 use serde_json::Value;
 use tercet::formats::GgufFile;
 use tercet::formats::{Config, ModelFiles};
-use tercet::{ChatTemplate, Logits, Message, Model, Tokenizer};
+use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, Tokenizer};
 
 fn files(name: &str) -> ModelFiles {
     ModelFiles::open(&common::path("tests/fixtures/gguf").join(name)).unwrap()
@@ -95,7 +95,7 @@ fn a_long_text_has_the_tokens_of_the_original_tokenizer() {
 #[test]
 fn the_template_and_its_tokens_come_from_the_metadata() {
     let template = ChatTemplate::load(&files("bitnet-i2_s.gguf")).unwrap();
-    let prompt = template.render(&[Message::new("user", "hi")], true).unwrap();
+    let prompt = template.render(&ChatInput::question(&[Message::new("user", "hi")])).unwrap();
     assert_eq!(prompt, "<|begin_of_text|>hi<|eot_id|>");
     let tokenizer = Tokenizer::load(&files("bitnet-i2_s.gguf"), 64, Some(60)).unwrap();
     assert_eq!(tokenizer.encode(&prompt, false).unwrap(), [60, 8, 9, 62]);

@@ -1,55 +1,64 @@
 //! Chat templates: turn a conversation into the prompt format of a model's training.
+//!
+//! A template is Jinja as transformers sets it up. minijinja parses and runs it; the modules here give its values and
+//! operators Python's meaning, and keep it within bounds.
 
+mod arguments;
+mod clock;
+mod comparison;
 mod environment;
+mod filters;
+mod format;
+mod globals;
+mod input;
+mod json;
+mod markup;
+mod methods;
+mod operators;
+mod predicates;
+mod pretty;
+mod printing;
+mod sandbox;
+mod slices;
+mod source;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod unicode;
+mod value;
+mod wrap;
 
-use minijinja::{Environment, Value, context};
+use minijinja::ErrorKind;
+use serde_json::{Map, Value};
 use tercet_formats::{ModelFiles, TemplateSource};
 
 use crate::error::{Error, Result};
 
-const TEMPLATE: &str = "chat";
-
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The speaker: `system`, `user` or `assistant`.
-    pub role: String,
-    /// The text.
-    pub content: String,
-}
-
-impl Message {
-    /// Returns a turn of `role`.
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Message { role: role.into(), content: content.into() }
-    }
-}
+pub use input::{ChatInput, Message};
 
 /// A model's Jinja template, which turns a conversation into a prompt. It renders as in transformers.
 ///
 /// ```
-/// use tercet_engine::{ChatTemplate, Message};
+/// use tercet_engine::{ChatInput, ChatTemplate, Message};
 /// use tercet_formats::TemplateSource;
 ///
 /// let template = ChatTemplate::compile(TemplateSource {
 ///     text: "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:".to_owned(),
+///     tool_use: None,
 ///     label: "chat_template.jinja".to_owned(),
 ///     special_tokens: Vec::new(),
 /// })?;
-/// let prompt = template.render(&[Message::new("user", "Hello!")], true)?;
+/// let prompt = template.render(&ChatInput::question(&[Message::new("user", "Hello!")]))?;
 /// assert_eq!(prompt, "user: Hello!\nassistant:");
 /// # Ok::<(), tercet_engine::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
-    label: String,
+    source: TemplateSource,
 }
 
 impl ChatTemplate {
-    /// Reads and compiles a model's template.
+    /// Reads a model's template and checks it.
     ///
     /// # Errors
     /// Fails like [`TemplateSource::load`] and [`ChatTemplate::compile`].
@@ -57,43 +66,57 @@ impl ChatTemplate {
         Self::compile(TemplateSource::load(files)?)
     }
 
-    /// Compiles a template.
+    /// Checks a template.
     ///
     /// # Errors
-    /// [`tercet_formats::Error::Malformed`] if it is not valid Jinja.
+    /// [`tercet_formats::Error::Malformed`] if it is not valid Jinja, or too large.
     pub fn compile(source: TemplateSource) -> Result<Self> {
-        let TemplateSource { text, label, special_tokens } = source;
-        let mut environment = environment::new();
-        for (name, token) in special_tokens {
-            environment.add_global(name, token);
+        for text in std::iter::once(&source.text).chain(&source.tool_use) {
+            sandbox::check(text).map_err(|error| failed(&source.label, &error))?;
         }
-        environment.add_template_owned(TEMPLATE, text).map_err(|e| failed(&label, &e))?;
-        Ok(ChatTemplate { environment, label })
+        Ok(ChatTemplate { source })
     }
 
-    /// Returns the prompt for `messages`. With `add_generation_prompt` it ends where the assistant's
-    /// answer starts.
+    /// Returns the prompt for `input`.
     ///
     /// The prompt spells out its special tokens, BOS included, so encode it without adding a BOS.
     ///
     /// # Errors
-    /// Fails if the template does, or if it refuses these messages.
-    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        let turn = |message: &Message| context! { role => &message.role, content => &message.content };
-        let arguments = context! {
-            messages => messages.iter().map(turn).collect::<Vec<Value>>(),
-            add_generation_prompt,
-            tools => (),
-            documents => (),
+    /// [`tercet_formats::Error::Malformed`] if the template fails, refuses these messages, or takes too much time,
+    /// text or depth; [`Error::BadArgument`] if the input is not a conversation.
+    pub fn render(&self, input: &ChatInput) -> Result<String> {
+        let template = match (&input.tools, &self.source.tool_use) {
+            (Some(_), Some(tool_use)) => tool_use,
+            _ => &self.source.text,
         };
-        let template = self.environment.get_template(TEMPLATE).map_err(|e| failed(&self.label, &e))?;
-        template.render(arguments).map_err(|e| failed(&self.label, &e))
+        let tokens = self.source.special_tokens.iter();
+        let mut variables: Map<String, Value> =
+            tokens.map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
+        let continued = input.variables(template, &mut variables)?;
+        let text = sandbox::render(template, &Value::Object(variables))
+            .map_err(|error| failed(&self.source.label, &error))?;
+        match continued {
+            Some(continued) => continued.cut(text),
+            None => Ok(text),
+        }
     }
 }
 
 fn failed(label: &str, error: &minijinja::Error) -> Error {
     let line =
         error.line().map_or_else(|| "chat template".to_owned(), |line| format!("chat template line {line}"));
-    let problem = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    Error::malformed(label, line, problem, "check the messages, or correct the template")
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    // A message of the template's own may have several lines.
+    let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (problem, remedy) = match error.kind() {
+        ErrorKind::OutOfFuel => (
+            "it takes too much time or makes too much text".to_owned(),
+            "shorten the conversation, or correct the template",
+        ),
+        globals::REFUSAL => {
+            (format!("the template refuses these messages: {detail}"), "correct the messages")
+        }
+        _ => (detail, "check the messages, or correct the template"),
+    };
+    Error::malformed(label, line, problem, remedy)
 }

@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Deref};
 
-use crate::chat::{ChatTemplate, Message};
+use crate::chat::{ChatInput, ChatTemplate, Message};
 use crate::error::Result;
 use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
 use crate::session::Session;
@@ -108,7 +108,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         request: &Request,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation> {
-        let prompt = self.template.render(&self.messages, true)?;
+        let prompt = self.template.render(&ChatInput::question(&self.messages))?;
         let ids = self.encode(&prompt)?;
         // The last token must go through the model even if the cache holds it: the next token is chosen by its logits.
         self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);

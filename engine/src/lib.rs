@@ -32,7 +32,7 @@ pub mod tune;
 mod vectors;
 pub mod verify;
 
-pub use chat::{ChatTemplate, Message};
+pub use chat::{ChatInput, ChatTemplate, Message};
 pub use conversation::Conversation;
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;

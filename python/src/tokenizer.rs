@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use tercet_engine::{Message, Session};
+use tercet_engine::{ChatInput, Session};
 
 use crate::errors::exception;
 
@@ -41,12 +42,11 @@ impl Tokenizer {
         self.0.tokenizer().decode(&ids, skip_special).map_err(exception)
     }
 
-    /// Renders messages as a prompt. A message is a role and its text.
-    fn render(&self, messages: Vec<(String, String)>, add_generation_prompt: bool) -> PyResult<String> {
-        let messages: Vec<_> =
-            messages.into_iter().map(|(role, content)| Message::new(role, content)).collect();
-        let template = self.0.template().map_err(exception)?;
-        template.render(&messages, add_generation_prompt).map_err(exception)
+    /// Renders a conversation as a prompt. `input` is a JSON object with the arguments of `apply_chat_template`.
+    fn render(&self, py: Python<'_>, input: &str) -> PyResult<String> {
+        let input: ChatInput = serde_json::from_str(input)
+            .map_err(|error| PyValueError::new_err(format!("a message is a mapping with 'role': {error}")))?;
+        py.detach(|| self.0.template()?.render(&input)).map_err(exception)
     }
 
     /// Returns the token with this id, as the vocabulary spells it.

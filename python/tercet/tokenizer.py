@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, overload
 
@@ -82,25 +83,48 @@ class Tokenizer:
 
     def apply_chat_template(
         self,
-        conversation: Sequence[Mapping[str, str]],
+        conversation: Sequence[Mapping[str, Any]],
+        tools: Optional[Sequence[Mapping[str, Any]]] = None,
+        documents: Optional[Sequence[Mapping[str, Any]]] = None,
         *,
         add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
         tokenize: bool = True,
         return_tensors: Optional[str] = None,
+        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
+        **kwargs: Any,
     ) -> Any:
-        """Renders messages as a prompt. Each message is a mapping with ``role`` and ``content``.
+        """Renders messages as a prompt. Each message is a mapping with ``role``, ``content`` and other fields.
 
         Returns tokens, or text if ``tokenize`` is false. ``add_generation_prompt`` appends the start
-        of the model's answer.
+        of the model's answer, and ``continue_final_message`` leaves the last message open. ``tools``
+        are JSON schemas. Templates see further arguments, such as ``enable_thinking``, and those of
+        ``chat_template_kwargs`` as variables.
         """
+        arguments = {
+            "messages": conversation,
+            "tools": tools,
+            "documents": documents,
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": continue_final_message,
+            "chat_template_kwargs": {**(chat_template_kwargs or {}), **kwargs},
+        }
         try:
-            messages = [(message["role"], message["content"]) for message in conversation]
-        except (KeyError, TypeError) as error:
-            raise ValueError("a message is a mapping with 'role' and 'content'") from error
-        text = self._native.render(messages, add_generation_prompt)
+            text = self._native.render(json.dumps(arguments, default=_plain))
+        except TypeError as error:
+            raise ValueError(f"messages and their fields are such as JSON knows: {error}") from error
         if not tokenize:
             return text
         return as_tensors(self._native.encode(text, False), return_tensors)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size} tokens)"
+
+
+def _plain(value: Any) -> Any:
+    """Returns a mapping or a sequence as one that JSON can write."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} is not")

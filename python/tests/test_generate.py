@@ -113,8 +113,10 @@ def test_chat_templates(tokenizer: tercet.Tokenizer) -> None:
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
     assert "Hi" in text and tokenizer.decode(ids) == text
-    with pytest.raises(ValueError, match="role"):
-        tokenizer.apply_chat_template([{"who": "me"}])
+    with pytest.raises(ValueError, match="at least one message"):
+        tokenizer.apply_chat_template([])
+    with pytest.raises(ValueError, match="object"):
+        tokenizer.apply_chat_template([{"role": "user", "content": object()}])
 
 
 def test_decoding(tokenizer: tercet.Tokenizer) -> None:

@@ -14,7 +14,7 @@ use super::{interrupt, report};
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
-use tercet_engine::{ChatTemplate, Message};
+use tercet_engine::{ChatInput, ChatTemplate, Message};
 use tercet_engine::{Generation, Generator, Request, Stop};
 
 const DEFAULT_TOKENS: usize = 128;
@@ -48,6 +48,9 @@ pub(super) struct Generate {
     /// Wrap the prompt in the model's chat template, as a question
     #[arg(long)]
     chat: bool,
+    /// Variables of the chat template, as a JSON object such as '{"enable_thinking": false}'
+    #[arg(long, value_name = "JSON", requires = "chat")]
+    chat_template_kwargs: Option<String>,
     /// Write the logits of every prompt position to FILE
     ///
     /// The file has the format safetensors. Its tensor `logits` has the type f32 and the shape
@@ -142,7 +145,14 @@ impl Generate {
         }
         if self.chat {
             let template = ChatTemplate::load(session.files())?;
-            let text = template.render(&[Message::new("user", text)], true)?;
+            let mut input = ChatInput::question(&[Message::new("user", text)]);
+            if let Some(kwargs) = &self.chat_template_kwargs {
+                input.chat_template_kwargs = serde_json::from_str(kwargs).map_err(|error| {
+                    let remedy = "give a JSON object, as in '{\"enable_thinking\": false}'";
+                    Error::bad_argument("--chat-template-kwargs", error.to_string(), remedy)
+                })?;
+            }
+            let text = template.render(&input)?;
             return Ok(Prompt { ids: session.tokenizer().encode(&text, false)?, echo: String::new() });
         }
         Ok(Prompt { ids: session.tokenizer().encode(&text, true)?, echo: text })

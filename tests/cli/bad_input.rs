@@ -176,6 +176,31 @@ fn prompts_that_cannot_be_continued_are_refused() {
 }
 
 #[test]
+fn chat_templates_without_bounds_are_refused() {
+    let endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
+    let doubling =
+        "{% set ns = namespace(s='x') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}";
+    let deep = format!("{{{{ {}1 }}}}", "not ".repeat(50_000));
+    let refusing = "{{ raise_exception('no questions') }}";
+    for (template, words) in [
+        (endless, ["tokenizer_config.json", "too much time"]),
+        (doubling, ["tokenizer_config.json", "too much"]),
+        (&deep, ["tokenizer_config.json", "more than 4000"]),
+        (refusing, ["tokenizer_config.json", "refuses these messages: no questions"]),
+    ] {
+        let config = json!({"chat_template": template}).to_string();
+        let model = Broken::new().with("tokenizer_config.json", config.as_bytes());
+        let arguments = ["generate", "-m", model.dir(), "--chat", "-n", "1", "Hi"];
+        refused(&arguments, &words);
+        assert_eq!(tercet(&arguments).stderr.trim_end().lines().count(), 1);
+    }
+    refused(
+        &["generate", "--chat", "--chat-template-kwargs", "[", "Hi"],
+        &["--chat-template-kwargs", "object"],
+    );
+}
+
+#[test]
 fn sampling_options_out_of_range_are_refused() {
     for (flag, value) in [
         ("--temperature", "-1"),

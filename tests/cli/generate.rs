@@ -9,6 +9,7 @@ use crate::harness::{
     FAIRY_TALES, GGUF, Scratch, TINY, assert_fields, command, finish, json, output, tercet, usable_isas,
     with_input,
 };
+use crate::models::Broken;
 
 const PROMPT: &str = "Once upon a time";
 
@@ -187,6 +188,22 @@ fn a_chat_template_wraps_the_prompt() {
     assert_eq!(ids[0], 4093);
     assert!(ids.contains(&4095.into()));
     assert_eq!(ids.iter().filter(|id| **id == 4093).count(), 1);
+}
+
+#[test]
+fn a_chat_template_sees_variables_of_the_user_and_every_special_token() {
+    let config = serde_json::json!({
+        "sep_token": "<|eot_id|>",
+        "chat_template": "{% generation %}{{ messages[0].content }}{{ sep_token }}{{ mood.rsplit(' ', 1)[-1] }}{% endgeneration %}",
+    });
+    let model = Broken::new().with("tokenizer_config.json", config.to_string().as_bytes());
+    let ids = |arguments: &[&str]| {
+        json(&[&["generate", "-m", model.dir(), "-n", "0"], arguments].concat())["prompt_ids"].clone()
+    };
+    let kwargs = r#"{"mood": "very glad"}"#;
+    let bare = Broken::new().with("tokenizer_config.json", br#"{"chat_template": "a b<|eot_id|>glad"}"#);
+    let plain = json(&["generate", "-m", bare.dir(), "-n", "0", "--chat", "a b"]);
+    assert_eq!(ids(&["--chat", "--chat-template-kwargs", kwargs, "a b"]), plain["prompt_ids"]);
 }
 
 /// The tiny model has random weights, so its bytes are rarely valid UTF-8. A reader must never see
