@@ -122,6 +122,11 @@ fn mutated_tokenizers_are_read_or_refused() {
 }
 
 #[test]
+fn mutated_chat_templates_render_or_are_refused() {
+    mutate(&seeds("chat"), 2_000, fuzz_bodies::chat);
+}
+
+#[test]
 fn mutated_headers_of_packed_models_are_read_or_refused() {
     mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
 }

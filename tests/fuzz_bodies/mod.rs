@@ -5,8 +5,8 @@
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
 use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile, shard_index};
-use tercet::formats::{Config, GenerationDefaults, ModelFiles};
-use tercet::{ChatTemplate, Error, PackedCache, Tokenizer};
+use tercet::formats::{Config, GenerationDefaults, ModelFiles, TemplateSource};
+use tercet::{ChatInput, ChatTemplate, Error, Message, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 
@@ -144,6 +144,34 @@ pub fn tokenizer(data: &[u8]) {
         stream.finish().map(drop)
     };
     run().unwrap_or_else(|error| assert_readable(&error));
+}
+
+/// A template and, after a byte of zero, its input as JSON: if it renders, it does so again to the same text.
+pub fn chat(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (template, input) = text.split_once('\0').unwrap_or((&text, ""));
+    let input: ChatInput = serde_json::from_str(input)
+        .unwrap_or_else(|_| ChatInput::question(&[Message::new("user", "Tell me about the sea")]));
+    let source = TemplateSource {
+        text: template.to_owned(),
+        tool_use: None,
+        label: "fuzz.jinja".to_owned(),
+        special_tokens: vec![("bos_token".to_owned(), "<s>".to_owned())],
+    };
+    let template = match ChatTemplate::compile(source) {
+        Ok(template) => template,
+        Err(error) => return assert_readable(&error),
+    };
+    match template.render(&input) {
+        Ok(prompt) if !text.contains("strftime_now") => {
+            assert_eq!(template.render(&input).expect("it has rendered before"), prompt);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            assert_readable(&error);
+            assert!(!error.to_string().contains("the template engine failed"), "{error}");
+        }
+    }
 }
 
 /// If the header of a packed model is accepted, all parts lie within the file.

@@ -9,6 +9,7 @@ use minijinja::{AutoEscape, Error, ErrorKind, Value};
 
 use super::printing::MAX_TEXT;
 use super::{environment, source, syntax, value};
+use crate::guard::guarded;
 
 /// Bytes of the stack on which a template is parsed and rendered. `source` bounds the depth of its syntax, `value` that
 /// of its values, and minijinja that of its macros.
@@ -70,8 +71,9 @@ fn isolated<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T
     let failed = |problem: &str| Error::new(ErrorKind::InvalidOperation, problem.to_owned());
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("chat template".to_owned()).stack_size(STACK);
-        let worker = builder.spawn_scoped(scope, work);
+        let worker = builder.spawn_scoped(scope, || guarded(work));
         let worker = worker.map_err(|error| failed(&format!("no thread for the template: {error}")))?;
-        worker.join().unwrap_or_else(|_| Err(failed("the template engine failed")))
+        let outcome = worker.join().unwrap_or_else(|_| Err("a panic".to_owned()));
+        outcome.unwrap_or_else(|panic| Err(failed(&format!("the template engine failed: {panic}"))))
     })
 }
