@@ -112,7 +112,10 @@ impl Config {
     /// # Errors
     /// The errors of [`ModelFiles::get`] and [`Config::parse`].
     pub fn load(files: &ModelFiles) -> Result<Self> {
-        Self::parse(&files.get(CONFIG)?, &files.label(CONFIG))
+        let bytes = files.get(CONFIG)?;
+        let config = Self::parse(&bytes, &files.label(CONFIG))?;
+        json::warn_of_absent_tokens(files, CONFIG, &bytes, config.vocab_size);
+        Ok(config)
     }
 
     /// Validates the `config.json` in `bytes`. Messages call it `label`.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::ModelFiles;
 use crate::error::{Error, Result};
 
 const REPAIR: &str = "download the file again or correct it";
@@ -15,6 +16,22 @@ pub(crate) fn parse(bytes: &[u8], file: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Error::malformed(file, "the whole file", "is not a JSON object", REPAIR)),
         Err(e) => Err(Error::malformed(file, "JSON", e.to_string(), REPAIR)),
+    }
+}
+
+/// Warns of tokens that `file`, whose contents are `bytes`, says start or end a text, but that the
+/// vocabulary does not have.
+pub(crate) fn warn_of_absent_tokens(files: &ModelFiles, file: &str, bytes: &[u8], vocab_size: usize) {
+    let Ok(map) = parse(bytes, file) else { return };
+    for name in ["bos_token_id", "eos_token_id"] {
+        let value = map.get(name).unwrap_or(&Value::Null);
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let absent =
+            |item: &&Value| item.is_number() && item.as_u64().is_none_or(|id| id >= vocab_size as u64);
+        if let Some(id) = items.iter().find(absent) {
+            let label = files.label(file);
+            files.warn(format!("{label}: {name}: {id} is not a token of the vocabulary; it is not used"));
+        }
     }
 }
 
@@ -94,15 +111,17 @@ impl<'a> Object<'a> {
         value.as_str().map(Some).ok_or_else(|| self.malformed(name, &format!("{value} is not a text")))
     }
 
-    /// Returns one token id or a list of them, each below `vocab_size`.
+    /// Returns the token ids in field `name`, which holds one or a list. Ids outside the vocabulary are
+    /// left out, and `None` is returned if no other is left.
     pub(crate) fn token_ids(&self, name: &str, vocab_size: usize) -> Result<Option<Vec<u32>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        if !items.iter().all(|item| item.is_u64() || item.is_i64()) {
+            return Err(self.malformed(name, &format!("{value} is neither a token id nor a list of them")));
+        }
         let id = |item: &Value| u32::try_from(item.as_u64()?).ok().filter(|&id| (id as usize) < vocab_size);
-        let ids: Option<Vec<u32>> = items.iter().map(id).collect();
-        ids.map(Some).ok_or_else(|| {
-            self.malformed(name, &format!("{value} are not token ids below the vocabulary's {vocab_size}"))
-        })
+        let ids: Vec<u32> = items.iter().filter_map(id).collect();
+        Ok((items.is_empty() || !ids.is_empty()).then_some(ids))
     }
 
     /// Returns `value`, or an error if field `name` is absent.

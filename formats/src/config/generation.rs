@@ -35,7 +35,9 @@ impl GenerationDefaults {
     /// The errors of [`ModelFiles::try_get`] and [`GenerationDefaults::parse`].
     pub fn load(files: &ModelFiles, config: &Config) -> Result<Self> {
         let bytes = files.try_get(FILE)?;
-        Self::parse(bytes.as_deref().unwrap_or(b"{}"), &files.label(FILE), config)
+        let bytes = bytes.as_deref().unwrap_or(b"{}");
+        json::warn_of_absent_tokens(files, FILE, bytes, config.vocab_size);
+        Self::parse(bytes, &files.label(FILE), config)
     }
 
     /// Validates the `generation_config.json` in `bytes`. Messages call it `label`.

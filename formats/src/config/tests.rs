@@ -127,7 +127,7 @@ fn each_bad_field_is_named() {
         ("hidden_act", json!("gelu"), "hidden_act is gelu"),
         ("attention_bias", json!(true), "attention_bias is true"),
         ("attention_bias", json!("no"), "attention_bias: \"no\" is not true or false"),
-        ("eos_token_id", json!([1, 320]), "eos_token_id"),
+        ("eos_token_id", json!([1, "x"]), "eos_token_id"),
         ("quantization_config", json!([]), "quantization_config: is not an object"),
     ];
     for (field, value, part) in cases {
@@ -185,6 +185,8 @@ fn generation_defaults_are_read_and_fall_back() {
 
     let empty = parse(json!({})).unwrap();
     assert_eq!((empty.bos_token_id, empty.eos_token_ids), (Some(256), vec![257]));
+    let absent = parse(json!({"bos_token_id": -1, "eos_token_id": [9999]})).unwrap();
+    assert_eq!((absent.bos_token_id, absent.eos_token_ids), (Some(256), vec![257]));
     for (field, value) in [
         ("top_p", json!(0)),
         ("top_p", json!(1.5)),
@@ -192,9 +194,23 @@ fn generation_defaults_are_read_and_fall_back() {
         ("top_k", json!(1.5)),
         ("min_p", json!(2)),
         ("repetition_penalty", json!(0)),
-        ("eos_token_id", json!([9999])),
+        ("eos_token_id", json!([1.5])),
     ] {
         let message = parse(json!({ field: value })).unwrap_err().to_string();
         assert!(message.starts_with(&format!("g.json: {field}: ")), "{message}");
     }
+}
+
+#[test]
+fn special_tokens_outside_the_vocabulary_are_left_out_with_a_warning() {
+    let mut config = tiny();
+    config["bos_token_id"] = json!(-1);
+    config["eos_token_id"] = json!([1, 320, 4_294_967_296u64]);
+    let config: &'static [u8] = config.to_string().into_bytes().leak();
+    let files = ModelFiles::embedded("tiny".into(), Box::leak(Box::new([("config.json", config)])));
+    let config = Config::load(&files).unwrap();
+    assert_eq!((config.bos_token_id, config.eos_token_ids), (None, vec![1]));
+    let [bos, eos] = &files.warnings()[..] else { panic!("{:?}", files.warnings()) };
+    assert!(bos.contains("config.json: bos_token_id: -1 is not a token"), "{bos}");
+    assert!(eos.contains("config.json: eos_token_id: 320 is not a token"), "{eos}");
 }
