@@ -4,6 +4,8 @@
 mod bad_input;
 mod bench;
 mod cache;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod chat;
 mod convert;
 mod generate;
@@ -14,6 +16,9 @@ mod hub_server;
 mod in_use;
 mod kernels;
 mod models;
+#[cfg(target_os = "linux")]
+#[path = "../common/mutations.rs"]
+mod mutations;
 mod reports;
 mod snapshots;
 mod tune;

@@ -1,6 +1,8 @@
 //! Helpers for the integration tests.
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of the helpers")]
 
+pub mod mutations;
+
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;

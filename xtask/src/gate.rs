@@ -15,6 +15,9 @@ use crate::{aarch64, python};
 /// Tells `tests/fuzz.rs` to try other inputs each time, for this many seconds per target.
 const FUZZ_SECONDS: &str = "FUZZ_SECONDS";
 
+/// Tells `tests/cli/chaos` to go on for this many seconds per test: together a minute, or an hour.
+const CHAOS_SECONDS: &str = "CHAOS_SECONDS";
+
 /// Runs every step until one fails, or all with `keep_going`, and prints the table of steps.
 pub(crate) fn test(full: bool, keep_going: bool) -> Result<()> {
     let start = Instant::now();
@@ -124,6 +127,8 @@ fn run_tests(full: bool) -> Result<()> {
     }
     run("build of the tests", &mut cargo("nextest run --workspace --no-run"))?;
     run("tests", &mut fuzzed(cargo("nextest run --workspace")))?;
+    let seconds = if full { "600" } else { "10" };
+    run("chaos", cargo("nextest run -p tercet --test cli chaos::").env(CHAOS_SECONDS, seconds))?;
     run("tests in the documentation", &mut cargo("test --workspace --doc"))
 }
 

@@ -34,8 +34,8 @@ enum Task {
     /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, every interleaving
     /// of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
     Test {
-        /// Add the checks that take longer: every size with every number of tokens, fuzzing, all emulated CPUs, the
-        /// Python source distribution, advisories, and the command for Intel Macs
+        /// Add the checks that take longer: every size with every number of tokens, fuzzing, an hour of chaos, all
+        /// emulated CPUs, the Python source distribution, advisories, and the command for Intel Macs
         #[arg(long)]
         full: bool,
         /// Go on after a failed step
