@@ -111,7 +111,7 @@ impl<'a, T: Element> ColumnsMut<'a, T> {
     }
 
     /// Returns the rows of the matrix.
-    pub(crate) fn tokens(&self) -> usize {
+    pub fn tokens(&self) -> usize {
         self.tokens
     }
 

@@ -81,7 +81,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     }
 
     /// Adds `text` as the user's message and generates the reply. `on_text` receives the reply's text as it becomes
-    /// certain, and ends it by breaking.
+    /// certain, and ends it by breaking. A turn that is cancelled before the reply begins is not part of the conversation.
     ///
     /// # Errors
     /// Those of the template, the tokenizer and [`Continuation`]; the turn is then not part of the conversation.
@@ -94,6 +94,9 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         self.messages.push(Message::new("user", text));
         let outcome = self.speak(request, on_text);
         match &outcome {
+            Ok(generation) if generation.stop == Stop::Cancelled && generation.ids.is_empty() => {
+                self.messages.pop();
+            }
             Ok(generation) => self.messages.push(Message::new("assistant", &generation.text)),
             Err(_) => {
                 self.messages.pop();
@@ -146,9 +149,13 @@ mod tests {
     use crate::runtime::{Runtime, RuntimeOptions};
 
     fn session() -> Session {
+        session_of(512)
+    }
+
+    fn session_of(context: usize) -> Session {
         let options =
             RuntimeOptions { isa_cap: Some(Isa::Portable), threads: Some(1), ..RuntimeOptions::default() };
-        Session::new(crate::fairy_tales(), Runtime::new(&options), None, &mut |_| {}).unwrap()
+        Session::new(crate::fairy_tales(), Runtime::new(&options), Some(context), &mut |_| {}).unwrap()
     }
 
     fn request(session: &Session, tokens: usize) -> Request {
@@ -187,6 +194,24 @@ mod tests {
         let anew = generator.generate(prompt, &request, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(anew.ids, second.ids);
         assert_eq!(anew.prompt_tokens, prompt.len());
+    }
+
+    #[test]
+    fn a_turn_that_is_cancelled_before_its_reply_is_forgotten() {
+        let session = session();
+        let request = request(&session, 10);
+        let [mut interrupted, mut undisturbed] = [(); 2].map(|()| session.conversation(None).unwrap());
+        for conversation in [&mut interrupted, &mut undisturbed] {
+            say(conversation, "Hello", &request);
+        }
+        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let during_prompt = move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 3;
+        let cancelled = Request { cancel: crate::Cancel::when(during_prompt), ..request.clone() };
+        let cut = say(&mut interrupted, "Tell me about the sea", &cancelled);
+        assert_eq!((cut.stop, cut.ids.len()), (Stop::Cancelled, 0));
+        assert_eq!(interrupted.messages(), undisturbed.messages());
+        let [a, b] = [&mut interrupted, &mut undisturbed].map(|c| say(c, "Who are you?", &request).ids);
+        assert_eq!(a, b);
     }
 
     #[test]

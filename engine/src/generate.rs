@@ -1,11 +1,14 @@
 //! Generates text from a prompt, token by token.
 
 mod continuation;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
 mod text;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::model::Model;
 use crate::sampler::SamplerOptions;
@@ -25,6 +28,8 @@ pub struct Request {
     pub eos: Vec<u32>,
     /// Strings that end the text. The text excludes them.
     pub stop: Vec<String>,
+    /// Ends the text from outside, also while the prompt is read.
+    pub cancel: Cancel,
 }
 
 /// The reason why a text ended.

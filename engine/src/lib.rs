@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod cancel;
 mod chat;
 mod conversation;
 #[cfg(feature = "embedded")]
@@ -32,6 +33,7 @@ pub mod tune;
 mod vectors;
 pub mod verify;
 
+pub use cancel::Cancel;
 pub use chat::{ChatInput, ChatTemplate, Message};
 pub use conversation::Conversation;
 #[cfg(feature = "embedded")]

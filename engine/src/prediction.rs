@@ -3,8 +3,7 @@
 //! ```
 //! # #[cfg(feature = "embedded")]
 //! # fn main() -> tercet_engine::Result<()> {
-//! use std::ops::ControlFlow;
-//!
+//! use tercet_engine::Cancel;
 //! use tercet_engine::prediction::{Windows, perplexity};
 //! use tercet_engine::{Model, Runtime, RuntimeOptions, Tokenizer, open_model};
 //!
@@ -15,7 +14,7 @@
 //!
 //! let ids = tokenizer.encode("Once upon a time, there was a little girl.", false)?;
 //! let windows = Windows::new(&model, &tokenizer, None)?;
-//! let predictions = windows.predict(&model, &ids, |_| ControlFlow::Continue(()))?;
+//! let predictions = windows.predict(&model, &ids, &Cancel::new(), |_| {})?;
 //! assert_eq!(predictions.len(), ids.len());
 //! assert!(perplexity(&predictions) < 20.0);
 //! # Ok(())
@@ -24,8 +23,7 @@
 //! # fn main() {}
 //! ```
 
-use std::ops::ControlFlow;
-
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::model::{Logits, Model, State};
 use crate::tokenizer::Tokenizer;
@@ -81,14 +79,17 @@ impl Windows {
     /// Calls `progress` with the number of finished tokens.
     ///
     /// # Errors
-    /// Fails if a token is not in the model's vocabulary. Returns [`Error::Cancelled`] if `progress` breaks.
+    /// Fails if a token is not in the model's vocabulary or the model yields no numbers. Returns [`Error::Cancelled`] soon
+    /// after `cancel` is cancelled.
     pub fn predict(
         &self,
         model: &Model,
         ids: &[u32],
-        mut progress: impl FnMut(usize) -> ControlFlow<()>,
+        cancel: &Cancel,
+        mut progress: impl FnMut(usize),
     ) -> Result<Vec<Prediction>> {
         let mut state = model.new_state(self.size + 1)?;
+        state.set_cancel(cancel.clone());
         let mut predictions = Vec::with_capacity(ids.len());
         for window in ids.chunks(self.size) {
             state.truncate(0);
@@ -96,9 +97,7 @@ impl Windows {
             for targets in window.chunks(BATCH) {
                 predict_batch(model, &mut state, previous, targets, &mut predictions)?;
                 previous = targets[targets.len() - 1];
-                if progress(predictions.len()).is_break() {
-                    return Err(Error::Cancelled);
-                }
+                progress(predictions.len());
             }
         }
         Ok(predictions)

@@ -156,7 +156,8 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         Ok(id)
     }
 
-    /// Ends a request. A running one finishes in the next round with what it has, a waiting one is forgotten.
+    /// Ends a request. A running one finishes in the next round with what it has, a waiting one is forgotten. A request's
+    /// [`cancel`](Request::cancel) also ends it within a round, from another thread.
     pub fn cancel(&mut self, id: JobId) {
         self.waiting.retain(|waiting| waiting.id != id);
         if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
@@ -164,10 +165,11 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         }
     }
 
-    /// Admits waiting requests, decodes one token of every sequence that has read its prompt, and reads a part of the
+    /// Heeds cancelled requests, admits waiting ones, decodes one token of every sequence that has read its prompt, and reads a part of the
     /// prompts.
     pub fn round(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
+        self.running.iter_mut().for_each(|running| running.continuation.heed_cancel());
         self.collect_finished(&mut events);
         self.admit(&mut events);
         let reading = self.running.iter().any(Running::reads_prompt);
@@ -215,9 +217,20 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
                 candidates.push(continuation.candidates(history));
                 states.push(state);
             }
-            model.forward_each(&mut states, &tokens, &candidates).expect("every sequence was checked");
-            for running in batch.iter_mut() {
-                outcomes.push((running.id, running.continuation.accept(model, &mut running.sequence)));
+            let shared = model.forward_each(&mut states, &tokens, &candidates).is_ok();
+            for Running { id, sequence, continuation } in batch.iter_mut() {
+                continuation.heed_cancel();
+                if continuation.stop().is_some() {
+                    continue;
+                }
+                // If the shared pass fails, each sequence fails or goes on by itself.
+                outcomes.push((
+                    *id,
+                    match shared {
+                        true => continuation.accept(model, sequence),
+                        false => continuation.step(model, sequence).map(Option::unwrap_or_default),
+                    },
+                ));
             }
         }
         for (id, outcome) in outcomes {

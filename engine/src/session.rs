@@ -206,7 +206,7 @@ impl Session {
             max_tokens: DEFAULT_TOKENS,
             sampler: choices.over(&self.defaults),
             eos: self.defaults.eos_token_ids.clone(),
-            stop: Vec::new(),
+            ..Request::default()
         }
     }
 

@@ -9,7 +9,7 @@ use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
 use crate::model::{PLANNED_TOKENS, multiply, random_trits};
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::runtime::Runtime;
 
 /// The result of tuning for one problem.
@@ -216,7 +216,7 @@ impl Stopwatch<'_> {
         let start = Instant::now();
         for _ in 0..self.products {
             let weights = &self.operands.copies[self.next];
-            multiply(&pool, sharing.task_kib, [(&gemm, weights)], &self.acts, [&mut self.out]);
+            multiply(Team::new(&pool), sharing.task_kib, [(&gemm, weights)], &self.acts, [&mut self.out]);
             self.next = (self.next + 1) % self.operands.copies.len();
         }
         Ok(start.elapsed() / self.products as u32)

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use tercet_engine::{Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step};
+use tercet_engine::{
+    Cancel, Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step,
+};
 
 use crate::errors::exception;
 
@@ -27,7 +30,7 @@ pub(crate) struct Requested {
 }
 
 impl Requested {
-    fn request(self, session: &Session) -> Request {
+    fn request(self, session: &Session, signals: &Signals) -> Request {
         let Requested { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed, .. } = self;
         let choices = SamplingChoices {
             greedy,
@@ -45,6 +48,7 @@ impl Requested {
             eos: self.eos.unwrap_or(suggested.eos),
             stop: self.stop,
             sampler: suggested.sampler,
+            cancel: signals.cancel(),
         }
     }
 }
@@ -79,23 +83,57 @@ impl From<tercet_engine::Generation> for Generation {
     }
 }
 
-/// Lets Python's signal handlers run at intervals. After Ctrl-C a handler raises `KeyboardInterrupt`.
-pub(crate) struct Signals(Instant);
+/// Lets Python's signal handlers run while a computation looks at its [`Cancel`]. After Ctrl-C a handler raises
+/// `KeyboardInterrupt`, which cancels the computation.
+#[derive(Clone)]
+pub(crate) struct Signals(Arc<Mutex<Watch>>);
+
+struct Watch {
+    /// Python runs its handlers in the main thread, so that helping threads need not ask.
+    thread: ThreadId,
+    last: Instant,
+    raised: Option<PyErr>,
+}
 
 impl Signals {
     /// Short enough for a user who waits, and long enough to cost nothing and disturb no other thread.
     const INTERVAL: Duration = Duration::from_millis(20);
 
+    /// Watches in the current thread.
     pub(crate) fn new() -> Self {
-        Signals(Instant::now())
+        let watch = Watch { thread: thread::current().id(), last: Instant::now(), raised: None };
+        Signals(Arc::new(Mutex::new(watch)))
     }
 
-    pub(crate) fn check(&mut self) -> PyResult<()> {
-        if self.0.elapsed() < Self::INTERVAL {
-            return Ok(());
+    /// Watches in the current thread from now on.
+    fn follow(&self) {
+        self.lock().thread = thread::current().id();
+    }
+
+    /// Returns what the computation must look at.
+    pub(crate) fn cancel(&self) -> Cancel {
+        let watch = self.clone();
+        Cancel::when(move || watch.are_raised())
+    }
+
+    fn are_raised(&self) -> bool {
+        let Ok(mut watch) = self.0.try_lock() else { return false };
+        let due = watch.raised.is_none() && watch.last.elapsed() >= Self::INTERVAL;
+        if due && watch.thread == thread::current().id() {
+            watch.last = Instant::now();
+            watch.raised = Python::attach(|py| py.check_signals()).err();
         }
-        self.0 = Instant::now();
-        Python::attach(|py| py.check_signals())
+        watch.raised.is_some()
+    }
+
+    /// Raises what a handler has raised.
+    pub(crate) fn check(&self) -> PyResult<()> {
+        self.are_raised();
+        self.lock().raised.take().map_or(Ok(()), Err)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,9 +146,9 @@ pub(crate) fn generate(
     request: Requested,
     on_token: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Generation>> {
-    let request = request.request(session);
+    let signals = Signals::new();
+    let request = request.request(session, &signals);
     py.detach(|| {
-        let mut signals = Signals::new();
         let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
         let submitted: tercet_engine::Result<Vec<JobId>> =
             prompts.into_iter().map(|prompt| scheduler.submit(prompt, request.clone())).collect();
@@ -153,17 +191,21 @@ fn goes_on(on_token: Option<&Py<PyAny>>, index: usize, step: &Step) -> PyResult<
 
 /// An iterator over the pieces of text that continue a prompt.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Stream(Mutex<tercet_engine::Stream<Arc<Session>>>);
+pub(crate) struct Stream {
+    stream: Mutex<tercet_engine::Stream<Arc<Session>>>,
+    signals: Signals,
+}
 
 impl Stream {
     pub(crate) fn new(session: Arc<Session>, prompt: &[u32], request: Requested) -> PyResult<Self> {
-        let request = request.request(&session);
+        let signals = Signals::new();
+        let request = request.request(&session, &signals);
         let stream = tercet_engine::Stream::new(session, prompt, request).map_err(exception)?;
-        Ok(Stream(Mutex::new(stream)))
+        Ok(Stream { stream: Mutex::new(stream), signals })
     }
 
     fn lock(&self) -> MutexGuard<'_, tercet_engine::Stream<Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,14 +218,13 @@ impl Stream {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<String>> {
         py.detach(|| {
             let mut stream = self.lock();
-            let mut signals = Signals::new();
+            self.signals.follow();
             while let Some(step) = stream.step().map_err(exception)? {
                 if !step.text.is_empty() {
                     return Ok(Some(step.text));
                 }
-                signals.check()?;
             }
-            Ok(None)
+            self.signals.check().map(|()| None)
         })
     }
 

@@ -1,6 +1,5 @@
 //! A loaded model.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -157,11 +156,17 @@ impl Model {
     fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let model = self.0.model();
         let vocabulary = model.config().vocab_size;
-        let logits = py.detach(|| -> tercet_engine::Result<Vec<f32>> {
-            let mut state = model.new_state(model.context_for(ids.len()))?;
-            Ok(model.forward(&mut state, &ids, Logits::All)?.to_vec())
-        });
-        let logits = logits.map_err(exception)?;
+        let logits = py.detach(|| {
+            let signals = Signals::new();
+            let logits = || -> tercet_engine::Result<Vec<f32>> {
+                let mut state = model.new_state(model.context_for(ids.len()))?;
+                state.set_cancel(signals.cancel());
+                Ok(model.forward(&mut state, &ids, Logits::All)?.to_vec())
+            };
+            let logits = logits();
+            signals.check()?;
+            logits.map_err(exception)
+        })?;
         numpy::PyArray1::from_vec(py, logits).reshape([ids.len(), vocabulary])
     }
 
@@ -173,13 +178,9 @@ impl Model {
         }
         let windows = Windows::new(model, tokenizer, window).map_err(exception)?;
         py.detach(|| {
-            let mut signals = Signals::new();
-            let mut interrupt = Ok(());
-            let predictions = windows.predict(model, &ids, |_| {
-                interrupt = signals.check();
-                if interrupt.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
-            interrupt?;
+            let signals = Signals::new();
+            let predictions = windows.predict(model, &ids, &signals.cancel(), |_| {});
+            signals.check()?;
             predictions.map(|predictions| prediction::perplexity(&predictions)).map_err(exception)
         })
     }

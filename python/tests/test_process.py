@@ -54,6 +54,7 @@ def test_other_threads_run_during_a_call(model: tercet.Model) -> None:
         "list(m.stream('Once', 480, eos_token_id=[]))",
         "m.generate([t.encode('Once')] * 8, 480, eos_token_id=[])",
         "m.perplexity('Once upon a time ' * 400)",
+        "m.logits([5] * 512)",
     ],
 )
 def test_ctrl_c_interrupts(call: str) -> None:
@@ -75,6 +76,29 @@ except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the test sends a POSIX signal")
+def test_ctrl_c_is_heeded_within_a_part_of_a_prompt() -> None:
+    """With portable kernels a part of this shape takes many seconds."""
+    code = """
+import signal, time, tercet
+from tercet import _tercet
+from tercet.machine import machine_options
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+model = tercet.Model(_tercet.Model.synthetic("falcon-e-1b", machine_options(threads=1, isa="portable")))
+ids = [5] * 256
+for call in (lambda: model.logits(ids), lambda: model.generate(ids, 1), lambda: next(model.stream(ids, 1))):
+    start = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        call()
+        raise SystemExit("not interrupted")
+    except KeyboardInterrupt:
+        assert time.monotonic() - start < 1.5
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the test reads resident memory from /proc")

@@ -10,8 +10,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
+use super::interrupt::{self, AtRest};
+use super::report;
 use super::screen::Screen;
-use super::{interrupt, report};
 use input::Input;
 use tercet_engine::Conversation;
 use tercet_engine::Error;
@@ -94,7 +95,8 @@ impl Chat {
         if interactive {
             report::note(greeting(&session, &request));
         }
-        interrupt::install();
+        let at_rest = if interactive { AtRest::Ignore } else { AtRest::EndIfRepeated };
+        interrupt::at_rest(at_rest);
 
         let mut turns = Vec::new();
         while let Some(line) = input.next()? {
@@ -104,7 +106,8 @@ impl Chat {
                 "/reset" => conversation.reset(),
                 command if command.starts_with('/') => report::note(COMMANDS),
                 text => {
-                    turns.push(take_turn(&mut conversation, &session, &request, text, !self.output.json)?)
+                    let visible = !self.output.json;
+                    turns.push(take_turn(&mut conversation, &session, &request, at_rest, text, visible)?)
                 }
             }
         }
@@ -137,11 +140,15 @@ fn take_turn(
     conversation: &mut Conversation<&Session>,
     session: &Session,
     request: &Request,
+    at_rest: AtRest,
     text: &str,
     visible: bool,
 ) -> Result<Turn> {
     let mut screen = Screen::new(visible, "");
-    let reply = interrupt::during(|| conversation.reply(text, request, |piece| screen.show(piece)));
+    let reply = interrupt::during(at_rest, |cancel| {
+        let request = Request { cancel, ..request.clone() };
+        conversation.reply(text, &request, |piece| screen.show(piece))
+    });
     let generation = match reply {
         Err(Error::ContextExceeded { tokens, context }) => {
             drop(screen);

@@ -9,8 +9,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
+use super::interrupt::{self, AtRest};
+use super::report;
 use super::screen::Screen;
-use super::{interrupt, report};
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
@@ -161,10 +162,11 @@ impl Generate {
 
 fn generate(session: &Session, prompt: &Prompt, request: &Request, visible: bool) -> Result<Generation> {
     let mut generator = Generator::new(session.model(), session.tokenizer(), session.context())?;
-    interrupt::install();
     let mut screen = Screen::new(visible, &prompt.echo);
-    let generation =
-        interrupt::during(|| generator.generate(&prompt.ids, request, |piece| screen.show(piece)))?;
+    let generation = interrupt::during(AtRest::End, |cancel| {
+        let request = Request { cancel, ..request.clone() };
+        generator.generate(&prompt.ids, &request, |piece| screen.show(piece))
+    })?;
     screen.end()?;
     Ok(generation)
 }

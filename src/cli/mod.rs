@@ -101,6 +101,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
     tercet_engine::hide_caught_panics();
     let matches = Cli::command().get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches);
+    interrupt::install();
     let Cli { command } = cli.unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     command.run().unwrap_or_else(|error| failure::print(error, &failure::invoked(&Cli::command(), &matches)))
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use clap::builder::styling::Style;
 use indicatif::ProgressBar;
 
-use super::{interrupt, progress, report};
+use super::{progress, report};
 
 /// Standard output during one generation. With JSON it shows nothing.
 pub(super) struct Screen {
@@ -26,13 +26,10 @@ impl Screen {
         Screen { visible, lead, spinner: progress::spinner("reading the prompt"), failure: Ok(()) }
     }
 
-    /// Shows the next piece of text. Breaks after Ctrl-C, or if the reader has closed the output.
+    /// Shows the next piece of text. Breaks if the reader has closed the output.
     pub(super) fn show(&mut self, piece: &str) -> ControlFlow<()> {
         self.failure = self.write(piece);
-        if self.failure.is_err() || interrupt::pressed() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
+        if self.failure.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Ends the line.

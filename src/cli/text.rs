@@ -1,11 +1,11 @@
 //! Text files, and the predictions of their tokens.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::progress;
+use tercet_engine::Cancel;
 use tercet_engine::Error;
 use tercet_engine::Model;
 use tercet_engine::Session;
@@ -45,10 +45,7 @@ pub(super) fn predict(
     ids: &[u32],
 ) -> Result<Vec<Prediction>> {
     let bar = progress::bar(name, ids.len());
-    let predictions = windows.predict(model, ids, |done| {
-        bar.set_position(done as u64);
-        ControlFlow::Continue(())
-    })?;
+    let predictions = windows.predict(model, ids, &Cancel::new(), |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     Ok(predictions)
 }

@@ -116,6 +116,7 @@ impl Continuation {
         model.check(&sequence.state, &pending)?;
         sequence.history.extend_from_slice(prompt);
         sequence.cached = 0;
+        sequence.state.set_cancel(request.cancel.clone());
         Ok(Continuation {
             request,
             sampler,
@@ -147,7 +148,8 @@ impl Continuation {
         Ok(self.finish())
     }
 
-    /// Reads a part of the prompt or generates a token. Returns none once the text has ended.
+    /// Reads a part of the prompt or generates a token. Returns none once the text has ended, also in the midst of a part if
+    /// the request is cancelled.
     ///
     /// # Errors
     /// Fails if the model yields no numbers or the tokenizer cannot decode.
@@ -155,14 +157,37 @@ impl Continuation {
         if self.stop.is_some() {
             return Ok(None);
         }
+        let outcome = self.advance(model, sequence);
+        self.heed(outcome)
+    }
+
+    fn advance(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
         if sequence.pending().len() > BATCH {
             self.read(model, sequence, BATCH)?;
-            return Ok(Some(Step::default()));
+            return Ok(Step::default());
         }
         let Sequence { state, history, .. } = sequence;
         let pending = &history[state.position()..];
         model.forward(state, pending, Logits::Candidates(self.sampler.candidates(history)))?;
-        self.accept(model, sequence).map(Some)
+        self.accept(model, sequence)
+    }
+
+    /// Ends the text if the request is cancelled.
+    pub(crate) fn heed_cancel(&mut self) {
+        if self.stop.is_none() && self.request.cancel.is_cancelled() {
+            self.cancel();
+        }
+    }
+
+    /// Ends the text if the request was cancelled in the midst of a forward pass; there is no outcome then.
+    fn heed<T>(&mut self, outcome: Result<T>) -> Result<Option<T>> {
+        match outcome {
+            Err(Error::Cancelled) => {
+                self.cancel();
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
+        }
     }
 
     /// Reads at most `tokens` tokens of the prompt, but not its last one.
@@ -171,7 +196,8 @@ impl Continuation {
         let unread = &history[state.position()..history.len() - 1];
         let part = &unread[..tokens.min(unread.len())];
         if !part.is_empty() {
-            model.forward(state, part, Logits::None)?;
+            let outcome = model.forward(state, part, Logits::None).map(|_| ());
+            self.heed(outcome)?;
         }
         Ok(())
     }
@@ -192,7 +218,7 @@ impl Continuation {
         if self.request.max_tokens > 0 {
             let id = self.sampler.sample(logits, history);
             if !logits[id as usize].is_finite() {
-                return Err(not_numbers(model));
+                return Err(model.yields_no_numbers());
             }
             history.push(id);
             self.ids.push(id);
@@ -247,13 +273,4 @@ impl Continuation {
             decode: elapsed - prefill,
         }
     }
-}
-
-fn not_numbers(model: &Model) -> Error {
-    Error::malformed(
-        model.name(),
-        "logits",
-        "the model yields no numbers",
-        "its file is damaged: download it again",
-    )
 }

@@ -2,9 +2,8 @@
 //! kernels with it.
 
 use tercet_codegen::ColumnsMut;
-use tercet_pool::Pool;
 
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::vectors::dot::dot_trits;
 use tercet_formats::{Scales, Ternary};
 
@@ -57,13 +56,14 @@ impl ExactMatrix {
     ///
     /// # Panics
     /// If `out` holds fewer than tokens × n.
-    pub(super) fn multiply(&self, pool: &Pool, x: &[f64], out: &mut [f32]) {
+    pub(super) fn multiply(&self, team: Team<'_>, x: &[f64], out: &mut [f32]) {
         const ROWS: usize = 16;
         let tokens = x.len() / self.k;
         pool::for_columns(
-            pool,
+            team,
             ColumnsMut::new(&mut out[..tokens * self.n], tokens, self.n),
             ROWS,
+            self.k,
             |mut out| {
                 let rows = out.columns();
                 for (token, x) in x.chunks_exact(self.k).enumerate() {
@@ -99,6 +99,8 @@ impl ExactMatrix {
 
 #[cfg(test)]
 mod tests {
+    use tercet_pool::Pool;
+
     use super::*;
     use crate::model::random_trits;
 
@@ -122,7 +124,7 @@ mod tests {
             let x: Vec<f64> = (0..tokens * k).map(|i| (i as f64 * 0.7).sin() * 3.0).collect();
             let matrix = ExactMatrix::new((n, k), Ternary { trits: trits.clone(), scales });
             let mut out = vec![f32::NAN; tokens * n];
-            matrix.multiply(&pool, &x, &mut out);
+            matrix.multiply(Team::new(&pool), &x, &mut out);
             let mut weights = vec![f32::NAN; k];
             for row in 0..n {
                 matrix.read_row(row, &mut weights);

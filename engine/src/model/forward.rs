@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use tercet_codegen::ColumnsMut;
-use tercet_pool::Pool;
 
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
@@ -16,8 +15,9 @@ use super::input::Input;
 use super::norm::Norm;
 use super::state::{Rotary, State};
 use super::weights::{Layer, Table};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::runtime::HeadMode;
 use crate::vectors::dot::dot_stored;
 use crate::vectors::ops;
@@ -51,8 +51,10 @@ impl Model {
     /// A sequence's logits have the same bits however it is split into calls.
     ///
     /// # Errors
-    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context. The
-    /// state is unchanged then. Also fails if the model's file was changed in place meanwhile; the state is useless then.
+    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; if the system refuses the
+    /// memory of the logits; if the caller [cancels](State::set_cancel); or if the logits of the last or of all tokens are
+    /// not numbers, which a damaged model causes. The state is unchanged then, but for its logits. Also fails if the model's
+    /// file was changed in place meanwhile; the state is useless then.
     ///
     /// # Panics
     /// If `wanted` asks for the logits of more tokens than there are.
@@ -72,19 +74,31 @@ impl Model {
             Logits::All => (tokens.len(), &[][..]),
         };
         assert!(count <= tokens.len(), "logits of more tokens than there are");
+        reserve(&mut state.logits, count, self.config.vocab_size)?;
         let first = tokens.len() - count;
-        self.buffers.lend(&self.config, |buffers| {
-            for (batch, start) in tokens.chunks(BATCH).zip((0..).step_by(BATCH)) {
-                let kept = (start + batch.len()).saturating_sub(first.max(start));
-                let pool = self.pool(batch.len());
-                self.run_layers(pool, buffers, &mut [Run { state, tokens: batch.len() }], batch, kept);
+        let (start, cancel) = (state.position, state.cancel.clone());
+        let cancelled = || cancel.is_cancelled();
+        let outcome = self.buffers.lend(&self.config, |buffers| {
+            for (batch, at) in tokens.chunks(BATCH).zip((0..).step_by(BATCH)) {
+                let kept = (at + batch.len()).saturating_sub(first.max(at));
+                let team = Team::until(self.pool(batch.len()), &cancelled);
+                self.run_layers(team, buffers, &mut [Run { state, tokens: batch.len() }], batch, kept)?;
                 state.position += batch.len();
                 let (here, later) = candidates.split_at(kept.min(candidates.len()));
-                self.append_logits(pool, buffers, kept, here, &mut state.logits);
+                self.append_logits(team, buffers, kept, here, &mut state.logits)?;
                 candidates = later;
             }
+            Ok(())
         });
-        self.weights.check()?;
+        let whole = matches!(wanted, Logits::Last | Logits::All);
+        let outcome = outcome.and_then(|()| self.weights.check()).and_then(|()| {
+            let numbers = !whole || state.logits.iter().all(|logit| logit.is_finite());
+            if numbers { Ok(()) } else { Err(self.yields_no_numbers()) }
+        });
+        if let Err(error) = outcome {
+            state.position = start;
+            return Err(error);
+        }
         Ok(&mut state.logits)
     }
 
@@ -95,8 +109,8 @@ impl Model {
     /// [`Model::forward`].
     ///
     /// # Errors
-    /// Fails if a token is outside the vocabulary or exceeds its sequence's context. The states are
-    /// unchanged then. Also fails if the model's file was changed in place meanwhile.
+    /// Fails if a token is outside the vocabulary or exceeds its sequence's context, or if the callers of all sequences
+    /// cancel. The states are unchanged then. Also fails if the model's file was changed in place meanwhile.
     ///
     /// # Panics
     /// If the numbers of sequences, tokens and candidates differ, or exceed [`BATCH`].
@@ -109,12 +123,14 @@ impl Model {
         assert!(states.len() == tokens.len() && tokens.len() == candidates.len() && tokens.len() <= BATCH);
         let mut pairs = states.iter().zip(tokens.chunks(1));
         pairs.try_for_each(|(state, token)| self.check(state, token))?;
-        let (pool, mut logits) = (self.pool(tokens.len()), Vec::new());
+        let cancels: Vec<Cancel> = states.iter().map(|state| state.cancel.clone()).collect();
+        let cancelled = || cancels.iter().all(Cancel::is_cancelled);
+        let (team, mut logits) = (Team::until(self.pool(tokens.len()), &cancelled), Vec::new());
         self.buffers.lend(&self.config, |buffers| {
             let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
-            self.run_layers(pool, buffers, &mut runs, tokens, tokens.len());
-            self.append_logits(pool, buffers, tokens.len(), candidates, &mut logits);
-        });
+            self.run_layers(team, buffers, &mut runs, tokens, tokens.len())?;
+            self.append_logits(team, buffers, tokens.len(), candidates, &mut logits)
+        })?;
         self.weights.check()?;
         for (state, logits) in states.iter_mut().zip(logits.chunks_exact(self.config.vocab_size)) {
             state.position += 1;
@@ -148,22 +164,26 @@ impl Model {
     ///
     /// Stores the keys and values of every token in its run's cache. Only the last `kept` tokens go
     /// through the last layer to its end; the residual starts with their results.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the caller no longer wants the result.
     fn run_layers(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         buffers: &mut Buffers,
         runs: &mut [Run<'_>],
         tokens: &[u32],
         kept: usize,
-    ) {
+    ) -> Result<()> {
         let residual = buffers.residual.chunks_mut(self.config.hidden_size);
         tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
         let last = self.weights.layers.len() - 1;
         for (i, layer) in self.weights.layers.iter().enumerate() {
             let kept = if i == last { kept } else { tokens.len() };
-            self.attention_block(pool, layer, i, buffers, runs, kept);
-            self.feed_forward_block(pool, layer, buffers, kept);
+            self.attention_block(team, layer, i, buffers, runs, kept)?;
+            self.feed_forward_block(team, layer, buffers, kept)?;
         }
+        Ok(())
     }
 
     /// Adds O · sub_norm(attention(Q, K, V)) to the residual, with Q, K and V from the normed residual.
@@ -171,18 +191,18 @@ impl Model {
     /// Does so for the last `kept` tokens only, and moves these to the start of the residual.
     fn attention_block(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         layer: &Layer,
         index: usize,
         buffers: &mut Buffers,
         runs: &mut [Run<'_>],
         kept: usize,
-    ) {
+    ) -> Result<()> {
         let hidden = self.config.hidden_size;
         let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
         let Buffers { residual, rounded, q, k, v, attended, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
-        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        let mut input = Input::new(team, x, hidden, norm, rounded);
         let first = tokens - kept;
         if first == 0 {
             input.multiply([(&layer.k, k), (&layer.v, v), (&layer.q, q)]);
@@ -193,6 +213,8 @@ impl Model {
                 input.multiply([(&layer.q, q)]);
             }
         }
+        // The cache must only get the results of whole products.
+        team.check()?;
         let [q_norm, k_norm] =
             layer.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
         let (width, kv_width) = (layer.q.n(), layer.k.n());
@@ -200,53 +222,61 @@ impl Model {
         for Run { state, tokens } in runs {
             let (position, of_run) = (state.position, start * kv_width..(start + *tokens) * kv_width);
             let (k, v) = (&mut k[of_run.clone()], &v[of_run]);
-            self.turn_heads(pool, k_norm, &state.rotary, position, k, kv_width);
-            state.cache.store(pool, index, position, k, v);
+            self.turn_heads(team, k_norm, &state.rotary, position, k, kv_width);
+            state.cache.store(&team, index, position, k, v);
             let skipped = first.saturating_sub(start).min(*tokens);
             let queries = (start + skipped).saturating_sub(first) * width
                 ..(start + *tokens).saturating_sub(first) * width;
             let (q, attended) = (&mut q[queries.clone()], &mut attended[queries]);
-            self.turn_heads(pool, q_norm, &state.rotary, position + skipped, q, width);
+            self.turn_heads(team, q_norm, &state.rotary, position + skipped, q, width);
             match *tokens - skipped {
                 0 => {}
-                1 => self.attend_one(pool, index, state, position + skipped, q, attended),
-                _ => self.attend(pool, index, state, position + skipped, q, attended),
+                1 => self.attend_one(team, index, state, position + skipped, q, attended),
+                _ => self.attend(team, index, state, position + skipped, q, attended),
             }
             start += *tokens;
         }
         if kept == 0 {
-            return;
+            return Ok(());
         }
         residual.copy_within(first * hidden..tokens * hidden, 0);
         let norm = layer.attention_sub_norm.as_ref();
-        Input::new(pool, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
-        self.add(pool, residual, product, kept);
+        Input::new(team, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
+        self.add(team, residual, product, kept);
+        team.check()
     }
 
     /// Adds down · sub_norm(activation(gate) · up) to the residual, with gate and up from the normed
     /// residual.
-    fn feed_forward_block(&self, pool: &Pool, layer: &Layer, buffers: &mut Buffers, tokens: usize) {
+    fn feed_forward_block(
+        &self,
+        team: Team<'_>,
+        layer: &Layer,
+        buffers: &mut Buffers,
+        tokens: usize,
+    ) -> Result<()> {
         let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
         let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
-        let mut input = Input::new(pool, x, hidden, norm, rounded);
+        let mut input = Input::new(team, x, hidden, norm, rounded);
         input.multiply([(&layer.gate, gate), (&layer.up, up)]);
         let gate = &mut gate[..tokens * ffn];
-        pool.chunks(gate, ffn, |token, gate| {
+        team.chunks(gate, ffn, |token, gate| {
             let up = &up[token * ffn..][..ffn];
             match self.config.activation {
                 Activation::Relu2 => ops::relu2_gate(gate, up),
                 Activation::Silu => ops::silu_gate(gate, up),
             }
         });
-        Input::new(pool, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
-        self.add(pool, residual, product, tokens);
+        Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
+        self.add(team, residual, product, tokens);
+        team.check()
     }
 
     /// Adds `x` to the residual, for the first `tokens` tokens.
-    fn add(&self, pool: &Pool, residual: &mut [f32], x: &[f32], tokens: usize) {
+    fn add(&self, team: Team<'_>, residual: &mut [f32], x: &[f32], tokens: usize) {
         let hidden = self.config.hidden_size;
-        pool.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
+        team.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
             ops::add(residual, &x[token * hidden..][..hidden]);
         });
     }
@@ -256,14 +286,14 @@ impl Model {
     /// Each token is `width` wide, and the first one is at `position`.
     fn turn_heads(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         norm: Option<&Norm>,
         rotary: &Rotary,
         position: usize,
         tokens: &mut [f32],
         width: usize,
     ) {
-        pool.chunks(tokens, width, |token, heads| {
+        team.chunks(tokens, width, |token, heads| {
             let (cos, sin) = rotary.at(position + token);
             for head in heads.chunks_mut(self.config.head_dim) {
                 norm.into_iter().for_each(|norm| norm.apply_in_place(head));
@@ -277,7 +307,7 @@ impl Model {
     /// The token is at `position`. A task is one segment of one KV head.
     fn attend_one(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         layer: usize,
         state: &mut State,
         position: usize,
@@ -289,7 +319,7 @@ impl Model {
         let (width, visible) = (group * dim, position + 1);
         let used = visible.div_ceil(SEGMENT);
         let segments = &mut segments[..self.config.kv_heads * used];
-        pool.chunks(segments, 1, |task, gathered| {
+        team.chunks(segments, 1, |task, gathered| {
             let (head, segment) = (task / used, task % used);
             let queries = q[head * width..][..width].chunks_exact(dim);
             gathered[0].gather(
@@ -311,7 +341,7 @@ impl Model {
     /// A task is a few tokens.
     fn attend(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         layer: usize,
         state: &State,
         position: usize,
@@ -323,8 +353,11 @@ impl Model {
         let cache = &state.cache;
         let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
         let (group, width) = (heads / kv_heads, heads * dim);
-        pool.chunks(attended, TOKENS * width, |task, out| {
+        team.chunks(attended, TOKENS * width, |task, out| {
             let (first, count) = (task * TOKENS, out.len() / width);
+            if team.is_cancelled() {
+                return;
+            }
             let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
             for head in 0..kv_heads {
                 let of_head = head * group * dim..(head + 1) * group * dim;
@@ -352,14 +385,17 @@ impl Model {
     /// Appends the logits of the first `tokens` tokens of the residual.
     ///
     /// With candidates, and a head that can screen its rows, it computes the candidates' logits only.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the caller no longer wants the result.
     fn append_logits(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         buffers: &mut Buffers,
         tokens: usize,
         candidates: &[Candidates<'_>],
         logits: &mut Vec<f32>,
-    ) {
+    ) -> Result<()> {
         /// Tokens per read of the head: enough to share it, and few enough to keep the sums of all rows
         /// small.
         const TOKENS: usize = 16;
@@ -375,14 +411,16 @@ impl Model {
         for (i, logits) in logits[start..].chunks_mut(TOKENS * vocabulary).enumerate() {
             let tokens = i * TOKENS..(i * TOKENS + logits.len() / vocabulary);
             let candidates = candidates.get(tokens.clone());
-            self.head(pool, buffers, tokens, candidates, logits);
+            self.head(team, buffers, tokens, candidates, logits);
+            team.check()?;
         }
+        Ok(())
     }
 
     /// Writes the logits of `tokens`, from their last norms in `buffers`.
     fn head(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         buffers: &mut Buffers,
         tokens: Range<usize>,
         candidates: Option<&[Candidates<'_>]>,
@@ -395,20 +433,20 @@ impl Model {
         let rows = match self.weights.head() {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
-                return Input::new(pool, x, hidden, None, rounded).multiply([(head, logits)]);
+                return Input::new(team, x, hidden, None, rounded).multiply([(head, logits)]);
             }
         };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(pool, x, scratch, logits);
+                return screen.approximate(team, x, scratch, logits);
             }
             (Some(screen), Some(candidates)) => {
-                return screen.logits(pool, rows, x, candidates, scratch, logits);
+                return screen.logits(team, rows, x, candidates, scratch, logits);
             }
             _ => {}
         }
         let logits = ColumnsMut::new(logits, tokens.len(), vocabulary);
-        pool::for_columns(pool, logits, ROWS, |mut logits| {
+        pool::for_columns(team, logits, ROWS, hidden, |mut logits| {
             for (i, row) in logits.columns().enumerate() {
                 for (token, x) in x.chunks_exact(hidden).enumerate() {
                     logits.row_mut(token)[i] = dot_stored(x, rows.row(row));
@@ -416,4 +454,17 @@ impl Model {
             }
         });
     }
+}
+
+/// Makes room for the logits of `tokens` tokens.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] if the system refuses.
+fn reserve(logits: &mut Vec<f32>, tokens: usize, vocabulary: usize) -> Result<()> {
+    let elements = tokens.saturating_mul(vocabulary);
+    logits.try_reserve(elements).map_err(|_| Error::OutOfMemory {
+        purpose: "the logits of all tokens",
+        bytes: elements.saturating_mul(size_of::<f32>()),
+        remedy: "ask for fewer tokens at once",
+    })
 }

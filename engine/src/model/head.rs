@@ -26,7 +26,7 @@ use tercet_pool::Pool;
 
 use crate::error::Result;
 use crate::packed::{PackedFile, Part, PartKind};
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::vectors::dot::{LANES, dot_stored};
 use crate::vectors::ops;
 use tercet_formats::Floats;
@@ -205,7 +205,7 @@ impl Screen {
     /// tokens.
     pub(super) fn logits(
         &self,
-        pool: &Pool,
+        team: Team<'_>,
         rows: &impl Rows,
         x: &[f32],
         candidates: &[Candidates<'_>],
@@ -213,12 +213,12 @@ impl Screen {
         logits: &mut [f32],
     ) {
         let (n, k) = (self.quantized.n(), self.quantized.k());
-        self.multiply(pool, x, scratch);
+        self.multiply(team, x, scratch);
         let tokens = x.chunks_exact(k).zip(candidates).zip(logits.chunks_exact_mut(n));
         for (token, ((x, candidates), logits)) in tokens.enumerate() {
-            self.bound(pool, token, scratch);
+            self.bound(&team, token, scratch);
             choose(*candidates, scratch);
-            pool.chunks(&mut scratch.chosen, 16, |_, chosen| {
+            team.chunks(&mut scratch.chosen, 16, |_, chosen| {
                 for (token, logit) in chosen {
                     *logit = dot_stored(x, rows.row(*token as usize));
                 }
@@ -231,10 +231,10 @@ impl Screen {
     }
 
     /// Writes approximate logits for each input in `x` to its row of `logits`: the middles of the bounds.
-    pub(super) fn approximate(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
-        self.multiply(pool, x, scratch);
+    pub(super) fn approximate(&self, team: Team<'_>, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
+        self.multiply(team, x, scratch);
         for (token, logits) in logits.chunks_exact_mut(self.quantized.n()).enumerate() {
-            self.bound(pool, token, scratch);
+            self.bound(&team, token, scratch);
             for (logit, (lower, upper)) in logits.iter_mut().zip(&scratch.bounds) {
                 *logit = lower + 0.5 * (upper - lower);
             }
@@ -242,7 +242,7 @@ impl Screen {
     }
 
     /// Computes the integer sums of every token, into `scratch`.
-    fn multiply(&self, pool: &Pool, x: &[f32], scratch: &mut Scratch) {
+    fn multiply(&self, team: Team<'_>, x: &[f32], scratch: &mut Scratch) {
         let (n, k) = (self.quantized.n(), self.quantized.k());
         let rows = 2 * x.len() / k;
         let Scratch { acts, inputs, rest, rounded, sums, .. } = scratch;
@@ -254,7 +254,7 @@ impl Screen {
         sums.resize(rows * n, 0);
         let grain = self.quantized.layout().block_rows() * 4;
         let gemm = &self.gemms[usize::from(rows > 2)];
-        pool::for_columns(pool, ColumnsMut::new(sums, rows, n), grain, |columns| {
+        pool::for_columns(team, ColumnsMut::new(sums, rows, n), grain, k, |columns| {
             gemm.compute(&self.quantized, acts, columns);
         });
     }
@@ -420,7 +420,7 @@ mod tests {
                     |i: usize| ((i * i + seed) as f32 * 0.31).cos() * if i == 5 { outlier } else { 1.0 };
                 let x: Vec<f32> = (0..width).map(input).collect();
                 let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
-                screen.multiply(&pool, &x, &mut scratch);
+                screen.multiply(Team::new(&pool), &x, &mut scratch);
                 screen.bound(&pool, 0, &mut scratch);
                 for (exact, (lower, upper)) in exact.iter().zip(&scratch.bounds) {
                     assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
@@ -436,14 +436,14 @@ mod tests {
                 ] {
                     let candidates = Candidates { rule, always: &[7, 11, u32::MAX] };
                     let mut logits = vec![0.0; n];
-                    screen.logits(&pool, &matrix, &x, &[candidates], &mut scratch, &mut logits);
+                    screen.logits(Team::new(&pool), &matrix, &x, &[candidates], &mut scratch, &mut logits);
                     for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
                         let wanted = *exact >= least || [7, 11].contains(&token);
                         assert!(logit == exact || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
                     }
                 }
             }
-            screen.multiply(&pool, &vec![1.0; width], &mut scratch);
+            screen.multiply(Team::new(&pool), &vec![1.0; width], &mut scratch);
             screen.bound(&pool, 0, &mut scratch);
             choose(Candidates { rule: Rule::Best, always: &[] }, &mut scratch);
             assert!(

@@ -6,6 +6,7 @@ use tercet_pool::Pool;
 
 use super::linear::Linear;
 use super::norm::Norm;
+use crate::pool::Team;
 use crate::vectors::ops;
 
 /// Buffers for inputs, allocated once.
@@ -43,7 +44,7 @@ impl Rounded {
 /// An input that several layers share. It is rounded once, except for layers with a norm or form of
 /// their own.
 pub(super) struct Input<'a> {
-    pool: &'a Pool,
+    team: Team<'a>,
     /// tokens × width.
     x: &'a [f32],
     norm: Option<&'a Norm>,
@@ -56,13 +57,13 @@ pub(super) struct Input<'a> {
 impl<'a> Input<'a> {
     /// Returns the input with the rows of `x`, `width` wide, after `norm`.
     pub(super) fn new(
-        pool: &'a Pool,
+        team: Team<'a>,
         x: &'a [f32],
         width: usize,
         norm: Option<&'a Norm>,
         rounded: &'a mut Rounded,
     ) -> Self {
-        Input { pool, x, norm, width, rounded, holds: None }
+        Input { team, x, norm, width, rounded, holds: None }
     }
 
     /// Multiplies every token with each layer's weights. The products go to the start of the layer's
@@ -80,8 +81,8 @@ impl<'a> Input<'a> {
             self.holds = first.norm.is_none().then_some(form);
         }
         match form {
-            Form::Integers(_) => Linear::apply(layers, self.pool, &self.rounded.acts),
-            Form::Floats(_) => Linear::apply_exact(layers, self.pool, &self.rounded.floats),
+            Form::Integers(_) => Linear::apply(layers, self.team, &self.rounded.acts),
+            Form::Floats(_) => Linear::apply_exact(layers, self.team, &self.rounded.floats),
         }
     }
 
@@ -98,21 +99,21 @@ impl<'a> Input<'a> {
 
     /// Applies both norms to every token and rounds it to `form`, into `rounded`.
     fn round(&mut self, own: Option<&Norm>, form: Form) {
-        let Input { pool, x, norm, width, rounded: Rounded { normed, acts, floats }, .. } = self;
+        let Input { team, x, norm, width, rounded: Rounded { normed, acts, floats }, .. } = self;
         let (width, norms) = (*width, [*norm, own]);
         let x = match norms {
             [None, None] => *x,
             _ => {
                 let normed = &mut normed[..x.len()];
-                pool.chunks(normed, width, |token, normed| {
+                team.chunks(normed, width, |token, normed| {
                     apply_norms(norms, &x[token * width..][..width], normed);
                 });
                 &normed[..]
             }
         };
         match form {
-            Form::Integers(size) => round_to_integers(pool, x, width, size, acts),
-            Form::Floats(size) => round_to_floats(pool, x, width, size, floats),
+            Form::Integers(size) => round_to_integers(team, x, width, size, acts),
+            Form::Floats(size) => round_to_floats(team, x, width, size, floats),
         }
     }
 }

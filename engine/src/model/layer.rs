@@ -7,7 +7,7 @@ use tercet_pool::Pool;
 use super::input::{Input, Rounded};
 use super::linear::{Linear, PLANNED_TOKENS, Packer, planned_for};
 use crate::error::{Error, Result};
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::runtime::Runtime;
 use tercet_formats::{Scales, Ternary};
 
@@ -91,8 +91,8 @@ impl TernaryLinear {
         rounded.reserve(x.len());
         let mut out = vec![0.0; x.len() / self.k * self.n()];
         if !x.is_empty() {
-            let pool = &self.pools[planned_for(x.len() / self.k)];
-            Input::new(pool, x, self.k, None, &mut rounded).multiply([(&self.linear, &mut out)]);
+            let team = Team::new(&self.pools[planned_for(x.len() / self.k)]);
+            Input::new(team, x, self.k, None, &mut rounded).multiply([(&self.linear, &mut out)]);
         }
         out
     }

@@ -8,14 +8,13 @@ use tercet_autotune::{Plan, Planner, Problem, Sharing};
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
 };
-use tercet_pool::Pool;
 
 use super::exact::ExactMatrix;
 use super::input::Form;
 use super::norm::Norm;
 use super::weights::Layer;
 use crate::error::Result;
-use crate::pool;
+use crate::pool::{self, Team};
 use crate::runtime::{ActivationType, Mode, Runtime};
 use tercet_formats::config::Config;
 use tercet_formats::{Scales, Ternary};
@@ -220,7 +219,11 @@ impl Linear {
     /// # Panics
     /// If a layer does not read integers, the activations are not k wide, or an output holds fewer than
     /// tokens × n.
-    pub(super) fn apply<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, acts: &Activations) {
+    pub(super) fn apply<const N: usize>(
+        layers: [(&Linear, &mut [f32]); N],
+        team: Team<'_>,
+        acts: &Activations,
+    ) {
         let planned = planned_for(acts.tokens());
         let mut task_kib = usize::MAX;
         let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
@@ -231,7 +234,7 @@ impl Linear {
             }
             Weights::Exact(..) => panic!("an exact layer multiplies floats"),
         });
-        multiply(pool, task_kib, weights, acts, layers.map(|(_, out)| out));
+        multiply(team, task_kib, weights, acts, layers.map(|(_, out)| out));
     }
 
     /// Multiplies every token of `x` with each layer's weights. The products go to the start of its
@@ -239,11 +242,11 @@ impl Linear {
     ///
     /// # Panics
     /// If a layer does not read floats, or an output holds fewer than tokens × n.
-    pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], pool: &Pool, x: &[f64]) {
+    pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], team: Team<'_>, x: &[f64]) {
         for (linear, out) in layers {
             match &linear.weights {
                 Weights::Packed(..) => panic!("a packed layer multiplies integers"),
-                Weights::Exact(weights, _) => weights.multiply(pool, x, out),
+                Weights::Exact(weights, _) => weights.multiply(team, x, out),
             }
         }
     }
@@ -260,7 +263,7 @@ impl Linear {
 /// - If a kernel has another layout or epilogue than its weights.
 /// - If the matrices differ in layout.
 pub(crate) fn multiply<const N: usize>(
-    pool: &Pool,
+    team: Team<'_>,
     task_kib: usize,
     weights: [(&Gemm, &PackedMatrix); N],
     acts: &Activations,
@@ -274,8 +277,10 @@ pub(crate) fn multiply<const N: usize>(
         ColumnsMut::new(&mut out[..tokens * n], tokens, n)
     });
     let shapes = weights.map(|(_, weights)| (weights.n(), weights.k()));
-    let grain = grain(layout, shapes, Sharing { threads: pool.threads(), task_kib });
-    pool::for_columns_of(pool, outs, grain, |which, columns| {
+    let grain = grain(layout, shapes, Sharing { threads: team.threads(), task_kib });
+    let tile = weights.iter().map(|(gemm, _)| gemm.spec().tile.nr).max().unwrap_or(1);
+    let look = pool::between_looks(tokens, weights[0].1.k(), tile.next_multiple_of(layout.block_rows()));
+    pool::for_columns_of(team, outs, grain, look, |which, columns| {
         let (gemm, weights) = weights[which];
         match weights.group_size() {
             None => gemm.compute(weights, acts, columns),

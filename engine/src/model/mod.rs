@@ -227,6 +227,12 @@ impl Model {
         MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
     }
 
+    /// Returns the error of logits that are not finite.
+    pub(crate) fn yields_no_numbers(&self) -> Error {
+        let remedy = "its file is damaged: download it again";
+        Error::malformed(&self.name, "logits", "the model yields no numbers", remedy)
+    }
+
     /// Returns the context for a sequence of `tokens` tokens, at most as large as the model was trained
     /// for.
     pub fn context_for(&self, tokens: usize) -> usize {

@@ -2,6 +2,7 @@
 
 use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::runtime::CacheType;
 use tercet_formats::config::{Config, Rope};
@@ -17,6 +18,7 @@ pub struct State {
     pub(super) segments: Vec<Gathered>,
     /// Logits of the last call, positions × vocabulary.
     pub(super) logits: Vec<f32>,
+    pub(super) cancel: Cancel,
 }
 
 impl State {
@@ -32,7 +34,13 @@ impl State {
             rotary: Rotary::new(&config.rope, config.head_dim, context),
             segments: vec![Gathered::new(group, config.head_dim); segments],
             logits: Vec::new(),
+            cancel: Cancel::default(),
         })
+    }
+
+    /// Ends the forward passes of this sequence once `cancel` is cancelled.
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        self.cancel = cancel;
     }
 
     /// Returns the number of tokens in the sequence.

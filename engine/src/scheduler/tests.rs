@@ -144,3 +144,20 @@ fn a_full_queue_refuses_and_a_cancelled_text_ends() {
     assert_eq!(generations[&first].stop, Stop::Cancelled);
     assert_eq!(generations.len(), 2);
 }
+
+#[test]
+fn a_request_can_be_cancelled_from_outside_and_harms_no_other() {
+    let session = session();
+    let prompts = ["Once upon a time", "The dragon was"].map(|prompt| session.encode(prompt).unwrap());
+    let cancel = crate::Cancel::new();
+    let mut scheduler = Scheduler::new(&session, SchedulerOptions::default());
+    let ended =
+        scheduler.submit(prompts[0].clone(), Request { cancel: cancel.clone(), ..request(1, 30) }).unwrap();
+    let goes_on = scheduler.submit(prompts[1].clone(), request(2, 30)).unwrap();
+    (0..5).for_each(|_| drop(scheduler.round()));
+    cancel.cancel();
+    let finished = drain(&mut scheduler);
+    assert_eq!(finished[&ended].stop, Stop::Cancelled);
+    assert!(finished[&ended].ids.len() < 6);
+    assert_eq!(finished[&goes_on].ids, alone(&session, &prompts[1], &request(2, 30)).ids);
+}

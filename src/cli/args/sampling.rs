@@ -63,6 +63,7 @@ impl ContinuationArgs {
             sampler: self.sampling.choices().over(defaults),
             eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
             stop: self.stop.clone(),
+            ..Request::default()
         }
     }
 }
