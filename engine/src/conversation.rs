@@ -70,6 +70,37 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         self.spoken = None;
     }
 
+    /// Returns the number of turns: messages of the user with their replies.
+    pub fn turns(&self) -> usize {
+        (self.messages.len() - self.system.iter().len()) / 2
+    }
+
+    /// Forgets the oldest turns, `turns` of them or all, and returns how many it has forgotten.
+    pub fn drop_oldest(&mut self, turns: usize) -> usize {
+        let (first, turns) = (self.system.iter().len(), turns.min(self.turns()));
+        self.messages.drain(first..first + 2 * turns);
+        self.spoken = None;
+        turns
+    }
+
+    /// Returns how many of the oldest turns stand in the way of the user's message `text` and a reply of `room` tokens; none
+    /// if they do not fit the context without any turn either.
+    ///
+    /// # Errors
+    /// Those of the template and the tokenizer.
+    pub fn turns_in_the_way(&self, text: &str, room: usize) -> Result<Option<usize>> {
+        let (first, message) = (self.system.iter().len(), Message::new("user", text));
+        for turns in 0..=self.turns() {
+            let (system, kept) = (&self.messages[..first], &self.messages[first + 2 * turns..]);
+            let messages = [system, kept, std::slice::from_ref(&message)].concat();
+            let prompt = self.session.tokenizer().encode(&self.template.render(&messages, true)?, false)?;
+            if prompt.len().saturating_add(room) <= self.session.context() {
+                return Ok(Some(turns));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the messages so far.
     pub fn messages(&self) -> &[Message] {
         &self.messages
@@ -120,7 +151,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         let continuation = Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
         let generation = continuation.run(model, &mut self.sequence, on_text)?;
 
-        let ended_by_token = usize::from(generation.stop == Stop::Eos);
+        let ended_by_token = usize::from(matches!(generation.stop, Stop::Eos | Stop::StopId));
         let cut = matches!(generation.stop, Stop::StopString | Stop::Cancelled);
         let tokens = self.tokens() - ended_by_token;
         self.spoken = (!cut).then(|| Spoken { text: prompt + &generation.text, tokens });
@@ -212,6 +243,34 @@ mod tests {
         assert_eq!(interrupted.messages(), undisturbed.messages());
         let [a, b] = [&mut interrupted, &mut undisturbed].map(|c| say(c, "Who are you?", &request).ids);
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn dropped_turns_make_room_and_leave_a_fresh_conversation() {
+        let session = session_of(96);
+        let request = request(&session, 6);
+        let system = Some("Be brief.".to_owned());
+        let mut long = session.conversation(system.clone()).unwrap();
+        for word in ["dragon ", "king ", "sea "] {
+            say(&mut long, &word.repeat(15), &request);
+        }
+        let next = "story ".repeat(40);
+        assert!(matches!(
+            long.reply(&next, &request, |_| ControlFlow::Continue(())),
+            Err(crate::Error::ContextExceeded { .. })
+        ));
+        let turns = long.turns_in_the_way(&next, 6).unwrap().unwrap();
+        assert!((1..=2).contains(&turns), "{turns} turns");
+        assert_eq!((long.turns_in_the_way(&next, 500).unwrap(), long.turns()), (None, 3));
+        let kept = long.messages()[1 + 2 * turns..].to_vec();
+        assert_eq!(long.drop_oldest(turns), turns);
+        assert_eq!(long.messages(), [vec![Message::new("system", "Be brief.")], kept].concat());
+        let reply = say(&mut long, &next, &request);
+
+        let mut fresh = session.conversation(system).unwrap();
+        fresh.messages = long.messages[..long.messages.len() - 2].to_vec();
+        assert_eq!(say(&mut fresh, &next, &request).ids, reply.ids);
+        assert_eq!(long.drop_oldest(9), 3 - turns + 1);
     }
 
     #[test]

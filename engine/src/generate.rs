@@ -26,8 +26,10 @@ pub struct Request {
     pub sampler: SamplerOptions,
     /// Tokens that end the text.
     pub eos: Vec<u32>,
-    /// Strings that end the text. The text excludes them.
+    /// Strings that end the text, which excludes them. They may spell special tokens, and lie across tokens.
     pub stop: Vec<String>,
+    /// More tokens that end the text, by the caller's wish. The text excludes them.
+    pub stop_id: Vec<u32>,
     /// Ends the text from outside, also while the prompt is read.
     pub cancel: Cancel,
 }
@@ -41,6 +43,8 @@ pub enum Stop {
     Length,
     /// A stop string was complete.
     StopString,
+    /// The model chose a token of [`Request::stop_id`].
+    StopId,
     /// The caller asked to stop.
     Cancelled,
 }
@@ -52,6 +56,7 @@ impl Stop {
             Stop::Eos => "eos",
             Stop::Length => "length",
             Stop::StopString => "stop_string",
+            Stop::StopId => "stop_id",
             Stop::Cancelled => "cancelled",
         }
     }
@@ -60,7 +65,7 @@ impl Stop {
 /// A generated text.
 #[derive(Clone, Debug)]
 pub struct Generation {
-    /// The tokens, an end token included.
+    /// The tokens, an end token or stop token included.
     pub ids: Vec<u32>,
     /// Their text, without special tokens and without the stop string.
     pub text: String,

@@ -90,7 +90,8 @@ pub const OPTIONS: &[OptionInfo] = &[
     option("repetition_penalty", None, free(), "divisor of the logits of tokens seen before"),
     option("repetition_window", None, free(), "latest tokens that the penalty looks at; 0 for all"),
     option("seed", None, free(), "seed of the random choices"),
-    option("stop", None, free(), "strings that end the text"),
+    option("stop", None, free(), "strings that end the text, special tokens included"),
+    option("stop_id", None, free(), "tokens that end the text, besides the model's end tokens"),
 ];
 
 #[cfg(test)]

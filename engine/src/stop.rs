@@ -1,5 +1,8 @@
 //! Finds stop strings in text that arrives in pieces.
 
+use std::iter;
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 
 /// Finds stop strings in a stream of text, and withholds text that could be the start of one.
@@ -7,19 +10,26 @@ use crate::error::{Error, Result};
 /// The result does not depend on how the text is cut into pieces. The stop string that is complete
 /// first ends the text. If several are complete at the same character, it ends before the longest.
 ///
+/// Text may be hidden, such as the spelling of special tokens. Stop strings are found in the text with the hidden parts, and
+/// in the text without them.
+///
 /// ```
 /// use tercet_engine::{Progress, StopMatcher};
 ///
-/// let mut matcher = StopMatcher::new(["END".to_owned()])?;
+/// let mut matcher = StopMatcher::new(["END".to_owned(), ".<|end|>".to_owned()])?;
 /// assert_eq!(matcher.push("one E"), Progress::Continue("one ".to_owned()));
 /// assert_eq!(matcher.push("NTER two EN"), Progress::Continue("ENTER two ".to_owned()));
-/// assert_eq!(matcher.push("D three"), Progress::Stopped(String::new()));
+/// assert_eq!(matcher.push_hidden("<|end|>"), Progress::Continue("EN".to_owned()));
+/// assert_eq!(matcher.push(" three."), Progress::Continue(" three".to_owned()));
+/// assert_eq!(matcher.push_hidden("<|end|>"), Progress::Stopped(String::new()));
 /// # Ok::<(), tercet_engine::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct StopMatcher {
     stops: Vec<String>,
+    /// The withheld text, with its hidden parts.
     held: String,
+    hidden: Vec<Range<usize>>,
 }
 
 /// The result of a piece of text.
@@ -41,45 +51,94 @@ impl StopMatcher {
         if stops.iter().any(String::is_empty) {
             return Err(Error::bad_argument("stop", "a stop string is empty", "give at least one character"));
         }
-        Ok(StopMatcher { stops, held: String::new() })
+        Ok(StopMatcher { stops, held: String::new(), hidden: Vec::new() })
     }
 
     /// Takes the next piece of text.
     pub fn push(&mut self, piece: &str) -> Progress {
         self.held.push_str(piece);
-        match self.first_stop() {
+        let shown = Shown::of(&self.held, &self.hidden);
+        match self.first_stop(&shown) {
             Some(start) => {
-                self.held.truncate(start);
-                Progress::Stopped(std::mem::take(&mut self.held))
+                let text = shown.before(start);
+                self.finish();
+                Progress::Stopped(text)
             }
             None => {
-                let doubtful = self.held.split_off(self.safe_len());
-                Progress::Continue(std::mem::replace(&mut self.held, doubtful))
+                let safe = self.safe_len(&shown);
+                let text = shown.before(safe);
+                self.held.drain(..safe);
+                self.hidden.retain_mut(|hidden| {
+                    *hidden = hidden.start.saturating_sub(safe)..hidden.end.saturating_sub(safe);
+                    hidden.start < hidden.end
+                });
+                Progress::Continue(text)
             }
         }
     }
 
+    /// Takes a piece of text that is not shown.
+    pub fn push_hidden(&mut self, piece: &str) -> Progress {
+        let start = self.held.len();
+        self.hidden.push(start..start + piece.len());
+        self.push(piece)
+    }
+
     /// Returns the withheld text, at the end of the stream.
     pub fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+        let text = Shown::of(&self.held, &self.hidden).text;
+        self.held.clear();
+        self.hidden.clear();
+        text
     }
 
     /// Returns the start of the stop string that ends first.
-    fn first_stop(&self) -> Option<usize> {
-        let found = |stop: &String| self.held.find(stop.as_str()).map(|start| (start + stop.len(), start));
-        self.stops.iter().filter_map(found).min().map(|(_, start)| start)
+    fn first_stop(&self, shown: &Shown) -> Option<usize> {
+        let within = |text: &str, stop: &String| text.find(stop).map(|start| (start + stop.len(), start));
+        let whole = self.stops.iter().filter_map(|stop| within(&self.held, stop));
+        let visible = self.stops.iter().filter_map(|stop| within(&shown.text, stop));
+        let visible = visible.map(|(end, start)| (shown.places[end - 1] + 1, shown.places[start]));
+        whole.chain(visible).min().map(|(_, start)| start)
     }
 
     /// Returns the number of bytes before the earliest suffix that could start a stop string.
-    fn safe_len(&self) -> usize {
+    fn safe_len(&self, shown: &Shown) -> usize {
+        let visible = self.earliest_start(&shown.text).map(|start| shown.places[start]);
+        let whole = self.earliest_start(&self.held);
+        whole.into_iter().chain(visible).min().unwrap_or(self.held.len())
+    }
+
+    /// Returns the start of the earliest suffix of `text` that could start a stop string.
+    fn earliest_start(&self, text: &str) -> Option<usize> {
         let begins_stop = |suffix: &str| self.stops.iter().any(|stop| stop.starts_with(suffix));
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0);
-        let first = self.held.len().saturating_sub(longest);
-        let starts = self.held.char_indices().map(|(start, _)| start);
-        starts
-            .filter(|&start| start >= first)
-            .find(|&start| begins_stop(&self.held[start..]))
-            .unwrap_or(self.held.len())
+        let first = text.len().saturating_sub(longest);
+        let starts = text.char_indices().map(|(start, _)| start);
+        starts.filter(|&start| start >= first).find(|&start| begins_stop(&text[start..]))
+    }
+}
+
+/// The visible part of a text.
+struct Shown {
+    text: String,
+    /// The place of each byte in the whole text.
+    places: Vec<usize>,
+}
+
+impl Shown {
+    fn of(held: &str, hidden: &[Range<usize>]) -> Self {
+        let (mut text, mut places, mut start) = (String::new(), Vec::new(), 0);
+        for gap in hidden.iter().cloned().chain(iter::once(held.len()..held.len())) {
+            text.push_str(&held[start..gap.start]);
+            places.extend(start..gap.start);
+            start = gap.end;
+        }
+        Shown { text, places }
+    }
+
+    /// Returns the visible part of the first `len` bytes of the whole text.
+    fn before(&self, len: usize) -> String {
+        self.text[..self.places.partition_point(|&place| place < len)].to_owned()
     }
 }
 
@@ -88,14 +147,22 @@ mod tests {
     use super::*;
 
     /// Returns the text that is shown if `text` arrives in pieces of `size` characters, and true if it
-    /// stopped.
+    /// stopped. Text in angle brackets is hidden.
     fn run(stops: &[&str], text: &str, size: usize) -> (String, bool) {
         let mut matcher = StopMatcher::new(stops.iter().map(|s| s.to_string())).unwrap();
         let mut shown = String::new();
-        for piece in text.chars().collect::<Vec<_>>().chunks(size) {
-            match matcher.push(&piece.iter().collect::<String>()) {
-                Progress::Continue(text) => shown += &text,
-                Progress::Stopped(text) => return (shown + &text, true),
+        let tokens = text.split_inclusive('>').flat_map(|part| {
+            let (visible, hidden) = part.split_at(part.find('<').unwrap_or(part.len()));
+            [visible, hidden]
+        });
+        for token in tokens {
+            let hidden = token.starts_with('<');
+            for piece in token.chars().collect::<Vec<_>>().chunks(size) {
+                let piece: String = piece.iter().collect();
+                match if hidden { matcher.push_hidden(&piece) } else { matcher.push(&piece) } {
+                    Progress::Continue(text) => shown += &text,
+                    Progress::Stopped(text) => return (shown + &text, true),
+                }
             }
         }
         (shown + &matcher.finish(), false)
@@ -103,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_result_does_not_depend_on_the_pieces() {
-        let cases: [(&[&str], &str, &str, bool); 9] = [
+        let cases: [(&[&str], &str, &str, bool); 17] = [
             (&[], "all of it", "all of it", false),
             (&["END"], "one ENTER two END three", "one ENTER two ", true),
             (&["END"], "one EN", "one EN", false),
@@ -113,6 +180,14 @@ mod tests {
             (&["\n\n", "User:"], "hi\nUser: x", "hi\n", true),
             (&["🦀é"], "a🦀🦀éb", "a🦀", true),
             (&["日本"], "日日本語", "日", true),
+            (&[], "a<eot>b", "ab", false),
+            (&["<eot>"], "hello<eot>more", "hello", true),
+            (&["<eot>"], "<eot>", "", true),
+            (&["o<eot>m"], "hello<eot>more", "hell", true),
+            (&["<a><b>"], "x<a>y<a><b>z", "xy", true),
+            (&["ab"], "xa<eot>bc", "x", true),
+            (&["a<eot>c", "ab"], "xa<eot>bc", "x", true),
+            (&["<eot>!"], "a<eot>b<eo", "ab", false),
         ];
         for (stops, text, shown, stopped) in cases {
             for size in 1..=text.len() {

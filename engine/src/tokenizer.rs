@@ -141,6 +141,11 @@ impl Tokenizer {
         self.bos
     }
 
+    /// Returns the spelling of `id` if it is a special token.
+    pub(crate) fn special(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id).filter(|_| self.specials.contains(&id))
+    }
+
     /// Returns true if `id` has no text.
     fn is_silent(&self, id: u32, skip_special: bool) -> bool {
         skip_special && self.specials.contains(&id) || self.inner.id_to_token(id).is_none()

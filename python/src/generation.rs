@@ -27,6 +27,7 @@ pub(crate) struct Requested {
     seed: u64,
     eos: Option<Vec<u32>>,
     stop: Vec<String>,
+    stop_id: Vec<u32>,
 }
 
 impl Requested {
@@ -47,6 +48,7 @@ impl Requested {
             max_tokens: self.max_tokens,
             eos: self.eos.unwrap_or(suggested.eos),
             stop: self.stop,
+            stop_id: self.stop_id,
             sampler: suggested.sampler,
             cancel: signals.cancel(),
         }
@@ -60,7 +62,7 @@ pub(crate) struct Generation {
     ids: Vec<u32>,
     /// The generated text, without special tokens and without the stop string.
     text: String,
-    /// The stop reason: `eos`, `length`, `stop_string` or `cancelled`.
+    /// The stop reason: `eos`, `length`, `stop_string`, `stop_id` or `cancelled`.
     stop: &'static str,
     /// The number of tokens in the prompt.
     prompt_tokens: usize,

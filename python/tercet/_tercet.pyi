@@ -188,7 +188,7 @@ class Generation:
         """The generated text, without special tokens and without the stop string."""
     @property
     def stop(self) -> str:
-        """The stop reason: ``eos``, ``length``, ``stop_string`` or ``cancelled``."""
+        """The stop reason: ``eos``, ``length``, ``stop_string``, ``stop_id`` or ``cancelled``."""
     @property
     def prompt_tokens(self) -> int:
         """The number of tokens in the prompt."""

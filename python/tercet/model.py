@@ -124,6 +124,7 @@ class Model:
         do_sample: Optional[bool] = None,
         seed: int = 0,
         stop: Union[str, Sequence[str], None] = None,
+        stop_id: Union[int, Sequence[int], None] = None,
         eos_token_id: Union[int, Sequence[int], None] = None,
         streamer: Any = None,
         callback: Optional[Callback] = None,
@@ -137,7 +138,8 @@ class Model:
         ``do_sample=False`` or ``temperature=0`` always takes the most likely token. The same model,
         prompt and seed give the same tokens on every machine.
 
-        ``stop`` ends the text before any of these strings. ``eos_token_id`` replaces the end tokens
+        ``stop`` ends the text before any of these strings, which may spell special tokens. ``stop_id``
+        ends it at any of these tokens, besides the model's end tokens. ``eos_token_id`` replaces the end tokens
         of the model; with ``[]`` no token ends the text.
 
         A ``streamer`` has the methods ``put(ids)`` and ``end()``, as in transformers. A ``callback``
@@ -157,6 +159,7 @@ class Model:
             do_sample=do_sample,
             seed=seed,
             stop=stop,
+            stop_id=stop_id,
             eos_token_id=eos_token_id,
             streamer=streamer,
             callback=callback,
@@ -190,7 +193,7 @@ class Model:
         """Returns an iterator over the pieces of text that continue a prompt.
 
         A piece is yielded once later tokens cannot change it. Takes the sampling arguments of
-        :meth:`generate`, ``stop`` and ``eos_token_id``.
+        :meth:`generate`, ``stop``, ``stop_id`` and ``eos_token_id``.
         """
         return self._native.stream(self._prompt(prompt), _requested(max_new_tokens, **options))
 
@@ -225,6 +228,7 @@ def _requested(
     do_sample: Optional[bool] = None,
     seed: int = 0,
     stop: Union[str, Sequence[str], None] = None,
+    stop_id: Union[int, Sequence[int], None] = None,
     eos_token_id: Union[int, Sequence[int], None] = None,
 ) -> dict[str, Any]:
     """Returns the arguments in the form that the native half reads."""
@@ -252,6 +256,7 @@ def _requested(
         "seed": seed,
         "eos": None if eos is None else list(eos),
         "stop": [stop] if isinstance(stop, str) else list(stop or ()),
+        "stop_id": [stop_id] if isinstance(stop_id, int) else list(stop_id or ()),
     }
 
 

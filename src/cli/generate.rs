@@ -30,7 +30,7 @@ Examples:
   tercet generate --prompt-ids 4093,331 --logits logits.safetensors -n 0";
 
 const JSON: &str = "\
-JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string, cancelled),
+JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string, stop_id, cancelled),
 load_s, prefill_s, decode_s, prefill_tps, decode_tps, peak_rss_bytes (null where unknown).";
 
 /// Continue a text

@@ -98,6 +98,7 @@ fn sampling_belongs_to_commands_that_write_text() {
         "repetition-window",
         "seed",
         "stop",
+        "stop-id",
     ];
     for (name, command) in &commands() {
         let writes = ["generate", "chat"].contains(&name.as_str());

@@ -112,6 +112,11 @@ impl Continuation {
     ) -> Result<Self> {
         let sampler = Sampler::new(request.sampler.clone())?;
         let text = TextStream::new(tokenizer, &request.stop)?;
+        let vocabulary = model.config().vocab_size;
+        if let Some(id) = request.stop_id.iter().find(|&&id| id as usize >= vocabulary) {
+            let problem = format!("token {id} is outside the vocabulary of {vocabulary}");
+            return Err(Error::bad_argument("stop_id", problem, "use ids of this model's tokenizer"));
+        }
         let pending = [sequence.pending(), prompt].concat();
         model.check(&sequence.state, &pending)?;
         sequence.history.extend_from_slice(prompt);
@@ -223,7 +228,9 @@ impl Continuation {
             history.push(id);
             self.ids.push(id);
             step.ids.push(id);
-            if self.request.eos.contains(&id) {
+            if self.request.stop_id.contains(&id) {
+                self.stop = Some(Stop::StopId);
+            } else if self.request.eos.contains(&id) {
                 self.stop = Some(Stop::Eos);
             } else {
                 let (text, stopped) = self.text.push(id)?;
@@ -234,7 +241,7 @@ impl Continuation {
         if self.stop.is_none() && (self.ids.len() >= self.request.max_tokens || history.len() > context) {
             self.stop = Some(Stop::Length);
         }
-        if matches!(self.stop, Some(Stop::Eos | Stop::Length)) {
+        if matches!(self.stop, Some(Stop::Eos | Stop::StopId | Stop::Length)) {
             let (rest, stopped) = self.text.flush()?;
             step.text.push_str(&rest);
             if stopped {

@@ -71,3 +71,44 @@ fn predictions_can_be_cancelled() {
     let outcome = windows.predict(session.model(), &ids, &at_look(10).0, |_| {});
     assert!(matches!(outcome, Err(crate::Error::Cancelled)));
 }
+
+#[test]
+fn special_tokens_and_ids_end_the_text() {
+    let session = session();
+    // With this seed the story ends within the context, and the model begins a new one after its end token.
+    let sampler = crate::SamplerOptions { seed: 1, ..session.request().sampler };
+    let prompt = session.encode("Once upon a time").unwrap();
+    let story = |request: Request| {
+        let request = Request { max_tokens: 480, sampler: sampler.clone(), ..request };
+        let mut generator = Generator::new(session.model(), session.tokenizer(), 512).unwrap();
+        generator.generate(&prompt, &request, |_| ControlFlow::Continue(())).unwrap()
+    };
+    let ended = story(session.request());
+    assert_eq!(ended.stop, Stop::Eos);
+    let end = ended.ids[ended.ids.len() - 1];
+    let spelling = session.tokenizer().token_str(end).unwrap();
+    let stopped = |stop: Vec<String>| story(Request { stop, ..Request::default() });
+
+    let by_string = stopped(vec![spelling.clone()]);
+    assert_eq!((by_string.stop, &by_string.ids), (Stop::StopString, &ended.ids));
+    assert_eq!(by_string.text, ended.text);
+    let last = ended.text.chars().last().unwrap();
+    let spanning = stopped(vec![format!("{last}{spelling}")]);
+    assert_eq!((spanning.stop, &spanning.ids), (Stop::StopString, &ended.ids));
+    assert_eq!(spanning.text, ended.text[..ended.text.len() - last.len_utf8()]);
+
+    let by_id = story(Request { stop_id: vec![end, 0], ..Request::default() });
+    assert_eq!((by_id.stop, &by_id.ids, &by_id.text), (Stop::StopId, &ended.ids, &ended.text));
+    let word = ended.ids[3];
+    let at_word = story(Request { stop_id: vec![word], ..session.request() });
+    let first = ended.ids.iter().position(|&id| id == word).unwrap();
+    assert_eq!((at_word.stop, at_word.ids.as_slice()), (Stop::StopId, &ended.ids[..=first]));
+}
+
+#[test]
+fn stop_tokens_outside_the_vocabulary_are_refused() {
+    let session = session();
+    let request = Request { stop_id: vec![4096], ..session.request() };
+    let refused = session.generate("Once", &request, |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(refused.starts_with("stop_id: token 4096 is outside"), "{refused}");
+}

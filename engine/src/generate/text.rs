@@ -7,6 +7,7 @@ use crate::tokenizer::{StreamDecoder, Tokenizer};
 /// Text so far, up to a stop string.
 #[derive(Debug)]
 pub(super) struct TextStream {
+    tokenizer: Tokenizer,
     decoder: StreamDecoder,
     stops: StopMatcher,
     text: String,
@@ -15,19 +16,27 @@ pub(super) struct TextStream {
 impl TextStream {
     pub(super) fn new(tokenizer: &Tokenizer, stops: &[String]) -> Result<Self> {
         let stops = StopMatcher::new(stops.iter().cloned())?;
-        Ok(TextStream { decoder: tokenizer.stream(true), stops, text: String::new() })
+        let (tokenizer, decoder) = (tokenizer.clone(), tokenizer.stream(true));
+        Ok(TextStream { tokenizer, decoder, stops, text: String::new() })
     }
 
-    /// The text that `id` makes certain, and whether a stop string is now complete.
+    /// The text that `id` makes certain, and whether a stop string is now complete. Special tokens have no text, but stop
+    /// strings may spell them.
     pub(super) fn push(&mut self, id: u32) -> Result<(String, bool)> {
         let piece = self.decoder.push(id)?;
-        Ok(self.pass(&piece))
+        let (mut shown, mut stopped) = self.pass(|stops| stops.push(&piece));
+        if let Some(special) = self.tokenizer.special(id).filter(|_| !stopped) {
+            let (more, complete) = self.pass(|stops| stops.push_hidden(&special));
+            shown.push_str(&more);
+            stopped = complete;
+        }
+        Ok((shown, stopped))
     }
 
     /// The text that was withheld, once no token can follow, and whether a stop string cut it.
     pub(super) fn flush(&mut self) -> Result<(String, bool)> {
         let rest = self.decoder.clone().finish()?;
-        let (mut shown, stopped) = self.pass(&rest);
+        let (mut shown, stopped) = self.pass(|stops| stops.push(&rest));
         if !stopped {
             let withheld = self.stops.finish();
             self.text.push_str(&withheld);
@@ -41,8 +50,8 @@ impl TextStream {
         self.text
     }
 
-    fn pass(&mut self, piece: &str) -> (String, bool) {
-        let (shown, stopped) = match self.stops.push(piece) {
+    fn pass(&mut self, push: impl FnOnce(&mut StopMatcher) -> Progress) -> (String, bool) {
+        let (shown, stopped) = match push(&mut self.stops) {
             Progress::Continue(shown) => (shown, false),
             Progress::Stopped(shown) => (shown, true),
         };

@@ -15,8 +15,13 @@ pub(in crate::cli) struct ContinuationArgs {
     #[arg(short = 'n', long = "tokens", value_name = "N")]
     tokens: Option<usize>,
     /// End the text before this string; may be repeated
+    ///
+    /// The string may spell special tokens, such as <|eot_id|>, and lie across tokens.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+    /// End the text before these tokens, besides the model's end tokens
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    stop_id: Vec<u32>,
     /// Continue after the model's end tokens
     #[arg(long)]
     ignore_eos: bool,
@@ -63,6 +68,7 @@ impl ContinuationArgs {
             sampler: self.sampling.choices().over(defaults),
             eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
             stop: self.stop.clone(),
+            stop_id: self.stop_id.clone(),
             ..Request::default()
         }
     }
