@@ -41,8 +41,10 @@
 mod shared;
 mod sync;
 
+use std::mem::{self, forget};
 use std::ops::Range;
 use std::panic::resume_unwind;
+use std::process;
 
 use shared::{Grip, Job, Shared};
 use sync::{Arc, JoinHandle, Mutex, fence};
@@ -61,6 +63,15 @@ struct Workers {
     handles: Vec<JoinHandle<()>>,
     /// The lock that the caller of a job holds.
     busy: Mutex<()>,
+    /// The process that the workers belong to. A child made by `fork` has none of them.
+    process: u32,
+}
+
+impl Workers {
+    /// Returns true in the process that started the workers.
+    fn are_here(&self) -> bool {
+        self.process == process::id()
+    }
 }
 
 impl std::fmt::Debug for Pool {
@@ -86,7 +97,12 @@ impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let workers = threads.saturating_sub(1);
         let shared = Arc::new(Shared::new(workers));
-        let mut started = Workers { shared, handles: Vec::with_capacity(workers), busy: Mutex::new(()) };
+        let mut started = Workers {
+            shared,
+            handles: Vec::with_capacity(workers),
+            busy: Mutex::new(()),
+            process: process::id(),
+        };
         for index in 0..workers {
             let shared = Arc::clone(&started.shared);
             started.handles.push(sync::spawn(index, move || shared.work(index))?);
@@ -119,7 +135,8 @@ impl Pool {
     /// Calls `task(i)` once for every `i` below `tasks`, and returns when all calls have returned.
     ///
     /// The workers run one job at a time. If they are busy, the job runs on its caller alone: this
-    /// holds for a job that a task starts, and for a job of another thread.
+    /// holds for a job that a task starts, and for a job of another thread. In a child process made by
+    /// `fork`, which has no workers, every job does.
     ///
     /// # Panics
     /// Panics if a task panics, once no task is running any more. `tasks` must be below 2³².
@@ -166,8 +183,9 @@ impl Pool {
     }
 
     fn share<F: Fn(Range<usize>) + Sync>(&self, tasks: usize, grip: Grip, work: F) {
-        let Workers { shared, handles, busy } = &*self.workers;
-        let free = if tasks > 1 && self.threads > 1 { busy.try_lock().ok() } else { None };
+        let Workers { shared, handles, busy, .. } = &*self.workers;
+        let shareable = tasks > 1 && self.threads > 1 && self.workers.are_here();
+        let free = if shareable { busy.try_lock().ok() } else { None };
         if free.is_none() {
             return work(0..tasks);
         }
@@ -230,6 +248,9 @@ impl Pool {
 
 impl Drop for Workers {
     fn drop(&mut self) {
+        if !self.are_here() {
+            return forget(mem::take(&mut self.handles));
+        }
         self.shared.end();
         for worker in self.handles.drain(..) {
             worker.thread().unpark();

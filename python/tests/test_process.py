@@ -101,6 +101,26 @@ for call in (lambda: model.logits(ids), lambda: model.generate(ids, 1), lambda: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_made_by_fork_works_alone_and_exits_quietly() -> None:
+    code = """
+import os, tercet
+model, tokenizer = tercet.load_model("fairy-tales", threads=2)
+ids = tokenizer.encode("Once upon a time")
+text = model.generate(ids, 8)
+child = os.fork()
+if child == 0:
+    assert model.generate(ids, 8) == text
+    del model
+    raise SystemExit(7)
+_, status = os.waitpid(child, 0)
+assert model.generate(ids, 8) == text
+print(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the test reads resident memory from /proc")
 def test_memory_does_not_grow(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
     def resident() -> int:
