@@ -119,6 +119,14 @@ impl Records {
         }
     }
 
+    /// Returns the number of `others` that these records hold.
+    pub fn shared_with(&self, others: &Records) -> usize {
+        let same = |(key, other): &(&Key, &Record)| {
+            self.get(key).is_some_and(|record| Record { origin: other.origin, ..*record } == **other)
+        };
+        others.0.iter().filter(same).count()
+    }
+
     /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.0.len()

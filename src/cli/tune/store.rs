@@ -7,7 +7,7 @@ use serde_json::json;
 use tercet_autotune::{Store, StoreError, read_all};
 
 use crate::cli::args::OutputArgs;
-use crate::cli::report::{count, print, print_json};
+use crate::cli::report::{count, note, print, print_json};
 use tercet_engine::Error;
 use tercet_engine::Runtime;
 
@@ -18,12 +18,19 @@ pub(super) fn export(runtime: &Runtime, path: &Path, output: OutputArgs) -> Resu
     tell(output, store(runtime)?, records.len(), "exported")
 }
 
-/// Adds all records of the file `path`.
+/// Adds all records of the file `path`, and tells how many of them the store kept: a full one drops the oldest.
 pub(super) fn import(runtime: &Runtime, path: &Path, output: OutputArgs) -> Result<()> {
     let records = read_all(path).map_err(bad_import)?;
-    let count = records.len();
-    store(runtime)?.add(records)?;
-    tell(output, store(runtime)?, count, "imported")
+    store(runtime)?.add(records.clone())?;
+    let (stored, _) = store(runtime)?.read();
+    let (kept, given) = (stored.shared_with(&records), records.len());
+    if kept < given {
+        note(format_args!(
+            "warning: {kept} of {given} records are kept: the store holds {} and drops the oldest",
+            stored.len()
+        ));
+    }
+    tell(output, store(runtime)?, kept, "imported")
 }
 
 /// Deletes all records.
