@@ -83,8 +83,8 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         turns
     }
 
-    /// Returns how many of the oldest turns stand in the way of the user's message `text` and a reply of `room` tokens; none
-    /// if they do not fit the context without any turn either.
+    /// Returns how many of the oldest turns leave no place for the message `text` and a reply of `room` tokens. Returns none
+    /// if the context cannot hold them without any turn either.
     ///
     /// # Errors
     /// Those of the template and the tokenizer.
@@ -93,7 +93,8 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         for turns in 0..=self.turns() {
             let (system, kept) = (&self.messages[..first], &self.messages[first + 2 * turns..]);
             let messages = [system, kept, std::slice::from_ref(&message)].concat();
-            let prompt = self.session.tokenizer().encode(&self.template.render(&messages, true)?, false)?;
+            let prompt = self.template.render(&ChatInput::question(&messages))?;
+            let prompt = self.session.tokenizer().encode(&prompt, false)?;
             if prompt.len().saturating_add(room) <= self.session.context() {
                 return Ok(Some(turns));
             }

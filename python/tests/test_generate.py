@@ -108,6 +108,21 @@ def test_stop_strings_and_end_tokens(model: tercet.Model, tokenizer: tercet.Toke
     assert ended.stop == "eos" and ended.ids == whole.ids[: whole.ids.index(whole.ids[6]) + 1]
 
 
+def test_special_tokens_and_ids_are_stops(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
+    options = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
+    ended = model.complete(["Once upon a time"], 480, **options)[0]
+    assert ended.stop == "eos"
+    spelling = tokenizer.decode([ended.ids[-1]], skip_special_tokens=False)
+    by_text = model.complete(["Once upon a time"], 480, eos_token_id=[], stop=spelling, **options)[0]
+    assert (by_text.stop, by_text.ids, by_text.text) == ("stop_string", ended.ids, ended.text)
+    for stop_id in (ended.ids[-1], [ended.ids[-1], 0]):
+        by_id = model.complete(["Once upon a time"], 480, eos_token_id=[], stop_id=stop_id, **options)[0]
+        assert (by_id.stop, by_id.ids, by_id.text) == ("stop_id", ended.ids, ended.text)
+    with pytest.raises(ValueError, match="stop_id"):
+        model.generate(tokenizer.encode("Once"), 1, stop_id=4096)
+
+
+
 def test_chat_templates(tokenizer: tercet.Tokenizer) -> None:
     messages = [{"role": "user", "content": "Hi"}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

@@ -1,6 +1,8 @@
 //! `tercet chat`: turns of a conversation, typed or piped in.
 
+mod command;
 mod input;
+mod turn;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -8,24 +10,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use tercet_engine::{Error, Request, Session};
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, TextArgs};
 use super::interrupt::{self, AtRest};
 use super::report;
-use super::screen::Screen;
-use input::Input;
-use tercet_engine::Conversation;
-use tercet_engine::Error;
-use tercet_engine::Session;
-use tercet_engine::{Request, Stop};
+use super::screen::Look;
+use command::{Command, HELP};
+use input::{Pipe, Terminal};
+use turn::{Dialogue, Turn};
 
 const EXAMPLES: &str = "\
-In the chat:
-  /reset        forget the conversation
-  /help         show these commands
-  /quit         leave, as does Ctrl-D
-  Ctrl-C        stop the reply
-
 Examples:
   tercet chat -m DIR --system \"You answer in one sentence.\"
   printf 'Hello!\\nWho are you?\\n' | tercet chat -m DIR --json";
@@ -33,17 +28,18 @@ Examples:
 const JSON: &str = "\
 JSON (for turns from a pipe, one per line): model, isa, threads, turns: [{user, reply, ids,
 prompt_tokens, stop, prefill_s, decode_s}], peak_rss_bytes.
-prompt_tokens counts the tokens that the model had to read in this turn. A turn with the stop
-context_exceeded did not fit and is not part of the conversation.";
-
-const COMMANDS: &str = "/reset forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply";
+prompt_tokens counts the tokens that the model had to read in this turn. If a turn fails, the turns
+before it are printed, and the status is not 0.";
 
 /// Hold a conversation
 ///
 /// The turns come from the terminal or from a pipe, one per line. The KV cache holds the conversation, so
-/// that every turn costs only its own tokens.
+/// that every turn costs only its own tokens. Every line of a pipe is text, also one that begins with a slash.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
+#[command(
+    after_help = format!("At the terminal:\n{HELP}\n\n{EXAMPLES}"),
+    after_long_help = format!("At the terminal:\n{HELP}\n\n{EXAMPLES}\n\n{JSON}")
+)]
 pub(super) struct Chat {
     /// System message, which the model reads before the conversation
     #[arg(long, value_name = "TEXT")]
@@ -54,6 +50,8 @@ pub(super) struct Chat {
     session: SessionArgs,
     #[command(flatten)]
     context: ContextArgs,
+    #[command(flatten)]
+    text: TextArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -68,18 +66,6 @@ struct Summary<'a> {
     peak_rss_bytes: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Turn {
-    user: String,
-    reply: String,
-    ids: Vec<u32>,
-    /// Tokens that the model had to read. Tokens in the KV cache do not count.
-    prompt_tokens: usize,
-    stop: &'static str,
-    prefill_s: f64,
-    decode_s: f64,
-}
-
 impl Chat {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let interactive = io::stdin().is_terminal();
@@ -90,27 +76,20 @@ impl Chat {
         let session = self.session.open(self.context.context)?;
         let request = self.continuation.request(session.defaults(), usize::MAX);
         request.sampler.validate()?;
-        let mut conversation = session.conversation(self.system.clone())?;
-        let mut input = Input::new(interactive)?;
+        let mut dialogue = Dialogue {
+            session: &session,
+            conversation: session.conversation(self.system.clone())?,
+            request,
+            look: if self.output.json { Look::Hidden } else { self.text.look() },
+        };
+        interrupt::at_rest(AtRest::EndIfRepeated);
         if interactive {
-            report::note(greeting(&session, &request));
+            report::note(greeting(&session, &dialogue.request));
+            at_terminal(&mut dialogue)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        let at_rest = if interactive { AtRest::Ignore } else { AtRest::EndIfRepeated };
-        interrupt::at_rest(at_rest);
-
         let mut turns = Vec::new();
-        while let Some(line) = input.next()? {
-            match line.trim() {
-                "" => {}
-                "/quit" | "/exit" => break,
-                "/reset" => conversation.reset(),
-                command if command.starts_with('/') => report::note(COMMANDS),
-                text => {
-                    let visible = !self.output.json;
-                    turns.push(take_turn(&mut conversation, &session, &request, at_rest, text, visible)?)
-                }
-            }
-        }
+        let outcome = from_pipe(&mut dialogue, &mut turns);
         if self.output.json {
             report::print_json(&Summary {
                 model: session.model().name(),
@@ -120,13 +99,13 @@ impl Chat {
                 peak_rss_bytes: report::peak_rss_bytes(),
             })?;
         }
-        Ok(ExitCode::SUCCESS)
+        outcome.map(|()| ExitCode::SUCCESS)
     }
 }
 
 fn greeting(session: &Session, request: &Request) -> String {
     format!(
-        "[{} | {}, {} | context {} tokens | {}]\n{COMMANDS}",
+        "[{} | {}, {} | context {} tokens | {}]\n/help shows the commands, /quit or Ctrl-D leaves, Ctrl-C stops a reply",
         session.model().name(),
         session.runtime().isa(),
         report::count(session.runtime().threads(), "thread"),
@@ -135,59 +114,59 @@ fn greeting(session: &Session, request: &Request) -> String {
     )
 }
 
-/// Takes one turn. A turn that does not fit the context causes a note and no failure.
-fn take_turn(
-    conversation: &mut Conversation<&Session>,
-    session: &Session,
-    request: &Request,
-    at_rest: AtRest,
-    text: &str,
-    visible: bool,
-) -> Result<Turn> {
-    let mut screen = Screen::new(visible, "");
-    let reply = interrupt::during(at_rest, |cancel| {
-        let request = Request { cancel, ..request.clone() };
-        conversation.reply(text, &request, |piece| screen.show(piece))
-    });
-    let generation = match reply {
-        Err(Error::ContextExceeded { tokens, context }) => {
-            drop(screen);
-            report::note(format_args!(
-                "the conversation would take {tokens} tokens but the context holds {context}: \
-                 say less, or /reset to start anew"
-            ));
-            return Ok(Turn::not_taken(text));
+/// Takes turns and commands until the user leaves. A turn that fails causes a note and is not part of the conversation.
+fn at_terminal(dialogue: &mut Dialogue<'_>) -> Result<()> {
+    let mut input = Terminal::new()?;
+    while let Some(line) = input.next()? {
+        match Command::parse(&line) {
+            None if line.trim().is_empty() => {}
+            None => match dialogue.take(line.trim()).map_err(|error| error.downcast::<Error>()) {
+                Ok(_) => {}
+                Err(Ok(Error::ContextExceeded { tokens, context })) => report::note(format_args!(
+                    "the conversation would take {tokens} tokens but the context holds {context}: {}",
+                    dialogue.ways_out(line.trim())?
+                )),
+                Err(Ok(error)) => report::note(format_args!("error: {error}")),
+                Err(Err(other)) => return Err(other),
+            },
+            Some(Command::Drop(turns)) => {
+                let dropped = dialogue.conversation.drop_oldest(turns);
+                let (dropped, left) = (report::count(dropped, "turn"), dialogue.conversation.turns());
+                report::note(format_args!("forgot {dropped}, {left} left"));
+            }
+            Some(Command::Reset) => dialogue.conversation.reset(),
+            Some(Command::Help) => report::note(HELP),
+            Some(Command::Quit) => break,
+            Some(Command::Unknown(line)) => report::note(format_args!(
+                "{line:?} is no command: /help shows them; begin the line with a space to say it"
+            )),
         }
-        reply => reply?,
-    };
-    screen.end()?;
-    if generation.stop == Stop::Length && conversation.tokens() > session.context() {
-        report::note(format_args!(
-            "the context of {} tokens is full: /reset to start anew",
-            session.context()
-        ));
     }
-    Ok(Turn {
-        user: text.to_owned(),
-        reply: generation.text,
-        ids: generation.ids,
-        prompt_tokens: generation.prompt_tokens,
-        stop: generation.stop.name(),
-        prefill_s: generation.prefill.as_secs_f64(),
-        decode_s: generation.decode.as_secs_f64(),
-    })
+    Ok(())
 }
 
-impl Turn {
-    fn not_taken(text: &str) -> Self {
-        Turn {
-            user: text.to_owned(),
-            reply: String::new(),
-            ids: Vec::new(),
-            prompt_tokens: 0,
-            stop: "context_exceeded",
-            prefill_s: 0.0,
-            decode_s: 0.0,
+/// Takes every line as a turn, into `turns`.
+///
+/// # Errors
+/// Fails at the first line that is not text, and the first turn that fails. What does not fit the context fails too.
+fn from_pipe(dialogue: &mut Dialogue<'_>, turns: &mut Vec<Turn>) -> Result<()> {
+    let mut input = Pipe::new();
+    while let Some((number, line)) = input.next()? {
+        if line.trim().is_empty() {
+            continue;
         }
+        let turn = dialogue.take(&line).map_err(|error| match error.downcast::<Error>() {
+            Ok(Error::ContextExceeded { tokens, context }) => {
+                let most = dialogue.session.model().config().max_positions;
+                let problem =
+                    format!("the conversation takes {tokens} tokens but the context holds {context}");
+                let remedy = format!("use --context, up to {most}, or say less");
+                Error::bad_argument(format!("line {number} of standard input"), problem, remedy).into()
+            }
+            Ok(error) => error.into(),
+            Err(error) => error,
+        });
+        turns.push(turn?);
     }
+    Ok(())
 }

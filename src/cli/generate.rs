@@ -8,10 +8,10 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, TextArgs};
 use super::interrupt::{self, AtRest};
 use super::report;
-use super::screen::Screen;
+use super::screen::{Look, Screen};
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
@@ -65,6 +65,8 @@ pub(super) struct Generate {
     #[command(flatten)]
     context: ContextArgs,
     #[command(flatten)]
+    text: TextArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -102,7 +104,8 @@ impl Generate {
         if let Some(path) = &self.logits {
             write_logits(path, &session, &prompt.ids)?;
         }
-        let generation = generate(&session, &prompt, &request, !self.output.json)?;
+        let look = if self.output.json { Look::Hidden } else { self.text.look() };
+        let generation = generate(&session, &prompt, &request, look)?;
         if self.output.json {
             report::print_json(&summary(&session, &prompt, &generation))?;
         } else {
@@ -160,9 +163,9 @@ impl Generate {
     }
 }
 
-fn generate(session: &Session, prompt: &Prompt, request: &Request, visible: bool) -> Result<Generation> {
+fn generate(session: &Session, prompt: &Prompt, request: &Request, look: Look) -> Result<Generation> {
     let mut generator = Generator::new(session.model(), session.tokenizer(), session.context())?;
-    let mut screen = Screen::new(visible, &prompt.echo);
+    let mut screen = Screen::new(look, &prompt.echo);
     let generation = interrupt::during(AtRest::End, |cancel| {
         let request = Request { cancel, ..request.clone() };
         generator.generate(&prompt.ids, &request, |piece| screen.show(piece))

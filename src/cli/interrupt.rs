@@ -17,8 +17,6 @@ pub(super) enum AtRest {
     End,
     /// It ends the program if pressed twice in a row.
     EndIfRepeated,
-    /// It does nothing: the terminal's input line reads it as a key.
-    Ignore,
 }
 
 struct Press {
@@ -44,7 +42,6 @@ pub(super) fn install() {
                 press.at_rest = AtRest::End;
                 report::note("Ctrl-C once more ends the program");
             }
-            (None, AtRest::Ignore) => {}
         }
     };
     let _ = ctrlc::set_handler(handler);

@@ -1,7 +1,7 @@
 //! The `tercet` command: arguments in, one report out.
 //!
 //! Results go to standard output, everything else to standard error. With `--json` a command prints
-//! one JSON value, or nothing if it fails.
+//! one JSON value, or nothing if it fails; a chat prints the turns before the failure.
 //! Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 mod args;
@@ -18,6 +18,7 @@ mod interrupt;
 mod loading;
 mod models;
 mod perplexity;
+mod printable;
 mod progress;
 mod report;
 mod roofline;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::printable::printable;
+
 const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows `message` and the elapsed time after the first second, until it is cleared.
 pub(super) fn spinner(message: impl Into<String>) -> ProgressBar {
-    let message = message.into();
+    let message = printable(&message.into()).into_owned();
     let late = move |state: &ProgressState, w: &mut dyn fmt::Write| {
         if state.elapsed() >= PATIENCE {
             // A line that cannot be drawn must not fail the command.

@@ -1,7 +1,8 @@
 //! Tables and JSON on standard output, notes on standard error.
 
+use std::borrow::Cow;
 use std::env;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 
@@ -9,6 +10,8 @@ use anyhow::Result;
 use clap::builder::styling::Style;
 use serde::Serialize;
 use tercet_engine::Size;
+
+use super::printable::printable;
 
 /// Returns `style` for a terminal, and no style for other streams or if `NO_COLOR`
 /// (<https://no-color.org>) is set.
@@ -20,7 +23,12 @@ pub(super) fn on_terminal(stream: &impl IsTerminal, style: Style) -> Style {
 
 /// Writes a line to standard error. Failures are ignored.
 pub(super) fn note(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", shown(&io::stderr(), &line.to_string()));
+}
+
+/// Returns `text` without the control characters that a name may have, if `stream` is a terminal.
+fn shown<'a>(stream: &impl IsTerminal, text: &'a str) -> Cow<'a, str> {
+    if stream.is_terminal() { printable(text) } else { text.into() }
 }
 
 /// Writes `text` to standard output.
@@ -32,7 +40,8 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Writes `object` to standard output, as one line.
 pub(super) fn print_json(object: &impl Serialize) -> Result<()> {
-    print(&(serde_json::to_string(object)? + "\n"))
+    let json = serde_json::to_string(object)? + "\n";
+    print(&shown(&io::stdout(), &json))
 }
 
 /// Width of the first column of a table.
@@ -53,7 +62,9 @@ impl Report {
 
     pub(super) fn heading(&mut self, title: impl Display) {
         let (heading, gap) = (self.heading, if self.text.is_empty() { "" } else { "\n" });
-        self.line(format_args!("{gap}{heading}{title}{heading:#}"));
+        let title = title.to_string();
+        let title = shown(&io::stdout(), &title);
+        self.text += &format!("{gap}{heading}{title}{heading:#}\n");
     }
 
     /// Adds a line of a two-column table.
@@ -77,7 +88,7 @@ impl Report {
     }
 
     pub(super) fn line(&mut self, line: impl Display) {
-        writeln!(self.text, "{line}").expect("a String takes everything");
+        self.text += &shown(&io::stdout(), &format!("{line}\n"));
     }
 
     pub(super) fn print(&self) -> Result<()> {

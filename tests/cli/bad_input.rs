@@ -217,6 +217,7 @@ fn sampling_options_out_of_range_are_refused() {
         refused(&["generate", "-m", TINY, flag, value, "Hi"], &[name]);
     }
     refused(&["generate", "-m", TINY, "--stop", "", "Hi"], &["--stop", "empty"]);
+    refused(&["generate", "--stop-id", "4096", "Hi"], &["--stop-id", "4096", "vocabulary"]);
     refused(&["generate", "--greedy", "--top-k", "5", "Hi"], &["--greedy", "--top-k"]);
 }
 
@@ -228,6 +229,23 @@ fn logits_that_cannot_be_written_leave_no_file() {
         let ran = tercet(&["generate", "-m", TINY, "-n", "1", "--logits", &scratch.file(place), "Hi"]);
         assert_eq!((ran.status, ran.stdout.as_str()), (Some(status), ""), "{}", ran.stderr);
         assert!(ran.stderr.contains("cannot write") && ran.stderr.contains(place), "{}", ran.stderr);
+    }
+    assert_eq!(scratch.files(), 1);
+}
+
+/// The embedding is the head too, so that one element makes a logit of every token NaN.
+#[test]
+fn logits_that_are_no_numbers_are_refused() {
+    let model = Broken::new().tensor("model.embed_tokens.weight", &[0xc0, 0x7f]);
+    let scratch = Scratch::new();
+    let (logits, text) = (scratch.file("logits"), scratch.file("text"));
+    fs::write(&text, b"Once upon a time").unwrap();
+    for arguments in [
+        &["generate", "-n", "0", "--logits", &logits, "Hi"][..],
+        &["perplexity", &text],
+        &["compare-modes", &text],
+    ] {
+        refused(&[arguments, &["-m", model.dir()]].concat(), &["logits", "the model yields no numbers"]);
     }
     assert_eq!(scratch.files(), 1);
 }

@@ -25,32 +25,44 @@ fn json_has_the_documented_fields_and_later_turns_read_only_new_tokens() {
 }
 
 #[test]
-fn slash_commands_control_the_chat() {
-    let object = parse(
-        &chat(&["--json", "--greedy", "-n", "8"], "Hello\n/help\n/reset\nHello\n/quit\nHello\n").stdout,
-    );
-    let turns = object["turns"].as_array().unwrap();
-    assert_eq!(turns.len(), 2);
-    assert_eq!(turns[0]["ids"], turns[1]["ids"]);
-    assert_eq!(turns[0]["prompt_tokens"], turns[1]["prompt_tokens"]);
+fn every_line_of_a_pipe_is_text() {
+    let lines = "one\n/etc/hosts, what is it?\r\n/quit\n  \n two";
+    let object = parse(&chat(&["--json", "--greedy", "-n", "1"], lines).stdout);
+    let users: Vec<_> = object["turns"].as_array().unwrap().iter().map(|turn| turn["user"].clone()).collect();
+    assert_eq!(users, ["one", "/etc/hosts, what is it?", "/quit", " two"]);
 }
 
 #[test]
 fn replies_are_lines_of_text() {
-    let ran = chat(&["--greedy", "-n", "8", "--system", "Be brief."], "Hello\n/help\n");
-    assert!(ran.stdout.ends_with('\n') && !ran.stdout.contains("/reset"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("/reset"), "{}", ran.stderr);
+    let ran = chat(&["--greedy", "-n", "8", "--system", "Be brief."], "Hello\n");
+    assert!(ran.stdout.ends_with('\n') && ran.stdout.len() > 1, "{ran:?}");
+}
+
+/// Runs a chat that must fail as bad input, and returns the users' messages of its turns and the error.
+fn failing(flags: &[&str], input: &[u8]) -> (Vec<String>, String) {
+    let ran = with_input(&[&["chat", "--greedy", "-n", "1", "--json"], flags].concat(), input);
+    assert_eq!((ran.status, ran.stderr.lines().count()), (Some(2), 1), "{ran:?}");
+    let object = parse(&ran.stdout);
+    let turns = object["turns"].as_array().unwrap().iter();
+    (turns.map(|turn| turn["user"].as_str().unwrap().to_owned()).collect(), ran.stderr)
 }
 
 #[test]
-fn a_full_context_does_not_end_the_chat() {
+fn a_line_that_is_not_utf8_is_named_and_the_turns_before_are_kept() {
+    let (users, error) = failing(&[], b"one\n\ntwo\nthr\xffee\nfour\n");
+    assert_eq!(users, ["one", "two"]);
+    assert!(error.contains("line 4 of standard input: byte 4 is not UTF-8"), "{error}");
+    let (users, _) = failing(&[], b"\xff");
+    assert!(users.is_empty());
+}
+
+#[test]
+fn a_line_that_does_not_fit_the_context_is_named_and_the_turns_before_are_kept() {
     let long = "a very long story ".repeat(20);
-    let lines = format!("Hello\n{long}\n/reset\nHello\n");
-    let ran = chat(&["-m", TINY, "--context", "64", "--greedy", "-n", "4", "--json"], &lines);
-    assert!(ran.stderr.contains("context holds 64") && ran.stderr.contains("/reset"), "{}", ran.stderr);
-    let object = parse(&ran.stdout);
-    let turns = object["turns"].as_array().unwrap();
-    assert_eq!(turns.len(), 3);
-    assert_eq!(turns[1]["stop"], "context_exceeded");
-    assert_eq!(turns[0]["ids"], turns[2]["ids"]);
+    let lines = format!("Hello\n{long}\nHello\n");
+    let (users, error) = failing(&["-m", TINY, "--context", "64"], lines.as_bytes());
+    assert_eq!(users, ["Hello"]);
+    for word in ["line 2 of standard input", "context holds 64", "--context"] {
+        assert!(error.contains(word), "no {word:?} in {error}");
+    }
 }

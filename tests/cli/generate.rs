@@ -158,6 +158,20 @@ fn end_tokens_end_the_text_unless_ignored() {
 }
 
 #[test]
+fn special_tokens_and_ids_end_the_text() {
+    let arguments = ["generate", PROMPT, "-n", "480", "--seed", "1"];
+    let ended = json(&arguments);
+    let end = ended["ids"].as_array().unwrap().last().unwrap().to_string();
+    let without_ends = |stops: &[&str]| json(&[&arguments[..], &["--ignore-eos"], stops].concat());
+    let by_id = without_ends(&["--stop-id", &format!("0,{end}")]);
+    assert_eq!((&by_id["ids"], &by_id["text"]), (&ended["ids"], &ended["text"]));
+    assert_eq!(by_id["stop"], "stop_id");
+    let by_text = without_ends(&["--stop", "<|end_of_text|>", "--stop", "<|eot_id|>"]);
+    assert_eq!((&by_text["ids"], &by_text["text"]), (&ended["ids"], &ended["text"]));
+    assert_eq!(by_text["stop"], "stop_string");
+}
+
+#[test]
 fn a_full_context_ends_the_text() {
     let object = json(&["generate", PROMPT, "--context", "16", "--ignore-eos"]);
     assert_eq!(object["stop"], "length");

@@ -14,6 +14,8 @@ mod hub;
 mod hub_server;
 #[cfg(unix)]
 mod in_use;
+#[cfg(unix)]
+mod interrupt;
 mod kernels;
 mod models;
 #[cfg(target_os = "linux")]

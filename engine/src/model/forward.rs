@@ -51,10 +51,14 @@ impl Model {
     /// A sequence's logits have the same bits however it is split into calls.
     ///
     /// # Errors
-    /// Fails if there are no tokens, one is outside the vocabulary, or they exceed the context; if the system refuses the
-    /// memory of the logits; if the caller [cancels](State::set_cancel); or if the logits of the last or of all tokens are
-    /// not numbers, which a damaged model causes. The state is unchanged then, but for its logits. Also fails if the model's
-    /// file was changed in place meanwhile; the state is useless then.
+    /// Fails if
+    /// - there are no tokens, one is outside the vocabulary, or they exceed the context,
+    /// - the system refuses the memory of the logits,
+    /// - the caller [cancels](State::set_cancel),
+    /// - the logits of the last or of all tokens are not numbers, because the model is damaged.
+    ///
+    /// The state is unchanged then, but for its logits. Also fails if the model's file was changed in place meanwhile; the
+    /// state is useless then.
     ///
     /// # Panics
     /// If `wanted` asks for the logits of more tokens than there are.

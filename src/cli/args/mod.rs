@@ -14,7 +14,7 @@ use super::report;
 
 pub(super) use machine::{IsaArgs, MachineArgs, PackingArgs, ThreadsArgs, packing};
 pub(super) use model::{ContextArgs, ModelArgs};
-pub(super) use output::OutputArgs;
+pub(super) use output::{OutputArgs, TextArgs};
 pub(super) use precision::{ModeArgs, PrecisionArgs};
 pub(super) use sampling::{ContinuationArgs, Described};
 pub(super) use session::{CacheArgs, LoadArgs, SessionArgs};

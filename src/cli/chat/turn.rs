@@ -1,0 +1,88 @@
+//! One turn of a conversation.
+
+use anyhow::Result;
+use serde::Serialize;
+use tercet_engine::{Conversation, Generation, Request, Session, Stop};
+
+use crate::cli::interrupt::{self, AtRest};
+use crate::cli::report;
+use crate::cli::screen::{Look, Screen};
+
+/// A turn that was taken, as `--json` shows it.
+#[derive(Serialize)]
+pub(super) struct Turn {
+    user: String,
+    reply: String,
+    ids: Vec<u32>,
+    /// Tokens that the model had to read. Tokens in the KV cache do not count.
+    prompt_tokens: usize,
+    stop: &'static str,
+    prefill_s: f64,
+    decode_s: f64,
+}
+
+impl Turn {
+    fn new(user: &str, generation: Generation) -> Self {
+        Turn {
+            user: user.to_owned(),
+            stop: generation.stop.name(),
+            prompt_tokens: generation.prompt_tokens,
+            prefill_s: generation.prefill.as_secs_f64(),
+            decode_s: generation.decode.as_secs_f64(),
+            reply: generation.text,
+            ids: generation.ids,
+        }
+    }
+}
+
+/// A conversation, and how it is shown.
+pub(super) struct Dialogue<'s> {
+    pub(super) session: &'s Session,
+    pub(super) conversation: Conversation<&'s Session>,
+    pub(super) request: Request,
+    pub(super) look: Look,
+}
+
+impl Dialogue<'_> {
+    /// Says `text` and shows the reply. Ctrl-C ends the reply only.
+    ///
+    /// # Errors
+    /// Those of [`Conversation::reply`], and of standard output.
+    pub(super) fn take(&mut self, text: &str) -> Result<Turn> {
+        let mut screen = Screen::new(self.look, "");
+        let generation = interrupt::during(AtRest::EndIfRepeated, |cancel| {
+            let request = Request { cancel, ..self.request.clone() };
+            self.conversation.reply(text, &request, |piece| screen.show(piece))
+        })?;
+        screen.end()?;
+        let context = self.session.context();
+        if generation.stop == Stop::Length && self.conversation.tokens() > context {
+            report::note(format_args!("the context of {context} tokens is full: {}", self.ways_out(text)?));
+        }
+        Ok(Turn::new(text, generation))
+    }
+
+    /// Returns how to make room in the context for the message `text` and a reply.
+    pub(super) fn ways_out(&self, text: &str) -> Result<String> {
+        let (context, most) = (self.session.context(), self.session.model().config().max_positions);
+        let turns = self.conversation.turns();
+        let with_room = self.conversation.turns_in_the_way(text, context / 4)?;
+        let in_the_way = match with_room {
+            None => self.conversation.turns_in_the_way(text, 1)?,
+            some => some,
+        };
+        let mut ways = match in_the_way {
+            None => "this message is too long by itself".to_owned(),
+            Some(0) => "say less".to_owned(),
+            Some(dropped) => format!(
+                "/drop {dropped} forgets {} of {}, /reset forgets all",
+                if dropped == 1 { "the oldest".to_owned() } else { format!("the {dropped} oldest") },
+                report::count(turns, "turn")
+            ),
+        };
+        if context < most {
+            ways += &format!("; tercet chat --context N holds up to {most} tokens");
+        }
+        Ok(ways)
+    }
+}
