@@ -9,8 +9,8 @@ use super::*;
 
 const LAYOUT: Layout = Layout { packing: Packing::Bits2, interleave: 1 };
 
-fn parts(bytes: &Vec<u8>) -> Vec<Part<'_>> {
-    vec![Part { name: "part".to_owned(), kind: PartKind::Bytes(bytes.clone()) }]
+fn parts(bytes: &[u8]) -> Vec<Part<'_>> {
+    vec![Part { name: "part".to_owned(), kind: PartKind::Bytes(bytes.to_vec()) }]
 }
 
 /// A large model's files, of which only names and bytes matter here, and a cache.
@@ -42,7 +42,7 @@ impl Setting {
             Some(packed) => packed.bytes("part", 1000, &self.pool),
             None => Ok(make()),
         };
-        let loaded = model.load(LAYOUT, &self.pool, read, parts).unwrap();
+        let loaded = model.load(LAYOUT, &self.pool, read, |bytes| parts(bytes)).unwrap();
         (loaded, model.warnings())
     }
 
@@ -61,13 +61,15 @@ impl Setting {
     }
 }
 
+type Change = (&'static str, fn(&Path));
+
 #[test]
 fn a_model_that_changes_while_it_is_loaded_is_neither_kept_nor_noted() {
-    let changes: [(&str, &dyn Fn(&Path)); 4] = [
-        ("overwritten", &|path| fs::write(path, vec![2; 5 << 20]).unwrap()),
-        ("truncated", &|path| fs::write(path, "").unwrap()),
-        ("deleted", &|path| fs::remove_file(path).unwrap()),
-        ("replaced", &|path| {
+    let changes: [Change; 4] = [
+        ("overwritten", |path| fs::write(path, vec![2; 5 << 20]).unwrap()),
+        ("truncated", |path| fs::write(path, "").unwrap()),
+        ("deleted", |path| fs::remove_file(path).unwrap()),
+        ("replaced", |path| {
             let other = path.with_file_name("other");
             fs::write(&other, vec![2; 5 << 20]).unwrap();
             fs::rename(other, path).unwrap();
