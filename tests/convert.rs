@@ -5,9 +5,10 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use tercet::formats::TensorType;
-use tercet::formats::{Config, Format, ModelFiles, convert};
-use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, Tokenizer};
+use tercet::formats::{Config, Format, GenerationDefaults, ModelFiles, convert};
+use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, SamplingChoices, Tokenizer};
 
 /// A temporary directory. Dropping the value deletes it.
 struct Scratch(PathBuf);
@@ -148,4 +149,160 @@ fn existing_files_are_replaced_only_by_force() {
     assert_eq!(logits(&open(&file)), logits(&open(&dir)));
     assert_eq!(fs::read(dir.join("notes")).unwrap(), b"mine");
     superseded.iter().for_each(|file| assert!(!dir.join(file).exists(), "{file}"));
+}
+
+/// Makes the tiny model with a changed file, which is created if the model lacks it.
+fn changed(path: &Path, file: &str, change: impl Fn(&mut Value)) -> ModelFiles {
+    fs::create_dir(path).unwrap();
+    for entry in fs::read_dir(common::path(common::TINY)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    let text = fs::read(path.join(file)).unwrap_or_else(|_| b"{}".to_vec());
+    let mut json = serde_json::from_slice(&text).unwrap();
+    change(&mut json);
+    fs::write(path.join(file), json.to_string()).unwrap();
+    open(path)
+}
+
+/// A tokenizer in the manner of Llama 2 that puts a space before the first word only.
+fn spaced_first(tokenizer: &mut Value) {
+    let mut vocabulary = vec!["<unk>".to_owned(), "<s>".to_owned(), "</s>".to_owned()];
+    vocabulary.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+    vocabulary.extend(["▁".to_owned()].into_iter().chain(('a'..='z').map(String::from)));
+    let merges: Vec<[String; 2]> = ('a'..='z').map(|letter| ["▁".to_owned(), letter.into()]).collect();
+    vocabulary.extend(merges.iter().map(|pair| pair.concat()));
+    let ids: serde_json::Map<_, _> = vocabulary.into_iter().zip((0..).map(Value::from)).collect();
+    let special = |id: usize, token: &str| {
+        json!({ "id": id, "content": token, "special": true, "normalized": false, "single_word": false,
+                "lstrip": false, "rstrip": false })
+    };
+    *tokenizer = json!({
+        "version": "1.0", "normalizer": null,
+        "added_tokens": [special(0, "<unk>"), special(1, "<s>"), special(2, "</s>")],
+        "pre_tokenizer":
+            { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false },
+        "decoder": { "type": "Sequence", "decoders": [
+            { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+            { "type": "ByteFallback" }, { "type": "Fuse" },
+            { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
+        ] },
+        "model": { "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+                   "vocab": ids, "merges": merges },
+    });
+    tokenizer["post_processor"] = json!({
+        "type": "TemplateProcessing",
+        "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
+        "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
+        "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] } },
+    });
+}
+
+/// Everything beside the weights: ids of texts, end tokens, and sampling.
+fn behaviour(files: &ModelFiles) -> (Vec<Vec<u32>>, Vec<u32>, tercet::SamplerOptions) {
+    let config = Config::load(files).unwrap();
+    let defaults = GenerationDefaults::load(files, &config).unwrap();
+    let tokenizer = Tokenizer::load(files, config.vocab_size, config.bos_token_id).unwrap();
+    let texts = ["a</s>b", " lead", "a <|eot_id|> b", "", "It's 1234 \n naïve 🦀", "<b"];
+    let ids = texts.map(|text| tokenizer.encode(text, true).unwrap()).to_vec();
+    (ids, defaults.eos_token_ids.clone(), SamplingChoices::default().over(&defaults))
+}
+
+/// A change of the tiny model's file, and the words that tell of it. None if llama.cpp learns all.
+type Setting = (&'static str, &'static str, fn(&mut Value), &'static [&'static str]);
+
+const SETTINGS: [Setting; 6] = [
+    ("as-is", "tokenizer.json", |_| {}, &[]),
+    ("metaspace-first", "tokenizer.json", spaced_first, &["prepend_scheme", "have other tokens"]),
+    (
+        "stripping",
+        "tokenizer.json",
+        |json| {
+            for side in ["lstrip", "rstrip"] {
+                json["added_tokens"][2][side] = true.into();
+            }
+        },
+        &["lstrip and rstrip of the token <|eot_id|>", "have other tokens"],
+    ),
+    (
+        "lower-case",
+        "tokenizer.json",
+        |json| json["normalizer"] = json!({ "type": "Lowercase" }),
+        &["the normalizer Lowercase", "have other tokens"],
+    ),
+    (
+        "five-ends",
+        "generation_config.json",
+        |json| json["eos_token_id"] = json!([257, 258, 97, 98, 99]),
+        &["these tokens no longer end a text: ¥ (98), ¦ (99)"],
+    ),
+    (
+        "sampling",
+        "generation_config.json",
+        |json| {
+            *json = json!({ "eos_token_id": [257, 258], "do_sample": true, "top_k": 7, "min_p": 0.05,
+                            "repetition_penalty": 1.1 });
+        },
+        &[],
+    ),
+];
+
+#[test]
+fn settings_survive_and_those_without_a_key_are_named() {
+    let scratch = Scratch::new("settings");
+    let runtime = common::best_runtime();
+    for (name, file, change, told) in SETTINGS {
+        let model = changed(&scratch.0.join(name), file, change);
+        let gguf = scratch.0.join(format!("{name}.gguf"));
+        let kind = Format::Gguf(TensorType::I2S);
+        let conversion = tercet::convert(&model, &gguf, kind, false, &runtime).unwrap();
+        let differences = conversion.differences.join("\n");
+        assert!(told.iter().all(|words| differences.contains(words)), "{name}: {differences}");
+        assert_eq!(differences.is_empty(), told.is_empty(), "{name}: {differences}");
+        let gguf = open(&gguf);
+        let again = scratch.0.join(format!("{name}-again"));
+        convert(&gguf, &again, Format::Safetensors, false).unwrap();
+        for converted in [gguf, open(&again)] {
+            assert_eq!(behaviour(&converted), behaviour(&model), "{name}");
+        }
+    }
+}
+
+/// Other programs may change the keys that all of them read.
+#[test]
+fn an_original_that_contradicts_the_usual_keys_does_not_count() {
+    let scratch = Scratch::new("edited");
+    let path = scratch.0.join("m.gguf");
+    let stripping = changed(&scratch.0.join("m"), "tokenizer.json", SETTINGS[2].2);
+    convert(&stripping, &path, Format::Gguf(TensorType::I2S), false).unwrap();
+    let ids = |files: &ModelFiles| behaviour(files).0[2].clone();
+    assert_eq!(ids(&open(&path)), ids(&stripping));
+    let mut bytes = fs::read(&path).unwrap();
+    let token = b"\x0a\0\0\0\0\0\0\0<|eot_id|>";
+    let at = bytes.windows(token.len()).position(|window| window == token).unwrap();
+    bytes[at + token.len() - 3] = b'D';
+    fs::write(&path, bytes).unwrap();
+    assert_ne!(ids(&open(&path)), ids(&stripping));
+}
+
+#[test]
+fn what_llama_cpp_computes_otherwise_and_lost_weights_are_named() {
+    let scratch = Scratch::new("losses");
+    let losses = |model: &str, kind| {
+        let out = scratch.0.join("m.gguf");
+        convert(&open(&common::path(model)), &out, Format::Gguf(kind), true).unwrap().losses.join("\n")
+    };
+    assert!(losses(common::TINY, TensorType::Tq2_0).contains("SiLU"));
+    assert_eq!(losses(common::TINY, TensorType::I2S), "");
+    let master = "tests/fixtures/master-tiny";
+    assert!(losses(master, TensorType::I2S).contains("weights for training"));
+
+    // The only copy of such weights is not replaced.
+    let copy = scratch.0.join("copy");
+    fs::create_dir(&copy).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(common::path(master).join(file), copy.join(file)).unwrap();
+    }
+    let error = convert(&open(&copy), &copy, Format::Safetensors, true).unwrap_err().to_string();
+    assert!(error.contains("is the model itself") && error.contains("weights for training"), "{error}");
 }

@@ -8,6 +8,7 @@
 mod cancel;
 mod chat;
 mod conversation;
+mod conversion;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
@@ -36,6 +37,7 @@ pub mod verify;
 pub use cancel::Cancel;
 pub use chat::{ChatInput, ChatTemplate, Message};
 pub use conversation::Conversation;
+pub use conversion::{Conversion, convert};
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};

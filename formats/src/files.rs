@@ -98,6 +98,16 @@ impl ModelFiles {
         }
     }
 
+    /// Returns the files as programs other than Tercet read them: of a GGUF file, without the originals
+    /// that a converter kept in it.
+    pub fn as_others_read_them(&self) -> Self {
+        let place = match self.place.clone() {
+            Place::Gguf(gguf) => Place::Gguf(Box::new(gguf.without_kept())),
+            place => place,
+        };
+        Self::at(self.name.clone(), place)
+    }
+
     /// Returns a model whose files are part of the program. `files` holds pairs of file name and
     /// contents.
     pub fn embedded(name: String, files: &'static [(&'static str, &'static [u8])]) -> Self {

@@ -35,6 +35,7 @@ mod opening;
 mod regular;
 mod safetensors;
 mod ternary;
+mod tokenizer_json;
 mod transformers;
 mod warnings;
 

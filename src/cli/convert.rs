@@ -1,6 +1,6 @@
 //! `tercet convert`: a model in another format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::args::{ModelArgs, OutputArgs};
 use super::{progress, report};
-use tercet_formats::TensorType;
-use tercet_formats::{Format, convert};
+use tercet_engine::{Conversion, Error, Runtime, RuntimeOptions, convert, knobs};
+use tercet_formats::{Format, ModelFiles, TensorType};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,13 +19,17 @@ Examples:
   tercet convert -m model.gguf -o DIR                   a directory for transformers";
 
 const JSON: &str = "\
-JSON: model, output, format, tensors, rounding.";
+JSON: model, output, format, tensors, rounding, differences.";
 
 /// Write the model in another format
 ///
 /// Weights keep their values. All types except i2_s store scales in half precision. If that changes a
 /// scale, the report states the largest change. A model with scales for groups of a row needs
-/// --type q2_0, or becomes a directory of floats. The output appears complete or not at all.
+/// --type q2_0, or becomes a directory of floats.
+///
+/// The new model is compared with its source: a thousand texts have the same tokens, the chat template,
+/// the end tokens and the suggested sampling are the same, and so are greedy texts. What llama.cpp
+/// cannot learn from a GGUF file is listed by name. The output appears complete or not at all.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Convert {
@@ -41,6 +45,9 @@ pub(super) struct Convert {
     /// Replace an existing output
     #[arg(long)]
     force: bool,
+    /// Do not compare the new model with its source, which takes the time and memory to load both
+    #[arg(long)]
+    no_check: bool,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -73,13 +80,12 @@ enum Kind {
 
 impl Convert {
     /// Names the flag that allows an existing output to be replaced.
-    fn name_force(&self, error: tercet_formats::Error) -> tercet_formats::Error {
+    fn name_force(&self, error: Error) -> Error {
         match error {
-            tercet_formats::Error::BadArgument { argument, problem, .. }
-                if argument == "output" && self.output.exists() =>
+            Error::BadArgument { argument, problem, .. }
+                if argument == "output" && self.output.exists() && !self.force =>
             {
-                let remedy = "choose another place, or replace it with --force";
-                tercet_formats::Error::bad_argument(argument, problem, remedy)
+                Error::bad_argument(argument, problem, "choose another place, or replace it with --force")
             }
             error => error,
         }
@@ -89,8 +95,11 @@ impl Convert {
         let format = self.format()?;
         let files = self.model.files()?;
         let spinner = progress::spinner(format!("converting {}", files.name()));
-        let converted =
-            convert(&files, &self.output, format, self.force).map_err(|error| self.name_force(error))?;
+        let Conversion { converted, differences } = match self.no_check {
+            true => unchecked(&files, &self.output, format, self.force),
+            false => convert(&files, &self.output, format, self.force, &runtime()?),
+        }
+        .map_err(|error| self.name_force(error))?;
         spinner.finish_and_clear();
         let (output, name) = (self.output.display().to_string(), name(format));
         if self.out.json {
@@ -100,6 +109,7 @@ impl Convert {
                 "format": name,
                 "tensors": converted.tensors,
                 "rounding": converted.rounding,
+                "differences": differences,
             }))?;
         } else {
             let (count, model) = (converted.tensors, files.name());
@@ -109,6 +119,8 @@ impl Convert {
                 report::note(format_args!("scales were rounded to half precision, by up to {percent:.3} %"));
             }
         }
+        let warnings = files.warnings();
+        warnings.iter().chain(&differences).for_each(|line| report::note(format_args!("warning: {line}")));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -131,6 +143,17 @@ impl Convert {
             })),
         }
     }
+}
+
+fn unchecked(files: &ModelFiles, out: &Path, format: Format, replace: bool) -> Result<Conversion, Error> {
+    let converted = tercet_formats::convert(files, out, format, replace)?;
+    Ok(Conversion { differences: converted.losses.clone(), converted })
+}
+
+/// Returns the runtime that the environment asks for, without a cache: nobody will load the unfinished
+/// file again.
+fn runtime() -> Result<Runtime, Error> {
+    Ok(Runtime::new(&RuntimeOptions { cache_dir: None, ..knobs::runtime_options()? }))
 }
 
 fn name(format: Format) -> &'static str {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{GGUF, Scratch, command, output, tercet};
+use crate::harness::{GGUF, Scratch, TINY, command, json, output, tercet};
 
 /// A model whose scales divide. Those of a converted model multiply, so tensors of one and a
 /// configuration of the other give another text.
@@ -97,4 +97,18 @@ fn a_model_may_be_converted_in_place() {
     let ran = tercet(&["convert", "-m", GGUF, "-o", &source, "--to", "safetensors", "--force"]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.stderr.contains("Not a directory"), "{}", ran.stderr);
+}
+
+#[test]
+fn differences_are_warnings_and_part_of_the_json() {
+    let scratch = Scratch::new();
+    let out = scratch.file("m.gguf");
+    let ran = tercet(&["convert", "-m", TINY, "-o", &out, "--type", "tq2_0"]);
+    assert_eq!((ran.status, ran.stdout.lines().count()), (Some(0), 1));
+    assert!(ran.stderr.contains("warning: llama.cpp gives another text"), "{}", ran.stderr);
+    for flags in [&["--force"][..], &["--force", "--no-check"]] {
+        let told = json(&[&["convert", "-m", TINY, "-o", &out, "--type", "tq2_0"], flags].concat());
+        assert!(told["differences"][0].as_str().unwrap().contains("SiLU"), "{told}");
+    }
+    assert_eq!(json(&["convert", "-m", TINY, "-o", &out, "--force"])["differences"], serde_json::json!([]));
 }

@@ -8,11 +8,12 @@ mod safetensors;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::atomic::{self, Output, StagedDirectory};
 use crate::config::{Config, Role, Tensor};
 use crate::error::{Error, Result};
+use crate::transformers::holds_master_weights;
 use crate::{
     Bytes, CONFIG, Checkpoint, Floats, GgufFile, ModelFiles, Table, TensorType, json, open_checkpoint,
 };
@@ -29,12 +30,14 @@ pub enum Format {
 }
 
 /// The result of a conversion.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Converted {
     /// Tensors written.
     pub tensors: usize,
     /// The largest change of a scale by rounding, relative to the scale.
     pub rounding: f32,
+    /// What is lost, or what programs other than Tercet do not learn from the result. A line each.
+    pub losses: Vec<String>,
 }
 
 /// Writes the model of `files` to `out` in `format`, completely or not at all.
@@ -85,11 +88,18 @@ pub fn convert_checked<E: From<Error>>(
         return Err(Error::bad_argument("output", format!("{} exists", out.display()), remedy).into());
     }
     let source = Source::open(files)?;
+    if let Some(loss) = source.losses()
+        && source.is_at(out)?
+    {
+        let problem = format!("{} is the model itself, and {loss}", out.display());
+        return Err(Error::bad_argument("output", problem, "choose another place").into());
+    }
     match format {
         Format::Safetensors => {
             let staged = StagedDirectory::beside(out)?;
-            let converted =
+            let mut converted =
                 safetensors::write(&source, &safetensors::Place { directory: staged.path(), out })?;
+            converted.losses.extend(source.losses());
             check(&ModelFiles::open(staged.path())?)?;
             staged.publish(&safetensors::FILES)?;
             Ok(converted)
@@ -97,7 +107,8 @@ pub fn convert_checked<E: From<Error>>(
         Format::Gguf(kind) => {
             let failed = |e| Error::io("write", out, e);
             let output = Output::at(out).map_err(failed)?;
-            let converted = gguf::write(&source, output.handle(), out, kind)?;
+            let mut converted = gguf::write(&source, output.handle(), out, kind)?;
+            converted.losses.extend(source.losses());
             if let Output::File(staged) = &output {
                 let gguf = GgufFile::open(Bytes::map(staged.path())?, out.display().to_string())?;
                 check(&ModelFiles::in_gguf(files.name().to_owned(), gguf))?;
@@ -121,6 +132,23 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// Returns true if `out` is the place of this model.
+    fn is_at(&self, out: &Path) -> Result<bool> {
+        let Ok(out) = out.canonicalize() else { return Ok(false) };
+        let is_there =
+            |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == out || path.parent() == Some(&out));
+        Ok(self.files.paths()?.is_some_and(|paths| paths.iter().any(is_there)))
+    }
+
+    /// Returns what no format that is written here can hold.
+    fn losses(&self) -> Option<String> {
+        let label = self.files.label(CONFIG);
+        let is_master = holds_master_weights(&json::Object::new(&label, &self.fields));
+        is_master.then(|| {
+            "the weights for training are lost: only the trits that they round to are kept".to_owned()
+        })
+    }
+
     fn open(files: &'a ModelFiles) -> Result<Self> {
         let checkpoint = open_checkpoint(files)?;
         let config = Config::load(files)?;

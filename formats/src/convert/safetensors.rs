@@ -192,7 +192,7 @@ pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted>
     config.insert("torch_dtype".to_owned(), floats.names().0.into());
     let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
     place.write(CONFIG, &text)?;
-    Ok(Converted { tensors: entries.len(), rounding: 0.0 })
+    Ok(Converted { tensors: entries.len(), ..Converted::default() })
 }
 
 /// Returns the `quantization_config` of a packed model, whose scales multiply and are stored next

@@ -56,9 +56,13 @@ impl GgufFile {
 
     /// Adds the tokens that start and end a text.
     fn add_tokens(&self, config: &mut Value) -> Result<()> {
-        let Some(vocabulary) = vocabulary::Vocabulary::read(self)? else { return Ok(()) };
+        let kept_ends = self.kept_ends()?;
+        let Some(vocabulary) = vocabulary::Vocabulary::read(self)? else {
+            config["eos_token_id"] = kept_ends.unwrap_or_default().into();
+            return Ok(());
+        };
         config["bos_token_id"] = vocabulary.bos()?.into();
-        config["eos_token_id"] = vocabulary.ends.into();
+        config["eos_token_id"] = kept_ends.unwrap_or(vocabulary.ends).into();
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod config;
 mod cursor;
 mod foreign;
 mod interleave;
+pub(crate) mod kept;
 mod known;
 mod merges;
 mod metadata;
@@ -28,6 +29,7 @@ use super::Bytes;
 use crate::error::{Error, Result};
 use crate::warnings::Warnings;
 use cursor::Cursor;
+use kept::Kept;
 use metadata::Metadata;
 use order::Order;
 use tensor::Tensor;
@@ -70,6 +72,8 @@ pub struct GgufFile {
     order: OnceLock<Order>,
     /// What a user of the file should know. The model's files share them.
     pub(super) warnings: Warnings,
+    /// The originals that a converter kept.
+    kept: Kept,
 }
 
 impl GgufFile {
@@ -92,8 +96,21 @@ impl GgufFile {
         let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
         let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
         let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
-        let warnings = Warnings::default();
-        Ok(GgufFile { bytes: bytes.clone(), label, metadata, tensors, order: OnceLock::new(), warnings })
+        let (warnings, kept) = (Warnings::default(), Kept::default());
+        Ok(GgufFile {
+            bytes: bytes.clone(),
+            label,
+            metadata,
+            tensors,
+            order: OnceLock::new(),
+            warnings,
+            kept,
+        })
+    }
+
+    /// Returns the file as programs other than Tercet read it.
+    pub(super) fn without_kept(self) -> Self {
+        GgufFile { kept: Kept::ignored(), ..self }
     }
 
     /// Returns the file's name in messages.
@@ -116,6 +133,7 @@ impl GgufFile {
             super::CONFIG => self.config_json().map(Some),
             "tokenizer.json" => self.tokenizer_json(),
             "tokenizer_config.json" => self.tokenizer_config_json(),
+            "generation_config.json" => self.generation_config_json(),
             _ => Ok(None),
         }
     }

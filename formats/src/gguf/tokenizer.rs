@@ -29,6 +29,9 @@ impl GgufFile {
     /// [`Error::Malformed`] and [`Error::Unsupported`] name the metadata's key.
     pub(super) fn tokenizer_json(&self) -> Result<Option<Value>> {
         let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
+        if let Some(original) = self.kept_tokenizer(&vocabulary)? {
+            return Ok(Some(original));
+        }
         let mut tokenizer = match vocabulary.model {
             "gpt2" => self.byte_level(&vocabulary)?,
             _ => sentence_piece(&vocabulary)?,
@@ -48,13 +51,11 @@ impl GgufFile {
     /// [`Error::Malformed`] names the metadata's key.
     pub(super) fn tokenizer_config_json(&self) -> Result<Option<Value>> {
         let Some(vocabulary) = Vocabulary::read(self)? else { return Ok(None) };
-        let mut config = Map::new();
+        let mut config = match self.kept_tokenizer_config(&vocabulary)? {
+            Some(original) => original,
+            None => special_tokens(&vocabulary)?,
+        };
         config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
-        for (name, role) in SPECIAL_TOKENS {
-            if let Some(id) = vocabulary.stated(role)? {
-                config.insert(name.into(), vocabulary.tokens[id].clone().into());
-            }
-        }
         if let Some(template) = self.metadata.text("tokenizer.chat_template")? {
             config.insert("chat_template".into(), template.into());
         }
@@ -82,6 +83,17 @@ impl GgufFile {
             },
         }))
     }
+}
+
+/// Returns the special tokens by transformers' names.
+fn special_tokens(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>> {
+    let mut tokens = Map::new();
+    for (name, role) in SPECIAL_TOKENS {
+        if let Some(id) = vocabulary.stated(role)? {
+            tokens.insert(name.into(), vocabulary.tokens[id].clone().into());
+        }
+    }
+    Ok(tokens)
 }
 
 /// Converts a SentencePiece model of type BPE like transformers: pieces merge in the order of their

@@ -18,6 +18,12 @@ pub use shards::shard_index;
 
 const DAMAGED: &str = "the file is damaged: download it again";
 
+/// Returns true if a model with this `config.json` holds weights for training, which are rounded to
+/// trits as it is read.
+pub(super) fn holds_master_weights(config: &json::Object<'_>) -> bool {
+    matches!(Encoding::of(config), Ok(Encoding::Master))
+}
+
 /// The tensors of a model, in the encoding that its `config.json` states.
 #[derive(Debug)]
 pub(super) struct TransformersCheckpoint {

@@ -1,6 +1,7 @@
 //! Writes a GGUF file.
 
 mod architecture;
+mod losses;
 mod vocabulary;
 
 use std::fs::File;
@@ -25,8 +26,9 @@ struct Entry {
 /// `path`.
 pub(super) fn write(source: &Source<'_>, file: &File, path: &Path, kind: TensorType) -> Result<Converted> {
     let mut header = GgufHeader::default();
-    let interleaved = architecture::describe(source, kind, &mut header)?.interleaved;
-    vocabulary::describe(source, &mut header)?;
+    let dialect = architecture::describe(source, kind, &mut header)?;
+    let mut losses: Vec<String> = losses::of_architecture(&source.config, dialect).into_iter().collect();
+    losses.extend(vocabulary::describe(source, &mut header)?);
     let rope_factors = architecture::rope_factors(source)?;
     let entries = source.tensors.iter().map(|tensor| entry(source, tensor, kind));
     let mut entries = entries.collect::<Result<Vec<_>>>()?;
@@ -60,12 +62,12 @@ pub(super) fn write(source: &Source<'_>, file: &File, path: &Path, kind: TensorT
                 let (scales, change) =
                     scales(&matrix, k, *kind).ok_or_else(|| unfit(source, name, &matrix, *kind))?;
                 rounding = rounding.max(change);
-                let heads = if interleaved { source.config.rotated_heads(name) } else { None };
+                let heads = if dialect.interleaved { source.config.rotated_heads(name) } else { None };
                 Ok(encode_ternary(*kind, &matrix.trits, n, &scales, heads))
             }
         }
     })?;
-    Ok(Converted { tensors: entries.len(), rounding })
+    Ok(Converted { tensors: entries.len(), rounding, losses })
 }
 
 fn entry(source: &Source<'_>, tensor: &Tensor, ternary: TensorType) -> Result<Entry> {
