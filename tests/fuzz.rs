@@ -55,7 +55,7 @@ fn mutated_shard_indexes_are_read_or_refused() {
 
 #[test]
 fn mutated_gguf_files_are_read_or_refused() {
-    mutate(&seeds("gguf"), 5_000, fuzz_bodies::gguf);
+    mutate(&seeds("gguf"), 2_500, fuzz_bodies::gguf);
 }
 
 #[test]
