@@ -54,7 +54,7 @@ fn a_bitnet_file_without_an_activation_uses_silu() {
     let key = b"bitnet.hidden_activation";
     let mut bytes = read("bitnet-tq1_0.gguf");
     let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
-    bytes[at..at + key.len()].copy_from_slice(b"bitnet.hidden_activatiox");
+    bytes[at..at + key.len()].copy_from_slice(b"general.hidden_activatio");
     let gguf = GgufFile::open(bytes.into(), "m.gguf").unwrap();
 
     let mut config: Value = serde_json::from_slice(&read("bitnet/config.json")).unwrap();

@@ -46,7 +46,7 @@ impl LayerReport {
 /// # Errors
 /// Fails like [`Model::load`].
 pub fn first_layer(files: &ModelFiles, isas: &[Isa]) -> Result<Vec<LayerReport>> {
-    let config = Config { layers: 1, ..Config::load(files)? };
+    let config = Config::load(files)?;
     let tokens = tokens(&config);
     let expected = reference::logits(files, &config, &tokens)?;
     let portable = engine(files, Isa::Portable, Packing::Bits2, &tokens)?;

@@ -1,7 +1,7 @@
 //! A model's tensors by the names of Hugging Face transformers, whatever file holds them.
 
 use super::transformers::TransformersCheckpoint;
-use super::{ModelFiles, StoredFloats, Ternary};
+use super::{Config, ModelFiles, StoredFloats, Ternary};
 use crate::error::{Error, Result};
 
 /// A source of a model's tensors. Errors of every method name the file and the tensor.
@@ -64,13 +64,17 @@ impl Table {
     }
 }
 
-/// Opens the tensors of a model.
+/// Opens the tensors of the model that `config` describes.
 ///
 /// # Errors
-/// Fails if a file is missing, damaged or of an unsupported kind.
-pub fn open_checkpoint(files: &ModelFiles) -> Result<Box<dyn Checkpoint>> {
+/// Fails if a file is missing, damaged or of an unsupported kind, or if it has tensors that the model
+/// does not use, such as biases.
+pub fn open_checkpoint(files: &ModelFiles, config: &Config) -> Result<Box<dyn Checkpoint>> {
     match files.gguf() {
-        Some(file) => Ok(Box::new(file.clone())),
-        None => Ok(Box::new(TransformersCheckpoint::open(files)?)),
+        Some(file) => {
+            file.check_tensors(config)?;
+            Ok(Box::new(file.clone()))
+        }
+        None => Ok(Box::new(TransformersCheckpoint::open(files, config)?)),
     }
 }

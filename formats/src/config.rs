@@ -2,13 +2,18 @@
 
 pub(crate) mod family;
 mod generation;
+mod modules;
 mod rope;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::json::{self, Object};
+use crate::keys::{self, Facts};
+use crate::transformers::has_own_head;
 use crate::{CONFIG, ModelFiles};
 
 use family::either;
@@ -77,6 +82,11 @@ pub struct Config {
     pub query_key_norms: bool,
     /// Epsilon of the RMSNorm before each ternary layer, if ternary layers have norms of their own.
     pub linear_norm_eps: Option<f32>,
+    /// Layers whose weights stay floats, by transformers' names of their modules. All others are
+    /// ternary.
+    pub float_modules: BTreeSet<String>,
+    /// True if an output head of floats is rounded to trits, like the layers.
+    pub ternary_head: bool,
     /// True if the embedding serves as the output head.
     pub tie_word_embeddings: bool,
     /// The token that starts a sequence.
@@ -104,17 +114,41 @@ impl Activation {
             Activation::Silu => "silu",
         }
     }
+
+    /// GGUF's names.
+    pub(crate) const fn gguf_names(self) -> &'static [&'static str] {
+        match self {
+            Activation::Relu2 => &["relu2", "relu_sqr"],
+            Activation::Silu => &["silu"],
+        }
+    }
 }
 
 impl Config {
     /// Reads and validates the configuration of a model.
     ///
+    /// Warns of keys that are ignored. A head that is said to be tied, and differs from the embedding
+    /// in the file, is taken from the file with a warning, as in transformers.
+    ///
     /// # Errors
-    /// The errors of [`ModelFiles::get`] and [`Config::parse`].
+    /// The errors of [`ModelFiles::get`] and [`Config::parse`]. Those of [`GgufFile`](crate::GgufFile)
+    /// and [`TensorFile`](crate::TensorFile), if the model has files of tensors.
     pub fn load(files: &ModelFiles) -> Result<Self> {
+        let label = files.label(CONFIG);
         let bytes = files.get(CONFIG)?;
-        let config = Self::parse(&bytes, &files.label(CONFIG))?;
+        let map = json::parse(&bytes, &label)?;
+        let (mut config, mut unknown) = Self::read(&Object::new(&label, &map))?;
+        if let Some(gguf) = files.gguf() {
+            unknown.extend(gguf.check_keys(&config)?);
+        }
+        keys::warn_of_unknown(files, &label, &unknown);
         json::warn_of_absent_tokens(files, CONFIG, &bytes, config.vocab_size);
+        if config.tie_word_embeddings && has_own_head(files, &config)? {
+            files.warn(format!(
+                "{label}: tie_word_embeddings is true, but the file has another lm_head.weight, which is used"
+            ));
+            config.tie_word_embeddings = false;
+        }
         Ok(config)
     }
 
@@ -146,29 +180,31 @@ impl Config {
     /// ```
     pub fn parse(bytes: &[u8], label: &str) -> Result<Self> {
         let map = json::parse(bytes, label)?;
-        let root = Object::new(label, &map);
-        let required = |name, largest| root.require(name, root.size(name, largest)?);
+        Self::read(&Object::new(label, &map)).map(|(config, _)| config)
+    }
 
-        let family = Family::of(&root)?;
-        refuse_variants(&root)?;
+    /// Validates `root`. Also returns the keys that have no known meaning.
+    fn read(root: &Object<'_>) -> Result<(Self, Vec<String>)> {
+        let required = |name, largest| root.require(name, root.size(name, largest)?);
+        let family = Family::of(root)?;
         let vocab_size = required("vocab_size", limit::VOCAB)?;
         let hidden_size = required("hidden_size", limit::WIDTH)?;
         let heads = required("num_attention_heads", limit::HEADS)?;
-        let head_dim = head_dim(&root, family, hidden_size, heads)?;
+        let head_dim = head_dim(root, family, hidden_size, heads)?;
         let max_positions = required("max_position_embeddings", limit::POSITIONS)?;
         let eps = |object: &Object<'_>| object.number("rms_norm_eps", "a positive number", |n| n > 0.0);
-        Ok(Config {
+        let mut config = Config {
             vocab_size,
             hidden_size,
             intermediate_size: required("intermediate_size", limit::WIDTH)?,
             layers: required("num_hidden_layers", limit::LAYERS)?,
             heads,
-            kv_heads: kv_heads(&root, heads)?,
+            kv_heads: kv_heads(root, heads)?,
             head_dim,
             max_positions,
-            rms_norm_eps: eps(&root)?.unwrap_or(family.rms_norm_eps),
-            rope: Rope::parse(&root, family.rope_theta, head_dim, max_positions)?,
-            activation: activation(&root, family)?,
+            rms_norm_eps: eps(root)?.unwrap_or(family.rms_norm_eps),
+            rope: Rope::parse(root, family.rope_theta, head_dim, max_positions)?,
+            activation: activation(root, family)?,
             sub_norms: family.sub_norms,
             query_key_norms: family.query_key_norms,
             linear_norm_eps: match root.object("quantization_config", "quantization_config.")? {
@@ -177,21 +213,38 @@ impl Config {
                 }
                 _ => None,
             },
+            float_modules: BTreeSet::new(),
+            ternary_head: false,
             tie_word_embeddings: root.flag("tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: root.token_ids("bos_token_id", vocab_size)?.and_then(|ids| ids.first().copied()),
             eos_token_ids: root.token_ids("eos_token_id", vocab_size)?.unwrap_or_default(),
-        })
+        };
+        let unknown = check_keys(root, &config)?;
+        config.keep_modules(root)?;
+        Ok((config, unknown))
     }
 }
 
-/// Refuses blocks that some models of a family have, but no ternary one.
-fn refuse_variants(root: &Object<'_>) -> Result<()> {
-    for name in ["attention_bias", "mlp_bias", "use_sliding_window"] {
-        if root.flag(name)?.unwrap_or(false) {
-            return Err(root.unsupported(name, true, "false"));
-        }
+/// Checks every key. Returns those that have no effect, with the path to each.
+fn check_keys(root: &Object<'_>, config: &Config) -> Result<Vec<String>> {
+    let facts = Facts {
+        positions: config.max_positions,
+        head_dim: config.head_dim,
+        hidden_size: config.hidden_size,
+        query_key_norms: config.query_key_norms,
+        no_window: root.flag("use_sliding_window")? == Some(false),
+        activations: &[],
+    };
+    let top = keys::check(keys::config::TOP, root, &facts)?;
+    let mut unknown: Vec<String> = keys::suspect(root, top)?.into_iter().map(str::to_owned).collect();
+    if let Some(quantization) = root.object("quantization_config", "quantization_config.")? {
+        keys::refuse(&quantization, &keys::check(keys::config::QUANTIZATION, &quantization, &facts)?)?;
     }
-    Ok(())
+    if let Some(object) = rope::scaling(root)? {
+        keys::refuse(&object, &keys::check(keys::config::ROPE, &object, &facts)?)?;
+        unknown.extend(rope::unused(&object)?);
+    }
+    Ok(unknown)
 }
 
 fn activation(root: &Object<'_>, family: &Family) -> Result<Activation> {

@@ -45,8 +45,8 @@ enum Place {
 }
 
 impl ModelFiles {
-    /// Opens the model at `dir`: a GGUF file by any name, a directory with one GGUF file, or a
-    /// directory with `config.json` and either `model.safetensors` or shards and their index.
+    /// Opens the model at `dir`: a GGUF file by any name, or any part of a split one; a directory with
+    /// one GGUF file, or with `config.json` and either `model.safetensors` or shards and their index.
     ///
     /// # Errors
     /// [`Error::Missing`] names an absent file. [`Error::Unsupported`] for files of another kind and
@@ -80,8 +80,9 @@ impl ModelFiles {
 
     fn open_file(path: &Path) -> Result<Self> {
         opening::expect_gguf(path)?;
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self::in_gguf(name, GgufFile::open(Bytes::map(path)?, path.display().to_string())?))
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+        let name = GgufFile::part_of(&name).map_or(&*name, |(name, ..)| name).to_owned();
+        Ok(Self::in_gguf(name, GgufFile::open_path(path)?))
     }
 
     /// Returns the model in a GGUF file.
@@ -197,8 +198,8 @@ impl ModelFiles {
             Place::Directory(dir) => dir,
             Place::Embedded(_) => return Ok(None),
             Place::Gguf(gguf) => {
-                let path = PathBuf::from(gguf.label());
-                return Ok(path.is_file().then(|| vec![path]));
+                let paths: Vec<PathBuf> = gguf.labels().map(PathBuf::from).collect();
+                return Ok(Some(paths).filter(|paths| paths.iter().all(|path| path.is_file())));
             }
         };
         let failed = |e| Error::io("read", dir, e);

@@ -46,7 +46,12 @@ pub(crate) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(crate) fn new(file: &'a str, map: &'a Map<String, Value>) -> Self {
-        Object { file, path: "", map }
+        Self::at(file, "", map)
+    }
+
+    /// Returns the object whose fields have names that start with `path` in messages.
+    pub(crate) fn at(file: &'a str, path: &'a str, map: &'a Map<String, Value>) -> Self {
+        Object { file, path, map }
     }
 
     /// Returns the object in field `name`. `path` must be `name` and a full stop.
@@ -137,7 +142,8 @@ impl<'a> Object<'a> {
         Error::unsupported(self.file, self.field(name), found.to_string(), expected)
     }
 
-    fn field(&self, name: &str) -> String {
+    /// Returns the path to field `name`.
+    pub(crate) fn field(&self, name: &str) -> String {
         format!("{}{name}", self.path)
     }
 }

@@ -12,7 +12,7 @@
 //! let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bitnet-tiny");
 //! let files = ModelFiles::open(folder.as_ref())?;
 //! let config = Config::load(&files)?;
-//! let checkpoint = open_checkpoint(&files)?;
+//! let checkpoint = open_checkpoint(&files, &config)?;
 //!
 //! let norm = config.final_norm();
 //! let gain = checkpoint.vector(&norm.name, config.hidden_size)?;
@@ -31,12 +31,14 @@ mod files;
 mod floats;
 mod gguf;
 mod json;
+mod keys;
 mod opening;
 mod regular;
 mod safetensors;
 mod ternary;
 mod tokenizer_json;
 mod transformers;
+mod unused;
 mod warnings;
 
 pub use atomic::{write_atomically, write_output};

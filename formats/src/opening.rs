@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::GgufFile;
 use crate::error::{Error, Result};
 
 const MODEL_PLACES: &str = "a GGUF file, or the folder that holds config.json and model.safetensors";
@@ -120,9 +121,8 @@ fn is_called_gguf(path: &Path) -> bool {
 
 /// Returns true for part 2 and later of a model in parts, such as `m-00002-of-00003.gguf`.
 fn is_later_part(path: &Path) -> bool {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let part = name.rsplit_once("-of-").and_then(|(start, _)| start.rsplit_once('-'));
-    part.and_then(|(_, number)| number.parse::<u32>().ok()).is_some_and(|number| number > 1)
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    GgufFile::part_of(&name).is_some_and(|(_, number, _)| number > 1)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::cache::is_commit;
 use super::checksum::Checksum;
 use super::repository::{Repository, is_path};
 use crate::error::{Error, Result};
-use tercet_formats::{MODEL, SHARD_INDEX};
+use tercet_formats::{GgufFile, MODEL, SHARD_INDEX};
 
 /// Files to download besides the weights, if the repository has them.
 const DESCRIPTIONS: [&str; 9] = [
@@ -73,14 +73,20 @@ impl Listing {
     }
 
     /// Returns the files of the model besides its weights, and the first file of the weights. The
-    /// latter is the file that `repository` names, the only file, or the index of all files.
+    /// latter is the file that `repository` names, the only file, or the index of all files. Other
+    /// parts of a GGUF model count as the former, so that the named file is the last one.
     pub(super) fn parts(&self, repository: &Repository) -> Result<(Vec<&RemoteFile>, &RemoteFile)> {
         if let Some(name) = repository.file() {
             let missing = || {
                 let problem = format!("there is no file {name} at revision {}", repository.revision());
                 Error::bad_argument(repository.to_string(), problem, self.ggufs(repository))
             };
-            return Ok((Vec::new(), self.file(name).ok_or_else(missing)?));
+            let model = |file: &str| GgufFile::part_of(file).map(|(name, _, count)| (name.to_owned(), count));
+            let is_other = |file: &&RemoteFile| {
+                file.name != name && model(name).is_some_and(|parts| model(&file.name) == Some(parts))
+            };
+            let others = self.files.iter().filter(is_other).collect();
+            return Ok((others, self.file(name).ok_or_else(missing)?));
         }
         let weights = self.file(MODEL).or_else(|| self.file(SHARD_INDEX)).ok_or_else(|| {
             let problem = format!("holds neither {MODEL} nor {SHARD_INDEX}");

@@ -17,14 +17,17 @@ Examples:
   tercet models --json | jq -r '.models[] | select(.path).name'";
 
 const JSON: &str = "\
-JSON: models: [{name, repository, license, download (bytes), memory (bytes), path}]. path is null if
-the model is not on this machine.";
+JSON: models: [{name, repository, revision, license, download (bytes), memory (bytes), path}].
+revision is null if the newest one is taken. path is null if the model is not on this machine.";
 
 /// List the models that have names
 ///
 /// The option --model of other commands takes any of these names. A model that is not on this machine
 /// is then downloaded from the Hugging Face hub. --model also takes fairy-tales (the model inside this
 /// program), hf:OWNER/REPO, hf:OWNER/REPO@REVISION and hf:OWNER/REPO/FILE.gguf.
+///
+/// A revision after @ is a commit whose weights are known to be good. Without one, the newest commit is
+/// taken.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Models {
@@ -47,11 +50,11 @@ impl Models {
 }
 
 fn json(hub: &Hub, model: &NamedModel) -> Result<Value> {
-    let NamedModel { name, repository, license, .. } = model;
+    let NamedModel { name, repository, revision, license, .. } = model;
     let path = hub.find(&model.repository()?);
     Ok(json!({
-        "name": name, "repository": repository, "license": license, "download": bytes(model.download_mb),
-        "memory": bytes(model.memory_mb), "path": path,
+        "name": name, "repository": repository, "revision": revision, "license": license,
+        "download": bytes(model.download_mb), "memory": bytes(model.memory_mb), "path": path,
     }))
 }
 
@@ -62,7 +65,9 @@ fn table(hub: &Hub) -> Result<Report> {
         let here = if hub.find(&model.repository()?).is_some() { ", on this machine" } else { "" };
         let (download, memory) = (size(bytes(model.download_mb)), size(bytes(model.memory_mb)));
         let NamedModel { name, repository, license, .. } = model;
-        report.row(name, format_args!("{download:<9} {memory:<9} {license:<11} {repository}{here}"));
+        let revision = model.revision.map(|commit| format!("@{}", &commit[..8])).unwrap_or_default();
+        report
+            .row(name, format_args!("{download:<9} {memory:<9} {license:<11} {repository}{revision}{here}"));
     }
     Ok(report)
 }

@@ -278,7 +278,9 @@ fn two_processes_download_together() {
 fn short_names_stand_for_repositories() {
     let setting = Setting::new();
     setting.works("bitnet-2b");
-    assert!(setting.hub.seen()[0].path.starts_with("/api/models/microsoft/bitnet-b1.58-2B-4T/revision/main"));
+    let request =
+        "/api/models/microsoft/bitnet-b1.58-2B-4T/revision/04c3b9ad9361b824064a1f25ea60a8be9599b127";
+    assert!(setting.hub.seen()[0].path.starts_with(request), "the name stands for one commit");
     let models = |arguments: &[&str]| {
         let ran = finish(command(arguments).env("HF_HOME", setting.home.path()));
         assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -293,7 +295,22 @@ fn short_names_stand_for_repositories() {
     assert_eq!(bitnet["name"], "bitnet-2b");
     assert!(bitnet["path"].as_str().unwrap().ends_with(COMMIT), "{bitnet}");
     assert!(bitnet["memory"].as_u64() > Some(1_000_000_000));
-    assert_eq!(listed["models"][1]["path"], json!(null));
+    assert!(bitnet["revision"].as_str().unwrap().starts_with("04c3b9ad"));
+    assert!(line("bitnet-2b").contains("2B-4T@04c3b9ad"));
+    assert_eq!(
+        (&listed["models"][1]["path"], &listed["models"][1]["revision"]),
+        (&json!(null), &json!(null))
+    );
+}
+
+#[test]
+fn all_parts_of_a_gguf_model_are_downloaded() {
+    let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "other-00002-of-00002.gguf"];
+    let setting = Setting::with(parts.map(|name| (name, &b"GGUF"[..])));
+    setting.fails("hf:tiny/bitnet/m-00001-of-00002.gguf", 2, &["m-00001-of-00002.gguf", "version"]);
+    let seen = setting.hub.seen();
+    let asked = |name: &str| seen.iter().any(|request| request.path.ends_with(name));
+    assert_eq!(parts.map(asked), [true, true, false]);
 }
 
 #[cfg(target_os = "linux")]

@@ -102,8 +102,10 @@ pub(crate) fn wide_model(scratch: &Scratch) -> String {
     let float = |count: usize| [0x80, 0x3F].repeat(count);
     let codes: Vec<u8> =
         (0..WIDTH * WIDTH / 4).map(|i| [0b01_00_10_01, 0b10_01_01_00, 0b00_10_01_01][i % 3]).collect();
+    // Rows of 0.25 and of 1.0.
+    let embedding = (0..320).flat_map(|row| [0x80, 0x3E + row as u8 % 2].repeat(WIDTH)).collect();
     let mut tensors =
-        vec![("model.embed_tokens.weight".to_owned(), Dtype::BF16, vec![320, WIDTH], float(320 * WIDTH))];
+        vec![("model.embed_tokens.weight".to_owned(), Dtype::BF16, vec![320, WIDTH], embedding)];
     tensors.push(("model.norm.weight".to_owned(), Dtype::BF16, vec![WIDTH], float(WIDTH)));
     let layer = |part: &str| format!("model.layers.0.{part}");
     for norm in ["input_layernorm", "post_attention_layernorm", "self_attn.attn_sub_norm", "mlp.ffn_sub_norm"]

@@ -30,9 +30,22 @@ impl ExactMatrix {
         self.n
     }
 
+    /// Returns the number of columns.
+    pub(super) fn k(&self) -> usize {
+        self.k
+    }
+
     /// Returns the bytes of weights and scales.
     pub(super) fn bytes(&self) -> usize {
         self.ternary.trits.len() + size_of_val(self.scales(0..self.n))
+    }
+
+    /// Returns the scale that all weights share, if there is one.
+    pub(super) fn scale(&self) -> Option<f32> {
+        match self.ternary.scales {
+            Scales::Tensor(scale) => Some(scale),
+            Scales::Groups { .. } => None,
+        }
     }
 
     /// Returns the number of columns that share a scale.

@@ -82,7 +82,7 @@ impl<'a> Input<'a> {
         }
         match form {
             Form::Integers(_) => Linear::apply(layers, self.team, &self.rounded.acts),
-            Form::Floats(_) => Linear::apply_exact(layers, self.team, &self.rounded.floats),
+            Form::Floats(_) => Linear::apply_floats(layers, self.team, &self.rounded.floats),
         }
     }
 

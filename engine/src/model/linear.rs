@@ -1,5 +1,5 @@
-//! Ternary linear layers: packed weights with the micro-kernels planned for their shape, or exact
-//! weights.
+//! Linear layers: packed ternary weights with the micro-kernels planned for their shape, exact
+//! ternary weights, or floats.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,7 @@ use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
 };
 
+use super::dense::DenseMatrix;
 use super::exact::ExactMatrix;
 use super::input::Form;
 use super::norm::Norm;
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::pool::{self, Team};
 use crate::runtime::{ActivationType, Mode, Runtime};
 use tercet_formats::config::Config;
-use tercet_formats::{Scales, Ternary};
+use tercet_formats::{Scales, StoredFloats, Ternary};
 
 /// The numbers of tokens that kernels are planned for, each with the name of its use.
 pub const PLANNED_TOKENS: [(&str, usize); 4] = [("decode", 1), ("pair", 2), ("few", 8), ("prefill", 128)];
@@ -153,7 +154,7 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// y = W x, for a ternary matrix W.
+/// y = W x, for a matrix W.
 #[derive(Debug)]
 pub(super) struct Linear {
     /// The layer's own norm of its input.
@@ -168,6 +169,8 @@ enum Weights {
     Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
     /// Multiplies floats, rounded in this way.
     Exact(ExactMatrix, ActivationType),
+    /// Multiplies floats that are not rounded, in both modes.
+    Dense(DenseMatrix),
 }
 
 impl Linear {
@@ -176,14 +179,46 @@ impl Linear {
         match &self.weights {
             Weights::Packed(weights, _) => weights.n(),
             Weights::Exact(weights, _) => weights.n(),
+            Weights::Dense(weights) => weights.n(),
         }
     }
 
-    /// Returns the packed weights; none in the exact mode.
+    /// Returns the layer with n × k floats.
+    pub(super) fn dense(shape: (usize, usize), weights: StoredFloats) -> Self {
+        Linear { norm: None, weights: Weights::Dense(DenseMatrix::new(shape, weights)) }
+    }
+
+    /// Returns the number of input features.
+    pub(super) fn k(&self) -> usize {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.k(),
+            Weights::Exact(weights, _) => weights.k(),
+            Weights::Dense(weights) => weights.k(),
+        }
+    }
+
+    /// Returns the scale that all weights share, if there is one.
+    pub(super) fn scale(&self) -> Option<f32> {
+        match &self.weights {
+            Weights::Packed(weights, _) => weights.group_size().is_none().then(|| weights.scale()),
+            Weights::Exact(weights, _) => weights.scale(),
+            Weights::Dense(_) => None,
+        }
+    }
+
+    /// Returns the weights that stay in the model's file, if the layer multiplies by floats.
+    pub(super) fn floats(&self) -> Option<&StoredFloats> {
+        match &self.weights {
+            Weights::Dense(weights) => Some(weights.floats()),
+            Weights::Packed(..) | Weights::Exact(..) => None,
+        }
+    }
+
+    /// Returns the packed weights, if there are any.
     pub(super) fn packed_weights(&self) -> Option<&PackedMatrix> {
         match &self.weights {
             Weights::Packed(weights, _) => Some(weights),
-            Weights::Exact(..) => None,
+            Weights::Exact(..) | Weights::Dense(_) => None,
         }
     }
 
@@ -192,6 +227,7 @@ impl Linear {
         match &self.weights {
             Weights::Packed(weights, _) => weights.bytes(),
             Weights::Exact(weights, _) => weights.bytes(),
+            Weights::Dense(weights) => weights.bytes(),
         }
     }
 
@@ -200,7 +236,7 @@ impl Linear {
         match &self.weights {
             Weights::Packed(weights, _) => Form::Integers(weights.group_size().unwrap_or(weights.k())),
             Weights::Exact(weights, ActivationType::Int8) => Form::Floats(Some(weights.group_size())),
-            Weights::Exact(_, ActivationType::F32) => Form::Floats(None),
+            Weights::Exact(_, ActivationType::F32) | Weights::Dense(_) => Form::Floats(None),
         }
     }
 
@@ -209,6 +245,7 @@ impl Linear {
         match &self.weights {
             Weights::Packed(weights, _) => weights.read_row(row, out),
             Weights::Exact(weights, _) => weights.read_row(row, out),
+            Weights::Dense(weights) => weights.read_row(row, out),
         }
     }
 
@@ -232,7 +269,7 @@ impl Linear {
                 task_kib = task_kib.min(sharing.task_kib);
                 (gemm, weights)
             }
-            Weights::Exact(..) => panic!("an exact layer multiplies floats"),
+            Weights::Exact(..) | Weights::Dense(_) => panic!("the layer multiplies floats"),
         });
         multiply(team, task_kib, weights, acts, layers.map(|(_, out)| out));
     }
@@ -242,11 +279,16 @@ impl Linear {
     ///
     /// # Panics
     /// If a layer does not read floats, or an output holds fewer than tokens × n.
-    pub(super) fn apply_exact<const N: usize>(layers: [(&Linear, &mut [f32]); N], team: Team<'_>, x: &[f64]) {
+    pub(super) fn apply_floats<const N: usize>(
+        layers: [(&Linear, &mut [f32]); N],
+        team: Team<'_>,
+        x: &[f64],
+    ) {
         for (linear, out) in layers {
             match &linear.weights {
                 Weights::Packed(..) => panic!("a packed layer multiplies integers"),
                 Weights::Exact(weights, _) => weights.multiply(team, x, out),
+                Weights::Dense(weights) => weights.multiply(team, x, out),
             }
         }
     }

@@ -3,9 +3,11 @@
 mod attention;
 mod buffers;
 mod cache;
+mod dense;
 mod exact;
 mod forward;
 mod head;
+mod health;
 mod input;
 mod layer;
 mod linear;
@@ -120,16 +122,18 @@ impl Model {
         // Looked at before anything is read, so that a change of the files is noticed.
         let seen = cache.map(|cache| (cache, Appearance::of(files)));
         let mut config = Config::load(files)?;
+        let checkpoint = open_checkpoint(files, &config)?;
         config.layers = config.layers.min(layers);
-        let checkpoint = open_checkpoint(files)?;
         let kept = |pool: &_| {
             seen.map_or_else(PackedModel::default, |(cache, seen)| cache.model(files.name(), seen, pool))
         };
-        Self::build(files.name(), config, runtime, kept, |config, packer, pool, packed| {
+        let model = Self::build(files.name(), config, runtime, kept, |config, packer, pool, packed| {
             let weights = Weights::load(&*checkpoint, config, packer, pool, packed);
             checkpoint.check()?;
             weights
-        })
+        })?;
+        health::warnings(&model.weights, &model.config).into_iter().for_each(|warning| files.warn(warning));
+        Ok(model)
     }
 
     /// Makes a model with a preset's shapes and random weights.

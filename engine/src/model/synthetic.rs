@@ -1,7 +1,7 @@
 //! Models with the shapes of published models and seeded random weights, for benchmarks without
 //! downloads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use half::bf16;
 use tercet_kernels_ref::random::SplitMix;
@@ -182,6 +182,8 @@ impl Preset {
             sub_norms: self.family.sub_norms,
             query_key_norms: self.family.query_key_norms,
             linear_norm_eps: None,
+            float_modules: BTreeSet::new(),
+            ternary_head: false,
             tie_word_embeddings: self.tie_word_embeddings,
             bos_token_id: Some(0),
             eos_token_ids: Vec::new(),
@@ -265,7 +267,7 @@ mod tests {
             let config = Preset::find(name).unwrap().config();
             let elements = |tensor: &Tensor| match tensor.role {
                 Role::Vector(_) => 0,
-                Role::Ternary(n, k) | Role::Table(n, k) => n * k,
+                Role::Ternary(n, k) | Role::Dense(n, k) | Role::Table(n, k) => n * k,
             };
             config.tensors().iter().map(elements).sum::<usize>() as f64 / 1e9
         };

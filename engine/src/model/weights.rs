@@ -59,7 +59,7 @@ pub(super) trait Source: Sync {
     /// Returns the norm with the gain `tensor`.
     fn norm(&self, tensor: &Tensor) -> Result<Norm>;
 
-    /// Returns the ternary layer of `tensor`, packed.
+    /// Returns the linear layer of `tensor`, packed if it is ternary.
     fn linear(&self, tensor: &Tensor) -> Result<Linear>;
 
     /// Returns the embedding or output head `tensor`.
@@ -102,10 +102,12 @@ impl Weights {
     /// Requires that the rows that stay in the model's file are still the model's.
     pub(super) fn check(&self) -> Result<()> {
         let tables = [Some(&self.embedding), self.head.as_ref()];
-        tables.into_iter().flatten().try_for_each(|table| match table {
-            Table::Floats(rows) => Ok(rows.floats.check()?),
-            Table::Ternary(_) => Ok(()),
-        })
+        let tables = tables.into_iter().flatten().filter_map(|table| match table {
+            Table::Floats(rows) => Some(&rows.floats),
+            Table::Ternary(_) => None,
+        });
+        let layers = self.layers.iter().flat_map(Layer::linears).filter_map(|(_, linear)| linear.floats());
+        tables.chain(layers).try_for_each(|floats| Ok(floats.check()?))
     }
 
     /// Returns the output head.
@@ -121,13 +123,14 @@ impl Weights {
         parts.collect()
     }
 
-    /// Returns the bytes of the ternary matrices.
+    /// Returns the bytes of the layers' matrices, and of ternary tables.
     pub(super) fn ternary_bytes(&self) -> usize {
         self.linears().map(|(_, linear)| linear.bytes()).sum()
     }
 
-    /// Returns all ternary matrices and their names in transformers, without `.weight`.
-    fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
+    /// Returns the layers' matrices and ternary tables with their names in transformers, without
+    /// `.weight`.
+    pub(super) fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
         let layers = self.layers.iter().enumerate();
         let layers =
             layers.flat_map(|(i, layer)| layer.linears().map(|(part, linear)| (part.module(i), linear)));
@@ -185,7 +188,22 @@ impl Layer {
         })
     }
 
-    /// Returns the layer's ternary matrices and their parts.
+    /// Returns the layer's norms and their parts.
+    pub(super) fn norms(&self) -> impl Iterator<Item = (LayerPart, &Norm)> {
+        let [queries, keys] =
+            self.query_key_norms.as_ref().map_or([None; 2], |norms| norms.each_ref().map(Some));
+        let norms = [
+            (LayerPart::AttentionNorm, Some(&self.attention_norm)),
+            (LayerPart::AttentionSubNorm, self.attention_sub_norm.as_ref()),
+            (LayerPart::QueryNorm, queries),
+            (LayerPart::KeyNorm, keys),
+            (LayerPart::FfnNorm, Some(&self.ffn_norm)),
+            (LayerPart::FfnSubNorm, self.ffn_sub_norm.as_ref()),
+        ];
+        norms.into_iter().filter_map(|(part, norm)| Some((part, norm?)))
+    }
+
+    /// Returns the layer's matrices and their parts.
     fn linears(&self) -> [(LayerPart, &Linear); 7] {
         [
             (LayerPart::Query, &self.q),
@@ -202,7 +220,7 @@ impl Layer {
     pub(super) fn shapes(config: &Config) -> Vec<(usize, usize)> {
         let shape = |(_, tensor): (LayerPart, Tensor)| match tensor.role {
             Role::Ternary(n, k) => Some((n, k)),
-            Role::Vector(_) | Role::Table(..) => None,
+            Role::Vector(_) | Role::Dense(..) | Role::Table(..) => None,
         };
         config.layer(0).filter_map(shape).collect()
     }
@@ -225,6 +243,9 @@ impl Source for Reader<'_> {
 
     fn linear(&self, tensor: &Tensor) -> Result<Linear> {
         let (n, k) = tensor.matrix();
+        if let Role::Dense(..) = tensor.role {
+            return Ok(Linear::dense((n, k), self.checkpoint.floats(&tensor.name, n, k)?));
+        }
         let norm = self.config.linear_norm(tensor).zip(self.config.linear_norm_eps);
         let norm = norm.map(|(norm, eps)| Norm::load(self.checkpoint, norm.module(), k, eps)).transpose()?;
         if let Some(packed) = self.packed {

@@ -9,7 +9,7 @@ use tercet_formats::{Checkpoint, ModelFiles, Scales, StoredFloats, Table, Ternar
 
 /// Returns the logits of every token after one layer, the last norm and the head: tokens × vocabulary.
 pub(super) fn logits(files: &ModelFiles, config: &Config, tokens: &[u32]) -> Result<Vec<f32>> {
-    let reader = Reader { checkpoint: open_checkpoint(files)?, config };
+    let reader = Reader { checkpoint: open_checkpoint(files, config)?, config };
     let embedding = reader.rows("model.embed_tokens.weight")?;
     let mut residual: Vec<Vec<f32>> = tokens.iter().map(|&token| embedding.row(token as usize)).collect();
     reader.attention(&mut residual)?;
@@ -73,6 +73,21 @@ struct Linear {
     ternary: Ternary,
     n: usize,
     k: usize,
+}
+
+/// A linear layer, ternary or of floats.
+enum Layer {
+    Ternary(Linear),
+    Floats(Vec<f32>),
+}
+
+impl Layer {
+    fn apply(&self, x: &[f32]) -> Vec<f32> {
+        match self {
+            Layer::Ternary(linear) => linear.apply(x),
+            Layer::Floats(weights) => ops::logits(x, weights),
+        }
+    }
 }
 
 impl Linear {
@@ -180,11 +195,16 @@ impl Reader<'_> {
         exists.then(|| self.layer_norm(part, width)).transpose()
     }
 
-    fn linear(&self, part: &str, n: usize, k: usize) -> Result<Linear> {
-        let name = format!("model.layers.0.{part}");
-        let ternary = self.checkpoint.ternary(&format!("{name}.weight"), n, k)?;
-        let norm = |eps| -> Result<Norm> { Ok(Norm { eps, ..self.norm(&format!("{name}.rms_norm"), k)? }) };
-        Ok(Linear { norm: self.config.linear_norm_eps.map(norm).transpose()?, ternary, n, k })
+    fn linear(&self, part: &str, n: usize, k: usize) -> Result<Layer> {
+        let module = format!("model.layers.0.{part}");
+        let name = format!("{module}.weight");
+        if self.config.float_modules.contains(&module) {
+            let weights = self.checkpoint.floats(&name, n, k)?.get().to_vec();
+            return Ok(Layer::Floats(weights));
+        }
+        let norm = |eps| -> Result<Norm> { Ok(Norm { eps, ..self.norm(&format!("{module}.rms_norm"), k)? }) };
+        let norm = self.config.linear_norm_eps.map(norm).transpose()?;
+        Ok(Layer::Ternary(Linear { norm, ternary: self.checkpoint.ternary(&name, n, k)?, n, k }))
     }
 }
 

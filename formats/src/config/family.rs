@@ -107,7 +107,7 @@ pub const BITNET: Family = Family {
     model_type: "bitnet",
     class: "BitNetForCausalLM",
     gguf: &[
-        GgufName { activations: &["relu2", "relu_sqr"], ..GgufName::llama_cpp("bitnet") },
+        GgufName { activations: Activation::Relu2.gguf_names(), ..GgufName::llama_cpp("bitnet") },
         GgufName { dialect: Dialect::BitnetCpp, ..GgufName::llama_cpp("bitnet-b1.58") },
         GgufName { dialect: Dialect::BitnetCpp, ..GgufName::llama_cpp("bitnet-25") },
     ],
@@ -123,7 +123,7 @@ pub const BITNET: Family = Family {
 pub const ONE_BIT_LLM: Family = Family {
     class: "BitnetForCausalLM",
     known_by_class: true,
-    gguf: &[GgufName { activations: &["silu"], ..GgufName::llama_cpp("bitnet") }],
+    gguf: &[GgufName { activations: Activation::Silu.gguf_names(), ..GgufName::llama_cpp("bitnet") }],
     sub_norms: true,
     master_weights: true,
     renamed: &[

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::json::Object;
+use crate::keys;
 
 /// A rotary embedding.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +62,7 @@ pub enum RopeScaling {
 }
 
 impl Rope {
-    /// Reads the embedding of a `config.json`: from the top level, and from `rope_scaling` or
-    /// `rope_parameters`. Newer versions of transformers write the latter.
+    /// Reads the embedding of a `config.json`, from its top level and from its [`scaling`].
     pub(super) fn parse(
         root: &Object<'_>,
         default_theta: f32,
@@ -70,14 +70,14 @@ impl Rope {
         max_positions: usize,
     ) -> Result<Self> {
         let base = |object: &Object<'_>| object.number("rope_theta", "a positive number", |n| n > 0.0);
-        let mut rope = Rope { theta: base(root)?.unwrap_or(default_theta), scaling: RopeScaling::None };
-        for (name, path) in [("rope_scaling", "rope_scaling."), ("rope_parameters", "rope_parameters.")] {
-            if let Some(object) = root.object(name, path)? {
-                rope.theta = base(&object)?.unwrap_or(rope.theta);
-                rope.scaling = RopeScaling::parse(&object, head_dim, max_positions)?;
-            }
-        }
-        Ok(rope)
+        let theta = base(root)?.unwrap_or(default_theta);
+        let Some(object) = scaling(root)? else { return Ok(Rope { theta, scaling: RopeScaling::None }) };
+        let original =
+            root.number(ORIGINAL, "a positive number", |n| n > 0.0)?.or(positive(&object, ORIGINAL)?);
+        Ok(Rope {
+            theta: base(&object)?.unwrap_or(theta),
+            scaling: RopeScaling::parse(&object, head_dim, original.unwrap_or(max_positions as f32))?,
+        })
     }
 
     /// Returns the angle per position of each pair of elements, computed in f32 like in
@@ -145,19 +145,10 @@ impl Rope {
 }
 
 impl RopeScaling {
-    fn parse(object: &Object<'_>, head_dim: usize, max_positions: usize) -> Result<Self> {
-        let positive = |name| object.number(name, "a positive number", |n| n > 0.0);
+    fn parse(object: &Object<'_>, head_dim: usize, original_positions: f32) -> Result<Self> {
+        let positive = |name| positive(object, name);
         let required = |name| object.require(name, positive(name)?);
-        if let Some(part) = positive("partial_rotary_factor")?.filter(|&part| part != 1.0) {
-            return Err(object.unsupported("partial_rotary_factor", part, "1"));
-        }
-        let original = || -> Result<f32> {
-            Ok(positive("original_max_position_embeddings")?.unwrap_or(max_positions as f32))
-        };
-        let (name, kind) = match object.text("rope_type")? {
-            Some(kind) => ("rope_type", kind),
-            None => ("type", object.text("type")?.unwrap_or("default")),
-        };
+        let (name, kind) = kind(object)?;
         match kind {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: required("factor")? }),
@@ -173,23 +164,24 @@ impl RopeScaling {
                     factor: required("factor")?,
                     low_freq_factor,
                     high_freq_factor,
-                    original_positions: original()?,
+                    original_positions,
                 })
             }
             "yarn" => {
-                for name in ["mscale", "mscale_all_dim", "truncate"] {
-                    if object.get(name).is_some() {
-                        return Err(object.unsupported(name, "given", "the default"));
-                    }
-                }
                 let factor = required("factor")?;
-                let by_paper = if factor <= 1.0 { 1.0 } else { 0.1 * libm::logf(factor) + 1.0 };
+                // Without a factor, the paper's rule holds, or DeepSeek's with two multipliers.
+                let magnitude =
+                    |scale: f32| if factor <= 1.0 { 1.0 } else { 0.1 * scale * libm::logf(factor) + 1.0 };
+                let derived = match (positive("mscale")?, positive("mscale_all_dim")?) {
+                    (Some(scale), Some(of_all)) => magnitude(scale) / magnitude(of_all),
+                    _ => magnitude(1.0),
+                };
                 Ok(RopeScaling::Yarn {
                     factor,
                     beta_fast: positive("beta_fast")?.unwrap_or(32.0),
                     beta_slow: positive("beta_slow")?.unwrap_or(1.0),
-                    original_positions: original()?,
-                    attention_factor: positive("attention_factor")?.unwrap_or(by_paper),
+                    original_positions,
+                    attention_factor: positive("attention_factor")?.unwrap_or(derived),
                 })
             }
             "longrope" => {
@@ -205,4 +197,36 @@ impl RopeScaling {
             other => Err(object.unsupported(name, other, "default, linear, llama3, yarn or longrope")),
         }
     }
+}
+
+/// Field with the positions before stretching. At the top level of a file, it goes before the others.
+const ORIGINAL: &str = "original_max_position_embeddings";
+
+fn positive(object: &Object<'_>, name: &str) -> Result<Option<f32>> {
+    object.number(name, "a positive number", |n| n > 0.0)
+}
+
+/// Returns the object that describes the stretching: `rope_scaling`, or else `rope_parameters`, which
+/// newer versions of transformers write.
+pub(super) fn scaling<'a>(root: &Object<'a>) -> Result<Option<Object<'a>>> {
+    match root.object("rope_scaling", "rope_scaling.")? {
+        Some(object) if object.fields().next().is_some() => Ok(Some(object)),
+        _ => root.object("rope_parameters", "rope_parameters."),
+    }
+}
+
+/// Returns the type of stretching, after the name of its field.
+fn kind<'a>(object: &Object<'a>) -> Result<(&'static str, &'a str)> {
+    match object.text("rope_type")? {
+        Some(kind) => Ok(("rope_type", kind)),
+        None => Ok(("type", object.text("type")?.unwrap_or("default"))),
+    }
+}
+
+/// Returns the fields that this type of stretching does not read.
+pub(super) fn unused(object: &Object<'_>) -> Result<Vec<String>> {
+    let used = keys::config::of_rope(kind(object)?.1);
+    let names = object.fields().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str());
+    let unused = names.filter(|name| !keys::config::OF_EVERY_ROPE.contains(name) && !used.contains(name));
+    Ok(unused.map(|name| object.field(name)).collect())
 }

@@ -15,6 +15,8 @@ pub enum Role {
     Vector(usize),
     /// A matrix of ternary weights, rows × columns.
     Ternary(usize, usize),
+    /// A matrix of floats that a layer multiplies by, rows × columns.
+    Dense(usize, usize),
     /// The embedding or the output head, rows × columns. A model stores it as floats or as ternary
     /// weights.
     Table(usize, usize),
@@ -25,7 +27,7 @@ impl Role {
     pub fn shape(self) -> Vec<usize> {
         match self {
             Role::Vector(len) => vec![len],
-            Role::Ternary(n, k) | Role::Table(n, k) => vec![n, k],
+            Role::Ternary(n, k) | Role::Dense(n, k) | Role::Table(n, k) => vec![n, k],
         }
     }
 }
@@ -197,11 +199,13 @@ impl Row {
             None => (String::new(), String::new()),
             Some(layer) => (format!("{LAYERS}{layer}."), format!("{GGUF_LAYERS}{layer}.")),
         };
-        Tensor {
-            name: format!("{prefix}{}{SUFFIX}", self.name),
-            gguf_name: Some(format!("{gguf_prefix}{}{SUFFIX}", self.gguf_name)),
-            role: self.role(config),
-        }
+        let module = format!("{prefix}{}", self.name);
+        let role = match self.role(config) {
+            Role::Ternary(n, k) if config.float_modules.contains(&module) => Role::Dense(n, k),
+            role => role,
+        };
+        let gguf_name = Some(format!("{gguf_prefix}{}{SUFFIX}", self.gguf_name));
+        Tensor { name: format!("{module}{SUFFIX}"), gguf_name, role }
     }
 }
 
@@ -239,7 +243,7 @@ impl Tensor {
     pub fn matrix(&self) -> (usize, usize) {
         match self.role {
             Role::Vector(len) => (len, 1),
-            Role::Ternary(n, k) | Role::Table(n, k) => (n, k),
+            Role::Ternary(n, k) | Role::Dense(n, k) | Role::Table(n, k) => (n, k),
         }
     }
 }
@@ -310,7 +314,12 @@ impl Config {
 
     /// Returns the output head, or `None` if the embedding serves as the head.
     pub fn head(&self) -> Option<Tensor> {
-        HEAD_ROW.exists(self).then(|| HEAD_ROW.tensor(self, None))
+        HEAD_ROW.exists(self).then(|| self.output_head())
+    }
+
+    /// Returns the output head, whether or not the embedding serves as the head.
+    pub(crate) fn output_head(&self) -> Tensor {
+        HEAD_ROW.tensor(self, None)
     }
 }
 

@@ -1,3 +1,5 @@
+mod keys;
+
 use super::*;
 use serde_json::{Value, json};
 
@@ -39,6 +41,8 @@ fn the_fixture_is_understood() {
         sub_norms: true,
         query_key_norms: false,
         linear_norm_eps: None,
+        float_modules: BTreeSet::new(),
+        ternary_head: false,
         tie_word_embeddings: true,
         bos_token_id: Some(256),
         eos_token_ids: vec![257],
@@ -126,7 +130,7 @@ fn each_bad_field_is_named() {
         ("model_type", json!("gpt2"), "model_type is gpt2"),
         ("hidden_act", json!("gelu"), "hidden_act is gelu"),
         ("attention_bias", json!(true), "attention_bias is true"),
-        ("attention_bias", json!("no"), "attention_bias: \"no\" is not true or false"),
+        ("attention_bias", json!("no"), "attention_bias is \"no\""),
         ("eos_token_id", json!([1, "x"]), "eos_token_id"),
         ("quantization_config", json!([]), "quantization_config: is not an object"),
     ];

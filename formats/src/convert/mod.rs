@@ -150,11 +150,15 @@ impl<'a> Source<'a> {
     }
 
     fn open(files: &'a ModelFiles) -> Result<Self> {
-        let checkpoint = open_checkpoint(files)?;
         let config = Config::load(files)?;
+        let checkpoint = open_checkpoint(files, &config)?;
         if config.linear_norm_eps.is_some() {
             let expected = "no norms before ternary layers, to be converted";
             return Err(Error::unsupported(files.label(CONFIG), "use_rms_norm", "true", expected));
+        }
+        if let Some(module) = config.float_modules.first() {
+            let expected = "only ternary layers, to be converted";
+            return Err(Error::unsupported(files.label(CONFIG), module, "a layer of floats", expected));
         }
         let mut tensors = config.tensors();
         for tensor in &mut tensors {
@@ -164,7 +168,8 @@ impl<'a> Source<'a> {
                 tensor.role = Role::Ternary(n, k);
             }
         }
-        let fields = json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?;
+        let mut fields = json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?;
+        fields.insert("tie_word_embeddings".to_owned(), config.tie_word_embeddings.into());
         Ok(Source { files, config, checkpoint, tensors, fields })
     }
 }

@@ -77,7 +77,7 @@ impl FloatType {
                 |values: &[f32]| types.retain(|kind| values.iter().all(|v| kind.rounded(*v) == *v));
             match *role {
                 Role::Vector(len) => narrow(&source.checkpoint.vector(name, len)?),
-                Role::Table(n, k) => {
+                Role::Dense(n, k) | Role::Table(n, k) => {
                     let stored = source.checkpoint.floats(name, n, k)?;
                     let rows = stored.get();
                     (0..n).for_each(|row| narrow(&rows.slice(row * k, k).to_vec()));
@@ -173,7 +173,9 @@ pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted>
             // The scale belongs to the matrix before it.
             Role::Vector(1) if name.ends_with("_scale") => Ok(f32::to_le_bytes(scale).to_vec()),
             Role::Vector(len) => Ok(floats.encode(&source.checkpoint.vector(name, len)?)),
-            Role::Table(n, k) => Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get())),
+            Role::Dense(n, k) | Role::Table(n, k) => {
+                Ok(floats.bytes(source.checkpoint.floats(name, n, k)?.get()))
+            }
         }
     };
     let header = header(&entries)?;
@@ -213,7 +215,7 @@ fn entries(source: &Source<'_>, form: Form, floats: FloatType) -> Result<Vec<Ent
     for Tensor { name, role, .. } in source.tensors.iter().cloned() {
         let (dtype, shape, size) = match role {
             Role::Vector(len) => (float, vec![len], width * len),
-            Role::Table(n, k) => (float, vec![n, k], width * n * k),
+            Role::Dense(n, k) | Role::Table(n, k) => (float, vec![n, k], width * n * k),
             Role::Ternary(n, k) if form == Form::Floats => (float, vec![n, k], width * n * k),
             Role::Ternary(n, k) if n.is_multiple_of(4) => ("U8", vec![n / 4, k], n / 4 * k),
             Role::Ternary(n, _) => {

@@ -1,6 +1,6 @@
 //! The `config.json` that transformers would have for a GGUF file.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::names::ROPE_FACTORS;
 use super::{GgufFile, vocabulary};
@@ -14,8 +14,9 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Malformed`] and [`Error::Unsupported`] name the metadata's key.
     pub(super) fn config_json(&self) -> Result<Value> {
+        self.check_whole()?;
         let prefix = self.architecture()?;
-        let family = Family::of_gguf(&self.label, prefix, |key| self.metadata.text(key))?;
+        let family = Family::of_gguf(self.label(), prefix, |key| self.metadata.text(key))?;
         let key = |name: &str| format!("{prefix}.{name}");
         let size = |name: &str| self.metadata.uniform(&key(name));
         let required = |name: &str| self.required(&key(name), size(name)?);
@@ -73,7 +74,7 @@ impl GgufFile {
             match (self.metadata.unsigned(&key)?, stated) {
                 (Some(length), Some(other)) if length != other => {
                     let expected = format!("{other}, as the other widths of a head");
-                    return Err(Error::unsupported(&self.label, key, length.to_string(), expected));
+                    return Err(Error::unsupported(self.label(), key, length.to_string(), expected));
                 }
                 (length, other) => stated = length.or(other),
             }
@@ -84,25 +85,47 @@ impl GgufFile {
         }
     }
 
-    /// Returns `config.json`'s `rope_scaling`, if the rotary embedding is stretched.
+    /// Returns `config.json`'s `rope_scaling`, if the rotary embedding is stretched, as llama.cpp
+    /// stretches it.
     fn rope_scaling(&self, prefix: &str, head_dim: u64) -> Result<Option<Value>> {
-        if self.contains(ROPE_FACTORS) {
-            let factors = self.vector(ROPE_FACTORS, usize::try_from(head_dim / 2).unwrap_or(usize::MAX))?;
-            return Ok(Some(json!({
-                "rope_type": "longrope", "factor": 1.0, "attention_factor": 1.0,
-                "short_factor": factors, "long_factor": factors,
-            })));
+        let key = |name: &str| format!("{prefix}.rope.{name}");
+        let number = |name: &str| self.metadata.float(&key(name));
+        let kind = self.metadata.text(&key("scaling.type"))?.unwrap_or("linear");
+        // Older files have the second key.
+        let factor =
+            number("scaling.factor")?.map_or_else(|| number("scale_linear"), |some| Ok(Some(some)))?;
+        let factor = factor.filter(|factor| kind != "none" && *factor != 0.0).unwrap_or(1.0);
+        let attention_factor = number("scaling.attn_factor")?.unwrap_or(1.0);
+        let width = usize::try_from(head_dim / 2).unwrap_or(usize::MAX);
+        let divisors = self.contains(ROPE_FACTORS).then(|| self.vector(ROPE_FACTORS, width)).transpose()?;
+        let unsupported =
+            |found, expected| Err(Error::unsupported(self.label(), key("scaling.type"), found, expected));
+        match (kind, divisors) {
+            ("none" | "linear" | "yarn", None) if factor == 1.0 && attention_factor == 1.0 => Ok(None),
+            ("linear", None) if attention_factor == 1.0 => {
+                Ok(Some(json!({ "rope_type": "linear", "factor": factor })))
+            }
+            ("none" | "linear", divisors) => {
+                let divisors = divisors.unwrap_or_else(|| vec![1.0; width]);
+                let divisors: Vec<f64> = divisors.into_iter().map(|n| f64::from(n) * factor).collect();
+                Ok(Some(json!({
+                    "rope_type": "longrope", "attention_factor": attention_factor,
+                    "short_factor": divisors, "long_factor": divisors,
+                })))
+            }
+            ("yarn", None) => {
+                let by_paper = if factor > 1.0 { 0.1 * libm::log(factor) + 1.0 } else { 1.0 };
+                let mut scaling = json!({
+                    "rope_type": "yarn", "factor": factor, "attention_factor": by_paper * attention_factor,
+                });
+                if let Some(positions) = self.metadata.unsigned(&key("scaling.original_context_length"))? {
+                    scaling["original_max_position_embeddings"] = positions.into();
+                }
+                Ok(Some(scaling))
+            }
+            ("yarn", Some(_)) => unsupported("yarn next to rope_freqs.weight", "one of the two"),
+            (other, _) => unsupported(other, "none, linear or yarn"),
         }
-        let key = |name: &str| format!("{prefix}.rope.scaling.{name}");
-        let kind = self.metadata.text(&key("type"))?.unwrap_or("none");
-        let factor = self.metadata.float(&key("factor"))?.unwrap_or(1.0);
-        let mut scaling = Map::new();
-        scaling.insert("rope_type".into(), kind.into());
-        scaling.insert("factor".into(), factor.into());
-        if let Some(positions) = self.metadata.unsigned(&key("original_context_length"))? {
-            scaling.insert("original_max_position_embeddings".into(), positions.into());
-        }
-        Ok((kind != "none" && factor != 1.0).then_some(Value::Object(scaling)))
     }
 
     /// Returns the number of rows of the matrix `name`.

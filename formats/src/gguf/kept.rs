@@ -108,7 +108,7 @@ impl GgufFile {
     fn kept_json(&self, key: &str) -> Result<Option<Value>> {
         let text = (!self.kept.is_ignored).then(|| self.metadata.text(key)).transpose()?.flatten();
         let malformed = |e: serde_json::Error| {
-            Error::malformed(&self.label, key, e.to_string(), "convert the model again")
+            Error::malformed(self.label(), key, e.to_string(), "convert the model again")
         };
         text.map(|text| serde_json::from_str(text).map_err(malformed)).transpose()
     }

@@ -139,6 +139,26 @@ impl Metadata {
         (0..list.count).map(number).collect()
     }
 
+    /// Returns every key with its value. A list that is long or holds no numbers becomes a text.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, serde_json::Value)> {
+        /// As many entries as a model may have layers.
+        const LONGEST: usize = 1 << 10;
+        self.values.iter().map(|(key, value)| {
+            let value = match value {
+                Value::Unsigned(number) => (*number).into(),
+                Value::Signed(number) => (*number).into(),
+                Value::Float(number) => (*number).into(),
+                Value::Flag(flag) => (*flag).into(),
+                Value::Text(_) => self.text(key).ok().flatten().unwrap_or("a text that is not UTF-8").into(),
+                Value::List(list) => Some(list)
+                    .filter(|list| list.count <= LONGEST)
+                    .and_then(|list| self.list_numbers(key, list).ok())
+                    .map_or_else(|| format!("a list of {}", list.count).into(), serde_json::Value::from),
+            };
+            (key.as_str(), value)
+        })
+    }
+
     fn items(&self, list: &List) -> Cursor<'_> {
         Cursor::new(&self.bytes[list.range.clone()], &self.label)
     }

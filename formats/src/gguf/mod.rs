@@ -1,6 +1,7 @@
 //! GGUF, versions 2 and 3: metadata and tensors in one file.
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
+mod check;
 mod config;
 mod cursor;
 mod foreign;
@@ -13,6 +14,7 @@ mod names;
 mod order;
 mod pre;
 mod read;
+mod split;
 mod tensor;
 mod ternary;
 #[cfg(test)]
@@ -64,8 +66,9 @@ const MAGIC: [u8; 4] = *b"GGUF";
 /// ```
 #[derive(Clone, Debug)]
 pub struct GgufFile {
-    bytes: Bytes,
-    label: String,
+    /// The file, or every part of a split one, in order.
+    parts: Vec<Part>,
+    /// The metadata of the first part.
     metadata: Metadata,
     tensors: BTreeMap<String, Tensor>,
     /// The order of I2_S, once a tensor of this type is read.
@@ -74,6 +77,13 @@ pub struct GgufFile {
     pub(super) warnings: Warnings,
     /// The originals that a converter kept.
     kept: Kept,
+}
+
+/// One file, with its name in messages.
+#[derive(Clone, Debug)]
+struct Part {
+    bytes: Bytes,
+    label: String,
 }
 
 impl GgufFile {
@@ -96,16 +106,9 @@ impl GgufFile {
         let values = cursor.count(8 + 4 + 1, "the number of metadata values")?;
         let metadata = Metadata::read(&mut cursor, values, &bytes, &label)?;
         let tensors = tensor::read_all(&mut cursor, tensors, alignment(&metadata)?)?;
+        let parts = vec![Part { bytes: bytes.clone(), label }];
         let (warnings, kept) = (Warnings::default(), Kept::default());
-        Ok(GgufFile {
-            bytes: bytes.clone(),
-            label,
-            metadata,
-            tensors,
-            order: OnceLock::new(),
-            warnings,
-            kept,
-        })
+        Ok(GgufFile { parts, metadata, tensors, order: OnceLock::new(), warnings, kept })
     }
 
     /// Returns the file as programs other than Tercet read it.
@@ -113,14 +116,19 @@ impl GgufFile {
         GgufFile { kept: Kept::ignored(), ..self }
     }
 
-    /// Returns the file's name in messages.
+    /// Returns the file's name in messages; of several parts, the first one's.
     pub fn label(&self) -> &str {
-        &self.label
+        &self.parts[0].label
+    }
+
+    /// Returns the names of all parts.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.label.as_str())
     }
 
     /// Returns true unless the file's path leads to another file by now.
     pub(super) fn is_current(&self) -> bool {
-        self.bytes.is_current()
+        self.parts.iter().all(|part| part.bytes.is_current())
     }
 
     /// Returns the contents that `file`, a JSON file, would have in a Hugging Face repository of

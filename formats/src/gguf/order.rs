@@ -78,7 +78,7 @@ fn correlation(file: &GgufFile, order: Order, matrix: &str, norm: &str) -> Optio
         return None;
     }
     let mut trits = vec![0; ROWS * k];
-    order.unpack(&file.bytes[tensor.range.clone()][..ROWS * k / 4], k, &mut trits);
+    order.unpack(&file.data(tensor)[..ROWS * k / 4], k, &mut trits);
     let mut density = vec![0.0; k];
     for row in trits.chunks_exact(k) {
         density.iter_mut().zip(row).for_each(|(sum, trit)| *sum += f32::from(trit.abs()));

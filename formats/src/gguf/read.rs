@@ -28,21 +28,21 @@ impl Checkpoint for GgufFile {
     }
 
     fn check(&self) -> Result<()> {
-        self.bytes.check()
+        self.parts.iter().try_for_each(|part| part.bytes.check())
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
         let (own, tensor, kind) = self.tensor(name, &[n, k])?;
-        let bytes = &self.bytes[tensor.range.clone()];
+        let bytes = self.data(tensor);
         let matrix = match kind.floats() {
             None => self.unpacked(&own, kind, bytes, (n, k))?,
             Some(floats) => Ternary::exact(Floats::of(floats, bytes), k).ok_or_else(|| {
                 let found = format!("{}, and its weights are not ternary", kind.name());
-                Error::unsupported(&self.label, &own, found, TERNARY_MODEL)
+                Error::unsupported(self.label(), &own, found, TERNARY_MODEL)
             })?,
         };
         // The matrix will be packed, so its pages are not needed again.
-        self.bytes.release(tensor.range.clone());
+        self.parts[tensor.part].bytes.release(tensor.range.clone());
         let matrix = match self.interleaved_heads(name)? {
             None => matrix,
             Some(heads) => in_order(matrix, n, heads).ok_or_else(|| self.uneven(&own, n, heads))?,
@@ -65,11 +65,17 @@ impl GgufFile {
         self.tensors.get(&own_name(name)).map(|tensor| &tensor.shape[..])
     }
 
+    pub(super) fn data(&self, tensor: &Tensor) -> &[u8] {
+        &self.parts[tensor.part].bytes[tensor.range.clone()]
+    }
+
     /// Returns the floating-point tensor `name` of `shape`, row-major, in its stored type.
     pub(super) fn stored_floats(&self, name: &str, shape: &[usize]) -> Result<StoredFloats> {
         let (name, tensor, kind) = self.tensor(name, shape)?;
         match kind.floats() {
-            Some(floats) => Ok(StoredFloats::new(self.bytes.clone(), tensor.range.clone(), floats)),
+            Some(floats) => {
+                Ok(StoredFloats::new(self.parts[tensor.part].bytes.clone(), tensor.range.clone(), floats))
+            }
             None => Err(self.wrong_type(&name, kind.name(), "floats, such as F32, F16 or Q8_0")),
         }
     }
@@ -170,11 +176,11 @@ impl GgufFile {
     }
 
     fn wrong_type(&self, name: &str, found: &str, expected: &str) -> Error {
-        Error::unsupported(&self.label, format!("the type of {name}"), found, expected)
+        Error::unsupported(self.label(), format!("the type of {name}"), found, expected)
     }
 
     fn malformed(&self, name: &str, problem: String, remedy: &str) -> Error {
-        Error::malformed(&self.label, name, problem, remedy)
+        Error::malformed(self.label(), name, problem, remedy)
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Tensor {
     pub(super) shape: Vec<usize>,
     /// Place in the file. Empty if the type is unknown.
     pub(super) range: Range<usize>,
+    /// Number of the file, if the model is in several.
+    pub(super) part: usize,
 }
 
 /// Reads `count` descriptions at the cursor. The data start after them, at the next multiple of
@@ -99,7 +101,7 @@ fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Tensor)> {
         })?,
     };
     let end = start.checked_add(size).ok_or_else(|| too_large(cursor, name))?;
-    Ok((name, Tensor { kind, shape, range: start..end }))
+    Ok((name, Tensor { kind, shape, range: start..end, part: 0 }))
 }
 
 fn too_large(cursor: &Cursor<'_>, name: &str) -> Error {

@@ -1,3 +1,4 @@
+mod beyond;
 mod vocabulary;
 
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ fn trits_are_encoded_as_they_were() {
     let file = open("types.gguf");
     for name in ["same.TQ1_0", "mixed.TQ1_0", "mixed.TQ2_0", "Q2_0", "PQ2_0", "I2_S"] {
         let tensor = &file.tensors[name];
-        let bytes = &file.bytes[tensor.range.clone()];
+        let bytes = &file.parts[0].bytes[tensor.range.clone()];
         let (trits, scales) = ternary::decode(tensor.kind.unwrap(), bytes, (2, 768), Order::Blocks128);
         assert_eq!(ternary::encode(tensor.kind.unwrap(), &trits, |group| scales[group]), bytes, "{name}");
     }
@@ -247,7 +248,8 @@ fn a_separate_scale_is_one_more_factor() {
     let bytes = [header.bytes(), data.concat()].concat();
     let file = GgufFile::open(bytes.into(), "m.gguf").unwrap();
     let Tensor { range, .. } = file.tensors["blk.0.ffn_up.weight"].clone();
-    let scale = Tensor { kind: Ok(TensorType::F32), shape: vec![1], range: range.end..range.end + 4 };
+    let scale =
+        Tensor { kind: Ok(TensorType::F32), shape: vec![1], range: range.end..range.end + 4, part: 0 };
     let mut file = file;
     file.tensors.insert("blk.0.ffn_up.scale".into(), scale);
     let matrix = file.ternary("model.layers.0.mlp.up_proj.weight", 1, 128).unwrap();

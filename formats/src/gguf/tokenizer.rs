@@ -65,7 +65,7 @@ impl GgufFile {
     fn byte_level(&self, vocabulary: &Vocabulary<'_>) -> Result<Value> {
         let name = vocabulary.pre()?;
         let pre = pre::find(name)
-            .ok_or_else(|| Error::unsupported(&self.label, "tokenizer.ggml.pre", name, pre::names()))?;
+            .ok_or_else(|| Error::unsupported(self.label(), "tokenizer.ggml.pre", name, pre::names()))?;
         let ids = ids(vocabulary);
         let merges = merges::listed(vocabulary, &ids)?;
         let normalizer = if pre.normalizes { json!({ "type": "NFC" }) } else { Value::Null };

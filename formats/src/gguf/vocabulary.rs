@@ -47,7 +47,7 @@ impl<'a> Vocabulary<'a> {
             Some(model @ ("gpt2" | "llama")) => model,
             Some(other) => {
                 let expected = "gpt2 (byte-level BPE) or llama (SentencePiece)";
-                return Err(Error::unsupported(&file.label, MODEL, other, expected));
+                return Err(Error::unsupported(file.label(), MODEL, other, expected));
             }
         };
         let tokens = tokens(file)?;
@@ -114,11 +114,11 @@ impl<'a> Vocabulary<'a> {
     }
 
     pub(super) fn label(&self) -> &'a str {
-        &self.file.label
+        self.file.label()
     }
 
     pub(super) fn warn(&self, problem: &str) {
-        self.file.warnings.add(format!("{}: {problem}", self.file.label));
+        self.file.warnings.add(format!("{}: {problem}", self.file.label()));
     }
 }
 
@@ -133,7 +133,7 @@ fn tokens(file: &GgufFile) -> Result<Vec<Cow<'_, str>>> {
     let tokens = metadata.texts(KEY)?.ok_or_else(|| metadata.malformed(KEY, "is missing"))?;
     if tokens.len() > MOST {
         let found = format!("a list of {} tokens", tokens.len());
-        return Err(Error::unsupported(&file.label, KEY, found, format!("at most {MOST}")));
+        return Err(Error::unsupported(file.label(), KEY, found, format!("at most {MOST}")));
     }
     let named = tokens.into_iter().enumerate().map(|(id, token)| match token {
         "" => Cow::Owned(format!("[EMPTY_{id}]")),

@@ -170,6 +170,37 @@ impl TensorFile {
         }
     }
 
+    /// Returns true if every element of the float tensor `name` is 0.
+    ///
+    /// # Errors
+    /// The errors of [`TensorFile::floats`].
+    pub(super) fn is_zero(&self, name: &str) -> Result<bool> {
+        let shape = self.metadata.info(name).map_or(&[][..], |info| &info.shape);
+        Ok(self.floats(name, shape)?.to_vec().iter().all(|element| *element == 0.0))
+    }
+
+    /// Returns true if the tensor `name` has the same shape and elements as the tensor `other_name` of
+    /// `other`.
+    pub(super) fn equals(&self, name: &str, other: &TensorFile, other_name: &str) -> bool {
+        let find = |file: &TensorFile, name: &str| file.metadata.info(name).cloned();
+        let (Some(info), Some(other_info)) = (find(self, name), find(other, other_name)) else {
+            return false;
+        };
+        let (Ok((_, a)), Ok((_, b))) =
+            (self.tensor(name, &info.shape), other.tensor(other_name, &other_info.shape))
+        else {
+            return false;
+        };
+        if info.dtype == other_info.dtype {
+            return info.shape == other_info.shape && a == b;
+        }
+        let (Ok(a), Ok(b)) = (self.floats(name, &info.shape), other.floats(other_name, &other_info.shape))
+        else {
+            return false;
+        };
+        info.shape == other_info.shape && (0..a.len()).all(|i| a.get(i) == b.get(i))
+    }
+
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<(&TensorInfo, &[u8])> {
         let info = self
             .metadata

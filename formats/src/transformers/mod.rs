@@ -4,13 +4,16 @@
 mod encoding;
 mod shards;
 
+use std::collections::HashSet;
+
 use ::safetensors::Dtype;
 use tercet_kernels_ref::ternary::{self, InvalidCode};
 
 use super::checkpoint::{Checkpoint, Table};
-use super::{CONFIG, ModelFiles, StoredFloats, Ternary, json};
-use crate::config::Family;
+use super::{CONFIG, Config, MODEL, ModelFiles, SHARD_INDEX, StoredFloats, Ternary, json};
+use crate::config::{Family, HEAD, Role};
 use crate::error::{Error, Result};
+use crate::unused;
 
 use encoding::Encoding;
 use shards::Shards;
@@ -31,15 +34,44 @@ pub(super) struct TransformersCheckpoint {
     encoding: Encoding,
     family: Option<&'static Family>,
     config: String,
+    /// True if master weights of the head are rounded too.
+    ternary_head: bool,
 }
 
 impl TransformersCheckpoint {
-    pub(super) fn open(files: &ModelFiles) -> Result<Self> {
+    pub(super) fn open(files: &ModelFiles, model: &Config) -> Result<Self> {
         let config = files.label(CONFIG);
         let map = json::parse(&files.get(CONFIG)?, &config)?;
         let root = json::Object::new(&config, &map);
         let (encoding, family) = (Encoding::of(&root)?, Family::find(&root));
-        Ok(TransformersCheckpoint { shards: Shards::open(files)?, encoding, family, config })
+        let (shards, ternary_head) = (Shards::open(files)?, model.ternary_head);
+        let checkpoint = TransformersCheckpoint { shards, encoding, family, config, ternary_head };
+        checkpoint.check_tensors(model)?;
+        Ok(checkpoint)
+    }
+
+    /// Checks that every tensor has a place in the model.
+    fn check_tensors(&self, model: &Config) -> Result<()> {
+        let mut used = HashSet::new();
+        // Next to a tied head there may be a copy of the embedding, as `Config::load` found out.
+        let copy = model.tie_word_embeddings.then(|| model.output_head());
+        let tensors = model.tensors();
+        let is_here = |name: &str| self.shards.files().any(|file| file.contains(name));
+        if !tensors.iter().all(|tensor| is_here(&self.stored_name(&tensor.name))) {
+            // The reader names the missing tensor, which matters more.
+            return Ok(());
+        }
+        for tensor in tensors.into_iter().chain(copy) {
+            let name = self.stored_name(&tensor.name);
+            let may_be_ternary = matches!(tensor.role, Role::Ternary(..) | Role::Table(..));
+            if matches!(self.encoding, Encoding::Quantized(_)) && may_be_ternary {
+                used.insert(format!("{name}_scale"));
+            }
+            used.insert(name);
+        }
+        self.shards
+            .files()
+            .try_for_each(|file| unused::refuse(file.label(), file.names(), &used, |name| file.is_zero(name)))
     }
 
     /// Returns the checkpoint's name of the tensor `name`.
@@ -117,7 +149,7 @@ impl Checkpoint for TransformersCheckpoint {
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
         let is_ternary = match self.encoding {
             Encoding::Quantized(_) => self.shards.file(name)?.dtype(name) == Some(Dtype::U8),
-            Encoding::Master => false,
+            Encoding::Master => self.ternary_head && name.strip_suffix(".weight") == Some(HEAD),
             Encoding::Plain => return Ok(Table::of(self.stored(name, n, k)?, k)),
         };
         match is_ternary {
@@ -125,6 +157,25 @@ impl Checkpoint for TransformersCheckpoint {
             false => self.stored(name, n, k).map(Table::Floats),
         }
     }
+}
+
+/// Returns true if the model's files have an output head that differs from the embedding. Without
+/// safetensors files, they have none.
+///
+/// # Errors
+/// Fails if a file is damaged.
+pub(super) fn has_own_head(files: &ModelFiles, config: &Config) -> Result<bool> {
+    if files.try_get(MODEL)?.is_none() && files.try_get(SHARD_INDEX)?.is_none() {
+        return Ok(false);
+    }
+    let shards = Shards::open(files)?;
+    let find = |name: &str| shards.files().find(|file| file.contains(name));
+    let (embedding, head) = (config.embedding().name, config.output_head().name);
+    let (Some(of_embedding), Some(of_head)) = (find(&embedding), find(&head)) else { return Ok(false) };
+    let same = of_embedding.equals(&embedding, of_head, &head);
+    of_embedding.release(&embedding);
+    of_head.release(&head);
+    Ok(!same)
 }
 
 /// Does the same as [`ternary::unpack`], vectorized.

@@ -48,9 +48,14 @@ impl Shards {
 
     /// Requires that the files are as they were when they were opened.
     pub(super) fn check(&self) -> Result<()> {
+        self.files().try_for_each(TensorFile::check)
+    }
+
+    /// Returns all files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &TensorFile> {
         match self {
-            Shards::One(file) => file.check(),
-            Shards::Several { files, .. } => files.iter().try_for_each(TensorFile::check),
+            Shards::One(file) => std::slice::from_ref(file).iter(),
+            Shards::Several { files, .. } => files.iter(),
         }
     }
 

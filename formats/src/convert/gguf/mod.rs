@@ -53,7 +53,7 @@ pub(super) fn write(source: &Source<'_>, file: &File, path: &Path, kind: TensorT
                 Ok(f32_bytes(rope_factors.as_deref().unwrap_or_default()))
             }
             Role::Vector(len) => source.vector(name, len),
-            Role::Table(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
+            Role::Dense(n, k) | Role::Table(n, k) => match source.checkpoint.floats(name, n, k)?.get() {
                 Floats::Blocks(_, bytes) => Ok(bytes.to_vec()),
                 _ => source.plain_floats(name, n, k),
             },
@@ -75,7 +75,7 @@ fn entry(source: &Source<'_>, tensor: &Tensor, ternary: TensorType) -> Result<En
     let kind = match *role {
         Role::Vector(_) => TensorType::F32,
         Role::Ternary(..) => ternary,
-        Role::Table(n, k) => {
+        Role::Dense(n, k) | Role::Table(n, k) => {
             let floats = source.checkpoint.floats(name, n, k)?.get().kind();
             TensorType::of_floats(floats).ok_or_else(|| {
                 Error::unsupported(source.files.name(), name, format!("{floats:?}"), "a type that GGUF has")
