@@ -52,8 +52,9 @@ class Terminal:
 
     def end(self) -> int:
         """Reads to the end and returns the exit status."""
+        end = time.monotonic() + 30
         while self.read():
-            pass
+            assert time.monotonic() < end, f"no end after {self.output!r}"
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -73,6 +74,7 @@ def test_lines_typed_ahead_are_all_taken() -> None:
         chat.write(lines)
         for reply in replies:
             chat.wait_for(re.escape(reply))
+        chat.wait_for("> ")
         chat.write("\x04")
         assert chat.end() == 0
 
