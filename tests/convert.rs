@@ -40,7 +40,7 @@ fn logits(files: &ModelFiles) -> Vec<f32> {
 
 fn text(files: &ModelFiles) -> (Vec<u32>, String) {
     let config = Config::load(files).unwrap();
-    let tokenizer = Tokenizer::load(files, config.vocab_size, config.bos_token_id).unwrap();
+    let tokenizer = Tokenizer::load(files, config.vocab_size).unwrap();
     let template = ChatTemplate::load(files).unwrap();
     let prompt = template
         .render(&ChatInput::question(&[Message::new("user", "It's 1234 “quoted” <|eot_id|> words")]))
@@ -202,7 +202,7 @@ fn spaced_first(tokenizer: &mut Value) {
 fn behaviour(files: &ModelFiles) -> (Vec<Vec<u32>>, Vec<u32>, tercet::SamplerOptions) {
     let config = Config::load(files).unwrap();
     let defaults = GenerationDefaults::load(files, &config).unwrap();
-    let tokenizer = Tokenizer::load(files, config.vocab_size, config.bos_token_id).unwrap();
+    let tokenizer = Tokenizer::load(files, config.vocab_size).unwrap();
     let texts = ["a</s>b", " lead", "a <|eot_id|> b", "", "It's 1234 \n naïve 🦀", "<b"];
     let ids = texts.map(|text| tokenizer.encode(text, true).unwrap()).to_vec();
     (ids, defaults.eos_token_ids.clone(), SamplingChoices::default().over(&defaults))

@@ -72,7 +72,7 @@ fn tokenizers_agree_with_hugging_face() {
     let expected = std::fs::read(common::path("tests/fixtures/gguf/tokens.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     for name in ["bpe", "spm"] {
-        let tokenizer = Tokenizer::load(&files(&format!("{name}.gguf")), 1 << 20, None).unwrap();
+        let tokenizer = Tokenizer::load(&files(&format!("{name}.gguf")), 1 << 20).unwrap();
         for case in expected[name].as_array().unwrap() {
             let text = case["text"].as_str().unwrap();
             let ids = tokenizer.encode(text, false).unwrap();
@@ -87,8 +87,7 @@ fn tokenizers_agree_with_hugging_face() {
 fn a_long_text_has_the_tokens_of_the_original_tokenizer() {
     let text = std::fs::read_to_string(common::path("models/fairy-tales/valid.txt")).unwrap();
     let original = ModelFiles::open(&common::path("models/fairy-tales")).unwrap();
-    let [original, gguf] =
-        [original, files("bpe.gguf")].map(|files| Tokenizer::load(&files, 4096, Some(4093)).unwrap());
+    let [original, gguf] = [original, files("bpe.gguf")].map(|files| Tokenizer::load(&files, 4096).unwrap());
     assert_eq!(gguf.encode(&text, true).unwrap(), original.encode(&text, true).unwrap());
 }
 
@@ -97,7 +96,7 @@ fn the_template_and_its_tokens_come_from_the_metadata() {
     let template = ChatTemplate::load(&files("bitnet-i2_s.gguf")).unwrap();
     let prompt = template.render(&ChatInput::question(&[Message::new("user", "hi")])).unwrap();
     assert_eq!(prompt, "<|begin_of_text|>hi<|eot_id|>");
-    let tokenizer = Tokenizer::load(&files("bitnet-i2_s.gguf"), 64, Some(60)).unwrap();
+    let tokenizer = Tokenizer::load(&files("bitnet-i2_s.gguf"), 64).unwrap();
     assert_eq!(tokenizer.encode(&prompt, false).unwrap(), [60, 8, 9, 62]);
     let message = ChatTemplate::load(&files("bpe.gguf")).unwrap_err().to_string();
     assert!(message.contains("bpe.gguf") && message.contains("no chat template"), "{message}");

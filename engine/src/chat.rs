@@ -21,6 +21,7 @@ mod printing;
 mod sandbox;
 mod slices;
 mod source;
+mod spelled;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ use serde_json::{Map, Value};
 use tercet_formats::{ModelFiles, TemplateSource};
 
 use crate::error::{Error, Result};
+use crate::tokenizer::{Spelled, Tokenizer};
+use spelled::ControlTokens;
 
 pub use input::{ChatInput, Message};
 
@@ -85,10 +88,7 @@ impl ChatTemplate {
     /// [`tercet_formats::Error::Malformed`] if the template fails, refuses these messages, or takes too much time,
     /// text or depth; [`Error::BadArgument`] if the input is not a conversation.
     pub fn render(&self, input: &ChatInput) -> Result<String> {
-        let template = match (&input.tools, &self.source.tool_use) {
-            (Some(_), Some(tool_use)) => tool_use,
-            _ => &self.source.text,
-        };
+        let template = self.template(input);
         let tokens = self.source.special_tokens.iter();
         let mut variables: Map<String, Value> =
             tokens.map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
@@ -98,6 +98,27 @@ impl ChatTemplate {
         match continued {
             Some(continued) => continued.cut(text),
             None => Ok(text),
+        }
+    }
+
+    /// Returns the tokens of the prompt that [`ChatTemplate::render`] makes of `input`. With [`Spelled::Text`], special
+    /// tokens that the input spells out are text; those of the template stay tokens.
+    ///
+    /// # Errors
+    /// Those of [`ChatTemplate::render`] and [`Tokenizer::encode`].
+    pub fn encode(&self, tokenizer: &Tokenizer, input: &ChatInput, spelled: Spelled) -> Result<Vec<u32>> {
+        if spelled == Spelled::Token {
+            return tokenizer.encode(&self.render(input)?, false);
+        }
+        let tokens = ControlTokens::of(tokenizer, self.template(input));
+        tokens.encode(tokenizer, &self.render(&tokens.mark(input))?)
+    }
+
+    /// Returns the text of the template for `input`.
+    fn template(&self, input: &ChatInput) -> &str {
+        match (&input.tools, &self.source.tool_use) {
+            (Some(_), Some(tool_use)) => tool_use,
+            _ => &self.source.text,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::chat::{ChatInput, ChatTemplate, Message};
 use crate::error::Result;
 use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
 use crate::session::Session;
+use crate::tokenizer::Spelled;
 
 /// Messages, and the sequence that holds their tokens.
 ///
@@ -34,16 +35,7 @@ pub struct Conversation<S> {
     sequence: Sequence,
     system: Option<Message>,
     messages: Vec<Message>,
-    /// The text of the sequence's tokens, if it is known to the letter.
-    spoken: Option<Spoken>,
-}
-
-#[derive(Debug)]
-struct Spoken {
-    /// The last prompt and its reply.
-    text: String,
-    /// Tokens of the sequence that stand for the text. An end token may follow, which the template spells out itself.
-    tokens: usize,
+    spelled: Spelled,
 }
 
 impl<S: Deref<Target = Session>> Conversation<S> {
@@ -58,16 +50,20 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             sequence: Sequence::new(session.model(), session.context())?,
             messages: system.iter().cloned().collect(),
             system,
-            spoken: None,
+            spelled: Spelled::default(),
             session,
         })
+    }
+
+    /// Chooses what becomes of special tokens that messages spell out.
+    pub fn spelled(self, spelled: Spelled) -> Self {
+        Conversation { spelled, ..self }
     }
 
     /// Forgets everything but the system's message.
     pub fn reset(&mut self) {
         self.messages = self.system.iter().cloned().collect();
         self.sequence.rewind_to(&[]);
-        self.spoken = None;
     }
 
     /// Returns the number of turns: messages of the user with their replies.
@@ -79,7 +75,6 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     pub fn drop_oldest(&mut self, turns: usize) -> usize {
         let (first, turns) = (self.system.iter().len(), turns.min(self.turns()));
         self.messages.drain(first..first + 2 * turns);
-        self.spoken = None;
         turns
     }
 
@@ -93,8 +88,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         for turns in 0..=self.turns() {
             let (system, kept) = (&self.messages[..first], &self.messages[first + 2 * turns..]);
             let messages = [system, kept, std::slice::from_ref(&message)].concat();
-            let prompt = self.template.render(&ChatInput::question(&messages))?;
-            let prompt = self.session.tokenizer().encode(&prompt, false)?;
+            let prompt = self.encode(&messages)?;
             if prompt.len().saturating_add(room) <= self.session.context() {
                 return Ok(Some(turns));
             }
@@ -132,7 +126,6 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             Ok(generation) => self.messages.push(Message::new("assistant", &generation.text)),
             Err(_) => {
                 self.messages.pop();
-                self.spoken = None;
             }
         }
         outcome
@@ -143,32 +136,19 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         request: &Request,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation> {
-        let prompt = self.template.render(&ChatInput::question(&self.messages))?;
-        let ids = self.encode(&prompt)?;
+        let ids = self.encode(&self.messages)?;
         // The last token must go through the model even if the cache holds it: the next token is chosen by its logits.
         self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);
         let fresh = &ids[self.tokens()..];
         let (model, tokenizer) = (self.session.model(), self.session.tokenizer());
         let continuation = Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
-        let generation = continuation.run(model, &mut self.sequence, on_text)?;
-
-        let ended_by_token = usize::from(matches!(generation.stop, Stop::Eos | Stop::StopId));
-        let cut = matches!(generation.stop, Stop::StopString | Stop::Cancelled);
-        let tokens = self.tokens() - ended_by_token;
-        self.spoken = (!cut).then(|| Spoken { text: prompt + &generation.text, tokens });
-        Ok(generation)
+        continuation.run(model, &mut self.sequence, on_text)
     }
 
-    /// Returns the tokens of `prompt`. As far as the sequence says the same, they are the sequence's own.
-    fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
-        let tokenizer = self.session.tokenizer();
-        if let Some(Spoken { text, tokens }) = &self.spoken
-            && let Some(fresh) = prompt.strip_prefix(text.as_str())
-        {
-            let said = &self.sequence.history()[..*tokens];
-            return Ok([said, &tokenizer.encode(fresh, false)?].concat());
-        }
-        tokenizer.encode(prompt, false)
+    /// Returns the tokens of the prompt for `messages`. They are encoded as one text, because some tokenizers treat the
+    /// beginning of a text differently.
+    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
+        self.template.encode(self.session.tokenizer(), &ChatInput::question(messages), self.spelled)
     }
 }
 
@@ -180,14 +160,16 @@ mod tests {
     use crate::generate::Generator;
     use crate::runtime::{Runtime, RuntimeOptions};
 
+    fn options() -> RuntimeOptions {
+        RuntimeOptions { isa_cap: Some(Isa::Portable), threads: Some(1), ..RuntimeOptions::default() }
+    }
+
     fn session() -> Session {
         session_of(512)
     }
 
     fn session_of(context: usize) -> Session {
-        let options =
-            RuntimeOptions { isa_cap: Some(Isa::Portable), threads: Some(1), ..RuntimeOptions::default() };
-        Session::new(crate::fairy_tales(), Runtime::new(&options), Some(context), &mut |_| {}).unwrap()
+        Session::new(crate::fairy_tales(), Runtime::new(&options()), Some(context), &mut |_| {}).unwrap()
     }
 
     fn request(session: &Session, tokens: usize) -> Request {
@@ -287,5 +269,59 @@ mod tests {
         say(&mut conversation, "Still there?", &request);
         conversation.reset();
         assert_eq!((conversation.tokens(), conversation.messages().len()), (0, 0));
+    }
+
+    /// Returns a session with SentencePiece's rule that a text begins with a space, which the text does not show.
+    fn spaced() -> Session {
+        let mut vocab: serde_json::Map<_, _> =
+            (0..256).map(|byte| (format!("<0x{byte:02X}>"), byte.into())).collect();
+        for piece in ["<s>", "▁", "u", "a", "y", "▁u", "▁a", "▁y"] {
+            vocab.insert(piece.into(), vocab.len().into());
+        }
+        let replace = |from: &str, to: &str| serde_json::json!({"type": "Replace", "pattern": {"String": from}, "content": to});
+        let tokenizer = serde_json::json!({
+            "version": "1.0", "added_tokens": [{"id": 256, "content": "<s>", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true}],
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")]},
+            "decoder": {"type": "Sequence", "decoders": [replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+            "model": {"type": "BPE", "vocab": vocab, "byte_fallback": true, "fuse_unk": true,
+                "merges": [["▁", "u"], ["▁", "a"], ["▁", "y"]]},
+        });
+        let template = "{{ '<s>' }}{% for m in messages %}{% if m.role == 'user' %} u {{ m.content }} a{% else %}\
+            {{ m.content }}{% endif %}{% endfor %}";
+        let files: Vec<(&str, &[u8])> = vec![
+            ("config.json", include_bytes!("../../tests/fixtures/bitnet-tiny/config.json")),
+            ("model.safetensors", include_bytes!("../../tests/fixtures/bitnet-tiny/model.safetensors")),
+            ("tokenizer.json", tokenizer.to_string().into_bytes().leak()),
+            ("chat_template.jinja", template.as_bytes()),
+        ];
+        let files = tercet_formats::ModelFiles::embedded("spaced".into(), files.leak());
+        Session::new(files, Runtime::new(&options()), None, &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_conversation_has_the_tokens_of_its_whole_text() {
+        let session = spaced();
+        for spelled in [Spelled::Token, Spelled::Text] {
+            let mut conversation = session.conversation(None).unwrap().spelled(spelled);
+            for turn in ["y", "y <s> y", " y", "y"] {
+                let reply = say(&mut conversation, turn, &Request { max_tokens: 5, ..session.request() });
+                let (prompt, new) =
+                    conversation.sequence.history().split_at(conversation.tokens() - reply.ids.len());
+                let said = &conversation.messages()[..conversation.messages().len() - 1];
+                let whole = session.template().unwrap().render(&ChatInput::question(said)).unwrap();
+                let tokenizer = session.tokenizer();
+                if spelled == Spelled::Token {
+                    assert_eq!(prompt, tokenizer.encode(&whole, false).unwrap());
+                } else {
+                    assert_eq!(prompt.iter().filter(|id| **id == 256).count(), 1);
+                    assert_eq!(tokenizer.decode(prompt, false).unwrap(), whole);
+                }
+                let [whole, start] =
+                    [&[prompt, new].concat(), prompt].map(|ids| tokenizer.decode(ids, true).unwrap());
+                assert_eq!(start + &reply.text, whole);
+            }
+        }
     }
 }

@@ -55,4 +55,4 @@ pub use session::{Loading, Session, SessionOptions, Stream};
 pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};
 pub use stop::{Progress, StopMatcher};
-pub use tokenizer::{StreamDecoder, Tokenizer};
+pub use tokenizer::{Spelled, StreamDecoder, Tokenizer};

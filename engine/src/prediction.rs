@@ -10,7 +10,7 @@
 //! let files = open_model(None, &mut |_| {})?;
 //! let model = Model::load(&files, &Runtime::new(&RuntimeOptions::default()))?;
 //! let config = model.config();
-//! let tokenizer = Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+//! let tokenizer = Tokenizer::load(&files, config.vocab_size)?;
 //!
 //! let ids = tokenizer.encode("Once upon a time, there was a little girl.", false)?;
 //! let windows = Windows::new(&model, &tokenizer, None)?;
@@ -42,31 +42,29 @@ pub struct Prediction {
     pub log_probability: f64,
 }
 
-/// Consecutive windows of a text. Each runs on its own after the start token, so every token is
-/// predicted once.
-#[derive(Clone, Copy, Debug)]
+/// Consecutive windows of a text. Each runs on its own after the tokens that texts start with, so every token is predicted
+/// once. If texts start with no such token, each window runs after the token before it, and the text's first token is not
+/// predicted.
+#[derive(Clone, Debug)]
 pub struct Windows {
     size: usize,
-    bos: u32,
+    start: Vec<u32>,
 }
 
 impl Windows {
     /// Returns windows of `size` tokens. The default is 511, or less if the model's context is smaller.
     ///
     /// # Errors
-    /// Fails if a window does not fit the context, or the model has no start token.
+    /// Fails if a window does not fit the context.
     pub fn new(model: &Model, tokenizer: &Tokenizer, size: Option<usize>) -> Result<Self> {
-        let most = model.config().max_positions - 1;
+        let start = tokenizer.start().to_vec();
+        let most = model.config().max_positions.saturating_sub(start.len().max(1));
         let size = size.unwrap_or(WINDOW.min(most));
         if !(1..=most).contains(&size) {
             let remedy = format!("this model allows 1 to {most}");
             return Err(Error::bad_argument("window", format!("{size} is out of range"), remedy));
         }
-        let missing = || {
-            let (problem, remedy) = ("is missing", "name the token that starts a sequence in config.json");
-            Error::malformed(model.name(), "bos_token_id", problem, remedy)
-        };
-        Ok(Windows { size, bos: tokenizer.bos().ok_or_else(missing)? })
+        Ok(Windows { size, start })
     }
 
     /// Returns the number of tokens in a window.
@@ -74,13 +72,13 @@ impl Windows {
         self.size
     }
 
-    /// Predicts each of `ids`.
+    /// Predicts each of `ids`, or all but the first if texts start with no token of their own.
     ///
     /// Calls `progress` with the number of finished tokens.
     ///
     /// # Errors
-    /// Fails if a token is not in the model's vocabulary or the model yields no numbers. Returns [`Error::Cancelled`] soon
-    /// after `cancel` is cancelled.
+    /// Fails if there is no token to predict, a token is not in the model's vocabulary, or the model yields no numbers.
+    /// Returns [`Error::Cancelled`] soon after `cancel` is cancelled.
     pub fn predict(
         &self,
         model: &Model,
@@ -88,16 +86,31 @@ impl Windows {
         cancel: &Cancel,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Prediction>> {
-        let mut state = model.new_state(self.size + 1)?;
+        let (mut context, ids) = match &self.start[..] {
+            [] => ids.split_at(ids.len().min(1)),
+            start => (start, ids),
+        };
+        if ids.is_empty() {
+            let problem = "it has no token that follows another one";
+            return Err(Error::bad_argument("the text", problem, "give a longer text"));
+        }
+        let mut state = model.new_state(self.size + self.start.len().max(1))?;
         state.set_cancel(cancel.clone());
         let mut predictions = Vec::with_capacity(ids.len());
         for window in ids.chunks(self.size) {
+            let [before @ .., last] = context else { break };
             state.truncate(0);
-            let mut previous = self.bos;
+            if !before.is_empty() {
+                model.forward(&mut state, before, Logits::None)?;
+            }
+            let mut previous = *last;
             for targets in window.chunks(BATCH) {
                 predict_batch(model, &mut state, previous, targets, &mut predictions)?;
                 previous = targets[targets.len() - 1];
                 progress(predictions.len());
+            }
+            if self.start.is_empty() {
+                context = &window[window.len() - 1..];
             }
         }
         Ok(predictions)

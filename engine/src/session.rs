@@ -125,7 +125,7 @@ impl Session {
         let model = Model::load(&files, &runtime)?;
         model.warnings().iter().for_each(|warning| progress(Loading::Warning(warning)));
         let defaults = GenerationDefaults::load(&files, model.config())?;
-        let tokenizer = Tokenizer::load(&files, model.config().vocab_size, defaults.bos_token_id)?;
+        let tokenizer = Tokenizer::load(&files, model.config().vocab_size)?;
         files.warnings().iter().for_each(|warning| progress(Loading::Warning(warning)));
         let context = context.unwrap_or(model.config().max_positions.min(DEFAULT_CONTEXT));
         Ok(Session { files, runtime, model, tokenizer, defaults, context })
@@ -138,7 +138,7 @@ impl Session {
     #[cfg(feature = "embedded")]
     pub fn synthetic(preset: &Preset, runtime: Runtime) -> Result<Self> {
         let (files, model) = (crate::fairy_tales(), Model::synthetic(preset, &runtime)?);
-        let tokenizer = Tokenizer::load(&files, model.config().vocab_size, Some(0))?;
+        let tokenizer = Tokenizer::load(&files, model.config().vocab_size)?;
         let context = model.config().max_positions.min(DEFAULT_CONTEXT);
         Ok(Session { files, runtime, model, tokenizer, defaults: GenerationDefaults::default(), context })
     }
@@ -179,7 +179,7 @@ impl Session {
         self.context
     }
 
-    /// Returns the tokens of `text` as the beginning of a sequence, with the start token if the model has one.
+    /// Returns the tokens of `text` as the beginning of a sequence, with what the tokenizer puts around a text.
     ///
     /// # Errors
     /// Those of [`Tokenizer::encode`].

@@ -1,25 +1,29 @@
 //! Converts text to token ids and back.
 
 mod bounds;
+mod decoding;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use serde::Deserialize;
+use tokenizers::{AddedVocabulary, Decoder, Model, OffsetType, PreTokenizer};
 
 use crate::error::{Error, Result};
 use crate::guard::guarded;
-use bounds::Bounds;
-use tercet_formats::ModelFiles;
+use tercet_formats::{Frame, ModelFiles, TokenizerSource};
 
+use bounds::Bounds;
+use decoding::Decoding;
 pub use stream::StreamDecoder;
 
-const FILE: &str = "tokenizer.json";
 const REPAIR: &str = "download the file again, together with the model's config.json";
 
-/// A model's tokenizer, which its `tokenizer.json` describes. Clones are cheap: they share the
-/// vocabulary.
+/// A model's tokenizer, which its `tokenizer.json` and the files beside it describe, as in transformers. Clones are cheap:
+/// they share the vocabulary.
 ///
 /// ```
 /// # #[cfg(feature = "embedded")]
@@ -29,10 +33,10 @@ const REPAIR: &str = "download the file again, together with the model's config.
 ///
 /// let files = open_model(None, &mut |_| {})?;
 /// let config = Config::load(&files)?;
-/// let tokenizer = Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+/// let tokenizer = Tokenizer::load(&files, config.vocab_size)?;
 ///
 /// let ids = tokenizer.encode("Once upon a time", true)?;
-/// assert_eq!(Some(ids[0]), tokenizer.bos());
+/// assert_eq!(ids[..1], *tokenizer.start());
 /// assert_eq!(tokenizer.decode(&ids, true)?, "Once upon a time");
 /// # Ok(())
 /// # }
@@ -46,57 +50,134 @@ pub struct Tokenizer {
     label: String,
     vocab_size: usize,
     bos: Option<u32>,
+    frame: Arc<Frame>,
+    decoding: Decoding,
+    /// True if a text loses the spaces before punctuation.
+    cleans_up: bool,
     specials: Arc<HashSet<u32>>,
+    /// Added tokens that the decoder would misread, as it has to read them.
+    respelled: Arc<HashMap<u32, String>>,
+}
+
+/// What becomes of a special token that a text spells out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelled {
+    /// It is the token, as in the model's own template.
+    #[default]
+    Token,
+    /// It is text like any other, which cannot structure a prompt.
+    Text,
+}
+
+/// The part that decides how a text may be cut.
+#[derive(Deserialize)]
+struct Outline {
+    #[serde(default)]
+    decoder: serde_json::Value,
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model with `vocab_size` rows in its embedding and the start token `bos`.
+    /// Reads the tokenizer of a model with `vocab_size` rows in its embedding.
     ///
     /// # Errors
-    /// Fails like [`ModelFiles::get`] and [`Tokenizer::parse`].
-    pub fn load(files: &ModelFiles, vocab_size: usize, bos: Option<u32>) -> Result<Self> {
-        Self::parse(&files.get(FILE)?, &files.label(FILE), vocab_size, bos)
+    /// Fails like [`TokenizerSource::load`] and [`Tokenizer::parse`].
+    pub fn load(files: &ModelFiles, vocab_size: usize) -> Result<Self> {
+        Self::parse(&TokenizerSource::load(files)?, vocab_size)
     }
 
-    /// Reads the `tokenizer.json` in `bytes`. Errors name it `label`.
+    /// Reads the tokenizer in `source`, of a model with `vocab_size` rows in its embedding.
     ///
     /// # Errors
-    /// Fails if the bytes do not describe a tokenizer.
-    pub fn parse(bytes: &[u8], label: &str, vocab_size: usize, bos: Option<u32>) -> Result<Self> {
-        let bounds = Bounds::check(bytes)
+    /// Fails if the source does not describe a tokenizer.
+    pub fn parse(source: &TokenizerSource, vocab_size: usize) -> Result<Self> {
+        let TokenizerSource { json, label, .. } = source;
+        let bounds = Bounds::check(json)
             .map_err(|(field, problem)| Error::malformed(label, field, problem, REPAIR))?;
+        let outline = serde_json::from_slice::<Outline>(json)
+            .map_err(|e| Error::malformed(label, "JSON", e.to_string(), REPAIR))?;
         let inner = attempt(|| {
-            let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
+            let mut inner = tokenizers::Tokenizer::from_bytes(&**json)?;
             // Both serve training in batches and would change the model's input.
             inner.with_truncation(None)?.with_padding(None);
+            inner.set_encode_special_tokens(source.split_special_tokens);
             Ok(inner)
         });
         let inner = inner.map_err(|problem| Error::malformed(label, "tokenizer", problem, REPAIR))?;
+        let decoding = Decoding::of(&outline.decoder, source.cleans_up_spaces);
         let added = inner.get_added_tokens_decoder();
-        let specials = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
+        let is_special = |token: &str| inner.get_added_vocabulary().is_special_token(token);
+        let specials = added.iter().filter(|(_, token)| is_special(&token.content)).map(|(id, _)| *id);
+        let respelled = added.iter().filter_map(|(id, token)| Some((*id, decoding.respell(&token.content)?)));
         Ok(Tokenizer {
-            inner: Arc::new(inner),
             bounds,
-            label: label.to_owned(),
+            label: label.clone(),
             vocab_size,
-            bos,
-            specials: Arc::new(specials),
+            bos: source.special_token("bos_token").and_then(|token| inner.token_to_id(token)),
+            frame: Arc::new(source.frame()?),
+            decoding,
+            cleans_up: source.cleans_up_spaces,
+            specials: Arc::new(specials.collect()),
+            respelled: Arc::new(respelled.collect()),
+            inner: Arc::new(inner),
         })
     }
 
     /// Returns the tokens of `text`.
     ///
-    /// Special tokens that are spelled out in the text become those tokens. With `add_bos` the model's
-    /// start token comes first, if it has one. The tokenizer's own post-processor does not run.
+    /// Special tokens that are spelled out in the text become those tokens. With `framed`, the tokenizer's post-processor
+    /// puts the tokens of [`Tokenizer::start`] before the text, and others after it if the model has such.
     ///
     /// # Errors
     /// Fails if the tokenizer does, or gives a token outside the embedding.
-    pub fn encode(&self, text: &str, add_bos: bool) -> Result<Vec<u32>> {
+    pub fn encode(&self, text: &str, framed: bool) -> Result<Vec<u32>> {
+        self.encode_by(text, || self.inner.encode_fast(text, framed))
+    }
+
+    /// Does the same as [`Tokenizer::encode`], with a choice for special tokens that the text spells out.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::encode`].
+    pub fn encode_spelled(&self, text: &str, framed: bool, spelled: Spelled) -> Result<Vec<u32>> {
+        if spelled == Spelled::Token {
+            return self.encode(text, framed);
+        }
+        let mut added = self.inner.get_added_vocabulary().clone();
+        added.set_encode_special_tokens(true);
+        self.encode_with(&added, text, framed)
+    }
+
+    /// Returns the tokens of `text`, none of which is an added one.
+    pub(crate) fn encode_without_added(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_with(&AddedVocabulary::new(), text, false)
+    }
+
+    /// Returns the tokens of `text`, which is searched for the tokens of `added` first.
+    fn encode_with(&self, added: &AddedVocabulary, text: &str, framed: bool) -> Result<Vec<u32>> {
+        self.encode_by(text, || {
+            let mut parts = added.extract_and_normalize(self.inner.get_normalizer(), text);
+            if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut parts)?;
+            }
+            parts.tokenize(|part| self.inner.get_model().tokenize(part.get()))?;
+            self.inner.post_process(parts.into_encoding(None, 0, OffsetType::None)?, None, framed)
+        })
+    }
+
+    /// Returns the added tokens, which texts are searched for, and whether each is special.
+    pub(crate) fn added_tokens(&self) -> impl Iterator<Item = (&str, bool)> {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        added.values().map(|token| (token.content.as_str(), token.special))
+    }
+
+    /// Returns the tokens that `encode` makes of `text`.
+    fn encode_by(
+        &self,
+        text: &str,
+        encode: impl FnOnce() -> tokenizers::Result<tokenizers::Encoding>,
+    ) -> Result<Vec<u32>> {
         self.bounds.check_text(text.len()).map_err(|problem| self.failed("encoding", problem))?;
-        let encoding = attempt(|| self.inner.encode_fast(text, false))
-            .map_err(|problem| self.failed("encoding", problem))?;
-        let bos = self.bos.filter(|_| add_bos);
-        let ids: Vec<u32> = bos.into_iter().chain(encoding.get_ids().iter().copied()).collect();
+        let ids = attempt(|| Ok(encode()?.get_ids().to_vec()));
+        let ids = ids.map_err(|problem| self.failed("encoding", problem))?;
         match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
             None => Ok(ids),
             Some(id) => {
@@ -112,12 +193,35 @@ impl Tokenizer {
     /// # Errors
     /// Fails if the tokenizer's decoder does.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        attempt(|| self.inner.decode(ids, skip_special)).map_err(|problem| self.failed("decoding", problem))
+        let text = attempt(|| self.decode_raw(ids, skip_special));
+        let text = text.map_err(|problem| self.failed("decoding", problem))?;
+        Ok(if self.cleans_up { decoding::clean_up(text) } else { text })
+    }
+
+    fn decode_raw(&self, ids: &[u32], skip_special: bool) -> tokenizers::Result<String> {
+        match self.inner.get_decoder().filter(|_| !self.respelled.is_empty()) {
+            None => self.inner.decode(ids, skip_special),
+            Some(decoder) => {
+                let heard = ids.iter().filter(|id| !self.is_silent(**id, skip_special));
+                let tokens =
+                    heard.filter_map(|id| self.respelled.get(id).cloned().or_else(|| self.token_str(*id)));
+                decoder.decode(tokens.collect())
+            }
+        }
     }
 
     /// Returns a decoder for tokens that arrive one at a time.
     pub fn stream(&self, skip_special: bool) -> StreamDecoder {
         StreamDecoder::new(self.clone(), skip_special)
+    }
+
+    /// Returns a decoder for tokens that continue the text of `before`. The stream has only the text of the new tokens, but
+    /// some decoders treat the beginning of a text differently.
+    ///
+    /// # Errors
+    /// Fails like [`Tokenizer::decode`].
+    pub fn stream_after(&self, before: &[u32], skip_special: bool) -> Result<StreamDecoder> {
+        StreamDecoder::after(self.clone(), before, skip_special)
     }
 
     /// Returns the vocabulary's spelling of token `id`. In byte-level vocabularies it differs from the
@@ -136,9 +240,14 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Returns the token that starts a sequence.
+    /// Returns the token called BOS. A text need not begin with it: [`Tokenizer::start`] has what texts begin with.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    /// Returns the tokens that [`Tokenizer::encode`] puts before a framed text: BOS, or nothing for some models.
+    pub fn start(&self) -> &[u32] {
+        &self.frame.before
     }
 
     /// Returns the spelling of `id` if it is a special token.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use tercet_engine::{ChatInput, Session};
+use tercet_engine::{ChatInput, Session, Spelled};
 
 use crate::errors::exception;
 
@@ -14,7 +14,7 @@ pub(crate) struct Tokenizer(pub(crate) Arc<Session>);
 
 #[pymethods]
 impl Tokenizer {
-    /// The token that starts a sequence.
+    /// The token called BOS.
     #[getter]
     fn bos_token_id(&self) -> Option<u32> {
         self.0.tokenizer().bos()
@@ -32,9 +32,10 @@ impl Tokenizer {
         self.0.tokenizer().vocab_size()
     }
 
-    /// Returns the tokens of `text`, after the start token if `add_bos` is true.
-    fn encode(&self, text: &str, add_bos: bool) -> PyResult<Vec<u32>> {
-        self.0.tokenizer().encode(text, add_bos).map_err(exception)
+    /// Returns the tokens of `text`, with what the tokenizer puts around a text if `framed` is true. With `as_text`, special
+    /// tokens that the text spells out are text.
+    fn encode(&self, text: &str, framed: bool, as_text: bool) -> PyResult<Vec<u32>> {
+        self.0.tokenizer().encode_spelled(text, framed, spelled(as_text)).map_err(exception)
     }
 
     /// Returns the text of `ids`.
@@ -44,9 +45,16 @@ impl Tokenizer {
 
     /// Renders a conversation as a prompt. `input` is a JSON object with the arguments of `apply_chat_template`.
     fn render(&self, py: Python<'_>, input: &str) -> PyResult<String> {
-        let input: ChatInput = serde_json::from_str(input)
-            .map_err(|error| PyValueError::new_err(format!("a message is a mapping with 'role': {error}")))?;
+        let input = read(input)?;
         py.detach(|| self.0.template()?.render(&input)).map_err(exception)
+    }
+
+    /// Returns the tokens of the prompt that [`Tokenizer::render`] makes. With `as_text`, special tokens that the
+    /// conversation spells out are text.
+    fn encode_chat(&self, py: Python<'_>, input: &str, as_text: bool) -> PyResult<Vec<u32>> {
+        let input = read(input)?;
+        py.detach(|| self.0.template()?.encode(self.0.tokenizer(), &input, spelled(as_text)))
+            .map_err(exception)
     }
 
     /// Returns the token with this id, as the vocabulary spells it.
@@ -58,4 +66,13 @@ impl Tokenizer {
     fn id_of(&self, token: &str) -> Option<u32> {
         self.0.tokenizer().id_of(token)
     }
+}
+
+fn read(input: &str) -> PyResult<ChatInput> {
+    serde_json::from_str(input)
+        .map_err(|error| PyValueError::new_err(format!("a message is a mapping with 'role': {error}")))
+}
+
+fn spelled(as_text: bool) -> Spelled {
+    if as_text { Spelled::Text } else { Spelled::Token }
 }

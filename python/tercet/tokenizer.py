@@ -21,7 +21,7 @@ class Tokenizer:
 
     @property
     def bos_token_id(self) -> Optional[int]:
-        """The token that starts a sequence."""
+        """The token called BOS. Whether texts begin with it is up to the tokenizer."""
         return self._native.bos_token_id
 
     @property
@@ -44,25 +44,48 @@ class Tokenizer:
 
     @overload
     def encode(
-        self, text: str, *, return_tensors: None = None, add_special_tokens: bool = True
+        self,
+        text: str,
+        *,
+        return_tensors: None = None,
+        add_special_tokens: bool = True,
+        split_special_tokens: bool = False,
     ) -> list[int]: ...
     @overload
     def encode(
-        self, text: str, *, return_tensors: Literal["np"], add_special_tokens: bool = True
+        self,
+        text: str,
+        *,
+        return_tensors: Literal["np"],
+        add_special_tokens: bool = True,
+        split_special_tokens: bool = False,
     ) -> IdArray: ...
     @overload
     def encode(
-        self, text: str, *, return_tensors: Literal["pt"], add_special_tokens: bool = True
+        self,
+        text: str,
+        *,
+        return_tensors: Literal["pt"],
+        add_special_tokens: bool = True,
+        split_special_tokens: bool = False,
     ) -> torch.Tensor: ...
     def encode(
-        self, text: str, *, return_tensors: Optional[str] = None, add_special_tokens: bool = True
+        self,
+        text: str,
+        *,
+        return_tensors: Optional[str] = None,
+        add_special_tokens: bool = True,
+        split_special_tokens: bool = False,
     ) -> Any:
-        """Returns the tokens of ``text``, after the model's start token if ``add_special_tokens`` is true.
+        """Returns the tokens of ``text``.
 
-        The result is a list, or one row of a numpy array (``return_tensors="np"``) or of a torch
-        tensor (``"pt"``).
+        If ``add_special_tokens`` is true, BOS or what else the tokenizer puts around a text is among
+        them. The result is a list, or one row of a numpy array (``return_tensors="np"``) or of a
+        torch tensor (``"pt"``). With ``split_special_tokens``, special tokens that the text spells out
+        are mere text.
         """
-        return as_tensors(self._native.encode(text, add_special_tokens), return_tensors)
+        ids = self._native.encode(text, add_special_tokens, split_special_tokens)
+        return as_tensors(ids, return_tensors)
 
     def decode(self, ids: Ids, skip_special_tokens: bool = False) -> str:
         """Returns the text of one sequence of tokens, or of one token."""
@@ -92,6 +115,7 @@ class Tokenizer:
         tokenize: bool = True,
         return_tensors: Optional[str] = None,
         chat_template_kwargs: Optional[Mapping[str, Any]] = None,
+        sanitize_control_tokens: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Renders messages as a prompt. Each message is a mapping with ``role``, ``content`` and other fields.
@@ -99,7 +123,8 @@ class Tokenizer:
         Returns tokens, or text if ``tokenize`` is false. ``add_generation_prompt`` appends the start
         of the model's answer, and ``continue_final_message`` leaves the last message open. ``tools``
         are JSON schemas. Templates see further arguments, such as ``enable_thinking``, and those of
-        ``chat_template_kwargs`` as variables.
+        ``chat_template_kwargs`` as variables. With ``sanitize_control_tokens``, special tokens that the
+        messages spell out are mere text in the tokens.
         """
         arguments = {
             "messages": conversation,
@@ -110,12 +135,12 @@ class Tokenizer:
             "chat_template_kwargs": {**(chat_template_kwargs or {}), **kwargs},
         }
         try:
-            text = self._native.render(json.dumps(arguments, default=_plain))
+            input = json.dumps(arguments, default=_plain)
         except TypeError as error:
             raise ValueError(f"messages and their fields are such as JSON knows: {error}") from error
         if not tokenize:
-            return text
-        return as_tensors(self._native.encode(text, False), return_tensors)
+            return self._native.render(input)
+        return as_tensors(self._native.encode_chat(input, sanitize_control_tokens), return_tensors)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size} tokens)"

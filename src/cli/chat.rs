@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 use tercet_engine::{Error, Request, Session};
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, TextArgs};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs};
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::Look;
@@ -51,6 +51,8 @@ pub(super) struct Chat {
     #[command(flatten)]
     context: ContextArgs,
     #[command(flatten)]
+    spelled: SpelledArgs,
+    #[command(flatten)]
     text: TextArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -78,7 +80,7 @@ impl Chat {
         request.sampler.validate()?;
         let mut dialogue = Dialogue {
             session: &session,
-            conversation: session.conversation(self.system.clone())?,
+            conversation: session.conversation(self.system.clone())?.spelled(self.spelled.choice()),
             request,
             look: if self.output.json { Look::Hidden } else { self.text.look() },
         };

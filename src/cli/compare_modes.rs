@@ -62,18 +62,19 @@ impl CompareModes {
         let by_exact = text::predict("exact", &windows, exact.open(None)?.model(), &ids)?;
 
         let agreement = agreement(&by_fast, &by_exact);
+        let tokens = by_fast.len();
         let [fast, exact] = [by_fast, by_exact].map(|predictions| perplexity(&predictions));
         if self.output.json {
             report::print_json(&json!({
                 "model": name, "isa": isa.name(), "threads": threads, "window": windows.size(),
-                "tokens": ids.len(), "top1_agreement": agreement,
+                "tokens": tokens, "top1_agreement": agreement,
                 "fast": { "perplexity": fast }, "exact": { "perplexity": exact },
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut report = Report::new();
         report.heading(format_args!("{name} on {isa}, {}", report::count(threads, "thread")));
-        report.row("tokens", format_args!("{} in windows of {}", ids.len(), windows.size()));
+        report.row("tokens", format_args!("{tokens} in windows of {}", windows.size()));
         report.row("same best token", format_args!("{:.2} %", 100.0 * agreement));
         report.row("perplexity, fast", format_args!("{fast:.4}"));
         report.row("perplexity, exact", format_args!("{exact:.4}"));

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, TextArgs};
+use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs};
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::{Look, Screen};
@@ -64,6 +64,8 @@ pub(super) struct Generate {
     session: SessionArgs,
     #[command(flatten)]
     context: ContextArgs,
+    #[command(flatten)]
+    spelled: SpelledArgs,
     #[command(flatten)]
     text: TextArgs,
     #[command(flatten)]
@@ -156,10 +158,11 @@ impl Generate {
                     Error::bad_argument("--chat-template-kwargs", error.to_string(), remedy)
                 })?;
             }
-            let text = template.render(&input)?;
-            return Ok(Prompt { ids: session.tokenizer().encode(&text, false)?, echo: String::new() });
+            let ids = template.encode(session.tokenizer(), &input, self.spelled.choice())?;
+            return Ok(Prompt { ids, echo: String::new() });
         }
-        Ok(Prompt { ids: session.tokenizer().encode(&text, true)?, echo: text })
+        let ids = session.tokenizer().encode_spelled(&text, true, self.spelled.choice())?;
+        Ok(Prompt { ids, echo: text })
     }
 }
 

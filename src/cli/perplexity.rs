@@ -25,7 +25,8 @@ JSON: model, isa, threads, window, tokens, nll, perplexity.";
 /// perplexity = exp(nll / tokens), where nll is the sum of -ln p(token). Lower is better.
 ///
 /// The text is tokenized once and cut into consecutive windows. Each window follows the model's start
-/// token and runs on its own, so that every token of the text is predicted exactly once.
+/// token and runs on its own, so that every token of the text is predicted exactly once. A model whose texts
+/// have no start token predicts each window after the token before it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Perplexity {
@@ -64,7 +65,7 @@ impl Perplexity {
             isa: session.runtime().isa().name(),
             threads: session.runtime().threads(),
             window: windows.size(),
-            tokens: ids.len(),
+            tokens: predictions.len(),
             nll: negative_log_likelihood(&predictions),
             perplexity: perplexity(&predictions),
         };

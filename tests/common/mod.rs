@@ -46,7 +46,7 @@ pub fn load(model: &str, runtime: &Runtime) -> Model {
 
 pub fn tokenizer(model: &str, of: &Model) -> Tokenizer {
     let files = ModelFiles::open(&path(model)).unwrap();
-    Tokenizer::load(&files, of.config().vocab_size, of.config().bos_token_id).unwrap()
+    Tokenizer::load(&files, of.config().vocab_size).unwrap()
 }
 
 /// Returns the logits of every position of `prompt`, and its greedy continuation of `tokens` tokens.

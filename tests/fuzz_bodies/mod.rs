@@ -5,7 +5,7 @@
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
 use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile, shard_index};
-use tercet::formats::{Config, GenerationDefaults, ModelFiles, TemplateSource};
+use tercet::formats::{Config, GenerationDefaults, ModelFiles, TemplateSource, TokenizerSource};
 use tercet::{ChatInput, ChatTemplate, Error, Message, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
@@ -84,9 +84,7 @@ pub fn gguf(data: &[u8]) {
     let files = ModelFiles::in_gguf("fuzz".to_owned(), file);
     for outcome in [
         Config::load(&files).map(drop).map_err(Error::from),
-        Tokenizer::load(&files, 1 << 20, None)
-            .and_then(|tokenizer| tokenizer.encode("the king", true))
-            .map(drop),
+        Tokenizer::load(&files, 1 << 20).and_then(|tokenizer| tokenizer.encode("the king", true)).map(drop),
         ChatTemplate::load(&files).map(drop),
     ] {
         outcome.unwrap_or_else(|error| assert_readable(&error));
@@ -133,7 +131,7 @@ pub fn tokenizer(data: &[u8]) {
     const IDS: u32 = 16;
     tercet::hide_caught_panics();
     let run = || -> Result<(), Error> {
-        let tokenizer = Tokenizer::parse(data, "fuzz.json", 1 << 20, None)?;
+        let tokenizer = Tokenizer::parse(&TokenizerSource::alone(data.to_vec(), "fuzz.json"), 1 << 20)?;
         let mut ids = tokenizer.encode("the  king é▁12345<|eot_id|> ", true)?;
         ids.extend(0..IDS);
         tokenizer.decode(&ids, false)?;

@@ -26,7 +26,7 @@ impl Behaviour {
         let config = Config::load(files)?;
         let defaults = GenerationDefaults::load(files, &config)?;
         let tokenizer = match files.try_get("tokenizer.json")? {
-            Some(_) => Some(Tokenizer::load(files, config.vocab_size, defaults.bos_token_id)?),
+            Some(_) => Some(Tokenizer::load(files, config.vocab_size)?),
             None => None,
         };
         let conversation = TemplateSource::find(files)?.map(|template| {

@@ -111,7 +111,8 @@ impl Continuation {
         request: Request,
     ) -> Result<Self> {
         let sampler = Sampler::new(request.sampler.clone())?;
-        let text = TextStream::new(tokenizer, &request.stop)?;
+        let history = [&sequence.history, prompt].concat();
+        let text = TextStream::new(tokenizer, &history, &request.stop)?;
         let vocabulary = model.config().vocab_size;
         if let Some(id) = request.stop_id.iter().find(|&&id| id as usize >= vocabulary) {
             let problem = format!("token {id} is outside the vocabulary of {vocabulary}");
@@ -119,7 +120,7 @@ impl Continuation {
         }
         let pending = [sequence.pending(), prompt].concat();
         model.check(&sequence.state, &pending)?;
-        sequence.history.extend_from_slice(prompt);
+        sequence.history = history;
         sequence.cached = 0;
         sequence.state.set_cancel(request.cancel.clone());
         Ok(Continuation {

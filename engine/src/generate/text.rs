@@ -10,22 +10,30 @@ pub(super) struct TextStream {
     tokenizer: Tokenizer,
     decoder: StreamDecoder,
     stops: StopMatcher,
+    has_stops: bool,
     text: String,
 }
 
 impl TextStream {
-    pub(super) fn new(tokenizer: &Tokenizer, stops: &[String]) -> Result<Self> {
-        let stops = StopMatcher::new(stops.iter().cloned())?;
-        let (tokenizer, decoder) = (tokenizer.clone(), tokenizer.stream(true));
-        Ok(TextStream { tokenizer, decoder, stops, text: String::new() })
+    /// Continues the text of the tokens `before`.
+    pub(super) fn new(tokenizer: &Tokenizer, before: &[u32], stops: &[String]) -> Result<Self> {
+        Ok(TextStream {
+            tokenizer: tokenizer.clone(),
+            decoder: tokenizer.stream_after(before, true)?,
+            has_stops: !stops.is_empty(),
+            stops: StopMatcher::new(stops.iter().cloned())?,
+            text: String::new(),
+        })
     }
 
     /// The text that `id` makes certain, and whether a stop string is now complete. Special tokens have no text, but stop
     /// strings may spell them.
     pub(super) fn push(&mut self, id: u32) -> Result<(String, bool)> {
-        let piece = self.decoder.push(id)?;
+        let special = self.tokenizer.special(id).filter(|_| self.has_stops);
+        // A special token that may end the text comes after all text so far.
+        let piece = if special.is_some() { self.decoder.flush()? } else { self.decoder.push(id)? };
         let (mut shown, mut stopped) = self.pass(|stops| stops.push(&piece));
-        if let Some(special) = self.tokenizer.special(id).filter(|_| !stopped) {
+        if let Some(special) = special.filter(|_| !stopped) {
             let (more, complete) = self.pass(|stops| stops.push_hidden(&special));
             shown.push_str(&more);
             stopped = complete;
@@ -35,7 +43,7 @@ impl TextStream {
 
     /// The text that was withheld, once no token can follow, and whether a stop string cut it.
     pub(super) fn flush(&mut self) -> Result<(String, bool)> {
-        let rest = self.decoder.clone().finish()?;
+        let rest = self.decoder.flush()?;
         let (mut shown, stopped) = self.pass(|stops| stops.push(&rest));
         if !stopped {
             let withheld = self.stops.finish();

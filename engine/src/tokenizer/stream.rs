@@ -6,27 +6,24 @@ use crate::error::Result;
 /// The character that decoders put in place of invalid or incomplete UTF-8.
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// Bytes of the longest character. Bytes that are not UTF-8 after this many tokens never become UTF-8.
-const LONGEST_CHARACTER: usize = 4;
-/// Tokens that a window keeps as context, because some decoders treat the first token of a text
-/// differently.
+/// Tokens that a window keeps as context: some decoders treat the first token of a text differently, and a character may
+/// take four.
 const CONTEXT: usize = 8;
-/// Tokens at which the window is cut to its context, if that does not split a character.
+/// Tokens at which the window is cut to its context.
 const FULL: usize = 16;
-/// Tokens at which the window is cut in any case.
-const OVERFULL: usize = 64;
 
 /// Turns a stream of tokens into a stream of text that never ends within a character.
 ///
-/// Each token is decoded together with a window of the latest tokens. The part of the text that was not
-/// given out yet is the token's text. The cost of a token does not grow with the length of the stream.
+/// The concatenation of all pieces is the decoding of all tokens. Each token is decoded together with a window of the latest
+/// tokens, and the text that was not given out yet is its text. The cost of a token does not grow with the length of the
+/// stream.
 ///
 /// ```
 /// # #[cfg(feature = "embedded")]
 /// # fn main() -> tercet_engine::Result<()> {
 /// # let files = tercet_engine::open_model(None, &mut |_| {})?;
 /// # let config = tercet_formats::Config::load(&files)?;
-/// # let tokenizer = tercet_engine::Tokenizer::load(&files, config.vocab_size, config.bos_token_id)?;
+/// # let tokenizer = tercet_engine::Tokenizer::load(&files, config.vocab_size)?;
 /// let mut stream = tokenizer.stream(true);
 /// let mut text = String::new();
 /// for id in tokenizer.encode("a crab: 🦀", false)? {
@@ -44,15 +41,29 @@ pub struct StreamDecoder {
     tokenizer: Tokenizer,
     skip_special: bool,
     window: Vec<u32>,
-    /// The text of the window that [`StreamDecoder::push`] has returned.
-    shown: String,
-    /// The number of tokens, from the window's start, with their whole text in `shown`.
-    complete: usize,
+    /// Bytes of the window's text that were given out, or belong to the text before the stream.
+    shown: usize,
 }
 
 impl StreamDecoder {
     pub(super) fn new(tokenizer: Tokenizer, skip_special: bool) -> Self {
-        StreamDecoder { tokenizer, skip_special, window: Vec::new(), shown: String::new(), complete: 0 }
+        StreamDecoder { tokenizer, skip_special, window: Vec::new(), shown: 0 }
+    }
+
+    pub(super) fn after(tokenizer: Tokenizer, before: &[u32], skip_special: bool) -> Result<Self> {
+        let mut stream = Self::new(tokenizer, skip_special);
+        let heard = |id: &u32| !stream.tokenizer.is_silent(*id, skip_special);
+        stream.window = before.iter().copied().filter(heard).collect();
+        let text = stream.decode(&stream.window)?;
+        let bytes = stream.window.iter().rev().take_while(|id| stream.is_byte(**id)).count();
+        stream.shown = match bytes {
+            1.. if text.ends_with(REPLACEMENT) => {
+                stream.decode(&stream.window[..stream.window.len() - bytes])?.len()
+            }
+            _ => settled(&text).len(),
+        };
+        stream.cut(&text)?;
+        Ok(stream)
     }
 
     /// Takes the next token and returns the text that it completes. Within a character the text is empty.
@@ -64,22 +75,14 @@ impl StreamDecoder {
             return Ok(String::new());
         }
         self.window.push(id);
-        let mut text = self.decode(&self.window)?;
-        let pending = self.window.len() - self.complete;
-        if !text.starts_with(&self.shown) {
-            if text.ends_with(REPLACEMENT) && pending < LONGEST_CHARACTER {
-                return Ok(String::new());
-            }
-            text = self.restart()?;
+        if self.tokenizer.decoding.needs_all() || self.is_byte(id) {
+            return Ok(String::new());
         }
-
-        let settled = settled(&text, pending);
-        let fresh = settled.get(self.shown.len()..).unwrap_or_default().to_owned();
-        self.shown.push_str(&fresh);
-        if settled.len() == text.len() {
-            self.complete = self.window.len();
-        }
-        if self.window.len() >= FULL && (settled.len() == text.len() || pending >= LONGEST_CHARACTER) {
+        let text = self.decode(&self.window)?;
+        let settled = settled(&text);
+        let fresh = settled.get(self.shown..).unwrap_or_default().to_owned();
+        self.shown += fresh.len();
+        if self.window.len() >= FULL {
             self.cut(&text)?;
         }
         Ok(fresh)
@@ -90,11 +93,15 @@ impl StreamDecoder {
     /// # Errors
     /// Fails like [`Tokenizer::decode`].
     pub fn finish(mut self) -> Result<String> {
-        let mut text = self.decode(&self.window)?;
-        if !text.starts_with(&self.shown) {
-            text = self.restart()?;
-        }
-        Ok(text.split_off(self.shown.len()))
+        self.flush()
+    }
+
+    /// Returns the text that was withheld, as if no token followed.
+    pub(crate) fn flush(&mut self) -> Result<String> {
+        let text = self.decode(&self.window)?;
+        let rest = text.get(self.shown..).unwrap_or_default().to_owned();
+        self.shown += rest.len();
+        Ok(rest)
     }
 
     #[cfg(test)]
@@ -106,40 +113,26 @@ impl StreamDecoder {
         self.tokenizer.decode(ids, self.skip_special)
     }
 
-    /// Removes the complete tokens from the window, and returns the text of the others alone.
-    fn restart(&mut self) -> Result<String> {
-        self.window.drain(..self.complete);
-        self.complete = 0;
-        self.shown.clear();
-        self.decode(&self.window)
+    fn is_byte(&self, id: u32) -> bool {
+        self.tokenizer.token_str(id).is_some_and(|token| self.tokenizer.decoding.is_byte(&token))
     }
 
-    /// Shortens the window, which has the text `text`, at a place that does not split a character.
+    /// Shortens the window, which has the text `text`, to its latest tokens. It never begins within a row of bytes.
     fn cut(&mut self, text: &str) -> Result<()> {
-        let pending = self.window.len() - self.complete;
-        let latest = self.window.len() - CONTEXT;
-        for start in latest..latest + LONGEST_CHARACTER {
-            let mut rest = self.decode(&self.window[start..])?;
-            if text.ends_with(&rest) || self.window.len() >= OVERFULL {
-                if pending > 0 {
-                    rest.truncate(settled(&rest, pending).len());
-                }
-                self.window.drain(..start);
-                self.complete = self.complete.saturating_sub(start);
-                self.shown = rest;
-                break;
-            }
+        let mut start = self.window.len().saturating_sub(CONTEXT);
+        while start > 0 && self.is_byte(self.window[start]) && self.is_byte(self.window[start - 1]) {
+            start -= 1;
+        }
+        if start > 0 && !self.tokenizer.decoding.needs_all() {
+            let withheld = text.len() - self.shown;
+            self.window.drain(..start);
+            self.shown = self.decode(&self.window)?.len().saturating_sub(withheld);
         }
         Ok(())
     }
 }
 
-/// Returns the part of `text` that further tokens cannot change. Its last `pending` tokens are not
-/// complete yet.
-fn settled(text: &str, pending: usize) -> &str {
-    if pending < LONGEST_CHARACTER {
-        text.trim_end_matches(REPLACEMENT)
-    } else {
-        text.strip_suffix(REPLACEMENT).unwrap_or(text)
-    }
+/// Returns the part of `text` that further tokens cannot change: all but a character that may be incomplete.
+fn settled(text: &str) -> &str {
+    text.strip_suffix(REPLACEMENT).unwrap_or(text)
 }

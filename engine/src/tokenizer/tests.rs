@@ -8,11 +8,22 @@ const EOT: u32 = 258;
 
 /// Returns a byte-level tokenizer without merges: token ids below 256 are the bytes in some order.
 fn tiny() -> Tokenizer {
-    Tokenizer::parse(TINY, "tokenizer.json", 320, Some(BOS)).unwrap()
+    parse(TINY.to_vec(), 320).unwrap()
+}
+
+fn parse(json: Vec<u8>, vocab_size: usize) -> Result<Tokenizer> {
+    Tokenizer::parse(&TokenizerSource::alone(json, "tokenizer.json"), vocab_size)
 }
 
 /// Returns a tokenizer like SentencePiece's: words start with `▁`, and all else is bytes.
 fn byte_fallback() -> Tokenizer {
+    with_decoder(serde_json::json!({"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}))
+}
+
+fn with_decoder(decoder: serde_json::Value) -> Tokenizer {
     let mut vocab = serde_json::Map::new();
     for byte in 0..256 {
         vocab.insert(format!("<0x{byte:02X}>"), byte.into());
@@ -24,14 +35,11 @@ fn byte_fallback() -> Tokenizer {
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "post_processor": null,
         "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
         "pre_tokenizer": null,
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "decoder": decoder,
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": vocab, "merges": []},
     });
-    Tokenizer::parse(json.to_string().as_bytes(), "tokenizer.json", 1000, None).unwrap()
+    parse(json.to_string().into_bytes(), 1000).unwrap()
 }
 
 fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> (Vec<String>, String) {
@@ -49,7 +57,7 @@ const TEXTS: [&str; 5] = [
 ];
 
 #[test]
-fn bos_comes_first_exactly_when_asked_for() {
+fn a_framed_text_begins_with_bos() {
     let tokenizer = tiny();
     let plain = tokenizer.encode("hé", false).unwrap();
     assert_eq!(plain.len(), 3);
@@ -82,7 +90,7 @@ fn the_fairy_tales_prompts_have_their_published_ids() {
         data.as_chunks().0.iter().map(|id| i64::from_le_bytes(*id) as u32).collect()
     };
 
-    let tokenizer = Tokenizer::parse(&json, "tokenizer.json", 4096, Some(4093)).unwrap();
+    let tokenizer = parse(json, 4096).unwrap();
     let cases = [
         (
             "0",
@@ -154,6 +162,95 @@ fn a_stream_of_any_bytes_is_the_text_of_all_of_them() {
     }
 }
 
+/// Returns tokenizers with decoders of every kind, over words and the bytes `<0x00>` to `<0xFF>`.
+fn decoders() -> Vec<Tokenizer> {
+    let replace = serde_json::json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "});
+    let [bytes, fuse] = ["ByteFallback", "Fuse"].map(|kind| serde_json::json!({"type": kind}));
+    let strip =
+        |start, stop| serde_json::json!({"type": "Strip", "content": " ", "start": start, "stop": stop});
+    let sequence = |steps: &[&serde_json::Value]| serde_json::json!({"type": "Sequence", "decoders": steps});
+    let metaspace = |scheme| serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true});
+    [
+        sequence(&[&replace, &bytes, &fuse, &strip(1, 0)]),
+        sequence(&[&replace, &bytes, &fuse, &strip(2, 0)]),
+        sequence(&[
+            &fuse,
+            &serde_json::json!({"type": "Replace", "pattern": {"Regex": "a+ *b"}, "content": "x"}),
+        ]),
+        sequence(&[&bytes, &metaspace("first")]),
+        metaspace("always"),
+        metaspace("never"),
+        serde_json::json!({"type": "BPEDecoder", "suffix": "b"}),
+        serde_json::json!({"type": "WordPiece", "prefix": "▁", "cleanup": true}),
+        serde_json::json!({"type": "CTC", "pad_token": "a", "word_delimiter_token": "b", "cleanup": true}),
+        serde_json::Value::Null,
+    ]
+    .into_iter()
+    .map(with_decoder)
+    .collect()
+}
+
+#[test]
+fn a_stream_of_any_tokens_is_the_text_of_all_of_them() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    for (kind, tokenizer) in decoders().iter().chain([&tiny()]).enumerate() {
+        for round in 0..300 {
+            let count = 1 + rng.next_u32() as usize % 60;
+            let ids: Vec<u32> = (0..count)
+                .map(|_| match round % 3 {
+                    0 => rng.next_u32() % 320,
+                    1 => 250 + rng.next_u32() % 12,
+                    _ => [0xE2, 0x82, 0xAC, 0x61, 256, 257, 259][rng.next_u32() as usize % 7],
+                })
+                .collect();
+            let whole = tokenizer.decode(&ids, true).unwrap();
+            let mut stream = tokenizer.stream(true);
+            let pieces: String = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
+            assert_eq!(pieces + &stream.finish().unwrap(), whole, "decoder {kind}: {ids:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_after_a_prompt_has_the_rest_of_the_text() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for (kind, tokenizer) in decoders().iter().chain([&tiny()]).enumerate() {
+        for _ in 0..300 {
+            let mut ids = |most: u32| -> Vec<u32> {
+                let count = rng.next_u32() % most;
+                (0..count)
+                    .map(|_| if rng.next_u32().is_multiple_of(9) { 0x61 } else { 256 + rng.next_u32() % 5 })
+                    .collect()
+            };
+            let (prompt, new) = (ids(40), ids(30));
+            let whole = tokenizer.decode(&[&prompt[..], &new].concat(), true).unwrap();
+            let before = tokenizer.decode(&prompt, true).unwrap();
+            // Decoders that change the end of a text change the prompt's too.
+            let Some(expected) = whole.strip_prefix(&before) else { continue };
+            let mut stream = tokenizer.stream_after(&prompt, true).unwrap();
+            let pieces: String = new.iter().map(|&id| stream.push(id).unwrap()).collect();
+            assert_eq!(pieces + &stream.finish().unwrap(), expected, "decoder {kind}: {prompt:?}, {new:?}");
+        }
+    }
+}
+
+#[test]
+fn added_tokens_in_latin_letters_keep_their_text() {
+    let mut json: serde_json::Value = serde_json::from_slice(TINY).unwrap();
+    for (id, content) in (259..).zip(["café", "Ġx", "đem", "ﬁ日"]) {
+        let token = serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": false});
+        json["added_tokens"].as_array_mut().unwrap().push(token);
+    }
+    let tokenizer = parse(json.to_string().into_bytes(), 320).unwrap();
+    let text = "un café, Ġx đemé ﬁ日";
+    let ids = tokenizer.encode(text, false).unwrap();
+    assert!((259..263).all(|id| ids.contains(&id)), "{ids:?}");
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
+    let (pieces, rest) = streamed(&tokenizer, &ids);
+    assert_eq!(pieces.concat() + &rest, text);
+}
+
 fn byte_token(tokenizer: &Tokenizer, byte: u8) -> u32 {
     (0..256).find(|&id| byte_of(&tokenizer.token_str(id).unwrap()) == Some(byte)).unwrap()
 }
@@ -171,20 +268,19 @@ fn byte_of(token: &str) -> Option<u8> {
 
 #[test]
 fn the_window_stays_small_for_any_tokens() {
-    for tokenizer in [tiny(), byte_fallback()] {
-        let mut rng = ChaCha8Rng::seed_from_u64(6);
-        for kind in 0..4 {
-            let mut stream = tokenizer.stream(true);
-            for _ in 0..3000 {
-                let id = match kind {
-                    0 => 0xFF,
-                    1 => 0xE2,
-                    2 => 0x80 + rng.next_u32() % 64,
-                    _ => rng.next_u32() % 320,
-                };
-                stream.push(id).unwrap();
-                assert!(stream.window_len() <= 64);
-            }
+    let tokenizer = tiny();
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for kind in 0..4 {
+        let mut stream = tokenizer.stream(true);
+        for _ in 0..3000 {
+            let id = match kind {
+                0 => 0xFF,
+                1 => 0xE2,
+                2 => 0x80 + rng.next_u32() % 64,
+                _ => rng.next_u32() % 320,
+            };
+            stream.push(id).unwrap();
+            assert!(stream.window_len() <= 16);
         }
     }
 }
@@ -193,10 +289,10 @@ fn the_window_stays_small_for_any_tokens() {
 fn malformed_files_are_named() {
     let json = String::from_utf8(TINY.to_vec()).unwrap();
     for bytes in ["", "{}", "[1]", &json[..json.len() / 2], &json.replace("\"BPE\"", "\"XYZ\"")] {
-        let error = Tokenizer::parse(bytes.as_bytes(), "tokenizer.json", 320, None).unwrap_err();
+        let error = parse(bytes.as_bytes().to_vec(), 320).unwrap_err();
         assert!(error.is_bad_input() && error.to_string().starts_with("tokenizer.json: "), "{error}");
     }
-    let small = Tokenizer::parse(TINY, "tokenizer.json", 257, Some(BOS)).unwrap();
+    let small = parse(TINY.to_vec(), 257).unwrap();
     let message = small.encode("<|eot_id|>", true).unwrap_err().to_string();
     assert!(message.contains("token 258 is outside the model's vocabulary of 257"), "{message}");
 }
@@ -218,13 +314,13 @@ fn a_decoder_with_invalid_json_is_an_error() {
     let at = json.find("\"decoder\": {").unwrap() + "\"decoder\": {".len();
     for junk in ["\"x\": 1e999, ", "\"x\": \"\\ud800\", ", "1: 2, "] {
         let broken = [&json[..at], junk, &json[at..]].concat();
-        assert!(Tokenizer::parse(broken.as_bytes(), "tokenizer.json", 320, None).is_err());
+        assert!(parse(broken.into_bytes(), 320).is_err());
     }
 }
 
 /// Runs the body of the fuzz target, which no bytes may make panic.
 fn use_as_tokenizer(bytes: &[u8]) {
-    if let Ok(tokenizer) = Tokenizer::parse(bytes, "tokenizer.json", 320, None) {
+    if let Ok(tokenizer) = parse(bytes.to_vec(), 320) {
         let ids = tokenizer.encode("Hé <|eot_id|>🦀", true).unwrap_or_default();
         let _ = tokenizer.decode(&ids, false);
     }

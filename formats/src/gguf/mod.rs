@@ -37,7 +37,7 @@ use order::Order;
 use tensor::Tensor;
 
 pub(crate) use names::ROPE_FACTORS;
-pub(crate) use pre::recognize_pre;
+pub(crate) use pre::{QWEN2, recognize_pre};
 pub use types::TensorType;
 pub(crate) use vocabulary::Kind;
 pub use write::GgufHeader;

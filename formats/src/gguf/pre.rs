@@ -17,6 +17,8 @@ pub(super) struct Pre {
     pub(super) normalizes: bool,
 }
 
+/// The rule of Qwen 2 and 3.
+pub(crate) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Patterns of the `tokenizer.json` of Llama 3, Qwen 2 and GPT-2. `default` is llama.cpp's own
@@ -33,9 +35,7 @@ const ALL: [Pre; 4] = [
     },
     Pre {
         names: &["qwen2", "deepseek-r1-qwen"],
-        patterns: &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
+        patterns: &[QWEN2],
         ignores_merges: false,
         adds_bos: false,
         normalizes: true,

@@ -6,6 +6,7 @@ mod output;
 mod precision;
 mod sampling;
 mod session;
+mod spelled;
 
 use anyhow::Result;
 use tercet_engine::{Runtime, RuntimeOptions, SessionOptions};
@@ -18,6 +19,7 @@ pub(super) use output::{OutputArgs, TextArgs};
 pub(super) use precision::{ModeArgs, PrecisionArgs};
 pub(super) use sampling::{ContinuationArgs, Described};
 pub(super) use session::{CacheArgs, LoadArgs, SessionArgs};
+pub(super) use spelled::SpelledArgs;
 
 /// A group of options that sets fields of [`RuntimeOptions`].
 pub(super) trait RuntimeArgs {

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use tercet_formats::TokenizerSource;
+
 use super::super::Tokenizer;
 
 const TINY: &[u8] = include_bytes!("../../../../tests/fixtures/bitnet-tiny/tokenizer.json");
@@ -324,9 +326,13 @@ fn wholes() -> Vec<Vec<u8>> {
     all
 }
 
+fn parse(json: &[u8]) -> crate::Result<Tokenizer> {
+    Tokenizer::parse(&TokenizerSource::alone(json.to_vec(), "tokenizer.json"), usize::MAX)
+}
+
 /// Encodes, decodes and streams with the tokenizer in `bytes`, if it is one.
 fn run(bytes: &[u8]) -> crate::Result<()> {
-    let tokenizer = Tokenizer::parse(bytes, "tokenizer.json", usize::MAX, None)?;
+    let tokenizer = parse(bytes)?;
     let ids = tokenizer.encode(TEXT, true)?;
     tokenizer.decode(&ids, false)?;
     tokenizer.decode(&[], true)?;
@@ -412,7 +418,7 @@ fn faults_are_named_by_their_fields() {
 #[test]
 fn a_text_that_could_fill_the_memory_is_refused() {
     let growing = with("/normalizer", json!({"type": "Prepend", "prepend": "a".repeat(1_000)}));
-    let tokenizer = Tokenizer::parse(&growing, "tokenizer.json", usize::MAX, None).unwrap();
+    let tokenizer = parse(&growing).unwrap();
     assert!(tokenizer.encode("a", false).is_ok());
     let message = tokenizer.encode(&"a".repeat(1 << 20), false).unwrap_err().to_string();
     assert!(message.contains("a text of 1048576 bytes can grow"), "{message}");

@@ -11,7 +11,7 @@ use crate::config::GenerationDefaults;
 use crate::error::Result;
 use crate::gguf::{Kind, kept};
 use crate::tokenizer_json::TokenizerJson;
-use crate::{GgufHeader, json};
+use crate::{GgufHeader, TokenizerSource, json};
 
 const FILE: &str = "tokenizer.json";
 
@@ -51,8 +51,9 @@ pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<V
     header.texts("tokenizer.ggml.tokens", tokens.iter().map(String::as_str));
     let kinds: Vec<i32> = kinds.into_iter().map(|kind| kind as i32).collect();
     header.signed_list("tokenizer.ggml.token_type", &kinds);
-    header.flag("tokenizer.ggml.add_bos_token", defaults.bos_token_id.is_some());
-    if let Some(bos) = defaults.bos_token_id {
+    let start = TokenizerSource::load(source.files)?.frame()?.before;
+    header.flag("tokenizer.ggml.add_bos_token", !start.is_empty());
+    if let Some(bos) = start.first().copied().or(defaults.bos_token_id) {
         header.unsigned("tokenizer.ggml.bos_token_id", bos);
     }
     header.text(kept::TOKENIZER, &root.to_string());
