@@ -165,6 +165,13 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         }
     }
 
+    /// Forgets every request and every kept prefix, without a word to anyone.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.running.clear();
+        self.kept.clear();
+    }
+
     /// Heeds cancelled requests, admits waiting ones, decodes one token of every sequence that has read its prompt, and reads a part of the
     /// prompts.
     pub fn round(&mut self) -> Vec<Event> {

@@ -23,6 +23,7 @@ mod progress;
 mod report;
 mod roofline;
 mod screen;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -40,6 +41,7 @@ Examples:
   tercet generate \"Once upon a time\"        let the built-in fairy-tales model tell a story
   tercet generate -m DIR --chat \"Why?\"      ask a model of your own
   tercet chat -m bitnet-2b                  talk with a model that is downloaded first
+  tercet serve -m bitnet-2b                 answer requests of OpenAI's clients
   tercet models                             list the models that have names
   tercet convert -o tales.gguf              write the model in another format
   tercet info                               show this CPU, the kernels chosen for it, and why
@@ -63,6 +65,7 @@ struct Cli {
 enum Command {
     Generate(generate::Generate),
     Chat(chat::Chat),
+    Serve(serve::Serve),
     Info(info::Info),
     Convert(convert::Convert),
     Dump(dump::Dump),
@@ -81,6 +84,7 @@ impl Command {
         match self {
             Command::Generate(generate) => generate.run(),
             Command::Chat(chat) => chat.run(),
+            Command::Serve(serve) => serve.run(),
             Command::Info(info) => info.run(),
             Command::Convert(convert) => convert.run(),
             Command::Dump(dump) => dump.run(),

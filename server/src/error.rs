@@ -1,0 +1,97 @@
+//! Failures as OpenAI's error object, with the status that clients act on.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tercet_engine::Error;
+
+pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// A request that failed.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    /// The field at fault.
+    param: Option<String>,
+    code: Option<&'static str>,
+}
+
+impl ApiError {
+    /// The error of a body that is at fault as a whole.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// The error of one field of the body.
+    pub(crate) fn field(param: impl Into<String>, problem: &str) -> Self {
+        let param = param.into();
+        ApiError { param: Some(param.clone()), ..Self::invalid(format!("{param}: {problem}")) }
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let message = "this server asks for an API key: send `Authorization: Bearer KEY`";
+        ApiError {
+            code: Some("invalid_api_key"),
+            ..Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message)
+        }
+    }
+
+    pub(crate) fn unknown_model(name: &str) -> Self {
+        ApiError {
+            param: Some("model".to_owned()),
+            code: Some("model_not_found"),
+            ..Self::not_found(format!("there is no model {name:?} here; GET /v1/models lists the models"))
+        }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
+    /// The error of a fault of ours.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+    }
+
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        ApiError { status, kind, message: message.into(), param: None, code: None }
+    }
+
+    /// Returns the body of the answer.
+    pub(crate) fn body(&self) -> Value {
+        let ApiError { message, kind, param, code, .. } = self;
+        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::ContextExceeded { .. } => {
+                ApiError { code: Some("context_length_exceeded"), ..Self::invalid(message) }
+            }
+            Error::BadArgument { argument, .. } => {
+                ApiError { param: Some(argument), ..Self::invalid(message) }
+            }
+            Error::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded_error", message),
+            Error::OutOfMemory { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", message)
+            }
+            _ => Self::internal(message),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

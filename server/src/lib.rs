@@ -1,0 +1,147 @@
+//! Serves models over HTTP, by the API that OpenAI's clients speak.
+//!
+//! A request goes from a route to the model and back:
+//!
+//! 1. `routes` checks the key and finds the handler.
+//! 2. `openai` parses the body, renders the chat template and encodes the prompt.
+//! 3. `runner` hands the prompt to the thread that owns the model's scheduler.
+//! 4. `reply` turns the scheduler's news into a JSON answer or a stream of events.
+//!
+//! Each text is bit for bit that of its request alone, whatever runs beside it.
+
+mod access;
+mod body;
+mod error;
+mod models;
+mod openai;
+mod reply;
+mod routes;
+mod runner;
+mod status;
+mod text;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tercet_engine::{SchedulerOptions, Session};
+use tokio::net::TcpListener;
+
+use access::Keys;
+use models::Models;
+
+/// Options of a [`Server`].
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Keys of which every request must bring one; none lets everybody in.
+    pub api_keys: Vec<String>,
+    /// Sequences of a model that run at once.
+    pub parallel: usize,
+    /// Requests for a model that may wait. The next one is refused with status 429.
+    pub queue: usize,
+    /// Largest body of a request, in bytes.
+    pub body_bytes: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions { api_keys: Vec::new(), parallel: 8, queue: 64, body_bytes: 8 << 20 }
+    }
+}
+
+/// A server that listens, with models that are loaded.
+///
+/// ```no_run
+/// use tercet_engine::Session;
+/// use tercet_server::{Server, ServerOptions};
+///
+/// let session = Session::open("bitnet-2b")?;
+/// let address = "127.0.0.1:8080".parse()?;
+/// let server = Server::bind(address, [session], &ServerOptions::default())?;
+/// println!("http://{}", server.address());
+/// server.run(std::future::pending())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+/// What every request may use.
+#[derive(Debug)]
+struct State {
+    models: Models,
+    keys: Keys,
+    body_bytes: usize,
+}
+
+impl Server {
+    /// Listens at `address`; port 0 takes a free one. The first model is the default.
+    ///
+    /// # Errors
+    /// Fails if the address cannot be used, or the system refuses a thread.
+    pub fn bind(
+        address: SocketAddr,
+        sessions: impl IntoIterator<Item = Session>,
+        options: &ServerOptions,
+    ) -> std::io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let scheduler = SchedulerOptions {
+            parallel: options.parallel,
+            queue: options.queue,
+            prompts_first: false,
+            kept_prefixes: options.parallel,
+            ..SchedulerOptions::default()
+        };
+        let state = State {
+            models: Models::start(sessions, scheduler)?,
+            keys: Keys::new(&options.api_keys),
+            body_bytes: options.body_bytes,
+        };
+        Ok(Server { address: listener.local_addr()?, listener, state: Arc::new(state) })
+    }
+
+    /// Returns the address where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown` is ready. Requests under way are then finished, and new ones refused.
+    ///
+    /// # Errors
+    /// Fails if the system does not give what a listener needs.
+    pub fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        // One thread is enough for parsing and printing. The model's threads take the rest of the machine.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(self.listener)?;
+            axum::serve(listener, routes::router(self.state)).with_graceful_shutdown(shutdown).await
+        })
+    }
+}
+
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+pub async fn interrupted() {
+    let pressed = async {
+        // Without a handler, the signal ends the process as always.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = pressed => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,84 @@
+//! The models that a server has, by name.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tercet_engine::{ChatTemplate, SchedulerOptions, Session};
+
+use crate::error::{ApiError, Result};
+use crate::runner::Runner;
+
+/// A model that answers requests.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) session: Arc<Session>,
+    pub(crate) runner: Runner,
+    /// None if the model has no template: it then continues texts, but holds no chats.
+    template: Result<ChatTemplate, String>,
+    /// Seconds since 1970 when it was loaded.
+    pub(crate) created: u64,
+}
+
+impl Model {
+    /// Returns the chat template.
+    ///
+    /// # Errors
+    /// Fails if the model has none.
+    pub(crate) fn template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().map_err(|error| ApiError::field("model", error))
+    }
+
+    /// Returns a name for the arithmetic: the same fingerprint, request and seed give the same text.
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("tercet-{}", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// All models of a server. There is at least one.
+#[derive(Debug)]
+pub(crate) struct Models(Vec<Arc<Model>>);
+
+impl Models {
+    /// Starts a runner for each session.
+    ///
+    /// # Errors
+    /// Fails if the system refuses a thread.
+    pub(crate) fn start(
+        sessions: impl IntoIterator<Item = Session>,
+        options: SchedulerOptions,
+    ) -> std::io::Result<Self> {
+        let start = |session: Session| {
+            let session = Arc::new(session);
+            Ok(Arc::new(Model {
+                name: session.model().name().to_owned(),
+                runner: Runner::start(Arc::clone(&session), options)?,
+                template: session.template().map_err(|error| error.to_string()),
+                created: unix_time(),
+                session,
+            }))
+        };
+        sessions.into_iter().map(start).collect::<std::io::Result<_>>().map(Models)
+    }
+
+    /// Returns the model called `name`, or the first without a name.
+    ///
+    /// # Errors
+    /// Fails with status 404 if there is no such model.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Model>> {
+        let found = match name {
+            Some(name) => self.0.iter().find(|model| model.name == name),
+            None => self.0.first(),
+        };
+        found.ok_or_else(|| ApiError::unknown_model(name.unwrap_or_default()))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.0.iter()
+    }
+}
+
+/// Returns the seconds since 1970.
+pub(crate) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

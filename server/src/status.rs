@@ -1,0 +1,26 @@
+//! The state of the server: `/health`, `/ready` and `/props`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use serde_json::{Value, json};
+
+use crate::State;
+use crate::error::Result;
+
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+pub(crate) async fn props(Extract(state): Extract<Arc<State>>) -> Result<Json<Value>> {
+    let model = state.models.find(None)?;
+    let runtime = model.session.runtime();
+    Ok(Json(json!({
+        "model_alias": model.name,
+        "default_generation_settings": { "n_ctx": model.session.context() },
+        "build_info": model.fingerprint(),
+        "isa": runtime.isa().name(),
+        "threads": runtime.threads(),
+    })))
+}

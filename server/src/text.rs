@@ -1,0 +1,74 @@
+//! Tokens and prompts without generation: `/tokenize`, `/detokenize` and `/apply-template`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tercet_engine::Message;
+
+use crate::State;
+use crate::body::Body;
+use crate::error::{ApiError, Result};
+
+#[derive(Deserialize)]
+pub(crate) struct Tokenize {
+    model: Option<String>,
+    content: String,
+    /// Add the tokens that begin a text.
+    #[serde(default)]
+    add_special: bool,
+}
+
+pub(crate) async fn tokenize(
+    Extract(state): Extract<Arc<State>>,
+    Body(body): Body<Tokenize>,
+) -> Result<Json<Value>> {
+    let session = &state.models.find(body.model.as_deref())?.session;
+    let tokens = session.tokenizer().encode(&body.content, body.add_special)?;
+    Ok(Json(json!({ "tokens": tokens })))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Detokenize {
+    model: Option<String>,
+    tokens: Vec<u32>,
+}
+
+pub(crate) async fn detokenize(
+    Extract(state): Extract<Arc<State>>,
+    Body(body): Body<Detokenize>,
+) -> Result<Json<Value>> {
+    let session = &state.models.find(body.model.as_deref())?.session;
+    Ok(Json(json!({ "content": session.tokenizer().decode(&body.tokens, false)? })))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ApplyTemplate {
+    model: Option<String>,
+    messages: Vec<TemplateMessage>,
+    #[serde(default = "yes")]
+    add_generation_prompt: bool,
+}
+
+#[derive(Deserialize)]
+struct TemplateMessage {
+    role: String,
+    content: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(crate) async fn apply_template(
+    Extract(state): Extract<Arc<State>>,
+    Body(body): Body<ApplyTemplate>,
+) -> Result<Json<Value>> {
+    let model = state.models.find(body.model.as_deref())?;
+    let messages = body.messages.into_iter().map(|message| Message::new(message.role, message.content));
+    let messages: Vec<Message> = messages.collect();
+    let prompt = model.template()?.render(&messages, body.add_generation_prompt);
+    Ok(Json(json!({ "prompt": prompt.map_err(|error| ApiError::invalid(error.to_string()))? })))
+}

@@ -1,0 +1,173 @@
+//! Requests over a real socket, with the embedded model.
+
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Value, json};
+use tercet_engine::{Runtime, RuntimeOptions, Session};
+use tercet_server::{Server, ServerOptions};
+
+/// A server that answers for as long as the test runs.
+struct Client {
+    base: String,
+    session: Arc<Session>,
+}
+
+fn session() -> Session {
+    let options = RuntimeOptions { threads: Some(1), no_cache: true, ..RuntimeOptions::default() };
+    let files = tercet_engine::fairy_tales();
+    Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
+}
+
+impl Client {
+    fn start(options: &ServerOptions) -> Self {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), [session()], options).unwrap();
+        let base = format!("http://{}", server.address());
+        thread::spawn(move || server.run(std::future::pending()).unwrap());
+        Client { base, session: Arc::new(session()) }
+    }
+
+    /// Returns status and text of the answer.
+    fn post(&self, route: &str, body: &Value) -> (u16, String) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut answer = agent.post(format!("{}{route}", self.base)).send_json(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    fn json(&self, route: &str, body: &Value) -> Value {
+        let (status, text) = self.post(route, body);
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Returns the chunks of a stream, which must end with `[DONE]`.
+    fn stream(&self, route: &str, body: &Value) -> Vec<Value> {
+        let (status, text) = self.post(route, body);
+        assert_eq!(status, 200, "{text}");
+        let mut data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(data.pop(), Some("[DONE]"));
+        data.iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect()
+    }
+
+    fn error(&self, route: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = self.post(route, body);
+        (status, serde_json::from_str::<Value>(&text).unwrap()["error"].clone())
+    }
+}
+
+const CHAT: &str = "/v1/chat/completions";
+const COMPLETIONS: &str = "/v1/completions";
+
+fn chat() -> Value {
+    json!({ "messages": [{ "role": "user", "content": "Tell me a story" }], "max_tokens": 12, "seed": 7 })
+}
+
+#[test]
+fn a_text_is_that_of_the_session_alone() {
+    let client = Client::start(&ServerOptions::default());
+    let body = json!({ "prompt": "Once upon a time", "max_tokens": 12, "temperature": 0 });
+    let answer = client.json(COMPLETIONS, &body);
+    let mut request = client.session.request();
+    request.max_tokens = 12;
+    request.sampler.temperature = 0.0;
+    let alone =
+        client.session.generate("Once upon a time", &request, |_| std::ops::ControlFlow::Continue(()));
+    let alone = alone.unwrap();
+    assert_eq!(answer["choices"][0]["text"], alone.text);
+    assert_eq!(answer["usage"]["completion_tokens"], alone.ids.len());
+    assert_eq!(answer["usage"]["prompt_tokens"], alone.prompt_tokens);
+}
+
+#[test]
+fn a_stream_is_the_whole_in_pieces() {
+    let client = Client::start(&ServerOptions::default());
+    let whole = client.json(CHAT, &chat());
+    let mut body = chat();
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({ "include_usage": true });
+    let chunks = client.stream(CHAT, &body);
+    let delta =
+        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
+    let text: String = chunks.iter().map(delta).collect();
+    assert_eq!(whole["choices"][0]["message"]["content"], text);
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let [.., last, usage] = chunks.as_slice() else { panic!("{chunks:?}") };
+    assert_eq!(last["choices"][0]["finish_reason"], whole["choices"][0]["finish_reason"]);
+    assert_eq!(usage["usage"]["completion_tokens"], whole["usage"]["completion_tokens"]);
+}
+
+#[test]
+fn choices_have_seeds_of_their_own() {
+    let client = Client::start(&ServerOptions::default());
+    let mut body = chat();
+    (body["n"], body["temperature"]) = (json!(3), json!(1.5));
+    let several = client.json(CHAT, &body);
+    for index in 0..3 {
+        let mut alone = body.clone();
+        (alone["n"], alone["seed"]) = (json!(1), json!(7 + index));
+        let alone = client.json(CHAT, &alone);
+        assert_eq!(several["choices"][index]["message"], alone["choices"][0]["message"]);
+    }
+}
+
+#[test]
+fn requests_at_once_change_no_text() {
+    let client = Client::start(&ServerOptions { parallel: 3, ..ServerOptions::default() });
+    let body = |i: u64| json!({ "prompt": format!("The {i}. dragon"), "max_tokens": 8 + i, "seed": i });
+    let alone: Vec<Value> = (0..6).map(|i| client.json(COMPLETIONS, &body(i))["choices"].take()).collect();
+    thread::scope(|scope| {
+        let (client, body) = (&client, &body);
+        let ask = |i| scope.spawn(move || client.json(COMPLETIONS, &body(i))["choices"].take());
+        let together: Vec<_> = (0..6).map(ask).collect();
+        for (alone, together) in alone.iter().zip(together) {
+            assert_eq!(*alone, together.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_fault_is_an_error_object_with_its_status() {
+    let client = Client::start(&ServerOptions { body_bytes: 10_000, ..ServerOptions::default() });
+    let with = |field: &str, value: Value| {
+        let mut body = chat();
+        body[field] = value;
+        client.error(CHAT, &body)
+    };
+    let (status, error) = with("temperature", json!(-1));
+    assert_eq!((status, &error["param"]), (400, &json!("temperature")));
+    assert_eq!(with("model", json!("gpt-4")).0, 404);
+    assert_eq!(with("n", json!(0)).1["param"], "n");
+    assert_eq!(with("logit_bias", json!({ "5": 1 })).1["param"], "logit_bias");
+    assert_eq!(with("messages", json!("hello")).0, 400);
+    assert_eq!(with("user", json!("x".repeat(10_000))).0, 400);
+    let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]);
+    assert!(with("messages", image).1["message"].as_str().unwrap().contains("image_url"));
+    let long = json!({ "prompt": "word ".repeat(1000) });
+    assert_eq!(client.error(COMPLETIONS, &long).1["code"], "context_length_exceeded");
+    assert_eq!(client.error("/v1/nothing", &json!({})).0, 404);
+}
+
+#[test]
+fn a_key_opens_everything_but_health_needs_none() {
+    let keys = vec!["sesame".to_owned()];
+    let client = Client::start(&ServerOptions { api_keys: keys, ..ServerOptions::default() });
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let status = |route: &str, key: &str| {
+        let request = agent.get(format!("{}{route}", client.base));
+        request.header("Authorization", format!("Bearer {key}")).call().unwrap().status().as_u16()
+    };
+    assert_eq!(status("/v1/models", "sesame"), 200);
+    assert_eq!(status("/v1/models/fairy-tales", "sesame"), 200);
+    assert_eq!(status("/v1/models", "mustard"), 401);
+    assert_eq!(status("/health", "mustard"), 200);
+}
+
+#[test]
+fn tokens_and_prompts_go_there_and_back() {
+    let client = Client::start(&ServerOptions::default());
+    let tokens = client.json("/tokenize", &json!({ "content": "the sea" }))["tokens"].clone();
+    let text = client.json("/detokenize", &json!({ "tokens": tokens }));
+    assert_eq!(text["content"], "the sea");
+    let prompt = client.json("/apply-template", &json!({ "messages": chat()["messages"] }));
+    assert!(prompt["prompt"].as_str().unwrap().contains("Tell me a story"));
+}

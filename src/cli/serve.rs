@@ -1,0 +1,69 @@
+//! `tercet serve`: answers requests over HTTP.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tercet_engine::Error;
+use tercet_server::{Server, ServerOptions};
+
+use super::args::{ContextArgs, SessionArgs};
+use super::report;
+
+const EXAMPLES: &str = "\
+Examples:
+  tercet serve -m bitnet-2b
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why?\"}]}'
+
+Every client of OpenAI's API works: set its base URL to http://127.0.0.1:8080/v1.";
+
+/// Answer requests over HTTP, by the API of OpenAI
+///
+/// Requests that come together share every read of the weights. Each text is the same as if its request were
+/// alone.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    /// Address to listen at; the default is reached from this machine only
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Port to listen at; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    port: u16,
+    /// Key that every request must bring; may be repeated
+    #[arg(long, value_name = "KEY")]
+    api_key: Vec<String>,
+    /// Requests that run at once; others wait
+    #[arg(long, value_name = "N", default_value_t = ServerOptions::default().parallel)]
+    parallel: usize,
+    /// Requests that may wait; others are refused with status 429
+    #[arg(long, value_name = "N", default_value_t = ServerOptions::default().queue)]
+    queue: usize,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        if self.parallel == 0 {
+            return Err(Error::bad_argument("parallel", "0 is out of range", "use 1 or more").into());
+        }
+        let session = self.session.open(self.context.context)?;
+        let options = ServerOptions {
+            api_keys: self.api_key.clone(),
+            parallel: self.parallel,
+            queue: self.queue,
+            ..ServerOptions::default()
+        };
+        let name = session.model().name().to_owned();
+        let address = SocketAddr::new(self.host, self.port);
+        let server = Server::bind(address, [session], &options)
+            .with_context(|| format!("{address} cannot be listened at; choose another --port or --host"))?;
+        report::note(format_args!("serving {name} at http://{}", server.address()));
+        server.run(tercet_server::interrupted()).context("the server has failed")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
