@@ -26,11 +26,14 @@ fn the_exact_head_and_the_full_head_choose_the_same_tokens() {
         default.clone(),
         SamplerOptions { repetition_penalty: 1.4, ..default.clone() },
         warm.clone(),
-        SamplerOptions { temperature: 3.0, ..default },
+        SamplerOptions { temperature: 3.0, ..default.clone() },
         SamplerOptions { top_k: 5, ..warm.clone() },
         SamplerOptions { top_k: 40, repetition_penalty: 0.8, ..warm.clone() },
         SamplerOptions { top_p: 0.9, seed: 3, ..warm.clone() },
-        SamplerOptions { min_p: 0.1, repetition_penalty: 1.2, seed: 4, ..warm },
+        SamplerOptions { min_p: 0.1, repetition_penalty: 1.2, seed: 4, ..warm.clone() },
+        SamplerOptions { frequency_penalty: 0.7, presence_penalty: -0.2, ..default.clone() },
+        SamplerOptions { logit_bias: vec![(17, 6.0), (40, -6.0)], frequency_penalty: 0.5, ..default.clone() },
+        SamplerOptions { logit_bias: vec![(9, 4.0)], presence_penalty: 1.0, top_k: 5, ..warm },
     ];
     for path in [common::TINY, common::FAIRY_TALES] {
         let files = ModelFiles::open(&common::path(path)).unwrap();

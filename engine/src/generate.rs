@@ -1,6 +1,7 @@
 //! Generates text from a prompt, token by token.
 
 mod continuation;
+mod logprobs;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
 mod text;
@@ -15,6 +16,7 @@ use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
 pub use continuation::{Continuation, Sequence, Step};
+pub use logprobs::{Logprob, TokenLogprobs};
 
 /// A request for text. The default is greedy and knows no end tokens; [`Session::request`](crate::Session::request) has
 /// those of the model.
@@ -32,6 +34,8 @@ pub struct Request {
     pub stop_id: Vec<u32>,
     /// Ends the text from outside, also while the prompt is read.
     pub cancel: Cancel,
+    /// Report the probability of every chosen token, and of this number of the most probable ones.
+    pub logprobs: Option<usize>,
 }
 
 /// The reason why a text ended.
@@ -67,6 +71,8 @@ impl Stop {
 pub struct Generation {
     /// The tokens, an end token or stop token included.
     pub ids: Vec<u32>,
+    /// Their probabilities, if the request asked for them.
+    pub logprobs: Vec<TokenLogprobs>,
     /// Their text, without special tokens and without the stop string.
     pub text: String,
     /// Why it ended.

@@ -41,7 +41,9 @@ pub use conversion::{Conversion, convert};
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
-pub use generate::{Continuation, Generation, Generator, Request, Sequence, Step, Stop};
+pub use generate::{
+    Continuation, Generation, Generator, Logprob, Request, Sequence, Step, Stop, TokenLogprobs,
+};
 pub use guard::hide_caught_panics;
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,

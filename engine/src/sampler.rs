@@ -3,6 +3,8 @@
 //! Probabilities are whole numbers in units of 2⁻⁴⁰ of the best candidate's, so that their sums are exact in any
 //! order; the exponential is `libm`'s and the generator ChaCha8.
 
+mod adjustments;
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -10,110 +12,11 @@ use std::cmp::Ordering;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tercet_formats::GenerationDefaults;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Candidates, Rule};
-
-/// Options of a [`Sampler`]. The default is greedy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SamplerOptions {
-    /// Divides the logits; 0 takes the best token without chance.
-    pub temperature: f32,
-    /// Keeps this many of the best tokens; 0 keeps all.
-    pub top_k: usize,
-    /// Keeps the fewest best tokens that together hold this share of the probability; 1 keeps all.
-    pub top_p: f32,
-    /// Keeps tokens at least this probable relative to the best; 0 keeps all.
-    pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens already in the history; 1 changes none.
-    pub repetition_penalty: f32,
-    /// Number of the latest tokens that the penalty looks at; 0 for all.
-    pub repetition_window: usize,
-    /// Same seed, same choices.
-    pub seed: u64,
-}
-
-impl Default for SamplerOptions {
-    fn default() -> Self {
-        SamplerOptions {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            repetition_window: 0,
-            seed: 0,
-        }
-    }
-}
-
-impl SamplerOptions {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] with the field's name.
-    pub fn validate(&self) -> Result<()> {
-        let check = |valid: bool, field: &str, value: f32, remedy: &str| match valid {
-            true => Ok(()),
-            false => Err(Error::bad_argument(field, format!("{value} is out of range"), remedy)),
-        };
-        let Self { temperature, top_p, min_p, repetition_penalty, .. } = *self;
-        check(temperature >= 0.0 && temperature.is_finite(), "temperature", temperature, "use 0 or more")?;
-        check(top_p > 0.0 && top_p <= 1.0, "top_p", top_p, "use a number above 0 and up to 1")?;
-        check((0.0..=1.0).contains(&min_p), "min_p", min_p, "use a number from 0 to 1")?;
-        let penalty_is_valid = repetition_penalty > 0.0 && repetition_penalty.is_finite();
-        check(penalty_is_valid, "repetition_penalty", repetition_penalty, "use a number above 0, 1 for none")
-    }
-}
-
-/// A caller's choices of sampling. The model's authors decide the rest.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SamplingChoices {
-    /// Always take the best token.
-    pub greedy: bool,
-    /// See [`SamplerOptions::temperature`].
-    pub temperature: Option<f32>,
-    /// See [`SamplerOptions::top_k`].
-    pub top_k: Option<usize>,
-    /// See [`SamplerOptions::top_p`].
-    pub top_p: Option<f32>,
-    /// See [`SamplerOptions::min_p`].
-    pub min_p: Option<f32>,
-    /// See [`SamplerOptions::repetition_penalty`].
-    pub repetition_penalty: Option<f32>,
-    /// See [`SamplerOptions::repetition_window`].
-    pub repetition_window: Option<usize>,
-    /// See [`SamplerOptions::seed`].
-    pub seed: u64,
-}
-
-impl SamplingChoices {
-    /// The choices over the suggestions in `defaults`: chance comes in if either asks for it.
-    pub fn over(&self, defaults: &GenerationDefaults) -> SamplerOptions {
-        let repetition_penalty = self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0);
-        let greedy = SamplerOptions {
-            repetition_penalty,
-            repetition_window: self.repetition_window.unwrap_or(0),
-            seed: self.seed,
-            ..SamplerOptions::default()
-        };
-        let asked = self.temperature.is_some()
-            || self.top_k.is_some()
-            || self.top_p.is_some()
-            || self.min_p.is_some();
-        if self.greedy || !(asked || defaults.do_sample == Some(true)) {
-            return greedy;
-        }
-        SamplerOptions {
-            temperature: self.temperature.or(defaults.temperature).unwrap_or(1.0),
-            top_k: self.top_k.or(defaults.top_k).unwrap_or(0),
-            top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
-            min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
-            ..greedy
-        }
-    }
-}
+use adjustments::Adjustments;
+pub use options::{SamplerOptions, SamplingChoices};
 
 /// Draws tokens. Buffers grow to the vocabulary once; after that nothing is allocated.
 ///
@@ -134,7 +37,7 @@ pub struct Sampler {
     options: SamplerOptions,
     rng: ChaCha8Rng,
     candidates: Vec<Candidate>,
-    seen: Vec<bool>,
+    adjustments: Adjustments,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,29 +62,29 @@ impl Sampler {
     pub fn new(options: SamplerOptions) -> Result<Self> {
         options.validate()?;
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
-        Ok(Sampler { options, rng, candidates: Vec::new(), seen: Vec::new() })
+        Ok(Sampler { options, rng, candidates: Vec::new(), adjustments: Adjustments::default() })
     }
 
     /// The tokens whose logits [`Sampler::sample`] will look at, `history` being what precedes the token.
     ///
-    /// Penalties change only logits of the history's tokens, which therefore are wanted in any case.
-    pub fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
-        let SamplerOptions { temperature, top_k, repetition_penalty, .. } = self.options;
+    /// Adjustments change only the logits of some tokens, which therefore are wanted in any case.
+    pub fn candidates<'a>(&'a mut self, history: &'a [u32]) -> Candidates<'a> {
+        let SamplerOptions { temperature, top_k, .. } = self.options;
         let rule = match (temperature, top_k) {
             (0.0, _) => Rule::Best,
             // A little more, for what rounding does to the distances.
             (_, 0) => Rule::Within(temperature * (LEAST_LIKELY + 0.01) + 1e-3),
             (_, k) => Rule::Top(k),
         };
-        Candidates { rule, always: if repetition_penalty == 1.0 { &[] } else { history } }
+        Candidates { rule, always: self.adjustments.tokens(&self.options, history) }
     }
 
-    /// The token that follows `history`, by `logits` over the vocabulary, in which repetitions are penalised in place.
-    /// Of equals the lowest token is the better; NaN is never chosen.
+    /// The token that follows `history`, by `logits` over the vocabulary, which are adjusted in place. The history at the
+    /// first call is the prompt. Of equals the lowest token is the better; NaN is never chosen.
     ///
-    /// Order as in transformers: repetition penalty, temperature, top-k, top-p, min-p.
+    /// Order as in transformers: repetition penalty, other penalties and biases, temperature, top-k, top-p, min-p.
     pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> u32 {
-        self.penalise(logits, history);
+        self.adjustments.apply(&self.options, logits, history);
         let (best, best_logit) = argmax(logits);
         if self.options.temperature == 0.0 {
             return best;
@@ -196,29 +99,6 @@ impl Sampler {
         self.keep_top_p();
         self.keep_min_p();
         self.draw(chance).unwrap_or(best)
-    }
-
-    /// Keskar et al., "CTRL", 2019, as transformers applies it: once for each token, however often it occurred.
-    fn penalise(&mut self, logits: &mut [f32], history: &[u32]) {
-        let SamplerOptions { repetition_penalty: penalty, repetition_window: window, .. } = self.options;
-        if penalty == 1.0 {
-            return;
-        }
-        let start = if window == 0 { 0 } else { history.len().saturating_sub(window) };
-        let recent = &history[start..];
-        self.seen.resize(logits.len(), false);
-        for &token in recent {
-            let Some(seen) = self.seen.get_mut(token as usize) else { continue };
-            if !std::mem::replace(seen, true) {
-                let logit = &mut logits[token as usize];
-                *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
-            }
-        }
-        for &token in recent {
-            if let Some(seen) = self.seen.get_mut(token as usize) {
-                *seen = false;
-            }
-        }
     }
 
     fn gather(&mut self, logits: &[f32]) {

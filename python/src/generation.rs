@@ -24,6 +24,9 @@ pub(crate) struct Requested {
     min_p: Option<f32>,
     repetition_penalty: Option<f32>,
     repetition_window: Option<usize>,
+    presence_penalty: f32,
+    frequency_penalty: f32,
+    logit_bias: HashMap<u32, f32>,
     seed: u64,
     eos: Option<Vec<u32>>,
     stop: Vec<String>,
@@ -32,25 +35,27 @@ pub(crate) struct Requested {
 
 impl Requested {
     fn request(self, session: &Session, signals: &Signals) -> Request {
-        let Requested { greedy, temperature, top_k, top_p, min_p, repetition_penalty, seed, .. } = self;
         let choices = SamplingChoices {
-            greedy,
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
+            greedy: self.greedy,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
             repetition_window: self.repetition_window,
-            seed,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            logit_bias: self.logit_bias.into_iter().collect(),
+            seed: self.seed,
         };
         let suggested = session.request_with(&choices);
         Request {
             max_tokens: self.max_tokens,
-            eos: self.eos.unwrap_or(suggested.eos),
+            eos: self.eos.unwrap_or_else(|| suggested.eos.clone()),
             stop: self.stop,
             stop_id: self.stop_id,
-            sampler: suggested.sampler,
             cancel: signals.cancel(),
+            ..suggested
         }
     }
 }

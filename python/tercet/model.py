@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
 import numpy as np
@@ -121,6 +121,9 @@ class Model:
         min_p: Optional[float] = None,
         repetition_penalty: Optional[float] = None,
         repetition_window: Optional[int] = None,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        logit_bias: Optional[Mapping[int, float]] = None,
         do_sample: Optional[bool] = None,
         seed: int = 0,
         stop: Union[str, Sequence[str], None] = None,
@@ -137,6 +140,9 @@ class Model:
         Sampling follows the model's ``generation_config.json``; the arguments override it.
         ``do_sample=False`` or ``temperature=0`` always takes the most likely token. The same model,
         prompt and seed give the same tokens on every machine.
+
+        ``presence_penalty`` and ``frequency_penalty`` are taken from the logits of generated tokens,
+        once or for each time. ``logit_bias`` maps tokens to numbers that are added to their logits.
 
         ``stop`` ends the text before any of these strings, which may spell special tokens. ``stop_id``
         ends it at any of these tokens, besides the model's end tokens. ``eos_token_id`` replaces the end tokens
@@ -156,6 +162,9 @@ class Model:
             min_p=min_p,
             repetition_penalty=repetition_penalty,
             repetition_window=repetition_window,
+            presence_penalty=presence_penalty,
+            frequency_penalty=frequency_penalty,
+            logit_bias=logit_bias,
             do_sample=do_sample,
             seed=seed,
             stop=stop,
@@ -225,6 +234,9 @@ def _requested(
     min_p: Optional[float] = None,
     repetition_penalty: Optional[float] = None,
     repetition_window: Optional[int] = None,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
+    logit_bias: Optional[Mapping[int, float]] = None,
     do_sample: Optional[bool] = None,
     seed: int = 0,
     stop: Union[str, Sequence[str], None] = None,
@@ -253,6 +265,9 @@ def _requested(
         "min_p": min_p,
         "repetition_penalty": repetition_penalty,
         "repetition_window": repetition_window,
+        "presence_penalty": presence_penalty,
+        "frequency_penalty": frequency_penalty,
+        "logit_bias": dict(logit_bias or {}),
         "seed": seed,
         "eos": None if eos is None else list(eos),
         "stop": [stop] if isinstance(stop, str) else list(stop or ()),

@@ -8,7 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, SelectAll, StreamExt};
 use serde_json::Value;
-use tercet_engine::{Generation, Request};
+use tercet_engine::{Generation, Request, Step};
 
 use crate::error::{ApiError, Result};
 use crate::models::Model;
@@ -30,8 +30,8 @@ pub(crate) struct Reply {
 pub(crate) enum Piece<'a> {
     /// Choice `index` begins.
     Start { index: usize },
-    /// Choice `index` goes on with `text`.
-    Text { index: usize, text: &'a str },
+    /// Choice `index` goes on.
+    Step { index: usize, step: &'a Step },
     /// Choice `index` has ended.
     End { index: usize, generation: &'a Generation },
     /// All choices have ended.
@@ -117,8 +117,8 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Events<F> {
 
     fn hear(&mut self, news: Option<(usize, News)>) {
         match news {
-            Some((index, News::Step(step))) if !step.text.is_empty() => {
-                self.say(Piece::Text { index, text: &step.text });
+            Some((index, News::Step(step))) if !(step.text.is_empty() && step.logprobs.is_empty()) => {
+                self.say(Piece::Step { index, step: &step });
             }
             Some((_, News::Step(_))) => {}
             Some((index, News::Finished(generation))) => {

@@ -137,7 +137,8 @@ fn a_fault_is_an_error_object_with_its_status() {
     assert_eq!((status, &error["param"]), (400, &json!("temperature")));
     assert_eq!(with("model", json!("gpt-4")).0, 404);
     assert_eq!(with("n", json!(0)).1["param"], "n");
-    assert_eq!(with("logit_bias", json!({ "5": 1 })).1["param"], "logit_bias");
+    assert_eq!(with("logit_bias", json!({ "five": 1 })).1["param"], "logit_bias");
+    assert_eq!(with("response_format", json!({ "type": "json_object" })).1["param"], "response_format");
     assert_eq!(with("messages", json!("hello")).0, 400);
     assert_eq!(with("user", json!("x".repeat(10_000))).0, 400);
     let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]);
@@ -170,4 +171,40 @@ fn tokens_and_prompts_go_there_and_back() {
     assert_eq!(text["content"], "the sea");
     let prompt = client.json("/apply-template", &json!({ "messages": chat()["messages"] }));
     assert!(prompt["prompt"].as_str().unwrap().contains("Tell me a story"));
+}
+
+#[test]
+fn probabilities_come_with_the_tokens_and_change_none() {
+    let client = Client::start(&ServerOptions::default());
+    let plain = client.json(CHAT, &chat());
+    let mut body = chat();
+    (body["logprobs"], body["top_logprobs"]) = (json!(true), json!(3));
+    let whole = client.json(CHAT, &body);
+    assert_eq!(plain["choices"][0]["message"], whole["choices"][0]["message"]);
+    let content = whole["choices"][0]["logprobs"]["content"].as_array().unwrap().clone();
+    assert_eq!(content.len(), whole["usage"]["completion_tokens"].as_u64().unwrap() as usize);
+    for token in &content {
+        let best = token["top_logprobs"].as_array().unwrap();
+        assert_eq!(best.len(), 3);
+        assert!(best[0]["logprob"].as_f64() >= token["logprob"].as_f64());
+        assert!(best.iter().map(|best| best["logprob"].as_f64().unwrap().exp()).sum::<f64>() < 1.0001);
+    }
+    body["stream"] = json!(true);
+    let chunks = client.stream(CHAT, &body);
+    let streamed = chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"]["content"].as_array());
+    assert_eq!(streamed.flatten().cloned().collect::<Vec<_>>(), content);
+}
+
+#[test]
+fn a_bias_and_a_penalty_change_the_text() {
+    let client = Client::start(&ServerOptions::default());
+    let text = |body: &Value| client.json(COMPLETIONS, body)["choices"][0]["text"].clone();
+    let mut body = json!({ "prompt": "Once upon a time", "max_tokens": 40, "temperature": 0, "logprobs": 0 });
+    let plain = text(&body);
+    body["frequency_penalty"] = json!(2);
+    assert_ne!(text(&body), plain);
+    body["frequency_penalty"] = json!(0);
+    let id = client.json("/tokenize", &json!({ "content": " dragon" }))["tokens"][0].clone();
+    body["logit_bias"] = json!({ id.to_string(): 100 });
+    assert!(text(&body).as_str().unwrap().starts_with(" dragon dragon"));
 }

@@ -60,6 +60,7 @@ fn every_command_takes_only_the_options_that_it_heeds() {
     let heeded = BTreeMap::from([
         ("generate", without(&[])),
         ("chat", without(&[])),
+        ("serve", without(&[])),
         ("info", without(&[])),
         // Windows determine the context.
         ("perplexity", without(&["context"])),

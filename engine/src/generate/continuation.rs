@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use super::logprobs::TokenLogprobs;
 use super::text::TextStream;
 use super::{Generation, Request, Stop};
 use crate::error::{Error, Result};
-use crate::model::{BATCH, Candidates, Logits, Model, State};
+use crate::model::{BATCH, Candidates, Logits, Model, Rule, State};
 use crate::sampler::Sampler;
 use crate::tokenizer::Tokenizer;
 
@@ -73,12 +74,14 @@ impl Sequence {
 }
 
 /// The result of a step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
     /// The chosen tokens: none while the prompt is read, several where a draft was accepted.
     pub ids: Vec<u32>,
     /// The text that is now certain.
     pub text: String,
+    /// The probabilities of the chosen tokens, if the request asks for them.
+    pub logprobs: Vec<TokenLogprobs>,
 }
 
 /// A text in the making. It belongs to the sequence that it was made for.
@@ -88,6 +91,7 @@ pub struct Continuation {
     sampler: Sampler,
     text: TextStream,
     ids: Vec<u32>,
+    logprobs: Vec<TokenLogprobs>,
     stop: Option<Stop>,
     /// Tokens that were pending at the start.
     pending: usize,
@@ -128,6 +132,7 @@ impl Continuation {
             sampler,
             text,
             ids: Vec::new(),
+            logprobs: Vec::new(),
             stop: None,
             pending: pending.len(),
             cached_tokens: 0,
@@ -174,7 +179,7 @@ impl Continuation {
         }
         let Sequence { state, history, .. } = sequence;
         let pending = &history[state.position()..];
-        model.forward(state, pending, Logits::Candidates(self.sampler.candidates(history)))?;
+        model.forward(state, pending, Logits::Candidates(self.candidates(history)))?;
         self.accept(model, sequence)
     }
 
@@ -209,8 +214,12 @@ impl Continuation {
     }
 
     /// Returns the tokens whose logits decide the next choice.
-    pub(crate) fn candidates<'h>(&self, history: &'h [u32]) -> Candidates<'h> {
-        self.sampler.candidates(history)
+    pub(crate) fn candidates<'a>(&'a mut self, history: &'a [u32]) -> Candidates<'a> {
+        match self.request.logprobs {
+            // Every logit counts in the sum of the probabilities.
+            Some(_) => Candidates { rule: Rule::Within(f32::INFINITY), always: &[] },
+            None => self.sampler.candidates(history),
+        }
     }
 
     /// Chooses the next token of the sequence by the logits that its state holds.
@@ -222,6 +231,7 @@ impl Continuation {
         self.prefill.get_or_insert_with(|| start.elapsed());
         let mut step = Step::default();
         if self.request.max_tokens > 0 {
+            let raw = self.request.logprobs.map(|alternatives| (alternatives, logits.to_vec()));
             let id = self.sampler.sample(logits, history);
             if !logits[id as usize].is_finite() {
                 return Err(model.yields_no_numbers());
@@ -229,6 +239,8 @@ impl Continuation {
             history.push(id);
             self.ids.push(id);
             step.ids.push(id);
+            step.logprobs.extend(raw.map(|(alternatives, raw)| TokenLogprobs::new(id, &raw, alternatives)));
+            self.logprobs.extend_from_slice(&step.logprobs);
             if self.request.stop_id.contains(&id) {
                 self.stop = Some(Stop::StopId);
             } else if self.request.eos.contains(&id) {
@@ -273,6 +285,7 @@ impl Continuation {
         let prefill = self.prefill.unwrap_or(elapsed);
         Generation {
             ids: self.ids,
+            logprobs: self.logprobs,
             text: self.text.into_text(),
             stop: self.stop.unwrap_or(Stop::Cancelled),
             prompt_tokens: self.pending - self.cached_tokens,

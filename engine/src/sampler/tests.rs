@@ -141,3 +141,32 @@ fn ranges_are_checked_and_the_flag_is_named() {
         assert!(error.is_bad_input() && error.to_string().starts_with(flag), "{error}");
     }
 }
+
+#[test]
+fn generated_tokens_are_penalised_and_those_of_the_prompt_are_not() {
+    let options = SamplerOptions { presence_penalty: 1.0, frequency_penalty: 0.25, ..Default::default() };
+    let mut sampler = sampler(options);
+    let mut logits = [4.0, 3.9, 0.0];
+    assert_eq!(sampler.sample(&mut logits, &[0, 0, 0]), 0);
+    assert_eq!(logits, [4.0, 3.9, 0.0]);
+    let mut logits = [4.0, 3.9, 0.0];
+    assert_eq!(sampler.sample(&mut logits, &[0, 0, 0, 0, 1, 1]), 0);
+    assert_eq!(logits, [4.0 - 1.25, 3.9 - 1.5, 0.0]);
+}
+
+#[test]
+fn a_bias_brings_a_token_in_or_keeps_it_out() {
+    let options = SamplerOptions { logit_bias: vec![(2, 5.0), (0, -100.0), (9, 1.0)], ..Default::default() };
+    let mut sampler = sampler(options);
+    assert_eq!(sampler.candidates(&[1]).always, [2, 0, 9]);
+    assert_eq!(sampler.sample(&mut [4.0, 3.0, 0.0], &[]), 2);
+    assert_eq!(sampler.sample(&mut [4.0, 3.0, -9.0], &[]), 1);
+}
+
+#[test]
+fn adjusted_tokens_are_candidates_whatever_their_logits() {
+    let penalties = SamplerOptions { frequency_penalty: 1.0, ..Default::default() };
+    let mut sampler = sampler(SamplerOptions { logit_bias: vec![(7, 1.0)], ..penalties });
+    sampler.sample(&mut [0.0; 8], &[3, 4]);
+    assert_eq!(sampler.candidates(&[3, 4, 5]).always, [7, 5]);
+}

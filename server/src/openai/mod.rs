@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod chat;
 pub(crate) mod completions;
+mod logprobs;
 pub(crate) mod models;
 mod parameters;
 mod usage;

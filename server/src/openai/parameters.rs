@@ -1,5 +1,7 @@
 //! Fields of a request that say how its text is made.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use tercet_engine::{Request, SamplingChoices, Session};
 
@@ -7,6 +9,9 @@ use crate::error::{ApiError, Result};
 
 /// Most texts of one request.
 const MOST_CHOICES: usize = 64;
+
+/// Most alternatives of a token that are reported.
+const MOST_LOGPROBS: usize = 20;
 
 /// One value, or a list of them.
 #[derive(Deserialize)]
@@ -37,6 +42,10 @@ pub(crate) struct Parameters {
     top_k: Option<usize>,
     min_p: Option<f32>,
     repetition_penalty: Option<f32>,
+    presence_penalty: Option<f32>,
+    frequency_penalty: Option<f32>,
+    /// Biases by token, whose number is written as a string.
+    logit_bias: Option<BTreeMap<String, f32>>,
     seed: Option<i64>,
     stop: Option<OneOrMany<String>>,
     ignore_eos: bool,
@@ -57,11 +66,6 @@ struct StreamOptions {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Unsupported {
-    presence_penalty: Option<f32>,
-    frequency_penalty: Option<f32>,
-    logit_bias: Option<serde_json::Map<String, serde_json::Value>>,
-    logprobs: Option<serde_json::Value>,
-    top_logprobs: Option<usize>,
     response_format: Option<ResponseFormat>,
     tools: Option<Vec<serde_json::Value>>,
     functions: Option<Vec<serde_json::Value>>,
@@ -75,17 +79,8 @@ struct ResponseFormat {
 
 impl Unsupported {
     fn check(&self) -> Result<()> {
-        let asks_for_logprobs = self
-            .logprobs
-            .as_ref()
-            .is_some_and(|value| !value.is_null() && *value != serde_json::Value::Bool(false));
         let asks_for_format = self.response_format.as_ref().is_some_and(|format| format.kind != "text");
         let refused = [
-            ("presence_penalty", self.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
-            ("frequency_penalty", self.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
-            ("logit_bias", self.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty())),
-            ("logprobs", asks_for_logprobs),
-            ("top_logprobs", self.top_logprobs.is_some_and(|count| count > 0)),
             ("response_format", asks_for_format),
             ("tools", self.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
             ("functions", self.functions.as_ref().is_some_and(|functions| !functions.is_empty())),
@@ -98,7 +93,8 @@ impl Unsupported {
 }
 
 impl Parameters {
-    /// Returns a request for each choice after a prompt of `prompt_tokens` tokens, without limit if `tokens` is none.
+    /// Returns a request for each choice after a prompt of `prompt_tokens` tokens. `tokens` is the limit unless the client
+    /// sets one, `logprobs` the number of alternatives to report.
     ///
     /// # Errors
     /// Fails with status 400 if a field is out of range or not supported.
@@ -107,9 +103,14 @@ impl Parameters {
         session: &Session,
         prompt_tokens: usize,
         tokens: Option<usize>,
+        logprobs: Option<usize>,
     ) -> Result<Vec<Request>> {
         self.unsupported.check()?;
         let n = self.n.unwrap_or(1);
+        if logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
+            let problem = format!("at most {MOST_LOGPROBS} alternatives are reported");
+            return Err(ApiError::field("top_logprobs", &problem));
+        }
         if !(1..=MOST_CHOICES).contains(&n) {
             return Err(ApiError::field("n", &format!("{n} is out of range; use 1 to {MOST_CHOICES}")));
         }
@@ -125,6 +126,9 @@ impl Parameters {
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
             repetition_window: None,
+            presence_penalty: self.presence_penalty.unwrap_or(0.0),
+            frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
+            logit_bias: self.biases()?,
             seed,
         };
         let rest = session.context().saturating_sub(prompt_tokens);
@@ -132,6 +136,7 @@ impl Parameters {
         let mut request = Request {
             max_tokens: tokens,
             stop: self.stop.as_ref().map(OneOrMany::to_vec).unwrap_or_default(),
+            logprobs,
             ..session.request_with(&choices)
         };
         if self.ignore_eos {
@@ -144,6 +149,14 @@ impl Parameters {
             request
         };
         Ok((0..n).map(request).collect())
+    }
+
+    fn biases(&self) -> Result<Vec<(u32, f32)>> {
+        let bias = |(token, bias): (&String, &f32)| {
+            let problem = format!("{token:?} is no number of a token");
+            Ok((token.parse().map_err(|_| ApiError::field("logit_bias", &problem))?, *bias))
+        };
+        self.logit_bias.iter().flatten().map(bias).collect()
     }
 
     /// Returns true if the client wants the tokens counted at the end of a stream.

@@ -53,6 +53,15 @@ struct SamplingArgs {
     /// Apply the repetition penalty to the last N tokens only; 0 means all
     #[arg(long, value_name = "N")]
     repetition_window: Option<usize>,
+    /// Take P from the logits of tokens that were generated before
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    presence_penalty: f32,
+    /// Take P from the logits of generated tokens for each time that they occurred
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    frequency_penalty: f32,
+    /// Add BIAS to the logit of token ID; may be repeated
+    #[arg(long, value_name = "ID=BIAS", value_parser = bias)]
+    logit_bias: Vec<(u32, f32)>,
     /// Seed of the random choices
     ///
     /// The same seed gives the same text, on any CPU and with any number of threads.
@@ -76,27 +85,26 @@ impl ContinuationArgs {
 
 impl SamplingArgs {
     fn choices(&self) -> SamplingChoices {
-        let SamplingArgs {
-            greedy,
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
-            repetition_window,
-            seed,
-        } = *self;
         SamplingChoices {
-            greedy,
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
-            repetition_window,
-            seed,
+            greedy: self.greedy,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            repetition_window: self.repetition_window,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            logit_bias: self.logit_bias.clone(),
+            seed: self.seed,
         }
     }
+}
+
+/// Reads a token and its bias, as in `13=-2.5`.
+fn bias(text: &str) -> Result<(u32, f32), String> {
+    let parts = text.split_once('=').and_then(|(id, bias)| Some((id.parse().ok()?, bias.parse().ok()?)));
+    parts.ok_or_else(|| "use the number of a token and its bias, as in 13=-2.5".to_owned())
 }
 
 /// Formats sampler options for a summary: `greedy`, or `temperature 0.8, top-p 0.95, seed 0`.
@@ -104,8 +112,9 @@ pub(in crate::cli) struct Described<'a>(pub(in crate::cli) &'a SamplerOptions);
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SamplerOptions { temperature, top_k, top_p, min_p, repetition_penalty, repetition_window, seed } =
-            *self.0;
+        let SamplerOptions { temperature, top_k, top_p, min_p, seed, .. } = *self.0;
+        let SamplerOptions { repetition_penalty, repetition_window, .. } = *self.0;
+        let SamplerOptions { presence_penalty, frequency_penalty, ref logit_bias, .. } = *self.0;
         if temperature == 0.0 {
             write!(f, "greedy")?;
         } else {
@@ -126,6 +135,15 @@ impl fmt::Display for Described<'_> {
             if repetition_window > 0 {
                 write!(f, " within {repetition_window} tokens")?;
             }
+        }
+        if presence_penalty != 0.0 {
+            write!(f, ", presence penalty {presence_penalty}")?;
+        }
+        if frequency_penalty != 0.0 {
+            write!(f, ", frequency penalty {frequency_penalty}")?;
+        }
+        if !logit_bias.is_empty() {
+            write!(f, ", {} biased", crate::cli::report::count(logit_bias.len(), "token"))?;
         }
         Ok(())
     }
