@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tercet_engine::{ChatTemplate, SchedulerOptions, Session};
+use tercet_engine::{ChatInput, ChatTemplate, SchedulerOptions, Session};
 
 use crate::error::{ApiError, Result};
 use crate::runner::Runner;
@@ -21,12 +21,13 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Returns the chat template.
+    /// Returns the prompt for a chat.
     ///
     /// # Errors
-    /// Fails if the model has none.
-    pub(crate) fn template(&self) -> Result<&ChatTemplate> {
-        self.template.as_ref().map_err(|error| ApiError::field("model", error))
+    /// Fails with status 400 if the model has no template, or the template refuses the messages.
+    pub(crate) fn render(&self, input: &ChatInput) -> Result<String> {
+        let template = self.template.as_ref().map_err(|error| ApiError::field("model", error))?;
+        template.render(input).map_err(|error| ApiError::invalid(error.to_string()))
     }
 
     /// Returns a name for the arithmetic: the same fingerprint, request and seed give the same text.

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State as Extract;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tercet_engine::Message;
+use tercet_engine::ChatInput;
 
 use crate::State;
 use crate::body::Body;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
+use crate::openai::chat::flat;
 
 #[derive(Deserialize)]
 pub(crate) struct Tokenize {
@@ -47,15 +48,10 @@ pub(crate) async fn detokenize(
 #[derive(Deserialize)]
 pub(crate) struct ApplyTemplate {
     model: Option<String>,
-    messages: Vec<TemplateMessage>,
     #[serde(default = "yes")]
     add_generation_prompt: bool,
-}
-
-#[derive(Deserialize)]
-struct TemplateMessage {
-    role: String,
-    content: String,
+    #[serde(flatten)]
+    input: ChatInput,
 }
 
 fn yes() -> bool {
@@ -66,9 +62,9 @@ pub(crate) async fn apply_template(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<ApplyTemplate>,
 ) -> Result<Json<Value>> {
-    let model = state.models.find(body.model.as_deref())?;
-    let messages = body.messages.into_iter().map(|message| Message::new(message.role, message.content));
-    let messages: Vec<Message> = messages.collect();
-    let prompt = model.template()?.render(&messages, body.add_generation_prompt);
-    Ok(Json(json!({ "prompt": prompt.map_err(|error| ApiError::invalid(error.to_string()))? })))
+    let ApplyTemplate { model, add_generation_prompt, mut input } = body;
+    input.messages = input.messages.into_iter().map(flat).collect::<Result<_>>()?;
+    input.add_generation_prompt = add_generation_prompt && !input.continue_final_message;
+    let model = state.models.find(model.as_deref())?;
+    Ok(Json(json!({ "prompt": model.render(&input)? })))
 }

@@ -171,6 +171,9 @@ fn tokens_and_prompts_go_there_and_back() {
     assert_eq!(text["content"], "the sea");
     let prompt = client.json("/apply-template", &json!({ "messages": chat()["messages"] }));
     assert!(prompt["prompt"].as_str().unwrap().contains("Tell me a story"));
+    let part = |text: &str| json!({ "type": "text", "text": text });
+    let parts = json!([{ "role": "user", "content": [part("Tell me "), part("a story")] }]);
+    assert_eq!(client.json("/apply-template", &json!({ "messages": parts })), prompt);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tercet_engine::{Generation, Message};
+use serde_json::{Map, Value, json};
+use tercet_engine::{ChatInput, Generation};
 
 use super::answer::{Head, finish_reason};
 use super::logprobs;
@@ -21,7 +21,11 @@ use crate::reply::{Piece, Reply};
 
 #[derive(Deserialize)]
 pub(crate) struct ChatRequest {
-    messages: Vec<ChatMessage>,
+    messages: Vec<Value>,
+    #[serde(default)]
+    continue_final_message: bool,
+    #[serde(default)]
+    chat_template_kwargs: Map<String, Value>,
     #[serde(default)]
     logprobs: Option<bool>,
     #[serde(default)]
@@ -30,56 +34,21 @@ pub(crate) struct ChatRequest {
     parameters: Parameters,
 }
 
-#[derive(Deserialize)]
-struct ChatMessage {
-    role: String,
-    content: Option<Content>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type")]
-    kind: String,
-    text: Option<String>,
-}
-
-impl ChatMessage {
-    fn message(self) -> Result<Message> {
-        let content = match self.content {
-            None => String::new(),
-            Some(Content::Text(text)) => text,
-            Some(Content::Parts(parts)) => {
-                let texts: Result<Vec<String>> = parts.into_iter().map(Part::text).collect();
-                texts?.concat()
-            }
-        };
-        Ok(Message::new(self.role, content))
-    }
-}
-
-impl Part {
-    fn text(self) -> Result<String> {
-        let problem = || format!("a part of type {:?} is not supported; send text", self.kind);
-        self.text.ok_or_else(|| ApiError::field("messages", &problem()))
-    }
-}
-
 pub(crate) async fn complete(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<ChatRequest>,
 ) -> Result<Response> {
-    let ChatRequest { messages, logprobs, top_logprobs, parameters } = body;
+    let ChatRequest { messages, continue_final_message, chat_template_kwargs, parameters, .. } = body;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
-    let messages: Vec<Message> = messages.into_iter().map(ChatMessage::message).collect::<Result<_>>()?;
-    let prompt = prompt(&model, messages).await?;
-    let logprobs = logprobs.unwrap_or(false).then_some(top_logprobs.unwrap_or(0));
+    let input = ChatInput {
+        messages: messages.into_iter().map(flat).collect::<Result<_>>()?,
+        add_generation_prompt: !continue_final_message,
+        continue_final_message,
+        chat_template_kwargs,
+        ..ChatInput::default()
+    };
+    let prompt = prompt(&model, input).await?;
+    let logprobs = body.logprobs.unwrap_or(false).then_some(body.top_logprobs.unwrap_or(0));
     let requests = parameters.requests(&model.session, prompt.len(), None, logprobs)?;
     let jobs = requests.into_iter().map(|request| (prompt.clone(), request));
     let reply = Reply::start(&model, jobs).await?;
@@ -91,14 +60,29 @@ pub(crate) async fn complete(
     Ok(Json(whole(&head, &model, &reply.finish().await?)).into_response())
 }
 
-/// Renders and encodes `messages`.
-async fn prompt(model: &Arc<Model>, messages: Vec<Message>) -> Result<Vec<u32>> {
+/// Returns a message whose parts are joined to one text, which every template understands.
+///
+/// # Errors
+/// Fails if a part is not text.
+pub(crate) fn flat(mut message: Value) -> Result<Value> {
+    if let Some(Value::Array(parts)) = message.get("content") {
+        let texts: Result<Vec<&str>> = parts.iter().map(part).collect();
+        message["content"] = Value::String(texts?.concat());
+    }
+    Ok(message)
+}
+
+fn part(part: &Value) -> Result<&str> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
+    let problem = || format!("a part of type {kind:?} is not supported; send text");
+    part.get("text").and_then(Value::as_str).ok_or_else(|| ApiError::field("messages", &problem()))
+}
+
+/// Renders and encodes the prompt.
+async fn prompt(model: &Arc<Model>, input: ChatInput) -> Result<Vec<u32>> {
     let model = Arc::clone(model);
     let work = move || {
-        let text = model
-            .template()?
-            .render(&messages, true)
-            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        let text = model.render(&input)?;
         Ok(model.session.tokenizer().encode(&text, false)?)
     };
     let task = tokio::task::spawn_blocking(work).await;
