@@ -129,7 +129,7 @@ impl Store {
     /// Locks out other writers until the file is dropped. The wait is bounded, because a stopped process may hold the
     /// lock.
     fn lock(&self) -> io::Result<File> {
-        const PATIENCE: Duration = Duration::from_secs(20);
+        const PATIENCE: Duration = Duration::from_secs(5);
         let path = self.path.with_extension("lock");
         refuse_special(&path)?;
         let file = File::options().write(true).create(true).truncate(false).open(path)?;

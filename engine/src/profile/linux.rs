@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use tercet_formats::open_own;
+
 use self::jitdump::JitDump;
 use super::ProfilerOptions;
 
@@ -84,8 +86,8 @@ struct PerfMap(Output);
 impl PerfMap {
     fn open() -> io::Result<Self> {
         let path = PathBuf::from(format!("/tmp/perf-{}.map", std::process::id()));
-        let file =
-            File::options().create(true).append(true).open(&path).map_err(|error| named(&path, error))?;
+        let file = open_own(&path, File::options().create(true).append(true));
+        let file = file.map_err(|error| named(&path, error))?;
         Ok(PerfMap(Output { file, path }))
     }
 

@@ -2,12 +2,12 @@
 //!
 //! See tools/perf/Documentation/jitdump-specification.txt of Linux.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 use rustix::time::{ClockId, clock_gettime};
+use tercet_formats::create_own;
 
 use super::{Output, named};
 
@@ -47,8 +47,7 @@ impl JitDump {
 
     #[expect(unsafe_code, reason = "perf finds the dump by a mapping of it")]
     fn begin(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        let mut output = Output { file, path: path.to_owned() };
+        let mut output = Output { file: create_own(path)?, path: path.to_owned() };
         output.append(&header())?;
         // SAFETY: nobody reads or runs the bytes through the mapping. So others may write the file.
         let marker = unsafe { MmapOptions::new().len(HEADER_BYTES as usize).map_exec(&output.file)? };
