@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tercet_formats::without_password;
+
 use crate::error::{Error, Result};
 use crate::options::{OPTIONS, OptionInfo};
 use crate::runtime::{Mode, RuntimeOptions};
@@ -39,10 +41,11 @@ const PERF_MAP: Knob =
     knob("TERCET_PERF_MAP", "1: write /tmp/perf-PID.map, so that perf can name the kernels");
 const JITDUMP: Knob =
     knob("TERCET_JITDUMP", "directory for jit-PID.dump, so that perf inject can annotate the kernels");
+const HF_ENDPOINT: Knob = knob("HF_ENDPOINT", "address of the hub; by default https://huggingface.co");
 const HF_TOKEN: Knob = knob("HF_TOKEN", "access token for the hub");
 
 /// Variables that belong to no option of [`OPTIONS`].
-const OTHERS: [Knob; 14] = [
+const OTHERS: [Knob; 15] = [
     MODEL,
     NO_TUNE,
     NO_CACHE,
@@ -55,7 +58,8 @@ const OTHERS: [Knob; 14] = [
     knob("HF_HUB_CACHE", "directory of downloaded models; by default hub in HF_HOME"),
     HF_TOKEN,
     knob("HF_TOKEN_PATH", "file that holds the token; by default token in HF_HOME"),
-    knob("HF_ENDPOINT", "address of the hub; by default https://huggingface.co"),
+    HF_ENDPOINT,
+    knob("HF_HUB_DOWNLOAD_TIMEOUT", "seconds without progress that end a download; by default 30"),
     knob("HF_HUB_OFFLINE", "1: never download"),
 ];
 
@@ -68,11 +72,15 @@ pub fn all() -> impl Iterator<Item = Knob> {
 }
 
 impl Knob {
-    /// Returns the variable's value if it is set, and only a sign if the value is secret.
+    /// Returns the variable's value if it is set. Secrets in it are replaced by stars.
     pub fn value(&self) -> Option<String> {
         let value = env::var_os(self.name)?;
-        let is_secret = self.name == HF_TOKEN.name;
-        Some(if is_secret { "***".to_owned() } else { value.to_string_lossy().into_owned() })
+        let value = value.to_string_lossy();
+        Some(match self.name {
+            name if name == HF_TOKEN.name => "***".to_owned(),
+            name if name == HF_ENDPOINT.name => without_password(&value),
+            _ => value.into_owned(),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use memmap2::Mmap;
 
 use crate::error::{Error, Result};
-use crate::regular::open_regular;
+use crate::regular::{open_regular, read_regular};
 use fault::Watch;
 
 /// The bytes of a file: mapped, part of the program, or in memory. Cloning shares them.
@@ -53,7 +53,7 @@ impl Bytes {
     /// [`Error::Io`] if the file cannot be opened or mapped, or if it is not a regular file.
     pub fn map(path: &Path) -> Result<Self> {
         let failed = |e| Error::io("map", path, e);
-        let file = open(path)?;
+        let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
         let written = written(&file.metadata().map_err(failed)?);
         // SAFETY:
         // - The mapping is read-only and private to this value, so nobody in this process writes to
@@ -117,14 +117,9 @@ impl Bytes {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, or is not a regular file.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut open(path)?, &mut bytes).map_err(|e| Error::io("read", path, e))?;
-        Ok(bytes.into())
+        const MOST: u64 = 1 << 30;
+        read_regular(path, MOST).map(Bytes::from).map_err(|e| Error::io("read", path, e))
     }
-}
-
-fn open(path: &Path) -> Result<File> {
-    open_regular(path).map_err(|e| Error::io("read", path, e))
 }
 
 /// Tells files apart: device and inode.

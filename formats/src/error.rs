@@ -130,6 +130,22 @@ impl Error {
     }
 }
 
+/// Hides name and password in an address, as in `https://user:password@host`.
+///
+/// ```
+/// use tercet_formats::without_password;
+///
+/// assert_eq!(without_password("https://user:word@host/path"), "https://***@host/path");
+/// assert_eq!(without_password("https://host"), "https://host");
+/// ```
+pub fn without_password(address: &str) -> String {
+    let start = address.find("://").map_or(0, |scheme| scheme + 3);
+    match address.rfind('@') {
+        Some(at) if at >= start => format!("{}***{}", &address[..start], &address[at..]),
+        _ => address.to_owned(),
+    }
+}
+
 /// Makes foreign text fit for a one-line message: escapes control characters and cuts after 300
 /// bytes.
 pub fn one_line(text: impl Into<String>) -> String {

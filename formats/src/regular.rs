@@ -1,7 +1,7 @@
 //! Files that must be regular ones: a pipe or device at the name of a file is an error, and never waited for.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,6 +14,19 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     // Opening some devices has effects, so they are recognised before, too.
     require_regular(&fs::metadata(path)?)?;
     open(path, File::options().read(true), 0)
+}
+
+/// Reads the regular file at `path`, which may have `most` bytes. Links are followed.
+///
+/// # Errors
+/// Fails like [`open_regular`], and if the file is larger.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 <= most {
+        true => Ok(bytes),
+        false => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))),
+    }
 }
 
 /// Opens a file of this program's own with `options`. Links are not followed, so nothing elsewhere is read or written.

@@ -9,11 +9,13 @@
 //! Layout: <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::repository::Repository;
 use crate::error::{Error, Result};
-use tercet_formats::write_atomically;
+use tercet_formats::{create_own, lock_own, read_regular};
 
 /// One repository's folder.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl RepositoryCache {
 
     /// Returns the commit that `revision` stood for at the last download.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
-        let noted = fs::read_to_string(self.folder.join("refs").join(revision)).ok();
+        let noted = read_text(&self.folder.join("refs").join(revision));
         let commit = noted.map_or_else(|| revision.to_owned(), |commit| commit.trim().to_owned());
         Some(commit).filter(|commit| is_commit(commit))
     }
@@ -38,11 +40,13 @@ impl RepositoryCache {
     /// Records that `revision` stands for `commit`.
     pub(super) fn note(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.folder.join("refs").join(revision);
-        if revision == commit || fs::read_to_string(&path).is_ok_and(|noted| noted == commit) {
+        if revision == commit || read_text(&path).is_some_and(|noted| noted == commit) {
             return Ok(());
         }
         make_parent(&path)?;
-        Ok(write_atomically(&path, |file| file.write_all(commit.as_bytes()))?)
+        // A text that is cut off is no commit, and only makes the next run ask the hub.
+        let written = create_own(&path).and_then(|mut file| file.write_all(commit.as_bytes()));
+        written.map_err(|e| Error::io("write", &path, e))
     }
 
     /// Returns the directory of the files of `commit`.
@@ -70,20 +74,36 @@ impl RepositoryCache {
     }
 
     /// Locks the download of a blob against other processes, until the returned file is dropped.
-    /// Calls `wait` before waiting for another process.
-    pub(super) fn lock(&self, checksum: &str, wait: impl FnOnce()) -> Result<File> {
+    ///
+    /// Calls `wait` once if another process holds the lock. Fails if that process makes no progress for `patience`.
+    pub(super) fn lock(&self, checksum: &str, patience: Duration, wait: impl FnOnce()) -> Result<File> {
         let path = self.locks.join(format!("{checksum}.lock"));
         make_parent(&path)?;
-        let lock = || {
-            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-            if file.try_lock().is_err() {
-                wait();
-                file.lock()?;
+        let incomplete = self.blob(checksum).1;
+        let progress = || fs::symlink_metadata(&incomplete).map_or(0, |metadata| metadata.len());
+        let (mut wait, mut seen, mut since) = (Some(wait), progress(), Duration::ZERO);
+        let lock = lock_own(&path, |waited| {
+            wait.take().into_iter().for_each(|wait| wait());
+            if progress() != seen {
+                (seen, since) = (progress(), waited);
             }
-            Ok(file)
-        };
-        lock().map_err(|e| Error::io("lock", &path, e))
+            match waited - since > patience {
+                true => Err(io::Error::new(io::ErrorKind::TimedOut, STUCK)),
+                false => Ok(()),
+            }
+        });
+        lock.map_err(|e| Error::io("lock", &path, e))
     }
+}
+
+/// The reason to give up on a lock.
+const STUCK: &str =
+    "another process holds it and makes no progress; end that process, and run the command again";
+
+/// Reads a small text, such as a commit.
+fn read_text(path: &Path) -> Option<String> {
+    const LONGEST: u64 = 1000;
+    String::from_utf8(read_regular(path, LONGEST).ok()?).ok()
 }
 
 /// Links `path` to `blob`. The link is relative, so that the cache can be moved.

@@ -1,7 +1,11 @@
 //! Requests to the hub, over HTTP.
 
-use std::time::Duration;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
+use tercet_formats::{read_regular, without_password};
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::{Agent, Body};
 
@@ -13,6 +17,43 @@ pub(super) enum Failure {
     Status(u16, String),
     /// The server cannot be reached, or the connection broke.
     Network(String),
+    /// The request cannot succeed by another attempt: the server is too slow or sends something else, or the token is
+    /// unreadable.
+    Hopeless(String),
+}
+
+/// The source of the access token. Its file is read when the hub is asked, not before.
+#[derive(Debug, Default)]
+pub(super) struct Token {
+    pub(super) value: Option<String>,
+    pub(super) file: Option<PathBuf>,
+    read: OnceLock<Option<String>>,
+}
+
+impl Token {
+    pub(super) fn new(value: Option<String>, file: Option<PathBuf>) -> Self {
+        Token { value, file, read: OnceLock::new() }
+    }
+
+    fn get(&self) -> Result<Option<&str>, Failure> {
+        /// Tokens have some dozens of bytes.
+        const LONGEST: u64 = 1 << 14;
+        if let Some(token) = &self.value {
+            return Ok(Some(token));
+        }
+        if self.read.get().is_none() {
+            let text = match self.file.as_ref().map(|path| (path, read_regular(path, LONGEST))) {
+                Some((path, Err(e))) if e.kind() != std::io::ErrorKind::NotFound => {
+                    let problem = format!("the token in {} cannot be read: {e}", path.display());
+                    return Err(Failure::Hopeless(problem));
+                }
+                Some((_, Ok(text))) => String::from_utf8_lossy(&text).trim().to_owned(),
+                _ => String::new(),
+            };
+            let _ = self.read.set(Some(text).filter(|text| !text.is_empty()));
+        }
+        Ok(self.read.get().and_then(Option::as_deref))
+    }
 }
 
 /// An HTTP client of one hub.
@@ -21,18 +62,22 @@ pub(super) struct Client {
     agent: Agent,
     endpoint: Uri,
     base: String,
-    token: Option<String>,
+    /// The address in messages.
+    shown: String,
+    token: Token,
+    patience: Duration,
 }
 
 /// Largest number of redirections to follow.
 const MOST_REDIRECTS: usize = 10;
-/// Longest silence of a connection.
+/// Longest silence of a connection, if the options name none.
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Returns a client of the hub at `endpoint`, or `None` if this is not an http address.
-    pub(super) fn new(endpoint: &str, token: Option<String>) -> Option<Self> {
+    pub(super) fn new(endpoint: &str, token: Token, patience: Option<Duration>) -> Option<Self> {
         let base = endpoint.trim_end_matches('/').to_owned();
+        let (shown, patience) = (without_password(&base), patience.unwrap_or(SILENCE));
         let endpoint: Uri = base.parse().ok()?;
         if !matches!(endpoint.scheme_str(), Some("http" | "https")) || endpoint.authority().is_none() {
             return None;
@@ -43,30 +88,45 @@ impl Client {
             .http_status_as_error(false)
             .user_agent(concat!("tercet/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
-            .timeout_connect(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_per_write(Some(SILENCE));
-        Some(Client { agent: Agent::new_with_config(config.build()), endpoint, base, token })
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience));
+        let agent = Agent::new_with_config(config.build());
+        Some(Client { agent, endpoint, base, shown, token, patience })
     }
 
-    /// Returns the hub's address, without a slash at the end.
+    /// Returns the hub's address for messages: without a slash at the end, and without a password.
     pub(super) fn endpoint(&self) -> &str {
-        &self.base
+        &self.shown
     }
 
     pub(super) fn has_token(&self) -> bool {
-        self.token.is_some()
+        self.token.get().is_ok_and(|token| token.is_some())
+    }
+
+    /// Returns the longest time without progress.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Requests `path` of the hub, which starts with a slash. Asks for the bytes from `start` on,
     /// but a server may send all.
     pub(super) fn get(&self, path: &str, start: u64) -> Result<Response<Body>, Failure> {
+        self.request(path, start).map_err(|failure| match failure {
+            Failure::Network(problem) => Failure::Network(self.without_secrets(&problem)),
+            other => other,
+        })
+    }
+
+    fn request(&self, path: &str, start: u64) -> Result<Response<Body>, Failure> {
         let network = |problem: String| Failure::Network(problem);
+        let token = self.token.get()?;
         let mut uri: Uri =
             format!("{}{path}", self.base).parse().map_err(|_| network("no address".into()))?;
         for _ in 0..MOST_REDIRECTS {
             let mut request = self.agent.get(&uri);
-            if let Some(token) = self.token.as_ref().filter(|_| same_origin(&uri, &self.endpoint)) {
+            if let Some(token) = token.filter(|_| same_origin(&uri, &self.endpoint)) {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }
             if start > 0 {
@@ -80,6 +140,41 @@ impl Client {
             }
         }
         Err(network("too many redirections".into()))
+    }
+
+    /// Removes the endpoint's name and password, and the token, from a message.
+    fn without_secrets(&self, message: &str) -> String {
+        let user = self.base.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+        let secrets = [user.map(|(user, _)| user), self.token.get().ok().flatten()];
+        let secrets = secrets.into_iter().flatten().filter(|secret| !secret.is_empty());
+        secrets.fold(message.to_owned(), |message, secret| message.replace(secret, "***"))
+    }
+
+    /// Hands on the bytes of `body` in pieces, until `take` returns false or the end.
+    pub(super) fn read<E: From<Failure>>(
+        &self,
+        body: &mut impl Read,
+        mut take: impl FnMut(&[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        /// Bytes in a second that count as progress.
+        const LEAST: f64 = 1000.0;
+        let (mut buffer, mut since, mut bytes) = (vec![0; 1 << 18], Instant::now(), 0);
+        loop {
+            let n =
+                body.read(&mut buffer).map_err(|e| Failure::Network(self.without_secrets(&e.to_string())))?;
+            if n == 0 || !take(&buffer[..n])? {
+                return Ok(());
+            }
+            bytes += n;
+            let elapsed = since.elapsed();
+            if elapsed >= self.patience {
+                if (bytes as f64) < LEAST * elapsed.as_secs_f64() {
+                    let seconds = elapsed.as_secs();
+                    return Err(Failure::Hopeless(format!("only {bytes} bytes came in {seconds} s")).into());
+                }
+                (since, bytes) = (Instant::now(), 0);
+            }
+        }
     }
 }
 
@@ -106,6 +201,9 @@ fn redirected(from: &Uri, headers: &HeaderMap) -> Result<Uri, Failure> {
     };
     let uri = address.parse::<Uri>().ok().filter(|uri| uri.authority().is_some());
     let downgrade = |uri: &Uri| scheme == "https" && uri.scheme_str() != Some("https");
-    uri.filter(|uri| !downgrade(uri))
-        .ok_or_else(|| Failure::Network(format!("{host} redirects to {address:?}, which is not followed")))
+    uri.filter(|uri| !downgrade(uri)).ok_or_else(|| {
+        // What follows a question mark may grant access.
+        let shown = without_password(address.split('?').next().unwrap_or_default());
+        Failure::Network(format!("{host} redirects to {shown:?}, which is not followed"))
+    })
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use tercet_formats::open_own;
 use ureq::Body;
 use ureq::http::Response;
 
@@ -23,6 +24,12 @@ pub(super) enum Refusal {
     Checksum,
     /// The disk failed.
     Disk(io::Error),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal::Hub(failure)
+    }
 }
 
 /// Number of attempts in a row without new bytes before giving up.
@@ -96,7 +103,7 @@ struct Partial<'a> {
 impl<'a> Partial<'a> {
     /// Opens the bytes that an earlier run left at `path`, or starts with none.
     fn open(path: &'a Path, expected: &'a RemoteFile) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = open_own(path, File::options().read(true).write(true).create(true).truncate(false))?;
         let hasher = expected.checksum.hasher(expected.size);
         let mut partial = Partial { expected, path, file, len: 0, hasher };
         if partial.file.metadata()?.len() > expected.size {
@@ -128,21 +135,21 @@ impl<'a> Partial<'a> {
         if self.len > 0 && !continues(&response, self.len) {
             self.restart().map_err(Refusal::Disk)?;
         }
-        let mut body = response.into_body().into_reader();
-        let mut buffer = vec![0; 1 << 18];
-        while self.len < self.expected.size {
-            let most = buffer.len().min(usize::try_from(self.expected.size - self.len).unwrap_or(usize::MAX));
-            let n =
-                body.read(&mut buffer[..most]).map_err(|e| Refusal::Hub(Failure::Network(e.to_string())))?;
-            if n == 0 {
-                break;
-            }
-            self.file.write_all(&buffer[..n]).map_err(Refusal::Disk)?;
-            self.hasher.add(&buffer[..n]);
-            self.len += n as u64;
-            progress(self.len);
+        let left = self.expected.size - self.len;
+        if let Some(bytes) =
+            header(response.headers(), "content-length").parse().ok().filter(|&n: &u64| n != left)
+        {
+            let problem = format!("the server sends {bytes} bytes, and the list of files tells {left}");
+            return Err(Refusal::Hub(Failure::Hopeless(problem)));
         }
-        Ok(())
+        let mut body = response.into_body().into_reader().take(left);
+        client.read(&mut body, |bytes| {
+            self.file.write_all(bytes).map_err(Refusal::Disk)?;
+            self.hasher.add(bytes);
+            self.len += bytes.len() as u64;
+            progress(self.len);
+            Ok(true)
+        })
     }
 
     fn is_right(&mut self) -> bool {

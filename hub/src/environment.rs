@@ -2,15 +2,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::HubOptions;
 use crate::error::{Error, Result};
 
 impl HubOptions {
     /// Reads the environment variables of Hugging Face's own libraries: `HF_ENDPOINT`, `HF_TOKEN`,
-    /// `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`.
+    /// `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE` and
+    /// `HF_HUB_DOWNLOAD_TIMEOUT`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] if there is no directory for downloaded files.
@@ -23,14 +24,23 @@ impl HubOptions {
         let cache_dir = set("HF_HUB_CACHE").map(PathBuf::from).or_else(|| in_home("hub"));
         let missing = || Error::bad_argument("HF_HOME", "there is no place for downloaded models", "set it");
         let token_file = set("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| in_home("token"));
-        let token = text("HF_TOKEN").or_else(|| fs::read_to_string(token_file?).ok());
+        let patience = text("HF_HUB_DOWNLOAD_TIMEOUT").map(|value| seconds(&value)).transpose()?;
         Ok(HubOptions {
             endpoint: text("HF_ENDPOINT"),
-            token: token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
+            token: text("HF_TOKEN").map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
+            token_file,
+            patience,
             cache_dir: cache_dir.ok_or_else(missing)?,
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
         })
     }
+}
+
+fn seconds(value: &str) -> Result<Duration> {
+    let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    let problem = || format!("{value:?} is not understood");
+    let bad = || Error::bad_argument("HF_HUB_DOWNLOAD_TIMEOUT", problem(), "use 1 to 3600 seconds");
+    seconds.map(Duration::from_secs).ok_or_else(bad)
 }
 
 fn is_true(value: &str) -> bool {

@@ -12,17 +12,19 @@ mod environment;
 mod error;
 mod listing;
 mod repository;
+mod space;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cache::RepositoryCache;
-use client::{Client, Failure};
+use client::{Client, Failure, Token};
 use download::{Refusal, download};
 use listing::{Listing, RemoteFile};
 
-use tercet_formats::{CONFIG, MODEL, ModelFiles, SHARD_INDEX};
+use tercet_formats::{CONFIG, MODEL, ModelFiles, SHARD_INDEX, read_regular, without_password};
 
 pub use catalog::{MODELS, NamedModel};
 pub use error::{Error, Result};
@@ -35,6 +37,10 @@ pub struct HubOptions {
     pub endpoint: Option<String>,
     /// Access token.
     pub token: Option<String>,
+    /// File that holds the token, if none is given. It is read only to ask the hub.
+    pub token_file: Option<PathBuf>,
+    /// Longest time without progress. Defaults to 30 seconds.
+    pub patience: Option<Duration>,
     /// Directory for downloaded files.
     pub cache_dir: PathBuf,
     /// True to avoid the network.
@@ -44,6 +50,8 @@ pub struct HubOptions {
 /// News of a download.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
+    /// The hub with this address is asked for the files of a repository.
+    Asking(&'a str),
     /// Another process downloads the same file.
     Waiting(&'a str),
     /// More bytes of a file have arrived.
@@ -85,12 +93,12 @@ impl Hub {
     /// # Errors
     /// [`Error::BadArgument`] if the endpoint is not an http address.
     pub fn new(options: HubOptions) -> Result<Self> {
-        let HubOptions { endpoint, token, cache_dir, offline } = options;
+        let HubOptions { endpoint, token, token_file, patience, cache_dir, offline } = options;
         let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
-        let client = Client::new(&endpoint, token).ok_or_else(|| {
+        let client = Client::new(&endpoint, Token::new(token, token_file), patience).ok_or_else(|| {
             Error::bad_argument(
                 "HF_ENDPOINT",
-                format!("{endpoint:?} is not an http address"),
+                format!("{:?} is not an http address", without_password(&endpoint)),
                 "set one, or none",
             )
         })?;
@@ -150,22 +158,31 @@ impl Hub {
                 Error::bad_argument(repository.to_string(), "is not on this machine as a whole", remedy)
             });
         }
+        progress(Progress::Asking(self.client.endpoint()));
         match (self.list(repository), found) {
             (Ok(listing), _) => self.fetch_listed(repository, &listing, progress),
             // The model runs with the files that are here.
-            (Err(Failure::Network(_) | Failure::Status(500.., _)), Some(path)) => Ok(path),
+            (Err(Failure::Network(_) | Failure::Hopeless(_) | Failure::Status(500.., _)), Some(path)) => {
+                Ok(path)
+            }
             (Err(failure), _) => Err(self.explain(repository, failure)),
         }
     }
 
     fn list(&self, repository: &Repository) -> Result<Listing, Failure> {
         /// Bound on the size of the list.
-        const MOST_BYTES: u64 = 16 << 20;
+        const MOST_BYTES: usize = 16 << 20;
         let revision = repository.revision().replace('/', "%2F");
         let path = format!("/api/models/{}/revision/{revision}?blobs=true", repository.id());
         let response = self.client.get(&path, 0)?;
-        let json = response.into_body().into_with_config().limit(MOST_BYTES).read_to_vec();
-        let json = json.map_err(|e| Failure::Network(e.to_string()))?;
+        let mut json = Vec::new();
+        self.client.read(&mut response.into_body().into_reader(), |bytes| {
+            json.extend_from_slice(bytes);
+            match json.len() <= MOST_BYTES {
+                true => Ok(true),
+                false => Err(Failure::Network("its list of files is too long".to_owned())),
+            }
+        })?;
         Listing::parse(&json).map_err(Failure::Network)
     }
 
@@ -178,11 +195,12 @@ impl Hub {
     ) -> Result<PathBuf> {
         let cache = RepositoryCache::new(&self.cache_dir, repository);
         let (descriptions, weights) = listing.parts(repository)?;
+        self.require_space(repository, &cache, descriptions.iter().copied().chain([weights]))?;
         let mut get = |file| self.fetch_file(repository, &cache, &listing.commit, file, progress);
         descriptions.into_iter().try_for_each(|file| get(file).map(drop))?;
         let path = get(weights)?;
         if weights.name == SHARD_INDEX {
-            let index = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+            let index = read_regular(&path, LARGEST_INDEX).map_err(|e| Error::io("read", &path, e))?;
             let shards = listing.shards(&index).map_err(|problem| {
                 let file = format!("{repository}/{SHARD_INDEX}");
                 Error::malformed(
@@ -192,10 +210,39 @@ impl Hub {
                     "the repository is incomplete: use another revision",
                 )
             })?;
+            self.require_space(repository, &cache, shards.iter().copied())?;
             shards.into_iter().try_for_each(|shard| get(shard).map(drop))?;
         }
         cache.note(repository.revision(), &listing.commit)?;
         Ok(if repository.file().is_some() { path } else { cache.snapshot(&listing.commit) })
+    }
+
+    /// Requires room on the disk for those of `files` that are not here yet.
+    fn require_space<'a>(
+        &self,
+        repository: &Repository,
+        cache: &RepositoryCache,
+        files: impl Iterator<Item = &'a RemoteFile>,
+    ) -> Result<()> {
+        let missing = |file: &RemoteFile| {
+            let (blob, incomplete) = cache.blob(file.checksum.digits());
+            let here = |path: &Path| fs::symlink_metadata(path).map_or(0, |metadata| metadata.len());
+            file.size.saturating_sub(here(&blob).max(here(&incomplete)))
+        };
+        let needed = files.map(missing).fold(0u64, u64::saturating_add);
+        match space::free(&self.cache_dir) {
+            Some(free) if needed > free => {
+                let problem = format!(
+                    "no space is left: it takes {} MB more, and {} has {} MB",
+                    needed / 1_000_000,
+                    self.cache_dir.display(),
+                    free / 1_000_000
+                );
+                let remedy = "make room, or set HF_HOME to another place, and run the command again";
+                Err(Error::download(repository.to_string(), problem, remedy))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn fetch_file(
@@ -212,7 +259,8 @@ impl Hub {
         }
         let RemoteFile { name, size, checksum } = file;
         let (blob, incomplete) = cache.blob(checksum.digits());
-        let _lock = cache.lock(checksum.digits(), || progress(Progress::Waiting(name)))?;
+        let patience = 2 * self.client.patience();
+        let _lock = cache.lock(checksum.digits(), patience, || progress(Progress::Waiting(name)))?;
         if !blob.is_file() {
             cache::make_parent(&blob)?;
             let address = format!("/{}/resolve/{commit}/{name}", repository.id());
@@ -225,6 +273,11 @@ impl Hub {
                         label,
                         format!("the download from {} broke off: {problem}", self.client.endpoint()),
                         "run the command again: it goes on where it stopped",
+                    ),
+                    Refusal::Hub(Failure::Hopeless(problem)) => Error::download(
+                        label,
+                        format!("the download from {} failed: {problem}", self.client.endpoint()),
+                        "run the command again later: it goes on where it stopped",
                     ),
                     Refusal::Checksum => Error::download(
                         label,
@@ -256,6 +309,14 @@ impl Hub {
         let what = repository.to_string();
         let (status, code) = match failure {
             Failure::Status(status, code) => (status, code),
+            Failure::Hopeless(problem) => {
+                let problem = format!("asking {endpoint} failed: {problem}");
+                return Error::download(
+                    what,
+                    problem,
+                    "try again later, or use a directory with the model's files",
+                );
+            }
             Failure::Network(problem) => {
                 let problem = format!("{endpoint} cannot be reached: {problem}");
                 let remedy = "check the network; a directory that holds the model's files needs none";
@@ -293,6 +354,9 @@ impl Hub {
     }
 }
 
+/// Bytes of the largest index of shards that is read.
+const LARGEST_INDEX: u64 = 64 << 20;
+
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -303,7 +367,8 @@ fn is_model(snapshot: &Path) -> bool {
     has(CONFIG)
         && (has("tokenizer.json") || has("tokenizer.model"))
         && (has(MODEL)
-            || fs::read(snapshot.join(SHARD_INDEX)).is_ok_and(|index| has_shards(snapshot, &index)))
+            || read_regular(&snapshot.join(SHARD_INDEX), LARGEST_INDEX)
+                .is_ok_and(|index| has_shards(snapshot, &index)))
 }
 
 fn has_shards(snapshot: &Path, index: &[u8]) -> bool {

@@ -45,6 +45,9 @@ impl Steps {
         /// Smaller downloads are not shown.
         const LARGE: u64 = 1 << 20;
         let (file, done, size) = match download {
+            OpenProgress::Asking(hub) => {
+                return self.replace(Some(progress::spinner(format!("asking {hub} for the model's files"))));
+            }
             OpenProgress::Waiting(file) => {
                 return report::note(format_args!("waiting for another process that downloads {file}"));
             }

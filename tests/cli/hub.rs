@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
@@ -313,16 +313,134 @@ fn all_parts_of_a_gguf_model_are_downloaded() {
     assert_eq!(parts.map(asked), [true, true, false]);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 #[test]
-fn a_full_disk_is_a_clear_error() {
-    use std::os::unix::fs::symlink;
+fn a_download_that_the_disk_cannot_hold_does_not_start() {
     let setting = Setting::new();
-    setting.hub.misbehave(Faults { reset_after: Some(50_000), ignores_range: true, ..Faults::default() });
-    setting.fails(MODEL, 1, &["broke off"]);
-    let partial = setting.blobs(true).remove(0);
-    fs::remove_file(&partial).unwrap();
-    symlink("/dev/full", &partial).unwrap();
-    setting.hub.misbehave(Faults::default());
-    setting.fails(MODEL, 1, &["model.safetensors", "no space is left", "make room"]);
+    for size in [1 << 60, u64::MAX] {
+        setting.hub.misbehave(Faults { promises: Some(size), ..Faults::default() });
+        setting.fails(MODEL, 1, &[MODEL, "no space is left", "make room"]);
+        assert!(setting.hub.seen().iter().all(|request| !request.by_cdn));
+    }
+    // The server sends less than the list tells.
+    setting.hub.misbehave(Faults { promises: Some(1 << 20), ..Faults::default() });
+    setting.fails(MODEL, 1, &["model.safetensors", "the list of files tells 1048576"]);
+}
+
+#[test]
+fn a_hub_that_makes_no_progress_is_given_up() {
+    for place in ["headers", "list", "file"] {
+        let setting = Setting::new();
+        setting.hub.misbehave(Faults { trickles: Some(place), ..Faults::default() });
+        let start = Instant::now();
+        let ran = finish(setting.command(MODEL).env("HF_HUB_DOWNLOAD_TIMEOUT", "1"));
+        assert!(start.elapsed() < Duration::from_secs(15), "{place}: {:?}", start.elapsed());
+        assert_eq!(ran.status, Some(1), "{place}: {ran:?}");
+        assert!(ran.stderr.lines().last().unwrap().starts_with("error: "), "{place}: {ran:?}");
+        setting.hub.misbehave(Faults::default());
+        setting.works(MODEL);
+    }
+    let ran = finish(Setting::new().command(MODEL).env("HF_HUB_DOWNLOAD_TIMEOUT", "soon"));
+    assert!(ran.status == Some(2) && ran.stderr.contains("HF_HUB_DOWNLOAD_TIMEOUT"), "{ran:?}");
+}
+
+#[test]
+fn passwords_and_tokens_appear_in_no_message() {
+    let setting = Setting::new();
+    let address = setting.hub.endpoint().replace("http://", "http://user:SECRET@");
+    let endpoints = [&address[..], "http://user:SECRET@127.0.0.1:1", "ftp://user:SECRET@x", "user:SECRET@x"];
+    for endpoint in endpoints {
+        for status in [None, Some((401, "GatedRepo")), Some((503, ""))] {
+            setting.hub.misbehave(Faults { status, ..Faults::default() });
+            let mut command = setting.command("hf:tiny/other");
+            let ran = finish(command.env("HF_ENDPOINT", endpoint).env("HF_TOKEN", "SECRET-token"));
+            assert!(ran.status.is_some(), "{endpoint}: {ran:?}");
+            assert!(!ran.stderr.contains("SECRET"), "{endpoint}: {ran:?}");
+        }
+        for format in [&["info"][..], &["info", "--json"]] {
+            let shown = finish(command(format).env("HF_ENDPOINT", endpoint)).stdout;
+            assert!(shown.contains("***@") && !shown.contains("SECRET"), "{endpoint}: {shown}");
+        }
+    }
+}
+
+#[cfg(unix)]
+mod special_files {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+
+    fn pipe(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    #[test]
+    fn the_token_is_read_only_to_ask_the_hub() {
+        let setting = Setting::new();
+        let token = setting.home.path().join("token");
+        pipe(&token);
+        setting.works(TINY);
+        setting.fails(MODEL, 1, &["token", "not a regular file"]);
+        let ran = finish(setting.command(MODEL).env("HF_TOKEN_PATH", "/dev/zero"));
+        assert!(ran.status == Some(1) && ran.stderr.contains("/dev/zero"), "{ran:?}");
+        fs::remove_file(&token).unwrap();
+        fs::write(&token, "secret\n").unwrap();
+        setting.works(MODEL);
+        assert!(setting.hub.seen().iter().any(|seen| seen.authorization.as_deref() == Some("Bearer secret")));
+    }
+
+    #[test]
+    fn pipes_and_links_in_the_cache_are_neither_waited_for_nor_written_through() {
+        let model = fs::read(PathBuf::from(TINY).join("model.safetensors")).unwrap();
+        let setting = Setting::new();
+        setting.works(MODEL);
+        let blob =
+            fs::canonicalize(setting.file("snapshots").join(COMMIT).join("model.safetensors")).unwrap();
+        assert_eq!(fs::read(&blob).unwrap(), model);
+        let digest = blob.file_name().unwrap().to_str().unwrap();
+        let lock = format!("hub/.locks/models--tiny--bitnet/{digest}.lock");
+        let places = [
+            blob.with_file_name(format!("{digest}.incomplete")),
+            setting.home.path().join(lock),
+            setting.file("refs/main"),
+        ];
+        for place in places {
+            let precious = setting.home.path().join("precious");
+            fs::write(&precious, "precious").unwrap();
+            for link in [false, true] {
+                let _ = fs::remove_file(&blob);
+                let _ = fs::remove_file(&place);
+                if link {
+                    symlink(&precious, &place).unwrap()
+                } else {
+                    pipe(&place)
+                }
+                let ran = setting.run(MODEL);
+                assert!(ran.status.is_some_and(|status| status <= 2), "{}: {ran:?}", place.display());
+                assert_eq!(fs::read(&precious).unwrap(), b"precious", "{}", place.display());
+            }
+            fs::remove_file(&place).unwrap();
+            setting.works(MODEL);
+        }
+    }
+
+    #[test]
+    fn a_lock_without_progress_is_given_up() {
+        let setting = Setting::new();
+        setting.works(MODEL);
+        let blob =
+            fs::canonicalize(setting.file("snapshots").join(COMMIT).join("model.safetensors")).unwrap();
+        let digest = blob.file_name().unwrap().to_str().unwrap();
+        let lock = setting.home.path().join(format!("hub/.locks/models--tiny--bitnet/{digest}.lock"));
+        let held = fs::File::options().write(true).create(true).truncate(false).open(lock).unwrap();
+        held.lock().unwrap();
+        fs::remove_file(&blob).unwrap();
+        let ran = finish(setting.command(MODEL).env("HF_HUB_DOWNLOAD_TIMEOUT", "1"));
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("waiting for another") && ran.stderr.contains("no progress"), "{ran:?}");
+        drop(held);
+        setting.works(MODEL);
+    }
 }

@@ -28,6 +28,10 @@ pub(crate) struct Faults {
     pub(crate) corrupts: bool,
     /// Large files are sent in pieces, with this pause between them.
     pub(crate) pause: Option<Duration>,
+    /// Sent byte by byte, 50 ms apart: the `list`, the `headers` of every answer, or a large `file`.
+    pub(crate) trickles: Option<&'static str>,
+    /// The list tells this size of large files.
+    pub(crate) promises: Option<u64>,
 }
 
 /// One request.
@@ -112,13 +116,23 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, cdn: Option<SocketAddr>) 
         state.seen.push(seen.clone());
         (state.files.clone(), state.faults.clone())
     };
+    if faults.trickles == Some("headers") {
+        return trickle(&mut stream, b"HTTP/1.1 200 S\r\nContent-Length: 100000\r\n");
+    }
     if let Some((status, code)) = faults.status {
         return respond(&mut stream, status, &format!("X-Error-Code: {code}\r\n"), b"no");
     }
     let name = path.split_once(&format!("/resolve/{COMMIT}/")).map_or("", |(_, name)| name);
     match (cdn, files.get(name)) {
         (Some(_), None) if path.starts_with("/api/models/") => {
-            respond(&mut stream, 200, "", listing(&files).as_bytes())
+            let list = listing(&files, &faults);
+            match faults.trickles {
+                Some("list") => {
+                    write!(stream, "HTTP/1.1 200 S\r\nContent-Length: {}\r\n\r\n", list.len())?;
+                    trickle(&mut stream, list.as_bytes())
+                }
+                _ => respond(&mut stream, 200, "", list.as_bytes()),
+            }
         }
         (Some(cdn), Some(file)) if file.len() >= LARGE => {
             respond(&mut stream, 302, &format!("Location: http://{cdn}{path}\r\n"), b"")
@@ -127,6 +141,14 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, cdn: Option<SocketAddr>) 
         (None, Some(file)) => send(&mut stream, file, seen.range.as_deref(), &faults),
         (_, None) => respond(&mut stream, 404, "X-Error-Code: EntryNotFound\r\n", b"no"),
     }
+}
+
+fn trickle(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    for byte in bytes.chunks(1) {
+        stream.write_all(byte)?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn respond(stream: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> std::io::Result<()> {
@@ -151,6 +173,9 @@ fn send(stream: &mut TcpStream, file: &[u8], range: Option<&str>, faults: &Fault
     }
     stream.write_all((head + "Connection: close\r\n\r\n").as_bytes())?;
     body.truncate(faults.reset_after.unwrap_or(length));
+    if faults.trickles == Some("file") {
+        return trickle(stream, &body);
+    }
     for piece in body.chunks(16 << 10) {
         stream.write_all(piece)?;
         if let Some(pause) = faults.pause {
@@ -161,13 +186,14 @@ fn send(stream: &mut TcpStream, file: &[u8], range: Option<&str>, faults: &Fault
 }
 
 /// Returns the list of files in the form of the real hub.
-fn listing(files: &BTreeMap<String, Vec<u8>>) -> String {
+fn listing(files: &BTreeMap<String, Vec<u8>>, faults: &Faults) -> String {
     let siblings = files.iter().map(|(name, file)| {
         let pointer = json!({ "rfilename": name, "size": file.len(), "blobId": git(file) });
         if file.len() < LARGE {
             return pointer;
         }
-        let lfs = json!({ "sha256": hex(&Sha256::digest(file)), "size": file.len(), "pointerSize": 134 });
+        let size = faults.promises.unwrap_or(file.len() as u64);
+        let lfs = json!({ "sha256": hex(&Sha256::digest(file)), "size": size, "pointerSize": 134 });
         json!({ "rfilename": name, "size": file.len(), "blobId": git(b"a pointer"), "lfs": lfs })
     });
     json!({ "id": "tiny/bitnet", "sha": COMMIT, "siblings": siblings.collect::<Vec<_>>() }).to_string()
