@@ -25,17 +25,31 @@ pub(crate) enum Blocks {
 }
 
 impl Blocks {
-    /// Returns `count` copies of `block`.
-    pub(crate) fn filled(block: Block, count: usize) -> Self {
-        let mut blocks = Self::zeroed(count);
+    /// Returns `count` copies of `block`, or none if the system refuses the memory.
+    pub(crate) fn filled(block: Block, count: usize) -> Option<Self> {
+        let mut blocks = Self::try_zeroed(count)?;
         blocks.fill(block);
-        blocks
+        Some(blocks)
     }
 
     /// Returns `count` blocks of zeros.
+    ///
+    /// # Panics
+    /// If the system refuses the memory.
     pub(crate) fn zeroed(count: usize) -> Self {
+        Self::try_zeroed(count).expect("memory for packed weights")
+    }
+
+    /// Returns `count` blocks of zeros, or none if the system refuses the memory.
+    pub(crate) fn try_zeroed(count: usize) -> Option<Self> {
         let share = if count * BLOCK_BYTES < LARGE { None } else { Share::new(count) };
-        share.map_or_else(|| Blocks::Heap(vec![Block([0; BLOCK_BYTES]); count]), Blocks::Region)
+        if let Some(share) = share {
+            return Some(Blocks::Region(share));
+        }
+        let mut blocks = Vec::new();
+        blocks.try_reserve_exact(count).ok()?;
+        blocks.resize(count, Block([0; BLOCK_BYTES]));
+        Some(Blocks::Heap(blocks))
     }
 }
 
@@ -148,7 +162,7 @@ mod tests {
         let filled = |(i, &count): (usize, &usize)| {
             let zeroed = Blocks::zeroed(count);
             assert!(zeroed.iter().all(|block| block.0 == [0; BLOCK_BYTES]));
-            Blocks::filled(Block([i as u8; BLOCK_BYTES]), count)
+            Blocks::filled(Block([i as u8; BLOCK_BYTES]), count).unwrap()
         };
         let mut all: Vec<Blocks> = counts.iter().enumerate().map(filled).collect();
         all.remove(2);

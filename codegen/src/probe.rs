@@ -16,9 +16,9 @@ use tercet_cpu::Cpu;
 pub struct Memory(Blocks);
 
 impl Memory {
-    /// Returns at least `bytes` bytes. None is zero, so all pages are present.
-    pub fn new(bytes: usize) -> Self {
-        Memory(Blocks::filled(Block([1; BLOCK_BYTES]), bytes.div_ceil(BLOCK_BYTES)))
+    /// Returns at least `bytes` bytes, or none if the system refuses them. None is zero, so all pages are present.
+    pub fn new(bytes: usize) -> Option<Self> {
+        Blocks::filled(Block([1; BLOCK_BYTES]), bytes.div_ceil(BLOCK_BYTES)).map(Memory)
     }
 
     /// Returns the bytes in blocks of 64.
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn every_isa_of_this_cpu_reads_all_and_not_more() {
         for isa in Isa::available(Cpu::host()) {
-            let (probes, memory) = (ReadProbe::all(isa).unwrap(), Memory::new(1 << 20));
+            let (probes, memory) = (ReadProbe::all(isa).unwrap(), Memory::new(1 << 20).unwrap());
             assert!(!probes.is_empty(), "{isa}");
             for probe in probes {
                 assert_eq!(probe.run(memory.blocks()), 1 << 20, "{isa}");

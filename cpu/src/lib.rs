@@ -5,6 +5,7 @@
 
 pub mod aarch64;
 mod cache;
+mod cgroup;
 mod cores;
 pub mod dump;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod fake_root;
 pub mod limits;
 #[cfg(target_os = "macos")]
 mod macos;
+pub mod memory;
 pub mod topology;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -1,9 +1,10 @@
 //! Limits of this process: affinity mask and cgroup CPU quota.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::thread::available_parallelism;
 
+use crate::cgroup::{self, Version};
 use crate::topology::parse_cpu_list;
 
 /// The limits that the operating system sets for this process.
@@ -47,45 +48,13 @@ fn allowed_cpus(status: &str) -> Option<Vec<usize>> {
     parse_cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
+/// Returns the tightest quota among the groups around this process.
 fn quota(root: &Path) -> Option<f64> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let quotas = groups.lines().filter_map(Hierarchy::parse).filter_map(|hierarchy| hierarchy.quota(root));
+    let quotas = cgroup::levels(root, "cpu").into_iter().filter_map(|(version, group)| match version {
+        Version::Two => quota_v2(&group),
+        Version::One => quota_v1(&group),
+    });
     quotas.min_by(f64::total_cmp)
-}
-
-/// A line of `/proc/self/cgroup` for a hierarchy that can hold CPU quotas.
-struct Hierarchy<'a> {
-    mounts: &'static [&'static str],
-    read: fn(&Path) -> Option<f64>,
-    group: &'a Path,
-}
-
-impl<'a> Hierarchy<'a> {
-    /// Parses a line: `0::/group` is version 2, `4:cpu,cpuacct:/group` the CPU controller of version 1.
-    fn parse(line: &'a str) -> Option<Self> {
-        let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
-        let group = Path::new(group);
-        if controllers.is_empty() {
-            Some(Hierarchy { mounts: &["", "unified"], read: quota_v2, group })
-        } else if controllers.split(',').any(|name| name == "cpu") {
-            Some(Hierarchy { mounts: &["cpu", "cpu,cpuacct", "cpuacct,cpu"], read: quota_v1, group })
-        } else {
-            None
-        }
-    }
-
-    /// Returns the tightest quota from the group up to its mount.
-    ///
-    /// A container without its own cgroup namespace gets a path of the host that it cannot see. Its own group is then the
-    /// mount. The walk reaches it because it skips levels that cannot be read.
-    fn quota(&self, root: &Path) -> Option<f64> {
-        let inside = |part: &Component| matches!(part, Component::Normal(_));
-        let group: PathBuf = self.group.components().filter(inside).collect();
-        let mounts = self.mounts.iter().map(|mount| root.join("sys/fs/cgroup").join(mount));
-        let levels =
-            mounts.flat_map(|mount| group.ancestors().map(|level| mount.join(level)).collect::<Vec<_>>());
-        levels.filter_map(|level| (self.read)(&level)).min_by(f64::total_cmp)
-    }
 }
 
 /// Parses `cpu.max`: the quota, or `max`, and the period.

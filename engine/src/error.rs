@@ -3,6 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use tercet_codegen::packing::PackError;
+use tercet_formats::one_line;
+
+use crate::size::Size;
+
 /// The result of a fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,12 +57,14 @@ pub enum Error {
         context: usize,
     },
     /// The system cannot give the memory that was asked for.
-    #[error("{purpose} takes {bytes} bytes, more than the system gives; {remedy}")]
+    #[error("{purpose} takes {}, and {}; {remedy}", Size(*bytes), left(*available))]
     OutOfMemory {
         /// The use of the memory.
-        purpose: &'static str,
+        purpose: String,
         /// Bytes asked for.
-        bytes: usize,
+        bytes: u64,
+        /// Bytes that can be had, if the system tells.
+        available: Option<u64>,
         /// The way to mend it.
         remedy: &'static str,
     },
@@ -75,7 +82,7 @@ pub enum Error {
     Kernel(#[from] tercet_codegen::KernelError),
     /// A matrix cannot be packed.
     #[error(transparent)]
-    Pack(#[from] tercet_codegen::packing::PackError),
+    Pack(PackError),
 }
 
 impl Error {
@@ -88,6 +95,15 @@ impl Error {
             Error::BadArgument { .. } | Error::ContextExceeded { .. } | Error::Pack(_) => true,
             Error::OutOfMemory { .. } | Error::Busy { .. } | Error::Cancelled | Error::Kernel(_) => false,
         }
+    }
+
+    pub(crate) fn out_of_memory(
+        purpose: impl Into<String>,
+        bytes: u64,
+        available: Option<u64>,
+        remedy: &'static str,
+    ) -> Self {
+        Error::OutOfMemory { purpose: one_line(purpose), bytes, available, remedy }
     }
 
     /// Returns an [`Error::BadArgument`] on one line.
@@ -120,6 +136,10 @@ impl Error {
     }
 }
 
+fn left(available: Option<u64>) -> String {
+    available.map_or("the system refuses it".to_owned(), |bytes| format!("{} can be had", Size(bytes)))
+}
+
 impl From<tercet_formats::Error> for Error {
     fn from(error: tercet_formats::Error) -> Self {
         match error {
@@ -127,6 +147,17 @@ impl From<tercet_formats::Error> for Error {
                 Error::BadArgument { argument, problem, remedy }
             }
             error => Error::File(error),
+        }
+    }
+}
+
+impl From<PackError> for Error {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Memory { bytes } => {
+                Error::out_of_memory("a matrix", bytes as u64, None, "use a smaller model")
+            }
+            error => Error::Pack(error),
         }
     }
 }

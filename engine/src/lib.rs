@@ -15,6 +15,7 @@ mod error;
 mod generate;
 mod guard;
 pub mod knobs;
+mod memory;
 mod model;
 mod named;
 pub mod options;

@@ -54,18 +54,16 @@ pub(crate) fn between_looks(tokens: usize, depth: usize, unit: usize) -> usize {
     (MULTIPLY_ADDS / (tokens * depth).max(1)).max(1).next_multiple_of(unit)
 }
 
-/// Starts a pool of `threads` threads.
+/// Starts a pool of `threads` threads, or of as many as the system can start.
 ///
 /// # Errors
-/// Fails if the number is 0 or more than 1024, or the system cannot start the threads.
+/// Fails if the number is 0 or more than 1024.
 pub(crate) fn start(threads: usize) -> Result<Pool> {
     const MOST: usize = 1024;
     if !(1..=MOST).contains(&threads) {
         return Err(Error::bad_argument("threads", format!("{threads} is out of range"), "use 1 to 1024"));
     }
-    Pool::new(threads).map_err(|e| {
-        Error::bad_argument("threads", format!("cannot start {threads} threads: {e}"), "use fewer threads")
-    })
+    Ok(Pool::up_to(threads).0)
 }
 
 /// Shares out the columns of `out`: calls `work` for disjoint ranges of columns that cover all of it, unless the caller

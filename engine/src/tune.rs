@@ -8,6 +8,7 @@ use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::model::{PLANNED_TOKENS, multiply, random_trits};
 use crate::pool::{self, Team};
 use crate::runtime::Runtime;
@@ -169,6 +170,8 @@ impl Operands {
         // Caches keep some data even of a stream of twice their size.
         let cached = Cpu::host().caches.iter().map(|cache| cache.size as usize).max().unwrap_or_default();
         let others = (4 * cached).clamp(LEAST, MOST).div_ceil(first.bytes()).min(MOST_COPIES) - 1;
+        let bytes = memory::product([others, first.bytes()]);
+        memory::require(bytes, || "the copies of a matrix".to_owned(), "tune smaller shapes")?;
         let mut copies = pool.map(others, |_| first.clone());
         copies.push(first);
         Ok(Operands { n, k, copies })

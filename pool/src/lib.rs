@@ -95,6 +95,15 @@ impl Pool {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn new(threads: usize) -> std::io::Result<Self> {
+        match Self::up_to(threads) {
+            (pool, None) => Ok(pool),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Starts a pool of at most `threads` threads: as many as the system can start. Also returns the reason if there are
+    /// fewer.
+    pub fn up_to(threads: usize) -> (Self, Option<std::io::Error>) {
         let workers = threads.saturating_sub(1);
         let shared = Arc::new(Shared::new(workers));
         let mut started = Workers {
@@ -103,11 +112,19 @@ impl Pool {
             busy: Mutex::new(()),
             process: process::id(),
         };
+        let mut refusal = None;
         for index in 0..workers {
             let shared = Arc::clone(&started.shared);
-            started.handles.push(sync::spawn(index, move || shared.work(index))?);
+            match sync::spawn(index, move || shared.work(index)) {
+                Ok(handle) => started.handles.push(handle),
+                Err(error) => {
+                    refusal = Some(error);
+                    break;
+                }
+            }
         }
-        Ok(Pool { workers: Arc::new(started), threads: workers + 1 })
+        let threads = started.handles.len() + 1;
+        (Pool { workers: Arc::new(started), threads }, refusal)
     }
 
     /// Returns a pool of the first `threads` of these threads, or of all if there are fewer.

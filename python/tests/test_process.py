@@ -142,6 +142,43 @@ def test_memory_does_not_grow(model: tercet.Model, tokenizer: tercet.Tokenizer) 
     assert resident() - before < 4 << 20
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the test limits the address space")
+def test_memory_that_cannot_be_had_is_an_exception() -> None:
+    code = """
+import resource, tercet
+m, t = tercet.load_model("fairy-tales", threads=1)
+m.generate(t.encode("Once"), 2)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (24 << 20), resource.RLIM_INFINITY))
+try:
+    m.logits([1] * m.context_length)
+except MemoryError as error:
+    print("refused:", error)
+m.generate(t.encode("Once"), 2)
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "refused: " in done.stdout and "alive" in done.stdout, done
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be truncated there")
+def test_a_model_that_is_truncated_is_an_exception(tmp_path: Path) -> None:
+    code = f"""
+import shutil, tercet
+shutil.copytree({str(EXAMPLES.parents[1] / "tests/fixtures/bitnet-tiny")!r}, {str(tmp_path / "m")!r})
+m, t = tercet.load_model({str(tmp_path / "m")!r}, threads=1)
+open({str(tmp_path / "m/model.safetensors")!r}, "w").close()
+try:
+    m.generate(t.encode("Once"), 2)
+except OSError as error:
+    print("refused:", error)
+other, _ = tercet.load_model("fairy-tales", threads=1)
+print("alive", len(other.generate(t.encode("Once"), 2)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "refused: " in done.stdout and "alive" in done.stdout, done
+
+
 def test_the_command(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("tercet")
     for command in ([sys.executable, "-m", "tercet"], [str(script)]):

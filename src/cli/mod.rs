@@ -27,6 +27,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod text;
+mod threads;
 mod tune;
 mod verify;
 

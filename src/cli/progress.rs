@@ -1,9 +1,10 @@
 //! Progress on standard error, if it is a terminal.
 
 use std::fmt;
+use std::thread::{Builder, sleep};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle, WeakProgressBar};
 
 use super::printable::printable;
 
@@ -20,8 +21,20 @@ pub(super) fn spinner(message: impl Into<String>) -> ProgressBar {
         }
     };
     let spinner = ProgressBar::new_spinner().with_style(style("{late}").with_key("late", late));
-    spinner.enable_steady_tick(TICK);
+    tick(spinner.downgrade());
     spinner
+}
+
+/// Draws `bar` again and again until its end. Without a thread for this, nothing is shown.
+fn tick(bar: WeakProgressBar) {
+    let draw = move || {
+        while let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) {
+            bar.tick();
+            drop(bar);
+            sleep(TICK);
+        }
+    };
+    let _ = Builder::new().name("progress".to_owned()).spawn(draw);
 }
 
 /// Shows a bar that is full at position `total`.

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 use tercet_codegen::probe::{DotProbe, Memory, ReadProbe};
 use tercet_codegen::{Isa, KernelError};
 use tercet_pool::Pool;
 
-use crate::cli::progress;
+use crate::cli::report::size;
+use crate::cli::{progress, threads};
 
 /// Size of the buffer that is read. Most caches are smaller, so that every read comes from memory.
 const BUFFER_BYTES: usize = 512 << 20;
@@ -36,7 +37,7 @@ impl Roof {
     /// Measures both roofs with the loops of `isa`.
     pub(super) fn measure(isa: Isa, threads: usize) -> Result<Self> {
         let spinner = progress::spinner("measuring the roofline");
-        let pool = Pool::new(threads)?;
+        let pool = threads::start(threads);
         let roof = Roof { threads, read_gb_s: read(isa, &pool)?, vnni_gmac_s: dot(isa, &pool)? };
         spinner.finish_and_clear();
         Ok(roof)
@@ -51,8 +52,10 @@ impl Roof {
     }
 }
 
-fn read(isa: Isa, pool: &Pool) -> Result<f64, KernelError> {
-    let (probes, memory) = (ReadProbe::all(isa)?, Memory::new(BUFFER_BYTES));
+fn read(isa: Isa, pool: &Pool) -> Result<f64> {
+    let refused =
+        || anyhow!("the system refuses {} of memory, to measure its bandwidth with", size(BUFFER_BYTES));
+    let (probes, memory) = (ReadProbe::all(isa)?, Memory::new(BUFFER_BYTES).ok_or_else(refused)?);
     let chunks: Vec<_> = memory.blocks().chunks(CHUNK_BYTES / size_of_val(&memory.blocks()[0])).collect();
     let rate = |probe: &ReadProbe| best(|| pool.map(chunks.len(), |i| probe.run(chunks[i])).iter().sum());
     Ok(probes.iter().map(rate).fold(0.0, f64::max))

@@ -11,8 +11,8 @@ use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use super::args::{self, IsaArgs, ModelArgs, OutputArgs, ThreadsArgs};
-use super::progress;
 use super::report::{self, Report};
+use super::{progress, threads};
 use tercet_engine::verify::{LayerReport, first_layer};
 
 const EXAMPLES: &str = "\
@@ -90,7 +90,7 @@ impl Verify {
         let (runtime, files) = (args::runtime(&[&self.isa, &self.threads])?, self.model.files()?);
         let isas: Vec<Isa> =
             Isa::available(Cpu::host()).into_iter().filter(|isa| isa.is_within(runtime.isa())).collect();
-        let pool = Pool::new(runtime.threads())?;
+        let pool = threads::start(runtime.threads());
         let kernels = self.kernels(&pool, runtime.kernels(), &isas)?;
         let spinner = progress::spinner("one layer of the model");
         let layer = first_layer(&files, &isas)?;

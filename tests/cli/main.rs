@@ -22,5 +22,6 @@ mod models;
 #[path = "../common/mutations.rs"]
 mod mutations;
 mod reports;
+mod scarce;
 mod snapshots;
 mod tune;

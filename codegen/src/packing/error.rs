@@ -23,6 +23,12 @@ pub enum PackError {
         /// Columns.
         k: usize,
     },
+    /// The system refuses the memory for the packed matrix.
+    #[error("a packed matrix takes {bytes} bytes, more than the system gives")]
+    Memory {
+        /// Bytes of the matrix.
+        bytes: usize,
+    },
     /// A weight outside the range of the packing.
     #[error("weight {value} at row {row}, column {column} is none that a {packing} matrix can hold")]
     Weight {

@@ -67,7 +67,7 @@ impl PackedMatrix {
     /// Blocks that are no packed weights give meaningless products, but do no other harm.
     ///
     /// # Errors
-    /// Fails with [`PackError::Interleave`], [`PackError::Shape`], and the errors of `fill`.
+    /// Fails with [`PackError::Interleave`], [`PackError::Shape`], [`PackError::Memory`], and the errors of `fill`.
     pub fn fill<E: From<PackError>>(
         layout: Layout,
         n: usize,
@@ -94,7 +94,8 @@ impl PackedMatrix {
         let mut matrix = PackedMatrix { layout, n, k, scale: 1.0, group_size, blocks: Blocks::zeroed(0) };
         let count = layout.row_blocks(n).checked_mul(matrix.row_block_len());
         let count = count.filter(|count| count.checked_mul(BLOCK_BYTES).is_some());
-        matrix.blocks = Blocks::zeroed(count.ok_or(PackError::Shape { n, k })?);
+        let count = count.ok_or(PackError::Shape { n, k })?;
+        matrix.blocks = Blocks::try_zeroed(count).ok_or(PackError::Memory { bytes: count * BLOCK_BYTES })?;
         fill(&mut matrix.blocks)?;
         Ok(matrix)
     }

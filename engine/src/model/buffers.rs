@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::head::Scratch;
 use super::input::Rounded;
+use crate::error::Result;
+use crate::memory;
 use tercet_formats::config::Config;
 
 /// The most tokens that go through the layers together.
@@ -30,11 +32,17 @@ impl Buffers {
     /// Returns buffers for [`BATCH`] tokens.
     ///
     /// Most systems hand out a page at its first use, so unused parts take no memory.
-    fn new(config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the system has too little.
+    fn new(config: &Config) -> Result<Self> {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let widths = 3 * hidden + 2 * (q + kv + ffn) + hidden.max(ffn).max(q);
+        let bytes = memory::product([BATCH, widths, size_of::<f32>()]);
+        memory::require(bytes, || format!("the work on {BATCH} tokens"), "use a smaller model")?;
         let floats = |width: usize| vec![0.0; BATCH * width];
-        Buffers {
+        Ok(Buffers {
             residual: floats(hidden),
             normed: floats(hidden),
             rounded: Rounded::new(BATCH, hidden.max(ffn).max(q)),
@@ -46,7 +54,7 @@ impl Buffers {
             up: floats(ffn),
             product: floats(hidden),
             head: Scratch::default(),
-        }
+        })
     }
 }
 
@@ -56,10 +64,13 @@ pub(super) struct BufferStock(Mutex<Vec<Buffers>>);
 
 impl BufferStock {
     /// Calls `work` with buffers that no other caller uses meanwhile.
-    pub(super) fn lend<T>(&self, config: &Config, work: impl FnOnce(&mut Buffers) -> T) -> T {
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::OutOfMemory`](crate::Error::OutOfMemory) if new buffers are needed, and the system has too little memory.
+    pub(super) fn lend<T>(&self, config: &Config, work: impl FnOnce(&mut Buffers) -> Result<T>) -> Result<T> {
         let stock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lent = stock().pop();
-        let mut buffers = lent.unwrap_or_else(|| Buffers::new(config));
+        let mut buffers = lent.map_or_else(|| Buffers::new(config), Ok)?;
         let outcome = work(&mut buffers);
         stock().push(buffers);
         outcome

@@ -7,6 +7,7 @@ use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::runtime::CacheType;
 use crate::vectors::attention::{BLOCK, KeysValues};
 use tercet_formats::config::Config;
@@ -72,17 +73,16 @@ impl KvCache {
     /// [`Error::OutOfMemory`] if the system refuses the memory.
     pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Result<Self> {
         let Config { layers, kv_heads, head_dim, .. } = *config;
-        let elements = kv_heads * context.next_multiple_of(BLOCK) * head_dim;
+        let positions = context.checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX);
+        let bytes = memory::product([positions, Self::bytes_per_position(config, kind)]);
+        memory::require(bytes, || purpose(context), REMEDY)?;
+        let elements = kv_heads * positions * head_dim;
         let layers = match kind {
             CacheType::F16 => all(layers, || Layer::new(elements)).map(Layers::F16),
             CacheType::F32 => all(layers, || Layer::new(elements)).map(Layers::F32),
         };
-        let bytes = context.saturating_mul(Self::bytes_per_position(config, kind));
-        let layers = layers.ok_or(Error::OutOfMemory {
-            purpose: "the KV cache",
-            bytes,
-            remedy: "use a smaller context",
-        })?;
+        let refused = || Error::out_of_memory(purpose(context), bytes, None, REMEDY);
+        let layers = layers.ok_or_else(refused)?;
         Ok(KvCache { context, kv_heads, head_dim, layers })
     }
 
@@ -92,7 +92,8 @@ impl KvCache {
             CacheType::F16 => size_of::<f16>(),
             CacheType::F32 => size_of::<f32>(),
         };
-        2 * config.layers * config.kv_heads * config.head_dim * element
+        let bytes = memory::product([2, config.layers, config.kv_heads, config.head_dim, element]);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Returns the number of positions that the cache has room for.
@@ -136,6 +137,12 @@ impl KvCache {
             Layers::F32(layers) => Head::F32(layers[layer].head(shape, head)),
         }
     }
+}
+
+const REMEDY: &str = "use a smaller context (--context)";
+
+fn purpose(context: usize) -> String {
+    format!("the cache of {context} tokens")
 }
 
 fn all<E>(layers: usize, layer: impl FnMut() -> Option<Layer<E>>) -> Option<Vec<Layer<E>>> {

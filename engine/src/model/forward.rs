@@ -17,6 +17,7 @@ use super::state::{Rotary, State};
 use super::weights::{Layer, Table};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::pool::{self, Team};
 use crate::runtime::HeadMode;
 use crate::vectors::dot::dot_stored;
@@ -80,6 +81,7 @@ impl Model {
         assert!(count <= tokens.len(), "logits of more tokens than there are");
         reserve(&mut state.logits, count, self.config.vocab_size)?;
         let first = tokens.len() - count;
+        state.reach(&self.config, state.position + tokens.len());
         let (start, cancel) = (state.position, state.cancel.clone());
         let cancelled = || cancel.is_cancelled();
         let outcome = self.buffers.lend(&self.config, |buffers| {
@@ -130,6 +132,8 @@ impl Model {
         let cancels: Vec<Cancel> = states.iter().map(|state| state.cancel.clone()).collect();
         let cancelled = || cancels.iter().all(Cancel::is_cancelled);
         let (team, mut logits) = (Team::until(self.pool(tokens.len()), &cancelled), Vec::new());
+        reserve(&mut logits, tokens.len(), self.config.vocab_size)?;
+        states.iter_mut().for_each(|state| state.reach(&self.config, state.position + 1));
         self.buffers.lend(&self.config, |buffers| {
             let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
             self.run_layers(team, buffers, &mut runs, tokens, tokens.len())?;
@@ -465,10 +469,10 @@ impl Model {
 /// # Errors
 /// [`Error::OutOfMemory`] if the system refuses.
 fn reserve(logits: &mut Vec<f32>, tokens: usize, vocabulary: usize) -> Result<()> {
-    let elements = tokens.saturating_mul(vocabulary);
-    logits.try_reserve(elements).map_err(|_| Error::OutOfMemory {
-        purpose: "the logits of all tokens",
-        bytes: elements.saturating_mul(size_of::<f32>()),
-        remedy: "ask for fewer tokens at once",
-    })
+    const REMEDY: &str = "ask for fewer tokens at once";
+    let (elements, purpose) =
+        (tokens.saturating_mul(vocabulary), || format!("the logits of {tokens} tokens"));
+    let bytes = memory::product([elements.saturating_sub(logits.capacity()), size_of::<f32>()]);
+    memory::require(bytes, purpose, REMEDY)?;
+    logits.try_reserve(elements).map_err(|_| Error::out_of_memory(purpose(), bytes, None, REMEDY))
 }

@@ -24,6 +24,7 @@ use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::packed::{Appearance, PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
@@ -43,6 +44,8 @@ pub use state::State;
 pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
 use weights::{Table, Weights};
+
+const SMALLER: &str = "use a smaller model, or a machine with more memory";
 
 /// A model that is ready to run.
 ///
@@ -124,6 +127,11 @@ impl Model {
         let mut config = Config::load(files)?;
         let checkpoint = open_checkpoint(files, &config)?;
         config.layers = config.layers.min(layers);
+        let bytes = Weights::least_bytes(&config, runtime);
+        // Shapes that the files cannot fill are a fault of the files, which the reader names.
+        if bytes / 8 <= stored_bytes(files)? {
+            memory::require(bytes, || format!("the model {}", files.name()), SMALLER)?;
+        }
         let kept = |pool: &_| {
             seen.map_or_else(PackedModel::default, |(cache, seen)| cache.model(files.name(), seen, pool))
         };
@@ -142,7 +150,11 @@ impl Model {
     /// Fails if a kernel cannot be made.
     pub fn synthetic(preset: &Preset, runtime: &Runtime) -> Result<Self> {
         let kept = |_: &_| PackedModel::default();
-        Self::build(preset.name, preset.config(), runtime, kept, |config, packer, pool, _| {
+        let config = preset.config();
+        let tables = memory::product([4, config.vocab_size, config.hidden_size]);
+        let bytes = Weights::least_bytes(&config, runtime).saturating_add(tables);
+        memory::require(bytes, || format!("the model {}", preset.name), SMALLER)?;
+        Self::build(preset.name, config, runtime, kept, |config, packer, pool, _| {
             preset.weights(config, packer, pool)
         })
     }
@@ -157,6 +169,12 @@ impl Model {
         let start = Instant::now();
         let pool = pool::start(runtime.threads())?;
         let packer = Packer::new(runtime);
+        let mut warnings = Vec::new();
+        if pool.threads() < runtime.threads() {
+            let (found, asked) = (pool.threads(), runtime.threads());
+            warnings
+                .push(format!("the system starts only {found} of {asked} threads: the model runs on these"));
+        }
         let mut kept = kept(&pool);
         let weights = |packed: Option<&_>| weights(&config, &packer, &pool, packed);
         let weights = kept.load(packer.layout(), &pool, weights, Weights::parts)?;
@@ -188,7 +206,7 @@ impl Model {
             cache_type: runtime.cache_type(),
             buffers: BufferStock::default(),
             load_time: start.elapsed(),
-            warnings: kept.warnings(),
+            warnings: [warnings, kept.warnings()].concat(),
         })
     }
 
@@ -255,4 +273,10 @@ impl Model {
         }
         State::new(&self.config, self.cache_type, context)
     }
+}
+
+/// Returns the bytes of the files that hold the weights, 0 if the model is part of the program.
+fn stored_bytes(files: &ModelFiles) -> Result<u64> {
+    let paths = files.paths()?.unwrap_or_default();
+    Ok(paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum())
 }

@@ -3,7 +3,8 @@
 use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
 use crate::cancel::Cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::memory;
 use crate::runtime::CacheType;
 use tercet_formats::config::{Config, Rope};
 
@@ -27,12 +28,11 @@ impl State {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the system refuses the memory.
     pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Result<Self> {
-        let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * context.div_ceil(SEGMENT));
         Ok(State {
             position: 0,
             cache: KvCache::new(config, cache, context)?,
-            rotary: Rotary::new(&config.rope, config.head_dim, context),
-            segments: vec![Gathered::new(group, config.head_dim); segments],
+            rotary: Rotary::new(&config.rope, config.head_dim, context)?,
+            segments: Vec::new(),
             logits: Vec::new(),
             cancel: Cancel::default(),
         })
@@ -41,6 +41,15 @@ impl State {
     /// Ends the forward passes of this sequence once `cancel` is cancelled.
     pub fn set_cancel(&mut self, cancel: Cancel) {
         self.cancel = cancel;
+    }
+
+    /// Prepares the work on positions below `end`. Memory is taken as a sequence grows.
+    pub(super) fn reach(&mut self, config: &Config, end: usize) {
+        self.rotary.reach(end);
+        let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * end.div_ceil(SEGMENT));
+        if self.segments.len() < segments {
+            self.segments.resize(segments, Gathered::new(group, config.head_dim));
+        }
     }
 
     /// Returns the number of tokens in the sequence.
@@ -86,18 +95,43 @@ impl State {
 /// Cosines and sines of position · frequency, in f32 as transformers computes them.
 #[derive(Debug)]
 pub(super) struct Rotary {
+    frequencies: Vec<f32>,
+    factor: f32,
     half: usize,
+    /// Of the positions reached so far, with room for all.
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl Rotary {
-    fn new(rope: &Rope, head_dim: usize, context: usize) -> Self {
-        let (frequencies, factor) = (rope.frequencies(head_dim), rope.attention_factor());
-        let angles = (0..context).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        let turn = |angle| (libm::cosf(angle) * factor, libm::sinf(angle) * factor);
-        let (cos, sin) = angles.map(turn).unzip();
-        Rotary { half: head_dim / 2, cos, sin }
+    fn new(rope: &Rope, head_dim: usize, context: usize) -> Result<Self> {
+        let half = head_dim / 2;
+        let room = || {
+            let mut room = Vec::new();
+            let bytes = memory::product([context, half, size_of::<f32>()]);
+            room.try_reserve_exact(context.saturating_mul(half)).map(|()| room).map_err(|_| {
+                Error::out_of_memory("the rotary embedding", bytes, None, "use a smaller context (--context)")
+            })
+        };
+        let (cos, sin) = (room()?, room()?);
+        Ok(Rotary {
+            frequencies: rope.frequencies(head_dim),
+            factor: rope.attention_factor(),
+            half,
+            cos,
+            sin,
+        })
+    }
+
+    /// Computes the positions below `end`, as far as they are not there yet.
+    fn reach(&mut self, end: usize) {
+        for position in self.cos.len() / self.half..end {
+            for frequency in &self.frequencies {
+                let angle = position as f32 * frequency;
+                self.cos.push(libm::cosf(angle) * self.factor);
+                self.sin.push(libm::sinf(angle) * self.factor);
+            }
+        }
     }
 
     /// Returns the cosines and sines at `position`, head_dim / 2 of each.

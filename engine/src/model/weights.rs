@@ -8,7 +8,9 @@ use super::head::Rows;
 use super::linear::{Linear, Packer};
 use super::norm::Norm;
 use crate::error::Result;
+use crate::memory;
 use crate::packed::{PackedFile, Part, PartKind};
+use crate::runtime::{HeadMode, Mode, Runtime};
 use tercet_formats::config::{Config, EMBEDDING, HEAD, Part as LayerPart, Role, Tensor};
 use tercet_formats::{Checkpoint, Floats, StoredFloats};
 
@@ -76,6 +78,25 @@ impl Weights {
         packed: Option<&PackedFile>,
     ) -> Result<Self> {
         Self::of(config, &Reader { checkpoint, config, packer, pool, packed }, pool)
+    }
+
+    /// Returns the least bytes that the matrices of `config` take while `runtime` packs them. This counts the packed
+    /// matrices, the trits of one matrix, and the screen of the head.
+    pub(super) fn least_bytes(config: &Config, runtime: &Runtime) -> u64 {
+        const ABSURD: u64 = 1 << 50;
+        let (layout, exact) = (runtime.planner().layout(), runtime.mode() != Mode::Fast);
+        let (mut packed, mut largest) = (0u64, 0);
+        for tensor in config.tensors() {
+            let Role::Ternary(n, k) = tensor.role else { continue };
+            let trits = memory::product([n, k]);
+            let bytes = if exact || trits > ABSURD { trits } else { layout.bytes(n, k) as u64 };
+            (packed, largest) = (packed.saturating_add(bytes), largest.max(trits));
+        }
+        let screen = match runtime.head() {
+            HeadMode::Exact | HeadMode::Int8 => memory::product([config.vocab_size, config.hidden_size]),
+            HeadMode::Bf16 => 0,
+        };
+        packed.saturating_add(largest).saturating_add(screen)
     }
 
     /// Takes every tensor of a model from `source`, layers in parallel.

@@ -15,6 +15,7 @@ use super::contestant::{Contestant, Kernel, Operands, alternatives};
 use super::reference::HandWritten;
 use super::{Row, Shape};
 use crate::cli::roofline::Roof;
+use crate::cli::threads;
 use tercet_engine::Runtime;
 
 /// The length of a kernel's turn.
@@ -63,7 +64,7 @@ impl<'a> Contest<'a> {
     pub(super) fn new(runtimes: &'a [Runtime], shape: Shape, budget: usize) -> Result<Self> {
         let Shape { n, k } = shape;
         let trits: Vec<i8> = random().map(|byte| (byte % 3) as i8 - 1).take(n * k).collect();
-        let pool = Pool::new(runtimes.iter().map(Runtime::threads).max().unwrap_or(1))?;
+        let pool = threads::start(runtimes.iter().map(Runtime::threads).max().unwrap_or(1));
         let planners: Vec<_> = runtimes.iter().flat_map(planners).collect();
         let mut weights = BTreeMap::new();
         for layout in planners.iter().map(|(_, planner)| planner.layout()) {

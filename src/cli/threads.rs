@@ -1,0 +1,15 @@
+//! The threads of commands that measure or check without a model.
+
+use tercet_pool::Pool;
+
+use super::report;
+
+/// Starts `threads` threads, or as many as the system can start, with a warning.
+pub(super) fn start(threads: usize) -> Pool {
+    let (pool, refusal) = Pool::up_to(threads);
+    if let Some(reason) = refusal {
+        let found = pool.threads();
+        report::note(format_args!("warning: the system starts only {found} of {threads} threads: {reason}"));
+    }
+    pool
+}
