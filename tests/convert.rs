@@ -211,7 +211,7 @@ fn behaviour(files: &ModelFiles) -> (Vec<Vec<u32>>, Vec<u32>, tercet::SamplerOpt
 /// A change of the tiny model's file, and the words that tell of it. None if llama.cpp learns all.
 type Setting = (&'static str, &'static str, fn(&mut Value), &'static [&'static str]);
 
-const SETTINGS: [Setting; 6] = [
+const SETTINGS: [Setting; 7] = [
     ("as-is", "tokenizer.json", |_| {}, &[]),
     ("metaspace-first", "tokenizer.json", spaced_first, &["prepend_scheme", "have other tokens"]),
     (
@@ -245,6 +245,7 @@ const SETTINGS: [Setting; 6] = [
         },
         &[],
     ),
+    ("no-bos", "tokenizer.json", |json| json["post_processor"] = Value::Null, &[]),
 ];
 
 #[test]

@@ -101,6 +101,7 @@ pub fn convert_checked<E: From<Error>>(
                 safetensors::write(&source, &safetensors::Place { directory: staged.path(), out })?;
             converted.losses.extend(source.losses());
             check(&ModelFiles::open(staged.path())?)?;
+            source.checkpoint.check()?;
             staged.publish(&safetensors::FILES)?;
             Ok(converted)
         }
@@ -113,6 +114,7 @@ pub fn convert_checked<E: From<Error>>(
                 let gguf = GgufFile::open(Bytes::map(staged.path())?, out.display().to_string())?;
                 check(&ModelFiles::in_gguf(files.name().to_owned(), gguf))?;
             }
+            source.checkpoint.check()?;
             output.publish().map_err(failed)?;
             Ok(converted)
         }
