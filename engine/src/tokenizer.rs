@@ -199,6 +199,10 @@ impl Tokenizer {
     }
 
     fn decode_raw(&self, ids: &[u32], skip_special: bool) -> tokenizers::Result<String> {
+        // Some decoders of the crate fail without any token.
+        if ids.iter().all(|id| self.is_silent(*id, skip_special)) {
+            return Ok(String::new());
+        }
         match self.inner.get_decoder().filter(|_| !self.respelled.is_empty()) {
             None => self.inner.decode(ids, skip_special),
             Some(decoder) => {

@@ -278,7 +278,7 @@ fn ctrl_c_ends_the_text_and_prints_the_summary() {
 fn a_special_token_that_the_prompt_spells_out_is_text_on_request() {
     const END: u64 = 258;
     let ends = |options: &[&str]| {
-        let object = json(&[&["generate", "-m", TINY, "-n", "0", "--json", "a<|eot_id|>"], options].concat());
+        let object = json(&[&["generate", "-m", TINY, "-n", "0", "a<|eot_id|>"], options].concat());
         let ids = object["prompt_ids"].as_array().unwrap();
         ids.iter().filter(|id| **id == END).count()
     };

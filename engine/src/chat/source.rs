@@ -154,6 +154,8 @@ fn push_string(prepared: &mut String, literal: &str) {
         let (decoded, len) = decode(escape);
         match decoded {
             Some(c @ ('\\' | '\'' | '"')) => prepared.extend(['\\', c]),
+            // A line end would shift the lines that errors name.
+            Some('\n') => prepared.push_str("\\n"),
             Some(c) => prepared.push(c),
             // Python keeps a backslash that starts no escape, and drops one at the end of a line.
             None if escape[1..].starts_with('\n') => {}

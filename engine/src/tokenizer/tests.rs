@@ -225,8 +225,12 @@ fn a_stream_after_a_prompt_has_the_rest_of_the_text() {
             let (prompt, new) = (ids(40), ids(30));
             let whole = tokenizer.decode(&[&prompt[..], &new].concat(), true).unwrap();
             let before = tokenizer.decode(&prompt, true).unwrap();
-            // Decoders that change the end of a text change the prompt's too.
+            // Decoders that change the end of a text change the prompt's too. A character that the prompt begins is the
+            // stream's.
             let Some(expected) = whole.strip_prefix(&before) else { continue };
+            if before.ends_with('\u{FFFD}') {
+                continue;
+            }
             let mut stream = tokenizer.stream_after(&prompt, true).unwrap();
             let pieces: String = new.iter().map(|&id| stream.push(id).unwrap()).collect();
             assert_eq!(pieces + &stream.finish().unwrap(), expected, "decoder {kind}: {prompt:?}, {new:?}");

@@ -46,7 +46,8 @@ impl Settings {
             settings.fields.extend(object(files, SPECIAL_TOKENS)?);
             settings.older = settings.older(files)?;
         }
-        let class = object(files, CONFIG)?.remove("tokenizer_class");
+        // The reader of config.json reports its faults.
+        let class = object(files, CONFIG).unwrap_or_default().remove("tokenizer_class");
         if let Some(class) = class.filter(|_| settings.object().get("tokenizer_class").is_none()) {
             settings.fields.insert("tokenizer_class".into(), class);
         }

@@ -57,11 +57,13 @@ fn a_post_processor_frames_a_text() {
 
 #[test]
 fn a_file_that_no_setting_changes_is_kept() {
-    let files = files(&[("tokenizer_config.json", json!({"unk_token": "c", "add_bos_token": true}))]);
-    let source = TokenizerSource::load(&files).unwrap();
-    assert_eq!(&*source.json, &*files.get(FILE).unwrap());
-    assert_eq!(source.special_token("unk_token"), Some("c"));
-    assert_eq!(source.special_token("bos_token"), None);
+    let plain = files(&[("tokenizer_config.json", json!({"add_bos_token": true}))]);
+    let source = TokenizerSource::load(&plain).unwrap();
+    assert_eq!(&*source.json, &*plain.get(FILE).unwrap());
+    assert_eq!(source.special_token("unk_token"), None);
+    let named = files(&[("tokenizer_config.json", json!({"unk_token": "c"}))]);
+    assert_eq!(TokenizerSource::load(&named).unwrap().special_token("unk_token"), Some("c"));
+    assert_eq!(tokens(&named), [(2, "c".to_owned(), true)]);
 }
 
 #[test]
