@@ -64,7 +64,13 @@ impl TransformersCheckpoint {
         for tensor in tensors.into_iter().chain(copy) {
             let name = self.stored_name(&tensor.name);
             let may_be_ternary = matches!(tensor.role, Role::Ternary(..) | Role::Table(..));
-            if matches!(self.encoding, Encoding::Quantized(_)) && may_be_ternary {
+            let has_scale = match self.encoding {
+                Encoding::Quantized(_) => may_be_ternary,
+                // Master weights make their own scale, as in transformers; a stored one counts for nothing.
+                Encoding::Master => true,
+                _ => false,
+            };
+            if has_scale {
                 used.insert(format!("{name}_scale"));
             }
             used.insert(name);
