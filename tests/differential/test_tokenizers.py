@@ -158,7 +158,11 @@ def test_streams_continue_the_prompt(name: str, folder: Folder, times: int) -> N
         if not clear(theirs, stream.ids):
             continue
         known, whole = theirs.decode(prompt, True), theirs.decode(prompt + stream.ids, True)
-        assert known + pieces == whole, (prompt, stream.ids)
+        # New bytes may spoil a row of bytes at the end of the prompt, whose text then is another one.
+        if whole.startswith(known):
+            assert known + pieces == whole, (prompt, stream.ids)
+        else:
+            assert pieces and whole.endswith(pieces), (prompt, stream.ids)
         made = model.complete([prompt], 24, temperature=1.5, seed=seed, eos_token_id=[])[0]
         assert (made.ids, made.text) == (stream.ids, pieces)
 

@@ -79,9 +79,7 @@ impl StreamDecoder {
             return Ok(String::new());
         }
         let text = self.decode(&self.window)?;
-        let settled = settled(&text);
-        let fresh = settled.get(self.shown..).unwrap_or_default().to_owned();
-        self.shown += fresh.len();
+        let fresh = self.show(settled(&text));
         if self.window.len() >= FULL {
             self.cut(&text)?;
         }
@@ -99,9 +97,14 @@ impl StreamDecoder {
     /// Returns the text that was withheld, as if no token followed.
     pub(crate) fn flush(&mut self) -> Result<String> {
         let text = self.decode(&self.window)?;
-        let rest = text.get(self.shown..).unwrap_or_default().to_owned();
-        self.shown += rest.len();
-        Ok(rest)
+        Ok(self.show(&text))
+    }
+
+    /// Gives out what is new in `text`. New bytes may spoil a row of bytes that was shown; it is not shown again.
+    fn show(&mut self, text: &str) -> String {
+        let start = text.ceil_char_boundary(self.shown.min(text.len()));
+        self.shown = self.shown.max(text.len());
+        text[start..].to_owned()
     }
 
     #[cfg(test)]
