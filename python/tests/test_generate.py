@@ -109,7 +109,7 @@ def test_stop_strings_and_end_tokens(model: tercet.Model, tokenizer: tercet.Toke
 
 
 def test_special_tokens_and_ids_are_stops(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:
-    options = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
+    options: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
     ended = model.complete(["Once upon a time"], 480, **options)[0]
     assert ended.stop == "eos"
     spelling = tokenizer.decode([ended.ids[-1]], skip_special_tokens=False)
