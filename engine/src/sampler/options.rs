@@ -4,7 +4,7 @@ use tercet_formats::GenerationDefaults;
 
 use crate::error::{Error, Result};
 
-/// Options of a [`Sampler`]. The default is greedy.
+/// Options of a [`Sampler`](crate::Sampler). The default is greedy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplerOptions {
     /// Divides the logits; 0 takes the best token without chance.
