@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 /// let mut matcher = StopMatcher::new(["END".to_owned(), ".<|end|>".to_owned()])?;
 /// assert_eq!(matcher.push("one E"), Progress::Continue("one ".to_owned()));
 /// assert_eq!(matcher.push("NTER two EN"), Progress::Continue("ENTER two ".to_owned()));
-/// assert_eq!(matcher.push_hidden("<|end|>"), Progress::Continue("EN".to_owned()));
-/// assert_eq!(matcher.push(" three."), Progress::Continue(" three".to_owned()));
+/// assert_eq!(matcher.push_hidden("<|end|>"), Progress::Continue(String::new()));
+/// assert_eq!(matcher.push(" three."), Progress::Continue("EN three".to_owned()));
 /// assert_eq!(matcher.push_hidden("<|end|>"), Progress::Stopped(String::new()));
 /// # Ok::<(), tercet_engine::Error>(())
 /// ```
