@@ -77,6 +77,8 @@ pub struct Generation {
     pub text: String,
     /// Why it ended.
     pub stop: Stop,
+    /// The stop string that ended it, if one did.
+    pub stop_string: Option<String>,
     /// Prompt tokens that prefill went through.
     pub prompt_tokens: usize,
     /// Prompt tokens whose keys and values came from another sequence.

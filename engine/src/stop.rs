@@ -30,6 +30,7 @@ pub struct StopMatcher {
     /// The withheld text, with its hidden parts.
     held: String,
     hidden: Vec<Range<usize>>,
+    found: Option<usize>,
 }
 
 /// The result of a piece of text.
@@ -51,7 +52,7 @@ impl StopMatcher {
         if stops.iter().any(String::is_empty) {
             return Err(Error::bad_argument("stop", "a stop string is empty", "give at least one character"));
         }
-        Ok(StopMatcher { stops, held: String::new(), hidden: Vec::new() })
+        Ok(StopMatcher { stops, held: String::new(), hidden: Vec::new(), found: None })
     }
 
     /// Takes the next piece of text.
@@ -59,8 +60,9 @@ impl StopMatcher {
         self.held.push_str(piece);
         let shown = Shown::of(&self.held, &self.hidden);
         match self.first_stop(&shown) {
-            Some(start) => {
+            Some((start, stop)) => {
                 let text = shown.before(start);
+                self.found = Some(stop);
                 self.finish();
                 Progress::Stopped(text)
             }
@@ -92,13 +94,22 @@ impl StopMatcher {
         text
     }
 
-    /// Returns the start of the stop string that ends first.
-    fn first_stop(&self, shown: &Shown) -> Option<usize> {
-        let within = |text: &str, stop: &String| text.find(stop).map(|start| (start + stop.len(), start));
-        let whole = self.stops.iter().filter_map(|stop| within(&self.held, stop));
-        let visible = self.stops.iter().filter_map(|stop| within(&shown.text, stop));
-        let visible = visible.map(|(end, start)| (shown.places[end - 1] + 1, shown.places[start]));
-        whole.chain(visible).min().map(|(_, start)| start)
+    /// Returns the stop string that ended the text.
+    pub fn found(&self) -> Option<&str> {
+        self.found.map(|stop| self.stops[stop].as_str())
+    }
+
+    /// Returns the start and the index of the stop string that ends first.
+    fn first_stop(&self, shown: &Shown) -> Option<(usize, usize)> {
+        let stops = || self.stops.iter().enumerate();
+        let within = |text: &str, (index, stop): (usize, &String)| {
+            text.find(stop).map(|start| (start + stop.len(), start, index))
+        };
+        let whole = stops().filter_map(|stop| within(&self.held, stop));
+        let visible = stops().filter_map(|stop| within(&shown.text, stop));
+        let visible =
+            visible.map(|(end, start, index)| (shown.places[end - 1] + 1, shown.places[start], index));
+        whole.chain(visible).min().map(|(_, start, index)| (start, index))
     }
 
     /// Returns the number of bytes before the earliest suffix that could start a stop string.
@@ -207,6 +218,15 @@ mod tests {
         assert_eq!(matcher.push("ep"), Progress::Continue("step".into()));
         assert_eq!(matcher.push("s"), Progress::Continue(String::new()));
         assert_eq!(matcher.finish(), "s");
+    }
+
+    #[test]
+    fn the_stop_string_that_ended_the_text_is_known() {
+        let mut matcher = StopMatcher::new(["bc", "abc", "x"].map(str::to_owned)).unwrap();
+        matcher.push("ab");
+        assert_eq!(matcher.found(), None);
+        matcher.push("c");
+        assert_eq!(matcher.found(), Some("abc"));
     }
 
     #[test]

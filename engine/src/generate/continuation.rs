@@ -283,11 +283,13 @@ impl Continuation {
     pub fn finish(self) -> Generation {
         let elapsed = self.start.elapsed();
         let prefill = self.prefill.unwrap_or(elapsed);
+        let (text, stop_string) = self.text.finish();
         Generation {
             ids: self.ids,
             logprobs: self.logprobs,
-            text: self.text.into_text(),
+            text,
             stop: self.stop.unwrap_or(Stop::Cancelled),
+            stop_string,
             prompt_tokens: self.pending - self.cached_tokens,
             cached_tokens: self.cached_tokens,
             prefill,

@@ -53,9 +53,9 @@ impl TextStream {
         Ok((shown, stopped))
     }
 
-    /// The whole text.
-    pub(super) fn into_text(self) -> String {
-        self.text
+    /// The whole text, and the stop string that ended it.
+    pub(super) fn finish(self) -> (String, Option<String>) {
+        (self.text, self.stops.found().map(str::to_owned))
     }
 
     fn pass(&mut self, push: impl FnOnce(&mut StopMatcher) -> Progress) -> (String, bool) {
