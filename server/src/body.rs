@@ -1,8 +1,9 @@
-//! JSON bodies of requests, with faults told as OpenAI's error object.
+//! JSON bodies of requests, with faults told as errors of the API.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
 
 use crate::error::{ApiError, Result};
 
@@ -14,8 +15,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let bytes = Bytes::from_request(request, state);
-        let bytes = bytes.await.map_err(|error| ApiError::invalid(error.body_text()))?;
+        let bytes = bytes.await.map_err(|error| ApiError::unreadable(error.status(), error.body_text()))?;
         let body = serde_json::from_slice(&bytes);
         body.map(Body).map_err(|error| ApiError::invalid(format!("the body is not as expected: {error}")))
     }
+}
+
+/// One value, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T: Clone> OneOrMany<T> {
+    pub(crate) fn to_vec(&self) -> Vec<T> {
+        match self {
+            OneOrMany::One(value) => vec![value.clone()],
+            OneOrMany::Many(values) => values.clone(),
+        }
+    }
+}
+
+/// Reads null as the default, as the official APIs do.
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    value: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }

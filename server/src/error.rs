@@ -1,4 +1,4 @@
-//! Failures as OpenAI's error object, with the status that clients act on.
+//! Failures with the status that clients act on, as OpenAI's error object. Other APIs word them anew.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ use tercet_engine::Error;
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 /// A request that failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
@@ -17,6 +17,8 @@ pub(crate) struct ApiError {
     /// The field at fault.
     param: Option<String>,
     code: Option<&'static str>,
+    /// The tokens of a prompt that is too long, and those that the context holds.
+    exceeded: Option<(usize, usize)>,
 }
 
 impl ApiError {
@@ -29,6 +31,11 @@ impl ApiError {
     pub(crate) fn field(param: impl Into<String>, problem: &str) -> Self {
         let param = param.into();
         ApiError { param: Some(param.clone()), ..Self::invalid(format!("{param}: {problem}")) }
+    }
+
+    /// The error of a field that would change the text, and that this server cannot heed.
+    pub(crate) fn unsupported(param: &str) -> Self {
+        Self::field(param, "this server does not support it; leave it out")
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -57,13 +64,39 @@ impl ApiError {
     }
 
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        ApiError { status, kind, message: message.into(), param: None, code: None }
+        ApiError { status, kind, message: message.into(), param: None, code: None, exceeded: None }
     }
 
-    /// Returns the body of the answer.
+    /// The error of a body that cannot be read.
+    pub(crate) fn unreadable(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", message)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns OpenAI's error object.
     pub(crate) fn body(&self) -> Value {
-        let ApiError { message, kind, param, code, .. } = self;
-        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
+        let ApiError { message, kind, param, code, exceeded, .. } = self;
+        let mut error = json!({ "message": message, "type": kind, "param": param, "code": code });
+        if let Some((tokens, context)) = exceeded {
+            (error["n_prompt_tokens"], error["n_ctx"]) = (json!(tokens), json!(context));
+        }
+        json!({ "error": error })
+    }
+
+    /// Returns the answer with this body.
+    pub(crate) fn respond(&self, body: Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
@@ -71,9 +104,12 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::ContextExceeded { .. } => {
-                ApiError { code: Some("context_length_exceeded"), ..Self::invalid(message) }
-            }
+            // The type and the numbers are llama-server's, the code is OpenAI's.
+            Error::ContextExceeded { tokens, context } => ApiError {
+                code: Some("context_length_exceeded"),
+                exceeded: Some((tokens, context)),
+                ..Self::new(StatusCode::BAD_REQUEST, "exceed_context_size_error", message)
+            },
             Error::BadArgument { argument, .. } => {
                 ApiError { param: Some(argument), ..Self::invalid(message) }
             }
@@ -88,10 +124,17 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        let mut response = self.respond(self.body());
+        // For `reword`.
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Words an answer's error as another API does.
+pub(crate) fn reword(response: Response, word: fn(&ApiError) -> Value) -> Response {
+    match response.extensions().get::<ApiError>() {
+        Some(error) => error.respond(word(error)),
+        None => response,
     }
 }

@@ -1,24 +1,33 @@
-//! Serves models over HTTP, by the API that OpenAI's clients speak.
+//! Serves models over HTTP, by the APIs that clients of OpenAI and Anthropic speak.
 //!
 //! A request goes from a route to the model and back:
 //!
 //! 1. `routes` checks the key and finds the handler.
-//! 2. `openai` parses the body, renders the chat template and encodes the prompt.
+//! 2. `openai` or `anthropic` parses the body. `prompt` renders the chat template and encodes the prompt, and
+//!    `sampling` says how tokens are chosen.
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler.
-//! 4. `reply` turns the scheduler's news into a JSON answer or a stream of events.
+//! 4. `reply` gathers the scheduler's news into an answer, and `stream` sends them on as they come.
 //!
 //! Each text is bit for bit that of its request alone, whatever runs beside it.
 
 mod access;
+mod anthropic;
 mod body;
 mod error;
+mod ids;
+mod logprobs;
 mod models;
 mod openai;
+mod prompt;
 mod reply;
 mod routes;
 mod runner;
+mod sampling;
 mod status;
+mod stream;
 mod text;
+mod texts;
+mod timings;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -30,6 +30,18 @@ impl Model {
         template.render(input).map_err(|error| ApiError::invalid(error.to_string()))
     }
 
+    /// Returns the number of weights.
+    pub(crate) fn parameters(&self) -> usize {
+        let tensors = self.session.model().config().tensors();
+        tensors.iter().map(|tensor| tensor.role.shape().iter().product::<usize>()).sum()
+    }
+
+    /// Returns the bytes that its weights take.
+    pub(crate) fn bytes(&self) -> usize {
+        let memory = self.session.model().memory_use();
+        memory.ternary + memory.embedding + memory.head + memory.screen
+    }
+
     /// Returns a name for the arithmetic: the same fingerprint, request and seed give the same text.
     pub(crate) fn fingerprint(&self) -> String {
         format!("tercet-{}", env!("CARGO_PKG_VERSION"))
@@ -67,8 +79,9 @@ impl Models {
     /// # Errors
     /// Fails with status 404 if there is no such model.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Model>> {
+        let called = |name: &str| self.0.iter().find(|model| model.name == name);
         let found = match name {
-            Some(name) => self.0.iter().find(|model| model.name == name),
+            Some(name) => called(name),
             None => self.0.first(),
         };
         found.ok_or_else(|| ApiError::unknown_model(name.unwrap_or_default()))

@@ -1,41 +1,19 @@
-//! The texts of one request: gathered into one answer, or sent on as they grow.
+//! The texts of one request, under way.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::time::Duration;
-
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, SelectAll, StreamExt};
-use serde_json::Value;
-use tercet_engine::{Generation, Request, Step};
+use tercet_engine::{Generation, Request};
 
 use crate::error::{ApiError, Result};
 use crate::models::Model;
 use crate::runner::{Job, News};
 
-/// Silence after which a stream sends a comment, so that nobody in between closes it.
-const PING: Duration = Duration::from_secs(15);
-
 /// News of the choice with this index.
 type Numbered = stream::Map<stream::Zip<stream::Repeat<usize>, Job>, fn((usize, News)) -> (usize, News)>;
 
-/// The choices of one request, under way.
+/// The choices of one request.
 pub(crate) struct Reply {
     news: SelectAll<Numbered>,
     finished: Vec<Option<Generation>>,
-}
-
-/// What a stream says.
-pub(crate) enum Piece<'a> {
-    /// Choice `index` begins.
-    Start { index: usize },
-    /// Choice `index` goes on.
-    Step { index: usize, step: &'a Step },
-    /// Choice `index` has ended.
-    End { index: usize, generation: &'a Generation },
-    /// All choices have ended.
-    All { generations: &'a [Generation] },
 }
 
 impl Reply {
@@ -57,93 +35,55 @@ impl Reply {
         Ok(Reply { news, finished })
     }
 
+    /// Returns the number of choices.
+    pub(crate) fn choices(&self) -> usize {
+        self.finished.len()
+    }
+
+    /// Waits for news of any choice; there are none once all have ended.
+    pub(crate) async fn next(&mut self) -> Option<(usize, News)> {
+        self.news.next().await
+    }
+
+    /// Keeps the text of a choice that has ended.
+    pub(crate) fn keep(&mut self, index: usize, generation: Generation) {
+        self.finished[index] = Some(generation);
+    }
+
+    /// Cancels the choices that go on.
+    pub(crate) fn cancel(&mut self) {
+        self.news = SelectAll::new();
+    }
+
     /// Waits for all choices.
     ///
     /// # Errors
     /// Fails if one of them does.
     pub(crate) async fn finish(mut self) -> Result<Vec<Generation>> {
-        while let Some((index, news)) = self.news.next().await {
+        while let Some((index, news)) = self.next().await {
             match news {
                 News::Step(_) => {}
-                News::Finished(generation) => self.finished[index] = Some(generation),
+                News::Finished(generation) => self.keep(index, generation),
                 News::Failed(error) => return Err(error),
             }
         }
-        self.generations()
+        self.take_finished()
     }
 
-    /// Sends the choices on as they grow, in the words of `chunks`.
+    /// Waits for the only choice.
     ///
     /// # Errors
-    /// Fails, with a status instead of a stream, if the request does before its first token.
-    pub(crate) async fn stream<F>(mut self, chunks: F) -> Result<Response>
-    where
-        F: FnMut(Piece<'_>) -> Vec<Value> + Send + 'static,
-    {
-        let first = self.news.next().await;
-        if let Some((_, News::Failed(error))) = first {
-            return Err(error);
-        }
-        let mut events = Events { reply: self, chunks, waiting: VecDeque::new(), ended: false };
-        (0..events.reply.finished.len()).for_each(|index| events.say(Piece::Start { index }));
-        events.hear(first);
-        let ping = KeepAlive::new().interval(PING);
-        Ok(Sse::new(stream::unfold(events, Events::next)).keep_alive(ping).into_response())
+    /// Fails if it does.
+    pub(crate) async fn finish_one(self) -> Result<Generation> {
+        self.finish().await?.pop().ok_or_else(|| ApiError::internal("the request has no choice"))
     }
 
-    fn generations(self) -> Result<Vec<Generation>> {
-        let all: Option<Vec<Generation>> = self.finished.into_iter().collect();
+    /// Returns the texts of all choices.
+    ///
+    /// # Errors
+    /// Fails if one of them has not ended, which no thread can change any more.
+    pub(crate) fn take_finished(&mut self) -> Result<Vec<Generation>> {
+        let all: Option<Vec<Generation>> = self.finished.drain(..).collect();
         all.ok_or_else(|| ApiError::internal("the model's thread has ended: start the server again"))
-    }
-}
-
-/// A stream of events under way. Dropping it cancels the choices that go on.
-struct Events<F> {
-    reply: Reply,
-    chunks: F,
-    waiting: VecDeque<Event>,
-    ended: bool,
-}
-
-impl<F: FnMut(Piece<'_>) -> Vec<Value>> Events<F> {
-    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
-        while self.waiting.is_empty() && !self.ended {
-            let news = self.reply.news.next().await;
-            self.hear(news);
-        }
-        let event = self.waiting.pop_front()?;
-        Some((Ok(event), self))
-    }
-
-    fn hear(&mut self, news: Option<(usize, News)>) {
-        match news {
-            Some((index, News::Step(step))) if !(step.text.is_empty() && step.logprobs.is_empty()) => {
-                self.say(Piece::Step { index, step: &step });
-            }
-            Some((_, News::Step(_))) => {}
-            Some((index, News::Finished(generation))) => {
-                self.say(Piece::End { index, generation: &generation });
-                self.reply.finished[index] = Some(generation);
-            }
-            Some((_, News::Failed(error))) => self.end(&error.body()),
-            None => {
-                let generations: Vec<Generation> = self.reply.finished.drain(..).flatten().collect();
-                self.say(Piece::All { generations: &generations });
-                self.waiting.push_back(Event::default().data("[DONE]"));
-                self.ended = true;
-            }
-        }
-    }
-
-    fn say(&mut self, piece: Piece<'_>) {
-        let chunks = (self.chunks)(piece);
-        self.waiting.extend(chunks.iter().map(|chunk| Event::default().data(chunk.to_string())));
-    }
-
-    /// Ends the stream with an error. The status has been sent, so that the error is an event.
-    fn end(&mut self, error: &Value) {
-        self.waiting.push_back(Event::default().data(error.to_string()));
-        self.ended = true;
-        self.reply.news = SelectAll::new();
     }
 }

@@ -1,35 +1,38 @@
 //! The routes, and what holds for all of them.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::error::ApiError;
-use crate::openai::{chat, completions, models};
-use crate::{State, access, status, text};
+use crate::error::{ApiError, reword};
+use crate::{State, access, anthropic, openai, status, text};
 
 /// Returns the routes. Those that tell whether the server lives need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
     let body_bytes = state.body_bytes;
-    let locked = Router::new()
-        .route("/v1/chat/completions", post(chat::complete))
-        .route("/v1/completions", post(completions::complete))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*name}", get(models::show))
+    let own = Router::new()
         .route("/tokenize", post(text::tokenize))
         .route("/detokenize", post(text::detokenize))
         .route("/apply-template", post(text::apply_template))
-        .route("/props", get(status::props))
-        .layer(from_fn_with_state(Arc::clone(&state), access::check));
+        .route("/props", get(status::props));
+    let locked =
+        |routes: Router<Arc<State>>| routes.layer(from_fn_with_state(Arc::clone(&state), access::check));
+    // Outside of the lock, because its error is worded too.
+    let worded = |routes: Router<Arc<State>>, word: fn(&ApiError) -> Value| {
+        locked(routes).layer(map_response(move |response| ready(reword(response, word))))
+    };
     Router::new()
         .route("/health", get(status::health))
         .route("/ready", get(status::health))
-        .merge(locked)
+        .merge(locked(own.merge(openai::routes())))
+        .merge(worded(anthropic::routes(), anthropic::word))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(failed))

@@ -11,7 +11,8 @@ use tercet_engine::ChatInput;
 use crate::State;
 use crate::body::Body;
 use crate::error::Result;
-use crate::openai::chat::flat;
+use crate::logprobs;
+use crate::prompt::plain_messages;
 
 #[derive(Deserialize)]
 pub(crate) struct Tokenize {
@@ -20,6 +21,9 @@ pub(crate) struct Tokenize {
     /// Add the tokens that begin a text.
     #[serde(default)]
     add_special: bool,
+    /// Tell each token's text.
+    #[serde(default)]
+    with_pieces: bool,
 }
 
 pub(crate) async fn tokenize(
@@ -28,7 +32,11 @@ pub(crate) async fn tokenize(
 ) -> Result<Json<Value>> {
     let session = &state.models.find(body.model.as_deref())?.session;
     let tokens = session.tokenizer().encode(&body.content, body.add_special)?;
-    Ok(Json(json!({ "tokens": tokens })))
+    if !body.with_pieces {
+        return Ok(Json(json!({ "tokens": tokens })));
+    }
+    let piece = |&id: &u32| json!({ "id": id, "piece": logprobs::text(session, id) });
+    Ok(Json(json!({ "tokens": tokens.iter().map(piece).collect::<Vec<_>>() })))
 }
 
 #[derive(Deserialize)]
@@ -63,7 +71,7 @@ pub(crate) async fn apply_template(
     Body(body): Body<ApplyTemplate>,
 ) -> Result<Json<Value>> {
     let ApplyTemplate { model, add_generation_prompt, mut input } = body;
-    input.messages = input.messages.into_iter().map(flat).collect::<Result<_>>()?;
+    input.messages = plain_messages(input.messages)?;
     input.add_generation_prompt = add_generation_prompt && !input.continue_final_message;
     let model = state.models.find(model.as_deref())?;
     Ok(Json(json!({ "prompt": model.render(&input)? })))

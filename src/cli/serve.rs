@@ -16,9 +16,10 @@ Examples:
   tercet serve -m bitnet-2b
   curl http://127.0.0.1:8080/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why?\"}]}'
 
-Every client of OpenAI's API works: set its base URL to http://127.0.0.1:8080/v1.";
+Clients of OpenAI take the base URL http://127.0.0.1:8080/v1.
+Those of Anthropic take it without /v1.";
 
-/// Answer requests over HTTP, by the API of OpenAI
+/// Answer requests over HTTP, by the APIs of OpenAI and Anthropic
 ///
 /// Requests that come together share every read of the weights. Each text is the same as if its request were
 /// alone.

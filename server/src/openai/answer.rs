@@ -1,11 +1,13 @@
 //! What every answer and every chunk of one repeats.
 
 use serde_json::{Value, json};
-use tercet_engine::Stop;
+use tercet_engine::{Generation, Stop};
 
 use super::usage::Usage;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
+use crate::ids::new_id;
 use crate::models::{Model, unix_time};
+use crate::timings::timings;
 
 /// The beginning of an answer.
 pub(super) struct Head {
@@ -21,17 +23,21 @@ impl Head {
     /// # Errors
     /// Fails if the system gives no random numbers.
     pub(super) fn new(prefix: &str, model: &Model) -> Result<Self> {
-        let number = getrandom::u64().map_err(|error| ApiError::internal(error.to_string()))?;
         Ok(Head {
-            id: format!("{prefix}-{number:016x}"),
+            id: new_id(prefix)?,
             created: unix_time(),
             model: model.name.clone(),
             fingerprint: model.fingerprint(),
         })
     }
 
-    /// Returns an answer with these choices.
-    pub(super) fn answer(&self, object: &str, choices: Vec<Value>, usage: Option<Usage>) -> Value {
+    /// Returns an answer with these choices. If it is the end, it tells what the texts took, of which each prompt has `n`.
+    pub(super) fn answer(
+        &self,
+        object: &str,
+        choices: Vec<Value>,
+        end: Option<(&[Generation], usize)>,
+    ) -> Value {
         let mut answer = json!({
             "id": self.id,
             "object": object,
@@ -40,8 +46,11 @@ impl Head {
             "system_fingerprint": self.fingerprint,
             "choices": choices,
         });
-        if let Some(usage) = usage {
-            answer["usage"] = json!(usage);
+        if let Some((generations, n)) = end {
+            answer["usage"] = json!(Usage::of(generations, n));
+            if let [generation] = generations {
+                answer["timings"] = timings(generation);
+            }
         }
         answer
     }

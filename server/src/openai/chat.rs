@@ -12,81 +12,68 @@ use tercet_engine::{ChatInput, Generation};
 use super::answer::{Head, finish_reason};
 use super::logprobs;
 use super::parameters::Parameters;
-use super::usage::Usage;
 use crate::State;
-use crate::body::Body;
-use crate::error::{ApiError, Result};
+use crate::body::{Body, nullable};
+use crate::error::Result;
 use crate::models::Model;
-use crate::reply::{Piece, Reply};
+use crate::prompt;
+use crate::reply::Reply;
+use crate::stream::{Framing, Piece};
+use crate::timings::timings;
 
 #[derive(Deserialize)]
 pub(crate) struct ChatRequest {
     messages: Vec<Value>,
-    #[serde(default)]
-    continue_final_message: bool,
-    #[serde(default)]
+    continue_final_message: Option<bool>,
+    add_generation_prompt: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
     chat_template_kwargs: Map<String, Value>,
-    #[serde(default)]
     logprobs: Option<bool>,
-    #[serde(default)]
     top_logprobs: Option<usize>,
     #[serde(flatten)]
     parameters: Parameters,
 }
 
+impl ChatRequest {
+    /// Returns the chat. The model goes on with a last message of the assistant, unless the client decides otherwise.
+    fn chat(&mut self) -> Result<ChatInput> {
+        let variables = std::mem::take(&mut self.chat_template_kwargs);
+        let mut input = prompt::chat(std::mem::take(&mut self.messages), variables)?;
+        input.continue_final_message = self
+            .continue_final_message
+            .unwrap_or(input.continue_final_message && self.add_generation_prompt.is_none());
+        input.add_generation_prompt = self.add_generation_prompt.unwrap_or(!input.continue_final_message);
+        Ok(input)
+    }
+}
+
+/// Counts the tokens of the prompt.
+pub(crate) async fn count_tokens(
+    Extract(state): Extract<Arc<State>>,
+    Body(mut body): Body<ChatRequest>,
+) -> Result<Json<Value>> {
+    let model = state.models.find(body.parameters.model.as_deref())?;
+    Ok(Json(json!({ "input_tokens": prompt::of_chat(model, body.chat()?).await?.len() })))
+}
+
 pub(crate) async fn complete(
     Extract(state): Extract<Arc<State>>,
-    Body(body): Body<ChatRequest>,
+    Body(mut body): Body<ChatRequest>,
 ) -> Result<Response> {
-    let ChatRequest { messages, continue_final_message, chat_template_kwargs, parameters, .. } = body;
+    let input = body.chat()?;
+    let ChatRequest { parameters, .. } = body;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
-    let input = ChatInput {
-        messages: messages.into_iter().map(flat).collect::<Result<_>>()?,
-        add_generation_prompt: !continue_final_message,
-        continue_final_message,
-        chat_template_kwargs,
-        ..ChatInput::default()
-    };
-    let prompt = prompt(&model, input).await?;
+    let prompt = prompt::of_chat(&model, input).await?;
     let logprobs = body.logprobs.unwrap_or(false).then_some(body.top_logprobs.unwrap_or(0));
     let requests = parameters.requests(&model.session, prompt.len(), None, logprobs)?;
     let jobs = requests.into_iter().map(|request| (prompt.clone(), request));
     let reply = Reply::start(&model, jobs).await?;
-    let head = Head::new("chatcmpl", &model)?;
+    let head = Head::new("chatcmpl-", &model)?;
     if parameters.stream {
         let usage = parameters.includes_usage();
-        return reply.stream(move |piece| chunks(&head, &model, piece, usage)).await;
+        return reply.stream(Framing::Events, move |piece| chunks(&head, &model, piece, usage)).await;
     }
     Ok(Json(whole(&head, &model, &reply.finish().await?)).into_response())
-}
-
-/// Returns a message whose parts are joined to one text, which every template understands.
-///
-/// # Errors
-/// Fails if a part is not text.
-pub(crate) fn flat(mut message: Value) -> Result<Value> {
-    if let Some(Value::Array(parts)) = message.get("content") {
-        let texts: Result<Vec<&str>> = parts.iter().map(part).collect();
-        message["content"] = Value::String(texts?.concat());
-    }
-    Ok(message)
-}
-
-fn part(part: &Value) -> Result<&str> {
-    let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
-    let problem = || format!("a part of type {kind:?} is not supported; send text");
-    part.get("text").and_then(Value::as_str).ok_or_else(|| ApiError::field("messages", &problem()))
-}
-
-/// Renders and encodes the prompt.
-async fn prompt(model: &Arc<Model>, input: ChatInput) -> Result<Vec<u32>> {
-    let model = Arc::clone(model);
-    let work = move || {
-        let text = model.render(&input)?;
-        Ok(model.session.tokenizer().encode(&text, false)?)
-    };
-    let task = tokio::task::spawn_blocking(work).await;
-    task.map_err(|_| ApiError::internal("the chat template has failed"))?
 }
 
 fn whole(head: &Head, model: &Model, generations: &[Generation]) -> Value {
@@ -99,7 +86,7 @@ fn whole(head: &Head, model: &Model, generations: &[Generation]) -> Value {
         })
     };
     let choices = generations.iter().enumerate().map(choice).collect();
-    head.answer("chat.completion", choices, Some(Usage::of(generations)))
+    head.answer("chat.completion", choices, Some((generations, generations.len())))
 }
 
 fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: bool) -> Vec<Value> {
@@ -111,18 +98,21 @@ fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: bool) -> Vec<Valu
     };
     match piece {
         Piece::Start { index } => {
-            chunk(index, json!({ "role": "assistant", "content": "" }), Value::Null, None)
+            chunk(index, json!({ "role": "assistant", "content": null }), Value::Null, None)
         }
         Piece::Step { index, step } => {
             let logprobs = logprobs::of_chat(model, &step.logprobs);
             chunk(index, json!({ "content": step.text }), logprobs, None)
         }
         Piece::End { index, generation } => {
-            chunk(index, json!({}), Value::Null, Some(finish_reason(generation.stop)))
+            let mut last = chunk(index, json!({}), Value::Null, Some(finish_reason(generation.stop)));
+            last[0]["timings"] = timings(generation);
+            last
         }
         Piece::All { generations } if usage => {
-            vec![head.answer(OBJECT, Vec::new(), Some(Usage::of(generations)))]
+            vec![head.answer(OBJECT, Vec::new(), Some((generations, generations.len())))]
         }
         Piece::All { .. } => Vec::new(),
+        Piece::Failed { error } => vec![error.body()],
     }
 }

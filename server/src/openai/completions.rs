@@ -7,51 +7,32 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tercet_engine::{Generation, Session};
+use tercet_engine::Generation;
 
 use super::answer::{Head, finish_reason};
 use super::logprobs;
-use super::parameters::{OneOrMany, Parameters};
-use super::usage::Usage;
+use super::parameters::Parameters;
 use crate::State;
-use crate::body::Body;
+use crate::body::{Body, nullable};
 use crate::error::{ApiError, Result};
 use crate::models::Model;
-use crate::reply::{Piece, Reply};
+use crate::reply::Reply;
+use crate::stream::{Framing, Piece};
+use crate::timings::timings;
+use crate::{prompt, texts};
 
 /// Tokens that OpenAI's API generates unless asked for another number.
-const DEFAULT_TOKENS: usize = 16;
+const DEFAULT_TOKENS: i64 = 16;
 
 #[derive(Deserialize)]
 pub(crate) struct CompletionRequest {
-    prompt: Prompt,
-    #[serde(default)]
+    prompt: Value,
+    #[serde(default, deserialize_with = "nullable")]
     echo: bool,
     suffix: Option<String>,
     logprobs: Option<usize>,
     #[serde(flatten)]
     parameters: Parameters,
-}
-
-/// A text, its tokens, or several of either.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Prompt {
-    Tokens(Vec<u32>),
-    Texts(OneOrMany<String>),
-    Lists(Vec<Vec<u32>>),
-}
-
-impl Prompt {
-    fn encode(self, session: &Session) -> Result<Vec<Vec<u32>>> {
-        match self {
-            Prompt::Tokens(tokens) => Ok(vec![tokens]),
-            Prompt::Lists(lists) => Ok(lists),
-            Prompt::Texts(texts) => {
-                texts.to_vec().iter().map(|text| Ok(session.encode(text)?)).collect::<Result<_>>()
-            }
-        }
-    }
 }
 
 pub(crate) async fn complete(
@@ -61,23 +42,24 @@ pub(crate) async fn complete(
     let CompletionRequest { prompt, echo, suffix, logprobs, parameters } = body;
     for (field, asked) in [("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))] {
         if asked {
-            return Err(ApiError::field(field, "this server does not support it; leave it out"));
+            return Err(ApiError::unsupported(field));
         }
     }
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
-    let session = Arc::clone(&model.session);
-    let prompts = tokio::task::spawn_blocking(move || prompt.encode(&session)).await;
-    let prompts = prompts.map_err(|_| ApiError::internal("the tokenizer has failed"))??;
+    let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
     let mut choices = Vec::new();
     for prompt in prompts {
         let requests = parameters.requests(&model.session, prompt.len(), Some(DEFAULT_TOKENS), logprobs)?;
         choices.extend(requests.into_iter().map(|request| (prompt.clone(), request)));
     }
+    let n = parameters.choices();
     let reply = Reply::start(&model, choices).await?;
-    let head = Head::new("cmpl", &model)?;
+    let head = Head::new("cmpl-", &model)?;
     if parameters.stream {
         let usage = parameters.includes_usage();
-        return reply.stream(move |piece| chunks(&head, &model, piece, usage)).await;
+        return reply
+            .stream(Framing::Events, move |piece| chunks(&head, &model, piece, usage.then_some(n)))
+            .await;
     }
     let generations = reply.finish().await?;
     let choice = |(index, generation): (usize, &Generation)| {
@@ -85,7 +67,7 @@ pub(crate) async fn complete(
         choice(index, &generation.text, logprobs, Some(finish_reason(generation.stop)))
     };
     let choices = generations.iter().enumerate().map(choice).collect();
-    Ok(Json(head.answer(OBJECT, choices, Some(Usage::of(&generations)))).into_response())
+    Ok(Json(head.answer(OBJECT, choices, Some((&generations, n)))).into_response())
 }
 
 const OBJECT: &str = "text_completion";
@@ -94,18 +76,21 @@ fn choice(index: usize, text: &str, logprobs: Value, finish_reason: Option<&str>
     json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason })
 }
 
-fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: bool) -> Vec<Value> {
+fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: Option<usize>) -> Vec<Value> {
     let chunk = |choice: Value| vec![head.answer(OBJECT, vec![choice], None)];
     match piece {
         Piece::Step { index, step } => {
             chunk(choice(index, &step.text, logprobs::of_completion(model, &step.logprobs), None))
         }
         Piece::End { index, generation } => {
-            chunk(choice(index, "", Value::Null, Some(finish_reason(generation.stop))))
+            let mut last = chunk(choice(index, "", Value::Null, Some(finish_reason(generation.stop))));
+            last[0]["timings"] = timings(generation);
+            last
         }
-        Piece::All { generations } if usage => {
-            vec![head.answer(OBJECT, Vec::new(), Some(Usage::of(generations)))]
+        Piece::All { generations } => {
+            usage.map(|n| head.answer(OBJECT, Vec::new(), Some((generations, n)))).into_iter().collect()
         }
-        Piece::Start { .. } | Piece::All { .. } => Vec::new(),
+        Piece::Start { .. } => Vec::new(),
+        Piece::Failed { error } => vec![error.body()],
     }
 }

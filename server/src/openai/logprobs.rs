@@ -1,21 +1,17 @@
-//! Probabilities of tokens, in the words of both APIs.
+//! Probabilities of tokens, in the words of chats and of completions.
 
 use serde_json::{Map, Value, json};
-use tercet_engine::{Logprob, TokenLogprobs};
+use tercet_engine::TokenLogprobs;
 
+use crate::logprobs::{entries, text};
 use crate::models::Model;
 
 /// Returns the `logprobs` of a chat's choice, null without any.
 pub(super) fn of_chat(model: &Model, tokens: &[TokenLogprobs]) -> Value {
-    if tokens.is_empty() {
-        return Value::Null;
+    match tokens {
+        [] => Value::Null,
+        _ => json!({ "content": entries(model, tokens), "refusal": null }),
     }
-    let content = tokens.iter().map(|token| {
-        let mut entry = describe(model, token.chosen);
-        entry["top_logprobs"] = token.best.iter().map(|best| describe(model, *best)).collect();
-        entry
-    });
-    json!({ "content": content.collect::<Vec<Value>>(), "refusal": null })
 }
 
 /// Returns the `logprobs` of a completion's choice, null without any.
@@ -26,13 +22,13 @@ pub(super) fn of_completion(model: &Model, tokens: &[TokenLogprobs]) -> Value {
     let mut offset = 0;
     let (mut texts, mut offsets) = (Vec::new(), Vec::new());
     for token in tokens {
-        let text = text(model, token.chosen);
+        let text = text(&model.session, token.chosen.token);
         offsets.push(offset);
         offset += text.chars().count();
         texts.push(text);
     }
     let best = |token: &TokenLogprobs| -> Map<String, Value> {
-        token.best.iter().map(|best| (text(model, *best), json!(best.logprob))).collect()
+        token.best.iter().map(|best| (text(&model.session, best.token), json!(best.logprob))).collect()
     };
     json!({
         "tokens": texts,
@@ -40,14 +36,4 @@ pub(super) fn of_completion(model: &Model, tokens: &[TokenLogprobs]) -> Value {
         "top_logprobs": tokens.iter().map(best).collect::<Vec<_>>(),
         "text_offset": offsets,
     })
-}
-
-fn describe(model: &Model, Logprob { token, logprob }: Logprob) -> Value {
-    let text = text(model, Logprob { token, logprob });
-    json!({ "token": text, "bytes": text.as_bytes(), "logprob": logprob })
-}
-
-/// Returns the text of a token on its own. A part of a character is a replacement character.
-fn text(model: &Model, logprob: Logprob) -> String {
-    model.session.tokenizer().decode(&[logprob.token], false).unwrap_or_default()
 }

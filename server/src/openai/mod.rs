@@ -1,9 +1,26 @@
 //! The API of OpenAI: chat completions, completions and models.
 
 mod answer;
-pub(crate) mod chat;
-pub(crate) mod completions;
+mod chat;
+mod completions;
 mod logprobs;
-pub(crate) mod models;
+mod models;
 mod parameters;
 mod usage;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::State;
+
+/// Returns the routes.
+pub(crate) fn routes() -> Router<Arc<State>> {
+    Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/chat/completions/input_tokens", post(chat::count_tokens))
+        .route("/v1/completions", post(completions::complete))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*name}", get(models::show))
+}

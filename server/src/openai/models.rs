@@ -34,6 +34,8 @@ fn describe(model: &Model) -> Value {
             "n_ctx_train": config.max_positions,
             "n_ctx": model.session.context(),
             "n_embd": config.hidden_size,
+            "n_params": model.parameters(),
+            "size": model.bytes(),
         },
     })
 }

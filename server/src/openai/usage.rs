@@ -17,17 +17,17 @@ struct PromptDetails {
 }
 
 impl Usage {
-    /// Returns the usage of all `choices`, which share one prompt.
-    pub(crate) fn of(choices: &[Generation]) -> Self {
-        let first = choices.first();
-        let prompt_tokens = first.map_or(0, |choice| choice.prompt_tokens + choice.cached_tokens);
-        let completion_tokens = choices.iter().map(|choice| choice.ids.len()).sum();
+    /// Returns the usage of `texts`, of which each prompt has `n`.
+    pub(crate) fn of(texts: &[Generation], n: usize) -> Self {
+        let prompts = || texts.iter().step_by(n.max(1));
+        let prompt_tokens = prompts().map(|text| text.prompt_tokens + text.cached_tokens).sum();
+        let completion_tokens = texts.iter().map(|text| text.ids.len()).sum();
         Usage {
             prompt_tokens,
             completion_tokens,
             total_tokens: prompt_tokens + completion_tokens,
             prompt_tokens_details: PromptDetails {
-                cached_tokens: first.map_or(0, |choice| choice.cached_tokens),
+                cached_tokens: prompts().map(|text| text.cached_tokens).sum(),
             },
         }
     }

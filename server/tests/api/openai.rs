@@ -1,66 +1,13 @@
-//! Requests over a real socket, with the embedded model.
+//! Chats, completions, models and tokens, as OpenAI's clients and llama-server's ask for them.
 
-use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
-use tercet_engine::{Runtime, RuntimeOptions, Session};
-use tercet_server::{Server, ServerOptions};
+use tercet_server::ServerOptions;
 
-/// A server that answers for as long as the test runs.
-struct Client {
-    base: String,
-    session: Arc<Session>,
-}
+use crate::client::{CHAT, Client, chat};
 
-fn session() -> Session {
-    let options = RuntimeOptions { threads: Some(1), no_cache: true, ..RuntimeOptions::default() };
-    let files = tercet_engine::fairy_tales();
-    Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
-}
-
-impl Client {
-    fn start(options: &ServerOptions) -> Self {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), [session()], options).unwrap();
-        let base = format!("http://{}", server.address());
-        thread::spawn(move || server.run(std::future::pending()).unwrap());
-        Client { base, session: Arc::new(session()) }
-    }
-
-    /// Returns status and text of the answer.
-    fn post(&self, route: &str, body: &Value) -> (u16, String) {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut answer = agent.post(format!("{}{route}", self.base)).send_json(body).unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
-    }
-
-    fn json(&self, route: &str, body: &Value) -> Value {
-        let (status, text) = self.post(route, body);
-        assert_eq!(status, 200, "{text}");
-        serde_json::from_str(&text).unwrap()
-    }
-
-    /// Returns the chunks of a stream, which must end with `[DONE]`.
-    fn stream(&self, route: &str, body: &Value) -> Vec<Value> {
-        let (status, text) = self.post(route, body);
-        assert_eq!(status, 200, "{text}");
-        let mut data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-        assert_eq!(data.pop(), Some("[DONE]"));
-        data.iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect()
-    }
-
-    fn error(&self, route: &str, body: &Value) -> (u16, Value) {
-        let (status, text) = self.post(route, body);
-        (status, serde_json::from_str::<Value>(&text).unwrap()["error"].clone())
-    }
-}
-
-const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
-
-fn chat() -> Value {
-    json!({ "messages": [{ "role": "user", "content": "Tell me a story" }], "max_tokens": 12, "seed": 7 })
-}
 
 #[test]
 fn a_text_is_that_of_the_session_alone() {
@@ -86,6 +33,7 @@ fn a_stream_is_the_whole_in_pieces() {
     body["stream"] = json!(true);
     body["stream_options"] = json!({ "include_usage": true });
     let chunks = client.stream(CHAT, &body);
+    assert_eq!(chunks.last().unwrap()["timings"]["predicted_n"], whole["timings"]["predicted_n"]);
     let delta =
         |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
     let text: String = chunks.iter().map(delta).collect();
@@ -137,14 +85,17 @@ fn a_fault_is_an_error_object_with_its_status() {
     assert_eq!((status, &error["param"]), (400, &json!("temperature")));
     assert_eq!(with("model", json!("gpt-4")).0, 404);
     assert_eq!(with("n", json!(0)).1["param"], "n");
-    assert_eq!(with("logit_bias", json!({ "five": 1 })).1["param"], "logit_bias");
+    assert_eq!(with("logit_bias", json!({ "5": "one" })).1["param"], "logit_bias");
     assert_eq!(with("response_format", json!({ "type": "json_object" })).1["param"], "response_format");
     assert_eq!(with("messages", json!("hello")).0, 400);
-    assert_eq!(with("user", json!("x".repeat(10_000))).0, 400);
+    assert_eq!(with("user", json!("x".repeat(10_000))).0, 413);
     let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]);
     assert!(with("messages", image).1["message"].as_str().unwrap().contains("image_url"));
+    assert_eq!(with("messages", json!([{ "role": 5, "content": "" }])).1["param"], "messages");
     let long = json!({ "prompt": "word ".repeat(1000) });
-    assert_eq!(client.error(COMPLETIONS, &long).1["code"], "context_length_exceeded");
+    let (status, error) = client.error(COMPLETIONS, &long);
+    assert_eq!((status, &error["code"]), (400, &json!("context_length_exceeded")));
+    assert!(error["n_prompt_tokens"].as_u64() > error["n_ctx"].as_u64());
     assert_eq!(client.error("/v1/nothing", &json!({})).0, 404);
 }
 
@@ -172,8 +123,11 @@ fn tokens_and_prompts_go_there_and_back() {
     let prompt = client.json("/apply-template", &json!({ "messages": chat()["messages"] }));
     assert!(prompt["prompt"].as_str().unwrap().contains("Tell me a story"));
     let part = |text: &str| json!({ "type": "text", "text": text });
-    let parts = json!([{ "role": "user", "content": [part("Tell me "), part("a story")] }]);
-    assert_eq!(client.json("/apply-template", &json!({ "messages": parts })), prompt);
+    let parts = json!([{ "role": "developer", "content": [part("One"), part("Two")] }]);
+    let joined = json!([{ "role": "system", "content": "One\n\nTwo" }]);
+    let [parts, joined] =
+        [parts, joined].map(|messages| client.json("/apply-template", &json!({ "messages": messages })));
+    assert_eq!(parts, joined);
 }
 
 #[test]
@@ -196,6 +150,28 @@ fn probabilities_come_with_the_tokens_and_change_none() {
     let chunks = client.stream(CHAT, &body);
     let streamed = chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"]["content"].as_array());
     assert_eq!(streamed.flatten().cloned().collect::<Vec<_>>(), content);
+}
+
+#[test]
+fn a_begun_answer_is_continued_unless_told_otherwise() {
+    let client = Client::start(&ServerOptions::default());
+    let user = json!({ "role": "user", "content": "Tell me a story" });
+    let begun = json!({ "role": "assistant", "content": "Once upon" });
+    let prompt_tokens = |fields: Value| {
+        let mut body = json!({ "messages": [user, begun], "max_tokens": 1 });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        client.json(CHAT, &body)["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    let continued = prompt_tokens(json!({}));
+    assert_eq!(continued, prompt_tokens(json!({ "continue_final_message": true })));
+    let answered = prompt_tokens(json!({ "add_generation_prompt": true }));
+    assert_eq!(answered, prompt_tokens(json!({ "continue_final_message": false })));
+    assert!(continued < answered);
+    let twice = json!({ "messages": [user, begun, begun] });
+    assert_eq!(client.error(CHAT, &twice).1["param"], "messages");
+    let both =
+        json!({ "messages": [user, begun], "continue_final_message": true, "add_generation_prompt": true });
+    assert_eq!(client.error(CHAT, &both).0, 400);
 }
 
 #[test]

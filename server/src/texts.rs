@@ -1,0 +1,56 @@
+//! Prompts that are continued as they are: texts, tokens, or both in turns.
+
+use serde_json::Value;
+use tercet_engine::Session;
+
+use crate::error::{ApiError, Result};
+
+/// Returns the tokens of each prompt in `prompt`: a text, a list of tokens, a list of tokens and texts, llama-server's object
+/// with a `prompt_string`, or a list of any of these.
+///
+/// # Errors
+/// Fails with status 400 if it is something else, or asks for images.
+pub(crate) fn prompts(session: &Session, prompt: &Value) -> Result<Vec<Vec<u32>>> {
+    match prompt {
+        Value::Array(parts) if !parts.iter().any(Value::is_number) => {
+            parts.iter().map(|prompt| one(session, prompt)).collect()
+        }
+        prompt => Ok(vec![one(session, prompt)?]),
+    }
+}
+
+fn one(session: &Session, prompt: &Value) -> Result<Vec<u32>> {
+    match prompt {
+        Value::String(text) => Ok(session.encode(text)?),
+        Value::Array(parts) => {
+            let mut tokens = Vec::new();
+            for (at, part) in parts.iter().enumerate() {
+                match part {
+                    // Only the beginning of a sequence has the tokens that begin a text.
+                    Value::String(text) => tokens.extend(session.tokenizer().encode(text, at == 0)?),
+                    part => tokens.push(token(part)?),
+                }
+            }
+            Ok(tokens)
+        }
+        Value::Object(fields) => {
+            if fields.get("multimodal_data").is_some_and(|data| !data.is_null()) {
+                return Err(ApiError::unsupported("multimodal_data"));
+            }
+            match fields.get("prompt_string") {
+                Some(Value::String(text)) => Ok(session.encode(text)?),
+                _ => Err(wrong("an object has no \"prompt_string\"")),
+            }
+        }
+        other => Err(wrong(&format!("{other} is neither a text nor a list of tokens"))),
+    }
+}
+
+fn token(part: &Value) -> Result<u32> {
+    let token = part.as_u64().and_then(|token| u32::try_from(token).ok());
+    token.ok_or_else(|| wrong(&format!("{part} is no token")))
+}
+
+fn wrong(problem: &str) -> ApiError {
+    ApiError::field("prompt", problem)
+}

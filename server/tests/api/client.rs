@@ -1,0 +1,83 @@
+//! A server with a client of its own.
+
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Value, json};
+use tercet_engine::{Runtime, RuntimeOptions, Session};
+use tercet_server::{Server, ServerOptions};
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// Returns a request for a chat.
+pub(crate) fn chat() -> Value {
+    json!({ "messages": [{ "role": "user", "content": "Tell me a story" }], "max_tokens": 12, "seed": 7 })
+}
+
+/// A server that answers for as long as the test runs.
+pub(crate) struct Client {
+    pub(crate) base: String,
+    pub(crate) session: Arc<Session>,
+}
+
+fn session() -> Session {
+    let options = RuntimeOptions { threads: Some(1), no_cache: true, ..RuntimeOptions::default() };
+    let files = tercet_engine::fairy_tales();
+    Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
+}
+
+impl Client {
+    pub(crate) fn start(options: &ServerOptions) -> Self {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), [session()], options).unwrap();
+        let base = format!("http://{}", server.address());
+        thread::spawn(move || server.run(std::future::pending()).unwrap());
+        Client { base, session: Arc::new(session()) }
+    }
+
+    /// Returns status and text of the answer.
+    pub(crate) fn post(&self, route: &str, body: &Value) -> (u16, String) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut answer = agent.post(format!("{}{route}", self.base)).send_json(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    pub(crate) fn json(&self, route: &str, body: &Value) -> Value {
+        let (status, text) = self.post(route, body);
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Returns the chunks of a stream, which must end with `[DONE]`.
+    pub(crate) fn stream(&self, route: &str, body: &Value) -> Vec<Value> {
+        let (status, text) = self.post(route, body);
+        assert_eq!(status, 200, "{text}");
+        let mut data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(data.pop(), Some("[DONE]"));
+        data.iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect()
+    }
+
+    pub(crate) fn error(&self, route: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = self.post(route, body);
+        (status, serde_json::from_str::<Value>(&text).unwrap()["error"].clone())
+    }
+
+    /// Returns the events of a stream whose events have names, which must be their types.
+    pub(crate) fn events(&self, route: &str, body: &Value) -> Vec<Value> {
+        let (status, text) = self.post(route, body);
+        assert_eq!(status, 200, "{text}");
+        let event = |event: &str| {
+            let (name, data) = event.split_once('\n').unwrap();
+            let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(data["type"], name.strip_prefix("event: ").unwrap());
+            data
+        };
+        text.trim_end().split("\n\n").map(event).collect()
+    }
+}
+
+/// Returns the types of events, without repetitions.
+pub(crate) fn types(events: &[Value]) -> Vec<&str> {
+    let mut types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    types.dedup();
+    types
+}
