@@ -1,4 +1,4 @@
-//! The API of OpenAI: chat completions, completions and models.
+//! The API of OpenAI: chat completions, completions, responses and models.
 
 mod answer;
 mod chat;
@@ -6,6 +6,7 @@ mod completions;
 mod logprobs;
 mod models;
 mod parameters;
+mod responses;
 mod usage;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/chat/completions/input_tokens", post(chat::count_tokens))
         .route("/v1/completions", post(completions::complete))
+        .route("/v1/responses", post(responses::create))
+        .route("/v1/responses/input_tokens", post(responses::count_tokens))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*name}", get(models::show))
 }

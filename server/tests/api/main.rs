@@ -3,3 +3,4 @@
 mod anthropic;
 mod client;
 mod openai;
+mod responses;
