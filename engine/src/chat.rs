@@ -114,6 +114,11 @@ impl ChatTemplate {
         tokens.encode(tokenizer, &self.render(&tokens.mark(input))?)
     }
 
+    /// Returns the template's text: the one without tools, if there are two.
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
+
     /// Returns the text of the template for `input`.
     fn template(&self, input: &ChatInput) -> &str {
         match (&input.tools, &self.source.tool_use) {

@@ -1,9 +1,9 @@
-//! Serves models over HTTP, by the APIs that clients of OpenAI and Anthropic speak.
+//! Serves models over HTTP, by the APIs that clients of OpenAI, Anthropic and Ollama speak.
 //!
 //! A request goes from a route to the model and back:
 //!
 //! 1. `routes` checks the key and finds the handler.
-//! 2. `openai` or `anthropic` parses the body. `prompt` renders the chat template and encodes the prompt, and
+//! 2. `openai`, `anthropic` or `ollama` parses the body. `prompt` renders the chat template and encodes the prompt, and
 //!    `sampling` says how tokens are chosen.
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler.
 //! 4. `reply` gathers the scheduler's news into an answer, and `stream` sends them on as they come.
@@ -17,6 +17,7 @@ mod error;
 mod ids;
 mod logprobs;
 mod models;
+mod ollama;
 mod openai;
 mod prompt;
 mod reply;

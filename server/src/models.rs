@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sha2::Digest;
 use tercet_engine::{ChatInput, ChatTemplate, SchedulerOptions, Session};
 
 use crate::error::{ApiError, Result};
@@ -30,6 +31,11 @@ impl Model {
         template.render(input).map_err(|error| ApiError::invalid(error.to_string()))
     }
 
+    /// Returns true if it can hold chats.
+    pub(crate) fn has_template(&self) -> bool {
+        self.template.is_ok()
+    }
+
     /// Returns the number of weights.
     pub(crate) fn parameters(&self) -> usize {
         let tensors = self.session.model().config().tensors();
@@ -40,6 +46,18 @@ impl Model {
     pub(crate) fn bytes(&self) -> usize {
         let memory = self.session.model().memory_use();
         memory.ternary + memory.embedding + memory.head + memory.screen
+    }
+
+    /// Returns the text of its template, empty without one.
+    pub(crate) fn template_text(&self) -> &str {
+        self.template.as_ref().map_or("", ChatTemplate::text)
+    }
+
+    /// Returns hexadecimal digits that differ between models of other names or shapes. Ollama's clients show and compare
+    /// them.
+    pub(crate) fn digest(&self) -> String {
+        let identity = format!("{} {:?}", self.name, self.session.model().config());
+        sha2::Sha256::digest(identity).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Returns a name for the arithmetic: the same fingerprint, request and seed give the same text.
@@ -74,14 +92,14 @@ impl Models {
         sessions.into_iter().map(start).collect::<std::io::Result<_>>().map(Models)
     }
 
-    /// Returns the model called `name`, or the first without a name.
+    /// Returns the model called `name`, or the first without a name. Ollama's tag `:latest` may follow a name.
     ///
     /// # Errors
     /// Fails with status 404 if there is no such model.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Model>> {
         let called = |name: &str| self.0.iter().find(|model| model.name == name);
         let found = match name {
-            Some(name) => called(name),
+            Some(name) => called(name).or_else(|| called(name.strip_suffix(":latest")?)),
             None => self.0.first(),
         };
         found.ok_or_else(|| ApiError::unknown_model(name.unwrap_or_default()))

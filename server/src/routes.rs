@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, openai, status, text};
+use crate::{State, access, anthropic, ollama, openai, status, text};
 
 /// Returns the routes. Those that tell whether the server lives need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -29,10 +29,12 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         locked(routes).layer(map_response(move |response| ready(reword(response, word))))
     };
     Router::new()
+        .route("/", get(status::greet))
         .route("/health", get(status::health))
         .route("/ready", get(status::health))
         .merge(locked(own.merge(openai::routes())))
         .merge(worded(anthropic::routes(), anthropic::word))
+        .merge(worded(ollama::routes(), ollama::word))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(failed))

@@ -1,4 +1,4 @@
-//! The state of the server: `/health`, `/ready` and `/props`.
+//! The state of the server: `/`, `/health`, `/ready` and `/props`.
 
 use std::sync::Arc;
 
@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 
 use crate::State;
 use crate::error::Result;
+
+/// Tells clients that probe a server that it lives.
+pub(crate) async fn greet() -> &'static str {
+    "Tercet is running. Clients of OpenAI, Anthropic and Ollama can use it.\n"
+}
 
 pub(crate) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))

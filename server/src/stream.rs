@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -25,6 +27,8 @@ pub(crate) enum Framing {
     Events,
     /// Server-sent events, each named as its `type`.
     NamedEvents,
+    /// A line of JSON for each.
+    Lines,
 }
 
 /// What happens in a stream.
@@ -75,6 +79,10 @@ impl Framing {
                 let name = message["type"].as_str().unwrap_or_default();
                 Event::default().event(name).data(message.to_string())
             })),
+            Framing::Lines => {
+                let lines = messages.map(|message| Ok::<_, Infallible>(format!("{message}\n")));
+                ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+            }
         }
     }
 }

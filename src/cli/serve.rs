@@ -17,9 +17,9 @@ Examples:
   curl http://127.0.0.1:8080/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why?\"}]}'
 
 Clients of OpenAI take the base URL http://127.0.0.1:8080/v1.
-Those of Anthropic take it without /v1.";
+Those of Anthropic and Ollama take it without /v1.";
 
-/// Answer requests over HTTP, by the APIs of OpenAI and Anthropic
+/// Answer requests over HTTP, by the APIs of OpenAI, Anthropic and Ollama
 ///
 /// Requests that come together share every read of the weights. Each text is the same as if its request were
 /// alone.

@@ -2,5 +2,6 @@
 
 mod anthropic;
 mod client;
+mod ollama;
 mod openai;
 mod responses;

@@ -1,0 +1,80 @@
+//! `POST /api/generate`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+use tercet_engine::{ChatInput, Message};
+
+use super::answer::Answer;
+use super::parameters::Parameters;
+use crate::State;
+use crate::body::{Body, nullable};
+use crate::error::{ApiError, Result};
+use crate::prompt;
+
+#[derive(Deserialize)]
+pub(super) struct GenerateRequest {
+    #[serde(default, deserialize_with = "nullable")]
+    prompt: String,
+    #[serde(default, deserialize_with = "nullable")]
+    system: String,
+    /// Go on with the prompt as it is, without the chat template.
+    #[serde(default, deserialize_with = "nullable")]
+    raw: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    suffix: String,
+    #[serde(default, deserialize_with = "nullable")]
+    template: String,
+    #[serde(default, deserialize_with = "nullable")]
+    context: Vec<u32>,
+    #[serde(default, deserialize_with = "nullable")]
+    images: Vec<Value>,
+    #[serde(flatten)]
+    parameters: Parameters,
+}
+
+impl GenerateRequest {
+    fn check(&self) -> Result<()> {
+        let refused = [
+            ("suffix", !self.suffix.is_empty()),
+            ("template", !self.template.is_empty()),
+            ("context", !self.context.is_empty()),
+            ("images", !self.images.is_empty()),
+        ];
+        match refused.iter().find(|(_, asked)| *asked) {
+            Some((field, _)) => Err(ApiError::unsupported(field)),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) async fn generate(
+    Extract(state): Extract<Arc<State>>,
+    Body(body): Body<GenerateRequest>,
+) -> Result<Response> {
+    let start = Instant::now();
+    body.check()?;
+    let GenerateRequest { prompt, system, raw, parameters, .. } = body;
+    let model = parameters.find(&state)?;
+    let put = |answer: &mut Value, text: &str| answer["response"] = text.into();
+    let answer = Answer { model: Arc::clone(&model), name: parameters.model.clone(), start, put };
+    if prompt.is_empty() {
+        return Ok(answer.loaded());
+    }
+    // A model without a template only continues texts.
+    let prompt = if raw || !model.has_template() {
+        prompt::encode(&model, move |model| Ok(model.session.encode(&(system + &prompt))?)).await?
+    } else {
+        let system = (!system.is_empty()).then(|| Message::new("system", system));
+        let messages: Vec<Message> = system.into_iter().chain([Message::new("user", prompt)]).collect();
+        let chat_template_kwargs = parameters.template_variables();
+        let input = ChatInput { chat_template_kwargs, ..ChatInput::question(&messages) };
+        prompt::of_chat(&model, input).await?
+    };
+    let request = parameters.request(&model, prompt.len())?;
+    answer.respond(prompt, request, parameters.stream()).await
+}

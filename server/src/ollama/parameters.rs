@@ -1,0 +1,71 @@
+//! Fields that `/api/chat` and `/api/generate` share.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tercet_engine::Request;
+
+use crate::State;
+use crate::body::nullable;
+use crate::error::{ApiError, Result};
+use crate::logprobs::alternatives;
+use crate::models::Model;
+use crate::sampling::Sampling;
+
+#[derive(Deserialize)]
+pub(super) struct Parameters {
+    pub(super) model: String,
+    stream: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    options: Options,
+    format: Option<Value>,
+    think: Option<Value>,
+    #[serde(default, deserialize_with = "nullable")]
+    logprobs: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    top_logprobs: usize,
+}
+
+/// Options of the model. Those about memory and threads are the server's own.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Options {
+    num_predict: Option<i64>,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+impl Parameters {
+    /// Returns the model.
+    ///
+    /// # Errors
+    /// Fails with status 404 if there is no such model.
+    pub(super) fn find(&self, state: &State) -> Result<Arc<Model>> {
+        state.models.find(Some(&self.model)).map(Arc::clone)
+    }
+
+    /// Returns true unless the client wants the answer as a whole.
+    pub(super) fn stream(&self) -> bool {
+        self.stream.unwrap_or(true)
+    }
+
+    /// Returns variables of the chat template.
+    pub(super) fn template_variables(&self) -> Map<String, Value> {
+        let thinks = self.think.iter().map(|think| think != false);
+        thinks.map(|thinks| ("enable_thinking".to_owned(), thinks.into())).collect()
+    }
+
+    /// Returns the request after a prompt of `prompt_tokens` tokens.
+    ///
+    /// # Errors
+    /// Fails with status 400 if a field is out of range or not supported.
+    pub(super) fn request(&self, model: &Model, prompt_tokens: usize) -> Result<Request> {
+        if self.format.as_ref().is_some_and(|format| format != "") {
+            return Err(ApiError::unsupported("format"));
+        }
+        let Options { num_predict, sampling } = &self.options;
+        let logprobs = alternatives(self.logprobs.then_some(self.top_logprobs))?;
+        Ok(Request { logprobs, ..sampling.request(&model.session, prompt_tokens, *num_predict)? })
+    }
+}
