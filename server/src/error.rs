@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tercet_engine::Error;
 
+use crate::models::Model;
+
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 /// A request that failed.
@@ -52,6 +54,13 @@ impl ApiError {
             code: Some("model_not_found"),
             ..Self::not_found(format!("there is no model {name:?} here; GET /v1/models lists the models"))
         }
+    }
+
+    pub(crate) fn no_embeddings(model: &Model) -> Self {
+        Self::field(
+            "model",
+            &format!("{:?} has no embeddings; use a model that was made for them", model.name),
+        )
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {

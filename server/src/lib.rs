@@ -13,8 +13,10 @@
 mod access;
 mod anthropic;
 mod body;
+mod embeddings;
 mod error;
 mod ids;
+mod llama;
 mod logprobs;
 mod models;
 mod ollama;

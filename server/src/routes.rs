@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, ollama, openai, status, text};
+use crate::{State, access, anthropic, llama, ollama, openai, status, text};
 
 /// Returns the routes. Those that tell whether the server lives need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -31,8 +31,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/", get(status::greet))
         .route("/health", get(status::health))
+        .route("/v1/health", get(status::health))
         .route("/ready", get(status::health))
-        .merge(locked(own.merge(openai::routes())))
+        .merge(locked(own.merge(openai::routes()).merge(llama::routes())))
         .merge(worded(anthropic::routes(), anthropic::word))
         .merge(worded(ollama::routes(), ollama::word))
         .fallback(unknown)

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post};
 
-use crate::State;
 use crate::error::ApiError;
+use crate::{State, embeddings};
 
 pub(crate) use error::word;
 
@@ -26,6 +26,8 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/api/show", post(models::show))
         .route("/api/chat", post(chat::chat))
         .route("/api/generate", post(generate::generate))
+        .route("/api/embed", post(embeddings::refuse))
+        .route("/api/embeddings", post(embeddings::refuse))
         .route("/api/{*rest}", any(unknown))
 }
 

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod client;
+mod llama;
 mod ollama;
 mod openai;
 mod responses;

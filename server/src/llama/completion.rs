@@ -1,0 +1,77 @@
+//! `POST /completion`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::Answer;
+use crate::State;
+use crate::body::{Body, nullable};
+use crate::error::{ApiError, Result};
+use crate::logprobs::alternatives;
+use crate::reply::Reply;
+use crate::sampling::Sampling;
+use crate::stream::Framing;
+use crate::{prompt, texts};
+
+#[derive(Deserialize)]
+pub(super) struct CompletionRequest {
+    model: Option<String>,
+    prompt: Value,
+    #[serde(alias = "max_tokens")]
+    n_predict: Option<i64>,
+    #[serde(default, deserialize_with = "nullable")]
+    stream: bool,
+    /// Alternatives of each token that are reported; none if 0.
+    #[serde(default, deserialize_with = "nullable")]
+    n_probs: usize,
+    #[serde(default, deserialize_with = "nullable")]
+    post_sampling_probs: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    return_tokens: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    response_fields: Vec<String>,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+pub(super) async fn complete(
+    Extract(state): Extract<Arc<State>>,
+    Body(body): Body<CompletionRequest>,
+) -> Result<Response> {
+    let CompletionRequest { prompt, sampling, .. } = body;
+    if body.post_sampling_probs {
+        return Err(ApiError::unsupported("post_sampling_probs"));
+    }
+    let model = Arc::clone(state.models.find(body.model.as_deref())?);
+    let several = matches!(&prompt, Value::Array(parts) if !parts.iter().any(Value::is_number));
+    let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
+    let logprobs = alternatives((body.n_probs > 0).then_some(body.n_probs))?;
+    let (mut choices, mut answers) = (Vec::new(), Vec::new());
+    for prompt in prompts {
+        let mut request = sampling.request(&model.session, prompt.len(), body.n_predict)?;
+        request.logprobs = logprobs;
+        answers.push(Answer {
+            index: answers.len(),
+            model: Arc::clone(&model),
+            prompt: model.session.tokenizer().decode(&prompt, false)?,
+            prompt_tokens: prompt.len(),
+            request: request.clone(),
+            return_tokens: body.return_tokens,
+            fields: body.response_fields.clone(),
+        });
+        choices.push((prompt, request));
+    }
+    let reply = Reply::start(&model, choices).await?;
+    if body.stream {
+        return reply.stream(Framing::Events, move |piece| Answer::chunks(&answers, piece)).await;
+    }
+    let generations = reply.finish().await?;
+    let mut whole = answers.iter().zip(&generations).map(|(answer, generation)| answer.whole(generation));
+    let answer = if several { whole.collect() } else { whole.next().unwrap_or_default() };
+    Ok(Json(answer).into_response())
+}

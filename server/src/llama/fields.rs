@@ -1,0 +1,27 @@
+//! The fields of an answer that a client asked for.
+
+use serde_json::{Map, Value};
+
+/// Returns the fields of `answer` at these paths, such as `generation_settings/seed`, or all if there are no paths.
+pub(super) fn select(answer: Value, paths: &[String]) -> Value {
+    if paths.is_empty() {
+        return answer;
+    }
+    let field = |path: &String| Some((path.clone(), answer.pointer(&format!("/{path}"))?.clone()));
+    paths.iter().filter_map(field).collect::<Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_keep_the_names_of_their_paths() {
+        let answer = json!({ "content": "x", "settings": { "seed": 1, "top_k": 2 } });
+        let paths = ["settings/seed", "content", "absent"].map(str::to_owned);
+        assert_eq!(select(answer.clone(), &paths), json!({ "settings/seed": 1, "content": "x" }));
+        assert_eq!(select(answer.clone(), &[]), answer);
+    }
+}

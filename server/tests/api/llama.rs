@@ -1,0 +1,119 @@
+//! llama-server's own routes. Independent paths, OpenAI's routes, tell the texts.
+
+use serde_json::{Value, json};
+use tercet_server::ServerOptions;
+
+use crate::client::{CHAT, Client, chat};
+
+const PROMPT: &str = "Once upon a time";
+
+fn body() -> Value {
+    json!({ "prompt": PROMPT, "n_predict": 12, "seed": 7, "n_probs": 2, "return_tokens": true })
+}
+
+fn tokens(client: &Client, text: &str, add_special: bool) -> Value {
+    client.json("/tokenize", &json!({ "content": text, "add_special": add_special }))["tokens"].take()
+}
+
+#[test]
+fn a_completion_has_the_text_of_openais() {
+    let client = Client::start(&ServerOptions::default());
+    let expected = client.json("/v1/completions", &json!({ "prompt": PROMPT, "max_tokens": 12, "seed": 7 }));
+    let whole = client.json("/completion", &body());
+    assert_eq!(whole["content"], expected["choices"][0]["text"]);
+    assert_eq!((&whole["stop_type"], &whole["truncated"]), (&json!("limit"), &json!(false)));
+    assert_eq!(whole["timings"]["predicted_n"], expected["usage"]["completion_tokens"]);
+    let read = ["prompt_n", "cache_n"].map(|field| whole["timings"][field].as_u64().unwrap());
+    assert_eq!(read.iter().sum::<u64>(), expected["usage"]["prompt_tokens"].as_u64().unwrap());
+    assert_eq!(whole["completion_probabilities"][0]["top_logprobs"].as_array().unwrap().len(), 2);
+    let text = client.json("/detokenize", &json!({ "tokens": whole["tokens"] }));
+    assert_eq!(text["content"], whole["content"]);
+}
+
+#[test]
+fn a_stream_is_the_whole_in_pieces() {
+    let client = Client::start(&ServerOptions::default());
+    let whole = client.json("/completion", &body());
+    let mut streamed = body();
+    streamed["stream"] = json!(true);
+    let chunks = client.stream("/completion", &streamed);
+    let text: String = chunks.iter().map(|chunk| chunk["content"].as_str().unwrap()).collect();
+    let tokens: Vec<Value> =
+        chunks.iter().flat_map(|chunk| chunk["tokens"].as_array().unwrap().clone()).collect();
+    assert_eq!((json!(text), json!(tokens)), (whole["content"].clone(), whole["tokens"].clone()));
+    let (last, others) = chunks.split_last().unwrap();
+    assert!(last["stop"] == true && others.iter().all(|chunk| chunk["stop"] == false));
+    assert_eq!(last["generation_settings"], whole["generation_settings"]);
+}
+
+#[test]
+fn prompts_are_texts_tokens_or_both() {
+    let client = Client::start(&ServerOptions::default());
+    let text =
+        |prompt: &Value| client.json("/completion", &json!({ "prompt": prompt, "n_predict": 8, "seed": 1 }));
+    let expected = text(&json!(PROMPT))["content"].clone();
+    let ids = tokens(&client, PROMPT, true);
+    assert_eq!(text(&ids)["content"], expected);
+    let (mut mixed, begun) = (tokens(&client, "Once upon", true), " a time");
+    mixed.as_array_mut().unwrap().push(json!(begun));
+    assert_eq!(text(&mixed)["content"], expected);
+    let object = json!({ "prompt_string": PROMPT });
+    let several = text(&json!([PROMPT, ids, object]));
+    assert!(several.as_array().unwrap().iter().all(|answer| answer["content"] == expected));
+    for wrong in [json!([1, -1]), json!([true]), json!({ "multimodal_data": "x" }), json!(null)] {
+        let (status, _) = client.error("/completion", &json!({ "prompt": wrong, "n_predict": 1 }));
+        assert_eq!(status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn end_tokens_are_never_chosen_if_they_are_to_be_ignored() {
+    let client = Client::start(&ServerOptions::default());
+    let settings = |ignore_eos: bool| {
+        let fields = ["generation_settings/logit_bias"];
+        let body =
+            json!({ "prompt": PROMPT, "n_predict": 1, "ignore_eos": ignore_eos, "response_fields": fields });
+        client.json("/completion", &body)["generation_settings/logit_bias"].clone()
+    };
+    assert_eq!(settings(false), json!([]));
+    let ends = &client.session.defaults().eos_token_ids;
+    let expected: Vec<Value> = ends.iter().map(|end| json!({ "token": end, "bias": null })).collect();
+    assert_eq!(settings(true), json!(expected));
+}
+
+#[test]
+fn a_bias_may_name_a_text() {
+    let client = Client::start(&ServerOptions::default());
+    let text = |bias: Value| {
+        let body = json!({ "prompt": PROMPT, "n_predict": 20, "temperature": 0, "logit_bias": bias });
+        client.json("/completion", &body)["content"].as_str().unwrap().to_owned()
+    };
+    let plain = text(json!([]));
+    let word = format!(" {}", plain.split_whitespace().last().unwrap());
+    let ids = tokens(&client, &word, false).as_array().unwrap().clone();
+    let pairs: Vec<Value> = ids.iter().map(|id| json!([id, false])).collect();
+    let without = text(json!(pairs));
+    assert_ne!(without, plain);
+    assert_eq!(text(json!([[word, false]])), without);
+    assert_eq!(text(json!({ word: false })), without);
+}
+
+#[test]
+fn tokens_are_counted_and_spelled() {
+    let client = Client::start(&ServerOptions::default());
+    let usage = client.json(CHAT, &chat())["usage"].clone();
+    for route in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
+        assert_eq!(client.json(route, &chat())["input_tokens"], usage["prompt_tokens"]);
+    }
+    let pieces = client.json("/tokenize", &json!({ "content": "the sea", "with_pieces": true }));
+    let text: String =
+        pieces["tokens"].as_array().unwrap().iter().map(|token| token["piece"].as_str().unwrap()).collect();
+    assert_eq!(text, "the sea");
+}
+
+#[test]
+fn models_without_embeddings_say_so() {
+    let client = Client::start(&ServerOptions::default());
+    let (status, error) = client.error("/v1/embeddings", &json!({ "input": "x" }));
+    assert_eq!((status, &error["param"]), (400, &json!("model")));
+}
