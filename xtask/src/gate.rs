@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps::{check, run, skip, skip_unless_ci};
 use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
 #[cfg(unix)]
-use crate::{aarch64, python};
+use crate::{aarch64, clients, python};
 
 /// Tells `tests/fuzz.rs` to try other inputs each time, for this many seconds per target.
 const FUZZ_SECONDS: &str = "FUZZ_SECONDS";
@@ -45,6 +45,7 @@ fn all(full: bool) -> Result<()> {
     {
         python::test(full)?;
         python::test_differential(full)?;
+        clients::test()?;
     }
     #[cfg(not(unix))]
     skip("Python package", "the gate tests it only on Unix");

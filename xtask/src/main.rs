@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod aarch64;
+#[cfg(unix)]
+mod clients;
 mod gate;
 mod golden;
 mod links;
@@ -31,8 +33,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 #[derive(Parser)]
 #[command(name = "cargo xtask", max_term_width = 110)]
 enum Task {
-    /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, every interleaving
-    /// of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
+    /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, clients of the server, every
+    /// interleaving of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
     Test {
         /// Add the checks that take longer: every size with every number of tokens, fuzzing, an hour of chaos, all
         /// emulated CPUs, the Python source distribution, advisories, and the command for Intel Macs
@@ -84,6 +86,9 @@ enum Task {
         #[arg(long)]
         full: bool,
     },
+    /// Run official clients of OpenAI, Anthropic and Ollama against the server (needs Python and the package index)
+    #[cfg(unix)]
+    TestClients,
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
@@ -104,6 +109,8 @@ fn main() -> Result<()> {
         Task::TestPython { full } => python::test(full),
         #[cfg(unix)]
         Task::TestDifferential { full } => python::test_differential(full),
+        #[cfg(unix)]
+        Task::TestClients => clients::test(),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
         Task::Peers(peers) => peers.run(),

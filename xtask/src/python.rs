@@ -11,6 +11,9 @@ use crate::{ROOT, golden, target};
 
 const STEP: &str = "Python package";
 
+/// The folder of the package's virtual environment.
+const VENV: &str = "python-venv";
+
 /// Requirements of the tests.
 const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"];
 
@@ -23,7 +26,7 @@ const DIFFERENTIAL: &str = "tests/differential/requirements.txt";
 
 /// Builds and tests the package, where this system has Python or `CI=true`. With `full`, builds its source distribution too.
 pub(crate) fn test(full: bool) -> Result<()> {
-    let Some(venv) = environment(STEP, &NEEDED)? else { return Ok(()) };
+    let Some(venv) = environment(VENV, STEP, &NEEDED)? else { return Ok(()) };
     develop(&venv)?;
     run("types of the Python package", tool(&venv, "mypy").args(["tercet", "tests", "examples"]))?;
     let mut stubs = tool(&venv, "stubtest");
@@ -42,7 +45,8 @@ pub(crate) fn test_differential(full: bool) -> Result<()> {
     const STEP: &str = "comparison with other programs";
     let requirements = Path::new(ROOT).join(DIFFERENTIAL);
     let requirements = requirements.to_string_lossy();
-    let Some(venv) = environment(STEP, &[&NEEDED[..], &["--requirement", &requirements]].concat())? else {
+    let Some(venv) = environment(VENV, STEP, &[&NEEDED[..], &["--requirement", &requirements]].concat())?
+    else {
         return Ok(());
     };
     develop(&venv)?;
@@ -63,10 +67,9 @@ pub(crate) fn test_torch() -> Result<()> {
     run("tests of the Python package with torch", tool(&venv, "pytest").args(["--quiet", "-rs"]))
 }
 
-/// Returns the virtual environment of the package's tests, with `packages`. Returns none if this system cannot make it, and
-/// then skips `step`.
-fn environment(step: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
-    let venv = target().join("python-venv");
+/// Returns the virtual environment `name` with `packages`. Returns none if this system cannot make it, and then skips `step`.
+pub(crate) fn environment(name: &str, step: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
+    let venv = target().join(name);
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(&venv);
     if !venv.join("bin/pip").exists() && !make.output().is_ok_and(|output| output.status.success()) {
@@ -112,7 +115,7 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Returns a command for a program of the environment, in the package's folder.
-fn tool(venv: &Path, name: &str) -> Command {
+pub(crate) fn tool(venv: &Path, name: &str) -> Command {
     let mut command = Command::new(venv.join("bin").join(name));
     command.current_dir(Path::new(ROOT).join("python")).env("VIRTUAL_ENV", venv);
     command.env("CARGO_TARGET_DIR", target());
