@@ -15,7 +15,7 @@ const PROMPT: usize = 128;
 const GENERATED: usize = 8;
 
 /// The logits that greedy decoding needs.
-const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
+const BEST: Logits<'static> = Logits::Candidates(Candidates::by(Rule::Best));
 
 /// Returns `count` tokens that are spread over the vocabulary.
 fn tokens(model: &Model, count: usize) -> Vec<u32> {

@@ -40,7 +40,7 @@ fn a_decoded_token_allocates_nothing() {
         let options = RuntimeOptions { head, threads: Some(2), ..RuntimeOptions::default() };
         let model = Model::load(&files, &Runtime::new(&options)).unwrap();
         let mut state = model.new_state(TOKENS).unwrap();
-        let wanted = Logits::Candidates(Candidates { rule: Rule::Top(40), always: &[] });
+        let wanted = Logits::Candidates(Candidates::by(Rule::Top(40)));
         let mut decode = |token: usize| {
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             model.forward(&mut state, &[token as u32 % 200], wanted).unwrap();

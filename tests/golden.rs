@@ -96,7 +96,7 @@ fn every_family_agrees_with_transformers() {
         let mut state = model.new_state(greedy.len()).unwrap();
         let mut next = prompt.to_vec();
         for (i, &expected) in expected[..certain].iter().enumerate() {
-            let best = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
+            let best = Logits::Candidates(Candidates::by(Rule::Best));
             next = vec![argmax(model.forward(&mut state, &next, best).unwrap()) as u32];
             assert_eq!(next[0], expected, "{family}: token {i} of the continuation");
         }

@@ -68,7 +68,7 @@ fn the_last_positions_have_candidates_of_their_own() {
     let vocabulary = model.config().vocab_size;
     let all = model.forward(&mut model.new_state(512).unwrap(), &prompt, Logits::All).unwrap().to_vec();
     let wanted = [Rule::Best, Rule::Top(3), Rule::Best, Rule::Within(1.0), Rule::Best, Rule::Best]
-        .map(|rule| Candidates { rule, always: &[7] });
+        .map(|rule| Candidates { always: &[7], ..Candidates::by(rule) });
     let mut state = model.new_state(512).unwrap();
     let last = model.forward(&mut state, &prompt, Logits::LastCandidates(&wanted)).unwrap();
     assert_eq!(last.len(), wanted.len() * vocabulary);

@@ -1,6 +1,7 @@
 //! Generates text from a prompt, token by token.
 
 mod continuation;
+mod guide;
 mod logprobs;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
@@ -8,6 +9,8 @@ mod text;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
+
+use tercet_grammar::Matcher;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -34,6 +37,8 @@ pub struct Request {
     pub stop_id: Vec<u32>,
     /// Ends the text from outside, also while the prompt is read.
     pub cancel: Cancel,
+    /// The grammar that the text follows, at its start. Where the grammar ends, so does the text.
+    pub grammar: Option<Matcher>,
     /// Report the probability of every chosen token, and of this number of the most probable ones.
     pub logprobs: Option<usize>,
 }
@@ -41,7 +46,7 @@ pub struct Request {
 /// The reason why a text ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The model chose an end token.
+    /// The model chose an end token, or the grammar allows no more.
     Eos,
     /// The requested number of tokens is reached, or the context is full.
     Length,

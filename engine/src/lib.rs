@@ -58,4 +58,5 @@ pub use session::{Loading, Session, SessionOptions, Stream};
 pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};
 pub use stop::{Progress, StopMatcher};
+pub use tercet_grammar::{Grammar, Mask, Matcher, Next};
 pub use tokenizer::{Spelled, StreamDecoder, Tokenizer};

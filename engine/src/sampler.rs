@@ -76,7 +76,7 @@ impl Sampler {
             (_, 0) => Rule::Within(temperature * (LEAST_LIKELY + 0.01) + 1e-3),
             (_, k) => Rule::Top(k),
         };
-        Candidates { rule, always: self.adjustments.tokens(&self.options, history) }
+        Candidates { rule, always: self.adjustments.tokens(&self.options, history), allowed: None }
     }
 
     /// The token that follows `history`, by `logits` over the vocabulary, which are adjusted in place. The history at the
@@ -99,6 +99,15 @@ impl Sampler {
         self.keep_top_p();
         self.keep_min_p();
         self.draw(chance).unwrap_or(best)
+    }
+
+    /// Takes note of a token after `history` that was chosen without logits, because it was the only one. The random
+    /// choices that follow are those after [`Sampler::sample`].
+    pub(crate) fn pass(&mut self, history: &[u32]) {
+        self.adjustments.begin(history);
+        if self.options.temperature != 0.0 {
+            self.rng.next_u64();
+        }
     }
 
     fn gather(&mut self, logits: &[f32]) {

@@ -5,6 +5,7 @@ mod decoding;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tercet_formats::{Frame, ModelFiles, TokenizerSource};
 use bounds::Bounds;
 use decoding::Decoding;
 pub use stream::StreamDecoder;
+use vocabulary::Built;
 
 const REPAIR: &str = "download the file again, together with the model's config.json";
 
@@ -57,6 +59,8 @@ pub struct Tokenizer {
     specials: Arc<HashSet<u32>>,
     /// Added tokens that the decoder would misread, as it has to read them.
     respelled: Arc<HashMap<u32, String>>,
+    /// The vocabulary as grammars need it, or the reason why there is none, once a grammar has asked.
+    vocabulary: Arc<Built>,
 }
 
 /// What becomes of a special token that a text spells out.
@@ -108,6 +112,7 @@ impl Tokenizer {
         let is_special = |token: &str| inner.get_added_vocabulary().is_special_token(token);
         let specials = added.iter().filter(|(_, token)| is_special(&token.content)).map(|(id, _)| *id);
         let respelled = added.iter().filter_map(|(id, token)| Some((*id, decoding.respell(&token.content)?)));
+        let respelled = Arc::new(respelled.collect());
         Ok(Tokenizer {
             bounds,
             label: label.clone(),
@@ -117,7 +122,8 @@ impl Tokenizer {
             decoding,
             cleans_up: source.cleans_up_spaces,
             specials: Arc::new(specials.collect()),
-            respelled: Arc::new(respelled.collect()),
+            respelled,
+            vocabulary: Arc::default(),
             inner: Arc::new(inner),
         })
     }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use super::guide::Guide;
 use super::logprobs::TokenLogprobs;
 use super::text::TextStream;
 use super::{Generation, Request, Stop};
@@ -89,6 +90,7 @@ pub struct Step {
 pub struct Continuation {
     request: Request,
     sampler: Sampler,
+    guide: Option<Guide>,
     text: TextStream,
     ids: Vec<u32>,
     logprobs: Vec<TokenLogprobs>,
@@ -115,6 +117,7 @@ impl Continuation {
         request: Request,
     ) -> Result<Self> {
         let sampler = Sampler::new(request.sampler.clone())?;
+        let guide = request.grammar.as_ref().map(|matcher| Guide::new(matcher, &request.eos)).transpose()?;
         let history = [&sequence.history, prompt].concat();
         let text = TextStream::new(tokenizer, &history, &request.stop)?;
         let vocabulary = model.config().vocab_size;
@@ -133,7 +136,8 @@ impl Continuation {
             text,
             ids: Vec::new(),
             logprobs: Vec::new(),
-            stop: None,
+            stop: guide.as_ref().is_some_and(Guide::has_ended).then_some(Stop::Eos),
+            guide,
             pending: pending.len(),
             cached_tokens: 0,
             start: Instant::now(),
@@ -217,12 +221,16 @@ impl Continuation {
     pub(crate) fn candidates<'a>(&'a mut self, history: &'a [u32]) -> Candidates<'a> {
         match self.request.logprobs {
             // Every logit counts in the sum of the probabilities.
-            Some(_) => Candidates { rule: Rule::Within(f32::INFINITY), always: &[] },
-            None => self.sampler.candidates(history),
+            Some(_) => Candidates::by(Rule::Within(f32::INFINITY)),
+            None => Candidates {
+                allowed: self.guide.as_ref().map(Guide::mask),
+                ..self.sampler.candidates(history)
+            },
         }
     }
 
-    /// Chooses the next token of the sequence by the logits that its state holds.
+    /// Chooses the next token of the sequence by the logits that its state holds, and appends the tokens that must follow it
+    /// by the grammar. The model reads these in one pass.
     pub(crate) fn accept(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
         self.cached_tokens = sequence.cached;
         let Sequence { state, history, .. } = sequence;
@@ -232,27 +240,20 @@ impl Continuation {
         let mut step = Step::default();
         if self.request.max_tokens > 0 {
             let raw = self.request.logprobs.map(|alternatives| (alternatives, logits.to_vec()));
-            let id = self.sampler.sample(logits, history);
-            if !logits[id as usize].is_finite() {
-                return Err(model.yields_no_numbers());
-            }
-            history.push(id);
-            self.ids.push(id);
-            step.ids.push(id);
+            let id = self.choose(model, logits, history)?;
+            self.append(id, history, &mut step)?;
             step.logprobs.extend(raw.map(|(alternatives, raw)| TokenLogprobs::new(id, &raw, alternatives)));
             self.logprobs.extend_from_slice(&step.logprobs);
-            if self.request.stop_id.contains(&id) {
-                self.stop = Some(Stop::StopId);
-            } else if self.request.eos.contains(&id) {
-                self.stop = Some(Stop::Eos);
-            } else {
-                let (text, stopped) = self.text.push(id)?;
-                step.text = text;
-                self.stop = stopped.then_some(Stop::StopString);
-            }
         }
-        if self.stop.is_none() && (self.ids.len() >= self.request.max_tokens || history.len() > context) {
-            self.stop = Some(Stop::Length);
+        self.heed_length(history, context);
+        // Probabilities need the logits at every token.
+        while self.stop.is_none()
+            && self.request.logprobs.is_none()
+            && let Some(id) = self.guide.as_ref().and_then(Guide::forced)
+        {
+            self.sampler.pass(history);
+            self.append(id, history, &mut step)?;
+            self.heed_length(history, context);
         }
         if matches!(self.stop, Some(Stop::Eos | Stop::StopId | Stop::Length)) {
             let (rest, stopped) = self.text.flush()?;
@@ -262,6 +263,49 @@ impl Continuation {
             }
         }
         Ok(step)
+    }
+
+    /// Returns the token that follows `history`.
+    fn choose(&mut self, model: &Model, logits: &mut [f32], history: &[u32]) -> Result<u32> {
+        if let Some(id) = self.guide.as_ref().and_then(Guide::forced) {
+            self.sampler.pass(history);
+            return Ok(id);
+        }
+        if let Some(guide) = &self.guide {
+            guide.restrict(logits);
+        }
+        let id = self.sampler.sample(logits, history);
+        if !logits[id as usize].is_finite() {
+            return Err(model.yields_no_numbers());
+        }
+        Ok(id)
+    }
+
+    /// Appends a token to the sequence, and ends the text if the token does.
+    fn append(&mut self, id: u32, history: &mut Vec<u32>, step: &mut Step) -> Result<()> {
+        history.push(id);
+        self.ids.push(id);
+        step.ids.push(id);
+        if self.request.stop_id.contains(&id) {
+            self.stop = Some(Stop::StopId);
+        } else if self.request.eos.contains(&id) {
+            self.stop = Some(Stop::Eos);
+        } else {
+            let (text, stopped) = self.text.push(id)?;
+            step.text.push_str(&text);
+            self.stop = stopped.then_some(Stop::StopString);
+        }
+        if let Some(guide) = self.guide.as_mut().filter(|_| self.stop.is_none()) {
+            guide.accept(id)?;
+            self.stop = guide.has_ended().then_some(Stop::Eos);
+        }
+        Ok(())
+    }
+
+    fn heed_length(&mut self, history: &[u32], context: usize) {
+        if self.stop.is_none() && (self.ids.len() >= self.request.max_tokens || history.len() > context) {
+            self.stop = Some(Stop::Length);
+        }
     }
 
     /// Returns the tokens so far, an end token included.

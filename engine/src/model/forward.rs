@@ -448,6 +448,16 @@ impl Model {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
                 return screen.approximate(team, x, scratch, logits);
             }
+            (_, Some(candidates)) if candidates.iter().all(|one| one.few(vocabulary).is_some()) => {
+                let inputs = x.chunks_exact(hidden).zip(logits.chunks_exact_mut(vocabulary));
+                for ((x, logits), allowed) in
+                    inputs.zip(candidates.iter().filter_map(|one| one.few(vocabulary)))
+                {
+                    scratch.choose_all(allowed);
+                    scratch.compute(team, rows, x, logits);
+                }
+                return;
+            }
             (Some(screen), Some(candidates)) => {
                 return screen.logits(team, rows, x, candidates, scratch, logits);
             }

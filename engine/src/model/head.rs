@@ -30,6 +30,7 @@ use crate::pool::{self, Team};
 use crate::vectors::dot::{LANES, dot_stored};
 use crate::vectors::ops;
 use tercet_formats::Floats;
+use tercet_grammar::Mask;
 
 /// A rule that selects tokens by their logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +50,21 @@ pub struct Candidates<'a> {
     pub rule: Rule,
     /// Tokens that always matter. Tokens outside the vocabulary are ignored.
     pub always: &'a [u32],
+    /// The only tokens that can matter at all; none means all tokens.
+    pub allowed: Option<&'a Mask>,
+}
+
+impl Candidates<'_> {
+    /// Returns the candidates that `rule` selects among all tokens.
+    pub const fn by(rule: Rule) -> Self {
+        Candidates { rule, always: &[], allowed: None }
+    }
+
+    /// Returns the allowed tokens if it takes less to read their rows of a head with `n` rows than to screen all of them.
+    /// A stored row has twice the bytes of a screened one, and a screen does not spare all rows.
+    pub(super) fn few(&self, n: usize) -> Option<&Mask> {
+        self.allowed.filter(|allowed| allowed.len() * 4 <= n)
+    }
 }
 
 /// The rows of a head, in their stored format.
@@ -120,6 +136,27 @@ const SLACK: f64 = 1.0 + 1e-5;
 
 /// Rows per task.
 const ROWS: usize = 512;
+
+impl Scratch {
+    /// Chooses all tokens of `allowed`.
+    pub(super) fn choose_all(&mut self, allowed: &Mask) {
+        self.chosen.clear();
+        self.chosen.extend(allowed.iter().map(|token| (token, 0.0)));
+    }
+
+    /// Writes the logits of the chosen tokens for the input `x`, and -∞ for all other tokens.
+    pub(super) fn compute(&mut self, team: Team<'_>, rows: &impl Rows, x: &[f32], logits: &mut [f32]) {
+        team.chunks(&mut self.chosen, 16, |_, chosen| {
+            for (token, logit) in chosen {
+                *logit = dot_stored(x, rows.row(*token as usize));
+            }
+        });
+        logits.fill(f32::NEG_INFINITY);
+        for &(token, logit) in &self.chosen {
+            logits[token as usize] = logit;
+        }
+    }
+}
 
 impl Screen {
     /// Quantizes the `n` rows of a head, `k` wide. `planner` must plan for [`Packing::Bytes`].
@@ -216,17 +253,14 @@ impl Screen {
         self.multiply(team, x, scratch);
         let tokens = x.chunks_exact(k).zip(candidates).zip(logits.chunks_exact_mut(n));
         for (token, ((x, candidates), logits)) in tokens.enumerate() {
-            self.bound(&team, token, scratch);
-            choose(*candidates, scratch);
-            team.chunks(&mut scratch.chosen, 16, |_, chosen| {
-                for (token, logit) in chosen {
-                    *logit = dot_stored(x, rows.row(*token as usize));
+            match candidates.few(n) {
+                Some(allowed) => scratch.choose_all(allowed),
+                None => {
+                    self.bound(&team, token, scratch);
+                    choose(*candidates, scratch);
                 }
-            });
-            logits.fill(f32::NEG_INFINITY);
-            for &(token, logit) in &scratch.chosen {
-                logits[token as usize] = logit;
             }
+            scratch.compute(team, rows, x, logits);
         }
     }
 
@@ -359,8 +393,12 @@ fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
             *bounds = (f32::NEG_INFINITY, f32::INFINITY);
         }
     }
+    let is_allowed = |token: usize| candidates.allowed.is_none_or(|allowed| allowed.contains(token as u32));
     ranking.clear();
-    ranking.extend(bounds.iter().map(|(lower, _)| lower));
+    let lower = |(token, (lower, _)): (usize, &(f32, f32))| {
+        if is_allowed(token) { *lower } else { f32::NEG_INFINITY }
+    };
+    ranking.extend(bounds.iter().enumerate().map(lower));
     let largest = ranking.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let least = match candidates.rule {
         Rule::Best => largest,
@@ -373,7 +411,8 @@ fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     chosen.clear();
     // A NaN bound says nothing, so the token can matter.
     let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
-    chosen.extend(bounds.iter().enumerate().filter(matters).map(|(token, _)| (token as u32, 0.0)));
+    let chosen_tokens = bounds.iter().enumerate().filter(matters).map(|(token, _)| token);
+    chosen.extend(chosen_tokens.filter(|token| is_allowed(*token)).map(|token| (token as u32, 0.0)));
 }
 
 #[cfg(test)]
@@ -434,18 +473,44 @@ mod tests {
                     (Rule::Within(2.5), best - 2.5),
                     (Rule::Top(0), f32::MIN),
                 ] {
-                    let candidates = Candidates { rule, always: &[7, 11, u32::MAX] };
+                    let candidates = Candidates { always: &[7, 11, u32::MAX], ..Candidates::by(rule) };
                     let mut logits = vec![0.0; n];
                     screen.logits(Team::new(&pool), &matrix, &x, &[candidates], &mut scratch, &mut logits);
                     for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
                         let wanted = *exact >= least || [7, 11].contains(&token);
                         assert!(logit == exact || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
                     }
+                    // A mask excludes tokens, whether it leaves many or few.
+                    for every in [2, 9] {
+                        let allowed: Vec<u32> = (0..n as u32).filter(|token| token % every == 0).collect();
+                        let mask = Mask::of(&allowed);
+                        let candidates = Candidates { allowed: Some(&mask), ..Candidates::by(rule) };
+                        screen.logits(
+                            Team::new(&pool),
+                            &matrix,
+                            &x,
+                            &[candidates],
+                            &mut scratch,
+                            &mut logits,
+                        );
+                        let mut left: Vec<f32> = allowed.iter().map(|&token| exact[token as usize]).collect();
+                        left.sort_by(|a, b| b.total_cmp(a));
+                        let least = match rule {
+                            Rule::Best => left[0],
+                            Rule::Top(count) => *left.get(count.wrapping_sub(1)).unwrap_or(&f32::MIN),
+                            Rule::Within(distance) => left[0] - distance,
+                        };
+                        for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
+                            let wanted = mask.contains(token as u32) && *exact >= least;
+                            let may = mask.contains(token as u32) && logit == exact;
+                            assert!(may || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
+                        }
+                    }
                 }
             }
             screen.multiply(Team::new(&pool), &vec![1.0; width], &mut scratch);
             screen.bound(&pool, 0, &mut scratch);
-            choose(Candidates { rule: Rule::Best, always: &[] }, &mut scratch);
+            choose(Candidates::by(Rule::Best), &mut scratch);
             assert!(
                 scratch.chosen.len() < n / 4,
                 "{} of {n} rows are computed exactly",

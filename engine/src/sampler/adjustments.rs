@@ -30,9 +30,14 @@ impl Adjustments {
         &self.tokens
     }
 
+    /// Takes note of the prompt, which the first `history` is.
+    pub(super) fn begin(&mut self, history: &[u32]) {
+        self.prompt.get_or_insert(history.len());
+    }
+
     /// Adjusts the logits of the token that follows `history`. Tokens outside the vocabulary are ignored.
     pub(super) fn apply(&mut self, options: &SamplerOptions, logits: &mut [f32], history: &[u32]) {
-        self.prompt.get_or_insert(history.len());
+        self.begin(history);
         let window = match options.repetition_window {
             0 => history.len(),
             window => window.min(history.len()),

@@ -329,3 +329,18 @@ fn use_as_tokenizer(bytes: &[u8]) {
         let _ = tokenizer.decode(&ids, false);
     }
 }
+
+#[test]
+fn the_bytes_of_tokens_join_to_their_text() {
+    let metaspace = serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": true});
+    for tokenizer in [tiny(), byte_fallback(), with_decoder(metaspace)] {
+        for text in TEXTS {
+            let ids = tokenizer.encode(text, false).unwrap();
+            let spelling = |id: &u32| tokenizer.decoding.bytes(&tokenizer.token_str(*id).unwrap());
+            let bytes: Vec<u8> = ids.iter().flat_map(spelling).collect();
+            // The decoder of the crate decides. It may leave out a space at the start.
+            let decoded = tokenizer.decode(&ids, false).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap().trim_start(), decoded.trim_start(), "{text:?}");
+        }
+    }
+}

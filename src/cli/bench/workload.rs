@@ -8,7 +8,7 @@ use tercet_engine::Result;
 use tercet_engine::{Candidates, Logits, Model, Rule, State};
 
 /// The logits that greedy decoding needs.
-const BEST: Logits<'static> = Logits::Candidates(Candidates { rule: Rule::Best, always: &[] });
+const BEST: Logits<'static> = Logits::Candidates(Candidates::by(Rule::Best));
 
 /// A timed piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
