@@ -85,6 +85,7 @@ pub struct Server {
 struct State {
     models: Models,
     keys: Keys,
+    parallel: usize,
     body_bytes: usize,
 }
 
@@ -110,6 +111,7 @@ impl Server {
         let state = State {
             models: Models::start(sessions, scheduler)?,
             keys: Keys::new(&options.api_keys),
+            parallel: options.parallel,
             body_bytes: options.body_bytes,
         };
         Ok(Server { address: listener.local_addr()?, listener, state: Arc::new(state) })

@@ -20,8 +20,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     let own = Router::new()
         .route("/tokenize", post(text::tokenize))
         .route("/detokenize", post(text::detokenize))
-        .route("/apply-template", post(text::apply_template))
-        .route("/props", get(status::props));
+        .route("/apply-template", post(text::apply_template));
     let locked =
         |routes: Router<Arc<State>>| routes.layer(from_fn_with_state(Arc::clone(&state), access::check));
     // Outside of the lock, because its error is worded too.

@@ -95,7 +95,7 @@ fn stop_type(stop: Stop) -> &'static str {
 }
 
 /// Returns the settings of a request in llama-server's names.
-pub(crate) fn settings(request: &Request) -> Value {
+pub(super) fn settings(request: &Request) -> Value {
     let sampler = &request.sampler;
     // JSON has no word for minus infinity.
     let bias = |(token, bias): &(u32, f32)| json!({ "token": token, "bias": Some(bias).filter(|bias| **bias > NEVER) });

@@ -3,11 +3,12 @@
 mod answer;
 mod completion;
 mod fields;
+mod props;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 
 use crate::State;
 
@@ -16,4 +17,5 @@ pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/completion", post(completion::complete))
         .route("/completions", post(completion::complete))
+        .route("/props", get(props::props))
 }

@@ -112,6 +112,19 @@ fn tokens_are_counted_and_spelled() {
 }
 
 #[test]
+fn settings_and_machine_are_described() {
+    let client = Client::start(&ServerOptions { parallel: 3, ..ServerOptions::default() });
+    let mut answer = ureq::get(format!("{}/props", client.base)).call().unwrap();
+    let props: Value = answer.body_mut().read_json().unwrap();
+    assert_eq!((&props["total_slots"], &props["model_alias"]), (&json!(3), &json!("fairy-tales")));
+    let settings = &props["default_generation_settings"];
+    assert_eq!(settings["n_ctx"], client.session.context());
+    assert_eq!(settings["params"]["temperature"], client.session.request().sampler.temperature);
+    let end = props["eos_token"].as_str().unwrap();
+    assert_eq!(tokens(&client, end, false), json!([client.session.model().config().eos_token_ids[0]]));
+}
+
+#[test]
 fn models_without_embeddings_say_so() {
     let client = Client::start(&ServerOptions::default());
     let (status, error) = client.error("/v1/embeddings", &json!({ "input": "x" }));
