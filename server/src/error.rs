@@ -140,6 +140,17 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Refuses the first field that is asked for, because it would change the text and this server cannot heed it.
+///
+/// # Errors
+/// Fails with status 400 if there is one.
+pub(crate) fn refuse(fields: &[(&str, bool)]) -> Result<()> {
+    match fields.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(ApiError::unsupported(field)),
+        None => Ok(()),
+    }
+}
+
 /// Words an answer's error as another API does.
 pub(crate) fn reword(response: Response, word: fn(&ApiError) -> Value) -> Response {
     match response.extensions().get::<ApiError>() {

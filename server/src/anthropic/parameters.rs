@@ -6,7 +6,7 @@ use tercet_engine::ChatInput;
 
 use super::content::{Content, Turn, messages};
 use crate::body::nullable;
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::prompt;
 use crate::sampling::Sampling;
 
@@ -39,9 +39,7 @@ impl MessagesRequest {
     /// # Errors
     /// Fails with status 400 if a message or a field is not supported.
     pub(super) fn split(self) -> Result<(ChatInput, Sampling)> {
-        if !self.tools.is_empty() {
-            return Err(ApiError::unsupported("tools"));
-        }
+        refuse(&[("tools", !self.tools.is_empty())])?;
         let thinks =
             |thinking: Thinking| ("enable_thinking".to_owned(), (thinking.kind != "disabled").into());
         let variables = self.thinking.map(thinks).into_iter().collect();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::logprobs::alternatives;
 use crate::reply::Reply;
 use crate::sampling::Sampling;
@@ -44,9 +44,7 @@ pub(super) async fn complete(
     Body(body): Body<CompletionRequest>,
 ) -> Result<Response> {
     let CompletionRequest { prompt, sampling, .. } = body;
-    if body.post_sampling_probs {
-        return Err(ApiError::unsupported("post_sampling_probs"));
-    }
+    refuse(&[("post_sampling_probs", body.post_sampling_probs)])?;
     let model = Arc::clone(state.models.find(body.model.as_deref())?);
     let several = matches!(&prompt, Value::Array(parts) if !parts.iter().any(Value::is_number));
     let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::prompt;
 
 #[derive(Deserialize)]
@@ -39,12 +39,8 @@ pub(super) async fn chat(
     if messages.is_empty() {
         return Ok(answer.loaded());
     }
-    if !tools.is_empty() {
-        return Err(ApiError::unsupported("tools"));
-    }
-    if messages.iter().any(|message| message["images"].as_array().is_some_and(|images| !images.is_empty())) {
-        return Err(ApiError::unsupported("images"));
-    }
+    let has_images = |message: &Value| message["images"].as_array().is_some_and(|images| !images.is_empty());
+    refuse(&[("tools", !tools.is_empty()), ("images", messages.iter().any(has_images))])?;
     let input = prompt::chat(messages, parameters.template_variables())?;
     let prompt = prompt::of_chat(&model, input).await?;
     let request = parameters.request(&model, prompt.len())?;

@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::prompt;
 
 #[derive(Deserialize)]
@@ -39,16 +39,12 @@ pub(super) struct GenerateRequest {
 
 impl GenerateRequest {
     fn check(&self) -> Result<()> {
-        let refused = [
+        refuse(&[
             ("suffix", !self.suffix.is_empty()),
             ("template", !self.template.is_empty()),
             ("context", !self.context.is_empty()),
             ("images", !self.images.is_empty()),
-        ];
-        match refused.iter().find(|(_, asked)| *asked) {
-            Some((field, _)) => Err(ApiError::unsupported(field)),
-            None => Ok(()),
-        }
+        ])
     }
 }
 

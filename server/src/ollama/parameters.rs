@@ -8,7 +8,7 @@ use tercet_engine::Request;
 
 use crate::State;
 use crate::body::nullable;
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::sampling::Sampling;
@@ -61,9 +61,7 @@ impl Parameters {
     /// # Errors
     /// Fails with status 400 if a field is out of range or not supported.
     pub(super) fn request(&self, model: &Model, prompt_tokens: usize) -> Result<Request> {
-        if self.format.as_ref().is_some_and(|format| format != "") {
-            return Err(ApiError::unsupported("format"));
-        }
+        refuse(&[("format", self.format.as_ref().is_some_and(|format| format != ""))])?;
         let Options { num_predict, sampling } = &self.options;
         let logprobs = alternatives(self.logprobs.then_some(self.top_logprobs))?;
         Ok(Request { logprobs, ..sampling.request(&model.session, prompt_tokens, *num_predict)? })

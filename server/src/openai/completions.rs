@@ -14,7 +14,7 @@ use super::logprobs;
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{ApiError, Result};
+use crate::error::{Result, refuse};
 use crate::models::Model;
 use crate::reply::Reply;
 use crate::stream::{Framing, Piece};
@@ -40,11 +40,7 @@ pub(crate) async fn complete(
     Body(body): Body<CompletionRequest>,
 ) -> Result<Response> {
     let CompletionRequest { prompt, echo, suffix, logprobs, parameters } = body;
-    for (field, asked) in [("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))] {
-        if asked {
-            return Err(ApiError::unsupported(field));
-        }
-    }
+    refuse(&[("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))])?;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
     let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
     let mut choices = Vec::new();

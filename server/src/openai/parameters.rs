@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tercet_engine::{Request, Session};
 
 use crate::body::nullable;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, refuse};
 use crate::logprobs::alternatives;
 use crate::sampling::Sampling;
 
@@ -52,15 +52,11 @@ struct ResponseFormat {
 impl Unsupported {
     fn check(&self) -> Result<()> {
         let asks_for_format = self.response_format.as_ref().is_some_and(|format| format.kind != "text");
-        let refused = [
+        refuse(&[
             ("response_format", asks_for_format),
             ("tools", self.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
             ("functions", self.functions.as_ref().is_some_and(|functions| !functions.is_empty())),
-        ];
-        match refused.iter().find(|(_, asked)| *asked) {
-            Some((field, _)) => Err(ApiError::unsupported(field)),
-            None => Ok(()),
-        }
+        ])
     }
 }
 

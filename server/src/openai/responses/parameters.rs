@@ -6,7 +6,7 @@ use tercet_engine::{ChatInput, Request};
 
 use super::input::{Input, messages};
 use crate::body::nullable;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, refuse};
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::prompt;
@@ -78,16 +78,12 @@ impl ResponsesRequest {
             return Err(ApiError::field("conversation", stored));
         }
         let format = text.as_ref().and_then(|text| text.format.as_ref());
-        let refused = [
+        refuse(&[
             ("background", background.unwrap_or(false)),
             ("prompt", prompt.is_some()),
             ("tools", tools.as_ref().is_some_and(|tools| !tools.is_empty())),
             ("text.format", format.is_some_and(|format| format.kind != "text")),
-        ];
-        match refused.iter().find(|(_, asked)| *asked) {
-            Some((field, _)) => Err(ApiError::unsupported(field)),
-            None => Ok(()),
-        }
+        ])
     }
 
     /// Returns the chat.
