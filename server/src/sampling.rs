@@ -106,6 +106,10 @@ impl Sampling {
             };
             biases.extend(tokens(session, &token)?.into_iter().map(|token| (token, bias)));
         }
+        let vocabulary = session.model().config().vocab_size;
+        if let Some(token) = biases.keys().find(|&&token| token as usize >= vocabulary) {
+            return Err(wrong_bias(&format!("token {token} is outside the vocabulary of {vocabulary}")));
+        }
         if self.ignore_eos {
             biases.extend(session.defaults().eos_token_ids.iter().map(|&token| (token, NEVER)));
         }

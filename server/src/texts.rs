@@ -9,9 +9,10 @@ use crate::error::{ApiError, Result};
 /// with a `prompt_string`, or a list of any of these.
 ///
 /// # Errors
-/// Fails with status 400 if it is something else, or asks for images.
+/// Fails with status 400 if it is empty or something else, or asks for images.
 pub(crate) fn prompts(session: &Session, prompt: &Value) -> Result<Vec<Vec<u32>>> {
     match prompt {
+        Value::Array(parts) if parts.is_empty() => Err(wrong("the list is empty; give a text or tokens")),
         Value::Array(parts) if !parts.iter().any(Value::is_number) => {
             parts.iter().map(|prompt| one(session, prompt)).collect()
         }

@@ -60,7 +60,7 @@ fn prompts_are_texts_tokens_or_both() {
     let object = json!({ "prompt_string": PROMPT });
     let several = text(&json!([PROMPT, ids, object]));
     assert!(several.as_array().unwrap().iter().all(|answer| answer["content"] == expected));
-    for wrong in [json!([1, -1]), json!([true]), json!({ "multimodal_data": "x" }), json!(null)] {
+    for wrong in [json!([1, -1]), json!([true]), json!({ "multimodal_data": "x" }), json!(null), json!([])] {
         let (status, _) = client.error("/completion", &json!({ "prompt": wrong, "n_predict": 1 }));
         assert_eq!(status, 400, "{wrong}");
     }
