@@ -38,14 +38,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod fork;
 mod shared;
 mod sync;
 
 use std::mem::{self, forget};
 use std::ops::Range;
 use std::panic::resume_unwind;
-use std::process;
 
+use fork::Process;
 use shared::{Grip, Job, Shared};
 use sync::{Arc, JoinHandle, Mutex, fence};
 
@@ -64,13 +65,13 @@ struct Workers {
     /// The lock that the caller of a job holds.
     busy: Mutex<()>,
     /// The process that the workers belong to. A child made by `fork` has none of them.
-    process: u32,
+    process: Process,
 }
 
 impl Workers {
     /// Returns true in the process that started the workers.
     fn are_here(&self) -> bool {
-        self.process == process::id()
+        self.process == Process::current()
     }
 }
 
@@ -104,13 +105,14 @@ impl Pool {
     /// Starts a pool of at most `threads` threads: as many as the system can start. Also returns the reason if there are
     /// fewer.
     pub fn up_to(threads: usize) -> (Self, Option<std::io::Error>) {
+        fork::watch();
         let workers = threads.saturating_sub(1);
         let shared = Arc::new(Shared::new(workers));
         let mut started = Workers {
             shared,
             handles: Vec::with_capacity(workers),
             busy: Mutex::new(()),
-            process: process::id(),
+            process: Process::current(),
         };
         let mut refusal = None;
         for index in 0..workers {
