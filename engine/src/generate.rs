@@ -19,6 +19,7 @@ use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
 pub use continuation::{Continuation, Sequence, Step};
+pub(crate) use logprobs::log_sum;
 pub use logprobs::{Logprob, TokenLogprobs};
 
 /// A request for text. The default is greedy and knows no end tokens; [`Session::request`](crate::Session::request) has

@@ -25,7 +25,9 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::generate::log_sum;
 use crate::model::{Logits, Model, State};
+use crate::sampler::argmax;
 use crate::tokenizer::Tokenizer;
 
 /// Tokens of a window by default. With the start token they fill a context of 512.
@@ -139,7 +141,7 @@ fn predict_batch(
     let logits = model.forward(state, &inputs, Logits::All)?;
     let rows = logits.chunks(model.config().vocab_size);
     predictions.extend(rows.zip(targets).map(|(logits, &target)| Prediction {
-        best: argmax(logits),
+        best: argmax(logits).0,
         log_probability: log_probability(logits, target),
     }));
     Ok(())
@@ -147,13 +149,7 @@ fn predict_batch(
 
 /// Returns the natural logarithm of the softmax of `logits` at `target`.
 fn log_probability(logits: &[f32], target: u32) -> f64 {
-    let largest = f64::from(logits[argmax(logits) as usize]);
-    let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-    f64::from(logits[target as usize]) - largest - total.ln()
-}
-
-fn argmax(logits: &[f32]) -> u32 {
-    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32
+    f64::from(logits[target as usize]) - log_sum(logits)
 }
 
 #[cfg(test)]
@@ -165,7 +161,6 @@ mod tests {
         let logits = [1000.0, 1000.0 + 3f32.ln()];
         assert!((log_probability(&logits, 0) - 0.25f64.ln()).abs() < 1e-4);
         assert!((log_probability(&logits, 1) - 0.75f64.ln()).abs() < 1e-4);
-        assert_eq!(argmax(&logits), 1);
     }
 
     #[test]

@@ -191,7 +191,7 @@ fn better_first(a: &Candidate, b: &Candidate) -> Ordering {
 }
 
 /// The lowest token of the largest logit, and that logit; token 0 and −∞ if none is larger.
-fn argmax(logits: &[f32]) -> (u32, f32) {
+pub(crate) fn argmax(logits: &[f32]) -> (u32, f32) {
     let mut best = (0, f32::NEG_INFINITY);
     for (token, &logit) in logits.iter().enumerate() {
         if logit > best.1 {

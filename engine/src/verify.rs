@@ -9,6 +9,7 @@ use tercet_codegen::{Isa, Packing};
 use crate::error::Result;
 use crate::model::{Logits, Model};
 use crate::runtime::{CacheType, Runtime, RuntimeOptions};
+use crate::sampler::argmax;
 use tercet_formats::Config;
 use tercet_formats::ModelFiles;
 
@@ -92,11 +93,7 @@ fn other_choices(logits: &[f32], expected: &[f32], vocabulary: usize) -> usize {
     let rows = logits.chunks(vocabulary).zip(expected.chunks(vocabulary));
     let worse = |(logits, expected): &(&[f32], &[f32])| {
         let best = expected.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        f64::from(best - expected[argmax(logits)]) > LayerReport::TOLERANCE
+        f64::from(best - expected[argmax(logits).0 as usize]) > LayerReport::TOLERANCE
     };
     rows.filter(worse).count()
-}
-
-fn argmax(logits: &[f32]) -> usize {
-    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
 }

@@ -37,8 +37,8 @@ impl TokenLogprobs {
     }
 }
 
-/// Returns ln Σ exp of the logits. NaN is left out.
-fn log_sum(logits: &[f32]) -> f64 {
+/// Returns ln Σ exp of the logits. NaN is left out. The bits are the same on every machine.
+pub(crate) fn log_sum(logits: &[f32]) -> f64 {
     let numbers = || logits.iter().copied().filter(|logit| !logit.is_nan());
     let largest = f64::from(numbers().fold(f32::NEG_INFINITY, f32::max));
     largest + libm::log(numbers().map(|logit| libm::exp(f64::from(logit) - largest)).sum())
