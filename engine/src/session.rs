@@ -1,5 +1,6 @@
 //! A model and everything that it takes to run it, opened in one call.
 
+mod fingerprint;
 mod loading;
 mod stream;
 

@@ -194,6 +194,22 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read.
     pub fn paths(&self) -> Result<Option<Vec<PathBuf>>> {
+        self.paths_where(|name| {
+            name == CONFIG || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
+        })
+    }
+
+    /// Returns the files on disk that determine the text: those of the weights, the tokenizer, the chat template and the
+    /// defaults. `None` if the model is part of the program.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read.
+    pub fn all_paths(&self) -> Result<Option<Vec<PathBuf>>> {
+        const ENDS: [&str; 5] = [".json", ".safetensors", ".jinja", ".model", ".txt"];
+        self.paths_where(|name| ENDS.iter().any(|end| name.ends_with(end)))
+    }
+
+    fn paths_where(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Vec<PathBuf>>> {
         let dir = match &self.place {
             Place::Directory(dir) => dir,
             Place::Embedded(_) => return Ok(None),
@@ -206,8 +222,7 @@ impl ModelFiles {
         let mut paths = Vec::new();
         for entry in dir.read_dir().map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            let text = name.to_string_lossy();
-            if text == CONFIG || text.ends_with(".safetensors") || text.ends_with(".safetensors.index.json") {
+            if wanted(&name.to_string_lossy()) {
                 paths.push(dir.join(&name));
             }
         }

@@ -19,6 +19,8 @@ pub(crate) struct Model {
     template: Result<ChatTemplate, String>,
     /// Seconds since 1970 when it was loaded.
     pub(crate) created: u64,
+    /// The same fingerprint, request and seed give the same text.
+    pub(crate) fingerprint: String,
 }
 
 impl Model {
@@ -53,16 +55,9 @@ impl Model {
         self.template.as_ref().map_or("", ChatTemplate::text)
     }
 
-    /// Returns hexadecimal digits that differ between models of other names or shapes. Ollama's clients show and compare
-    /// them.
+    /// Returns hexadecimal digits that differ between models of other contents. Ollama's clients show and compare them.
     pub(crate) fn digest(&self) -> String {
-        let identity = format!("{} {:?}", self.name, self.session.model().config());
-        sha2::Sha256::digest(identity).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Returns a name for the arithmetic: the same fingerprint, request and seed give the same text.
-    pub(crate) fn fingerprint(&self) -> String {
-        format!("tercet-{}", env!("CARGO_PKG_VERSION"))
+        sha2::Sha256::digest(&self.fingerprint).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -74,7 +69,7 @@ impl Models {
     /// Starts a runner for each session.
     ///
     /// # Errors
-    /// Fails if the system refuses a thread.
+    /// Fails if the system refuses a thread, or a file of a model cannot be read.
     pub(crate) fn start(
         sessions: impl IntoIterator<Item = Session>,
         options: SchedulerOptions,
@@ -86,6 +81,7 @@ impl Models {
                 runner: Runner::start(Arc::clone(&session), options)?,
                 template: session.template().map_err(|error| error.to_string()),
                 created: unix_time(),
+                fingerprint: session.fingerprint().map_err(std::io::Error::other)?,
                 session,
             }))
         };

@@ -232,7 +232,7 @@ impl Model {
     }
 
     /// Returns the pool for a batch of `tokens` tokens.
-    fn pool(&self, tokens: usize) -> &Pool {
+    pub(crate) fn pool(&self, tokens: usize) -> &Pool {
         &self.pools[linear::planned_for(tokens)]
     }
 

@@ -47,6 +47,36 @@ impl Appearance {
         Ok(Some(seen).filter(|_| large))
     }
 
+    /// Returns the digest of all files that determine the text of the model in `files`, or none if it is part of the
+    /// program.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read.
+    pub(crate) fn digest_all(files: &ModelFiles, pool: &Pool) -> Result<Option<String>> {
+        let Some(paths) = files.all_paths()? else { return Ok(None) };
+        Self::at(paths)?.digest(pool).map(Some)
+    }
+
+    /// Returns a digest of names, lengths and contents. The threads of `pool` share the chunks.
+    fn digest(&self, pool: &Pool) -> Result<String> {
+        const CHUNK: u64 = 4 << 20;
+        let mut summary = Vec::new();
+        for &(ref path, len) in &self.files {
+            let failed = |e| Error::io("read", path, e);
+            let file = open_regular(path).map_err(failed)?;
+            let digests = pool.map(usize::try_from(len.div_ceil(CHUNK)).unwrap_or(usize::MAX), |i| {
+                let start = i as u64 * CHUNK;
+                let mut chunk = vec![0; CHUNK.min(len - start) as usize];
+                read_at(&file, &mut chunk, start).map(|()| xxh3_64(&chunk))
+            });
+            summary.extend_from_slice(format!("{:?} {len}\n", path.file_name()).as_bytes());
+            for digest in digests {
+                summary.extend_from_slice(&digest.map_err(failed)?.to_le_bytes());
+            }
+        }
+        Ok(format!("{:032x}", xxh3_128(&summary)))
+    }
+
     fn at(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
         use std::fmt::Write as _;
         let (mut files, mut text) = (Vec::new(), String::new());
@@ -97,7 +127,7 @@ impl Source {
         if let Some(contents) = noted(&note, &name) {
             return Ok(Source { seen, contents, note: None });
         }
-        let contents = digest(&seen.files, pool)?;
+        let contents = seen.digest(pool)?;
         Ok(Source { seen, contents, note: Some(note) })
     }
 
@@ -149,24 +179,4 @@ fn read_note(path: &Path) -> Option<String> {
 /// Returns true for the digits of a digest or of an appearance's name.
 pub(super) fn is_digest(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Returns a digest of names, lengths and contents. The threads of `pool` share the chunks.
-fn digest(files: &[(PathBuf, u64)], pool: &Pool) -> Result<String> {
-    const CHUNK: u64 = 4 << 20;
-    let mut summary = Vec::new();
-    for &(ref path, len) in files {
-        let failed = |e| Error::io("read", path, e);
-        let file = open_regular(path).map_err(failed)?;
-        let digests = pool.map(usize::try_from(len.div_ceil(CHUNK)).unwrap_or(usize::MAX), |i| {
-            let start = i as u64 * CHUNK;
-            let mut chunk = vec![0; CHUNK.min(len - start) as usize];
-            read_at(&file, &mut chunk, start).map(|()| xxh3_64(&chunk))
-        });
-        summary.extend_from_slice(format!("{:?} {len}\n", path.file_name()).as_bytes());
-        for digest in digests {
-            summary.extend_from_slice(&digest.map_err(failed)?.to_le_bytes());
-        }
-    }
-    Ok(format!("{:032x}", xxh3_128(&summary)))
 }

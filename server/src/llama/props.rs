@@ -29,7 +29,7 @@ pub(super) async fn props(Extract(state): Extract<Arc<State>>) -> Result<Json<Va
         "modalities": { "vision": false, "audio": false },
         "bos_token": token(config.bos_token_id.as_ref()),
         "eos_token": token(config.eos_token_ids.first()),
-        "build_info": model.fingerprint(),
+        "build_info": model.fingerprint,
         "isa": runtime.isa().name(),
         "threads": runtime.threads(),
     })))

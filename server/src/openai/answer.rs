@@ -27,7 +27,7 @@ impl Head {
             id: new_id(prefix)?,
             created: unix_time(),
             model: model.name.clone(),
-            fingerprint: model.fingerprint(),
+            fingerprint: model.fingerprint.clone(),
         })
     }
 

@@ -39,7 +39,7 @@ impl Head {
             "parallel_tool_calls": true,
             "previous_response_id": null,
             "store": false,
-            "system_fingerprint": model.fingerprint(),
+            "system_fingerprint": model.fingerprint,
             "temperature": request.sampler.temperature,
             "text": { "format": { "type": "text" } },
             "tool_choice": "auto",
