@@ -26,8 +26,7 @@ revision is null if the newest one is taken. path is null if the model is not on
 /// is then downloaded from the Hugging Face hub. --model also takes fairy-tales (the model inside this
 /// program), hf:OWNER/REPO, hf:OWNER/REPO@REVISION and hf:OWNER/REPO/FILE.gguf.
 ///
-/// A revision after @ is a commit whose weights are known to be good. Without one, the newest commit is
-/// taken.
+/// A revision after @ names one commit for ever. Without one, the newest commit is taken.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 pub(super) struct Models {
