@@ -38,7 +38,7 @@ struct SamplingArgs {
     /// Flatten the probabilities (above 1) or sharpen them (below 1); 0 is greedy
     #[arg(short, long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
-    /// Choose among the K most probable tokens; 0 means all
+    /// Choose among the K most probable tokens; 0 means all; by default 50, as in transformers
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
     /// Choose among the fewest tokens with a total probability of P
