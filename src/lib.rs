@@ -26,6 +26,7 @@ pub mod cli;
 pub mod prelude;
 
 pub use tercet_autotune as autotune;
+pub use tercet_chat as chat;
 pub use tercet_codegen as codegen;
 pub use tercet_cpu as cpu;
 pub use tercet_engine::*;

@@ -2,7 +2,8 @@
 
 use std::ops::{ControlFlow, Deref};
 
-use crate::chat::{ChatInput, ChatTemplate, Message};
+use tercet_chat::{ChatInput, ChatTemplate, Message};
+
 use crate::error::Result;
 use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
 use crate::session::Session;
@@ -148,7 +149,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     /// Returns the tokens of the prompt for `messages`. They are encoded as one text, because some tokenizers treat the
     /// beginning of a text differently.
     fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        self.template.encode(self.session.tokenizer(), &ChatInput::question(messages), self.spelled)
+        self.session.tokenizer().encode_chat(&self.template, &ChatInput::question(messages), self.spelled)
     }
 }
 

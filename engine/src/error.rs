@@ -31,6 +31,9 @@ pub enum Error {
     /// A model file is missing, damaged or unsupported, or the system refuses to read or write it.
     #[error(transparent)]
     File(tercet_formats::Error),
+    /// The chat template is at fault, or refuses the messages.
+    #[error(transparent)]
+    Template(tercet_chat::Error),
     /// A model cannot be found or downloaded.
     #[cfg(feature = "hub")]
     #[error(transparent)]
@@ -92,7 +95,10 @@ impl Error {
             Error::File(error) => error.is_bad_input(),
             #[cfg(feature = "hub")]
             Error::Hub(error) => error.is_bad_input(),
-            Error::BadArgument { .. } | Error::ContextExceeded { .. } | Error::Pack(_) => true,
+            Error::Template(_)
+            | Error::BadArgument { .. }
+            | Error::ContextExceeded { .. }
+            | Error::Pack(_) => true,
             Error::OutOfMemory { .. } | Error::Busy { .. } | Error::Cancelled | Error::Kernel(_) => false,
         }
     }
@@ -147,6 +153,18 @@ impl From<tercet_formats::Error> for Error {
                 Error::BadArgument { argument, problem, remedy }
             }
             error => Error::File(error),
+        }
+    }
+}
+
+impl From<tercet_chat::Error> for Error {
+    fn from(error: tercet_chat::Error) -> Self {
+        match error {
+            tercet_chat::Error::File(error) => error.into(),
+            tercet_chat::Error::BadArgument { argument, problem, remedy } => {
+                Error::BadArgument { argument, problem, remedy }
+            }
+            error => Error::Template(error),
         }
     }
 }

@@ -6,14 +6,12 @@
 #![deny(unsafe_code)]
 
 mod cancel;
-mod chat;
 mod conversation;
 mod conversion;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
 mod generate;
-mod guard;
 pub mod knobs;
 mod memory;
 mod model;
@@ -36,7 +34,6 @@ mod vectors;
 pub mod verify;
 
 pub use cancel::Cancel;
-pub use chat::{ChatInput, ChatTemplate, Message};
 pub use conversation::Conversation;
 pub use conversion::{Conversion, convert};
 #[cfg(feature = "embedded")]
@@ -45,7 +42,6 @@ pub use error::{Error, Result};
 pub use generate::{
     Continuation, Generation, Generator, Logprob, Request, Sequence, Step, Stop, TokenLogprobs,
 };
-pub use guard::hide_caught_panics;
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,
     TernaryLinear,
@@ -58,5 +54,7 @@ pub use session::{Loading, Session, SessionOptions, Stream};
 pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};
 pub use stop::{Progress, StopMatcher};
+pub use tercet_chat::{ChatInput, ChatTemplate, Message};
+pub use tercet_formats::hide_caught_panics;
 pub use tercet_grammar::{Grammar, Mask, Matcher, Next};
 pub use tokenizer::{Spelled, StreamDecoder, Tokenizer};

@@ -7,9 +7,9 @@ mod stream;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use tercet_chat::ChatTemplate;
 use tercet_formats::{GenerationDefaults, ModelFiles};
 
-use crate::chat::ChatTemplate;
 use crate::conversation::Conversation;
 use crate::error::Result;
 use crate::generate::{Generation, Generator, Request};
@@ -193,7 +193,7 @@ impl Session {
     /// # Errors
     /// Those of [`ChatTemplate::load`].
     pub fn template(&self) -> Result<ChatTemplate> {
-        ChatTemplate::load(&self.files)
+        Ok(ChatTemplate::load(&self.files)?)
     }
 
     /// Returns the request that the model's authors suggest: their sampling, their end tokens, up to 128 tokens.

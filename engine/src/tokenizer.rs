@@ -2,6 +2,7 @@
 
 mod bounds;
 mod decoding;
+mod spelled;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,7 @@ use serde::Deserialize;
 use tokenizers::{AddedVocabulary, Decoder, Model, OffsetType, PreTokenizer};
 
 use crate::error::{Error, Result};
-use crate::guard::guarded;
-use tercet_formats::{Frame, ModelFiles, TokenizerSource};
+use tercet_formats::{Frame, ModelFiles, TokenizerSource, guarded};
 
 use bounds::Bounds;
 use decoding::Decoding;

@@ -29,9 +29,8 @@ pub(crate) fn exception(error: impl Into<EngineError>) -> PyErr {
             ErrorKind::PermissionDenied => PyPermissionError::new_err(text),
             _ => PyOSError::new_err(text),
         },
-        EngineError::File(FileError::Malformed { .. } | FileError::Unsupported { .. }) => {
-            Error::new_err(text)
-        }
+        EngineError::File(FileError::Malformed { .. } | FileError::Unsupported { .. })
+        | EngineError::Template(_) => Error::new_err(text),
         error if error.is_bad_input() => PyValueError::new_err(text),
         _ => PyRuntimeError::new_err(text),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use tercet_engine::{ChatInput, Session, Spelled};
+use tercet_engine::{ChatInput, Error, Session, Spelled};
 
 use crate::errors::exception;
 
@@ -46,14 +46,14 @@ impl Tokenizer {
     /// Renders a conversation as a prompt. `input` is a JSON object with the arguments of `apply_chat_template`.
     fn render(&self, py: Python<'_>, input: &str) -> PyResult<String> {
         let input = read(input)?;
-        py.detach(|| self.0.template()?.render(&input)).map_err(exception)
+        py.detach(|| Ok::<_, Error>(self.0.template()?.render(&input)?)).map_err(exception)
     }
 
     /// Returns the tokens of the prompt that [`Tokenizer::render`] makes. With `as_text`, special tokens that the
     /// conversation spells out are text.
     fn encode_chat(&self, py: Python<'_>, input: &str, as_text: bool) -> PyResult<Vec<u32>> {
         let input = read(input)?;
-        py.detach(|| self.0.template()?.encode(self.0.tokenizer(), &input, spelled(as_text)))
+        py.detach(|| self.0.tokenizer().encode_chat(&self.0.template()?, &input, spelled(as_text)))
             .map_err(exception)
     }
 

@@ -52,7 +52,7 @@ impl Model {
 
     /// Returns the text of its template, empty without one.
     pub(crate) fn template_text(&self) -> &str {
-        self.template.as_ref().map_or("", ChatTemplate::text)
+        self.template.as_ref().map_or("", ChatTemplate::default_text)
     }
 
     /// Returns hexadecimal digits that differ between models of other contents. Ollama's clients show and compare them.

@@ -15,7 +15,7 @@ use super::screen::{Look, Screen};
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
-use tercet_engine::{ChatInput, ChatTemplate, Message};
+use tercet_engine::{ChatInput, Message};
 use tercet_engine::{Generation, Generator, Request, Stop};
 
 const DEFAULT_TOKENS: usize = 128;
@@ -150,7 +150,7 @@ impl Generate {
             return Ok(Prompt { ids: ids.clone(), echo: session.tokenizer().decode(ids, true)? });
         }
         if self.chat {
-            let template = ChatTemplate::load(session.files())?;
+            let template = session.template()?;
             let mut input = ChatInput::question(&[Message::new("user", text)]);
             if let Some(kwargs) = &self.chat_template_kwargs {
                 input.chat_template_kwargs = serde_json::from_str(kwargs).map_err(|error| {
@@ -158,7 +158,7 @@ impl Generate {
                     Error::bad_argument("--chat-template-kwargs", error.to_string(), remedy)
                 })?;
             }
-            let ids = template.encode(session.tokenizer(), &input, self.spelled.choice())?;
+            let ids = session.tokenizer().encode_chat(&template, &input, self.spelled.choice())?;
             return Ok(Prompt { ids, echo: String::new() });
         }
         let ids = session.tokenizer().encode_spelled(&text, true, self.spelled.choice())?;

@@ -85,7 +85,7 @@ pub fn gguf(data: &[u8]) {
     for outcome in [
         Config::load(&files).map(drop).map_err(Error::from),
         Tokenizer::load(&files, 1 << 20).and_then(|tokenizer| tokenizer.encode("the king", true)).map(drop),
-        ChatTemplate::load(&files).map(drop),
+        ChatTemplate::load(&files).map(drop).map_err(Error::from),
     ] {
         outcome.unwrap_or_else(|error| assert_readable(&error));
     }

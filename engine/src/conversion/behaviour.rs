@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tercet_chat::{ChatInput, ChatTemplate, Message};
 use tercet_formats::{Config, GenerationDefaults, ModelFiles, TemplateSource, one_line};
 
 use super::texts::texts;
-use crate::chat::{ChatInput, ChatTemplate, Message};
 use crate::error::Result;
 use crate::sampler::SamplingChoices;
 use crate::tokenizer::Tokenizer;

@@ -13,7 +13,7 @@ thread_local! {
 /// Runs `body`, and returns the message of its panic if it panics.
 ///
 /// What `body` borrows must stay usable after a panic in the middle of it.
-pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     let outer = GUARDED.replace(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
     GUARDED.set(outer);

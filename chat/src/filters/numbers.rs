@@ -3,10 +3,10 @@
 use minijinja::{Error, State, Value};
 
 use super::sequences::lookup;
-use crate::chat::arguments::{Arguments, integer};
-use crate::chat::operators::{Number, binary};
-use crate::chat::unicode::is_space;
-use crate::chat::value::{error, items, type_name};
+use crate::arguments::{Arguments, integer};
+use crate::operators::{Number, binary};
+use crate::unicode::is_space;
+use crate::value::{error, items, type_name};
 
 pub(super) fn abs(_: &mut State<'_, '_>, arguments: &mut Arguments<'_>) -> Result<Value, Error> {
     let value = arguments.required("value")?;

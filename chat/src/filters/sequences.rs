@@ -4,9 +4,9 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, State, Value};
 
 use super::numbers::parts;
-use crate::chat::arguments::Arguments;
-use crate::chat::printing::{Text, afford, charge, write_text};
-use crate::chat::value::{self, Kind, error, sequence, type_name};
+use crate::arguments::Arguments;
+use crate::printing::{Text, afford, charge, write_text};
+use crate::value::{self, Kind, error, sequence, type_name};
 
 type Outcome = Result<Value, Error>;
 
@@ -36,7 +36,7 @@ pub(super) fn attr(_: &mut State<'_, '_>, arguments: &mut Arguments<'_>) -> Outc
     let (value, name) = (arguments.required("obj")?, arguments.text("name")?);
     // Only attributes of Python's objects count, not items. Those of containers are methods.
     let is_object = value.as_object().is_some() && type_name(&value) == "object";
-    let found = crate::chat::methods::attribute(&value, &name).unwrap_or_default();
+    let found = crate::methods::attribute(&value, &name).unwrap_or_default();
     let is_method = found.downcast_object_ref::<value::Bound>().is_some();
     Ok(if is_object || is_method { found } else { Value::UNDEFINED })
 }

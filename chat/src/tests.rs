@@ -25,7 +25,7 @@ fn render_with(source: &str, input: Value) -> Result<String> {
 /// Goldens of transformers, made by `tests/templates/golden.py`: the input of a template, and its text or error.
 #[test]
 fn templates_render_as_in_transformers() {
-    let golden: Value = serde_json::from_str(include_str!("../../../tests/fixtures/templates.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../../tests/fixtures/templates.json")).unwrap();
     let contexts = golden["contexts"].as_array().unwrap();
     let mut wrong = Vec::new();
     let mut results = 0;

@@ -2,13 +2,13 @@
 
 use minijinja::{Error, State, Value};
 
-use crate::chat::arguments::{Arguments, integer};
-use crate::chat::format as formatting;
-use crate::chat::methods::{padding, splitting, strings};
-use crate::chat::printing::{Text, to_text};
-use crate::chat::unicode::{self, is_space};
-use crate::chat::value::{Kind, dict, error, sequence, type_name};
-use crate::chat::{pretty, wrap};
+use crate::arguments::{Arguments, integer};
+use crate::format as formatting;
+use crate::methods::{padding, splitting, strings};
+use crate::printing::{Text, to_text};
+use crate::unicode::{self, is_space};
+use crate::value::{Kind, dict, error, sequence, type_name};
+use crate::{pretty, wrap};
 
 type Outcome = Result<Value, Error>;
 

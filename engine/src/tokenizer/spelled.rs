@@ -1,17 +1,37 @@
 //! Messages that spell out special tokens, which are not meant as such.
 
 use serde_json::Value;
+use tercet_chat::{ChatInput, ChatTemplate};
 
-use crate::chat::ChatInput;
+use super::{Spelled, Tokenizer};
 use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
 
 /// Characters of a private use, which stand around a spelled-out token in a rendered prompt.
 const START: char = '\u{F0000}';
 const END: char = '\u{F0001}';
 
+impl Tokenizer {
+    /// Returns the tokens of the prompt that `template` makes of `input`. With [`Spelled::Text`], special tokens that the
+    /// input spells out are text; those of the template stay tokens.
+    ///
+    /// # Errors
+    /// Those of [`ChatTemplate::render`] and [`Tokenizer::encode`].
+    pub fn encode_chat(
+        &self,
+        template: &ChatTemplate,
+        input: &ChatInput,
+        spelled: Spelled,
+    ) -> Result<Vec<u32>> {
+        if spelled == Spelled::Token {
+            return self.encode(&template.render(input)?, false);
+        }
+        let tokens = ControlTokens::of(self, template.text(input));
+        tokens.encode(self, &template.render(&tokens.mark(input))?)
+    }
+}
+
 /// The tokens by which a template structures a prompt, longest first. Messages may spell them out as mere text.
-pub(super) struct ControlTokens(Vec<String>);
+struct ControlTokens(Vec<String>);
 
 /// A piece of a rendered prompt.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +44,7 @@ enum Piece<'a> {
 
 impl ControlTokens {
     /// Returns the control tokens of a model: special tokens, and added tokens in its `template`.
-    pub(super) fn of(tokenizer: &Tokenizer, template: &str) -> Self {
+    fn of(tokenizer: &Tokenizer, template: &str) -> Self {
         let is_control =
             |token: &str, special: bool| special || template.contains(token) && !token.trim().is_empty();
         let added = tokenizer.added_tokens().filter(|(token, special)| is_control(token, *special));
@@ -34,7 +54,7 @@ impl ControlTokens {
     }
 
     /// Returns `input` with marks around the control tokens that its texts spell out.
-    pub(super) fn mark(&self, input: &ChatInput) -> ChatInput {
+    fn mark(&self, input: &ChatInput) -> ChatInput {
         let all = |values: &[Value]| values.iter().map(|value| self.mark_value(value)).collect();
         let fields = input.chat_template_kwargs.iter();
         ChatInput {
@@ -83,7 +103,7 @@ impl ControlTokens {
     /// Returns the tokens of a prompt that was rendered from marked messages. The marked tokens are text in it.
     ///
     /// The pieces are encoded one by one, as transformers does with `sanitize_control_tokens`.
-    pub(super) fn encode(&self, tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+    fn encode(&self, tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
         let newline = tokenizer.encode("\n", false)?;
         let mut ids = Vec::new();
         for (number, piece) in self.pieces(prompt).into_iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use minijinja::Error;
 
-use crate::chat::unicode::is_space;
-use crate::chat::value::error;
+use crate::unicode::is_space;
+use crate::value::error;
 
 pub(super) fn strip<'a>(text: &'a str, characters: Option<&str>, name: &str) -> &'a str {
     let drop = |c: char| characters.map_or_else(|| is_space(c), |characters| characters.contains(c));
@@ -60,7 +60,7 @@ fn split_spaces(text: &str, most: usize, last: bool) -> Vec<&str> {
     parts
 }
 
-pub(in crate::chat) fn split_lines(text: &str, keep: bool) -> Vec<&str> {
+pub(crate) fn split_lines(text: &str, keep: bool) -> Vec<&str> {
     const ENDS: [char; 10] =
         ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
     let mut lines = Vec::new();

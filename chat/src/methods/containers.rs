@@ -2,9 +2,9 @@
 
 use minijinja::{Error, State, Value};
 
-use crate::chat::arguments::Arguments;
-use crate::chat::comparison::equal;
-use crate::chat::value::{Dict, Kind, List, dict, error, items, list, sequence};
+use crate::arguments::Arguments;
+use crate::comparison::equal;
+use crate::value::{Dict, Kind, List, dict, error, items, list, sequence};
 
 pub(super) const LIST: [&str; 11] =
     ["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
@@ -71,10 +71,7 @@ fn unsafe_call(kind: &str, name: &str) -> Error {
 }
 
 /// `dict.fromkeys(keys, value=none)`.
-pub(in crate::chat) fn from_keys(
-    state: &State<'_, '_>,
-    arguments: &mut Arguments<'_>,
-) -> Result<Value, Error> {
+pub(crate) fn from_keys(state: &State<'_, '_>, arguments: &mut Arguments<'_>) -> Result<Value, Error> {
     let keys = arguments.required("keys")?;
     let value = arguments.or("value", ())?;
     dict(state, items(state, &keys)?.into_iter().map(|key| (key, value.clone())))

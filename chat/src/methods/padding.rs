@@ -2,8 +2,8 @@
 
 use minijinja::{Error, State, Value};
 
-use crate::chat::printing::Text;
-use crate::chat::value::error;
+use crate::printing::Text;
+use crate::value::error;
 
 pub(super) fn pad(
     state: &State<'_, '_>,
@@ -35,7 +35,7 @@ pub(super) fn pad(
 }
 
 /// `text.center(width)`.
-pub(in crate::chat) fn center(state: &State<'_, '_>, text: &str, width: i128) -> Result<Value, Error> {
+pub(crate) fn center(state: &State<'_, '_>, text: &str, width: i128) -> Result<Value, Error> {
     pad(state, text, "center", width, " ")
 }
 

@@ -4,11 +4,11 @@ use minijinja::{Error, State, Value};
 
 use super::padding::{expand_tabs, pad};
 use super::splitting::{split, split_lines, strip};
-use crate::chat::arguments::Arguments;
-use crate::chat::format;
-use crate::chat::printing::{Text, is_printable};
-use crate::chat::unicode::{self, is_space};
-use crate::chat::value::{Kind, error, items, list, pairs, sequence, type_name};
+use crate::arguments::Arguments;
+use crate::format;
+use crate::printing::{Text, is_printable};
+use crate::unicode::{self, is_space};
+use crate::value::{Kind, error, items, list, pairs, sequence, type_name};
 
 pub(super) const NAMES: [&str; 47] = [
     "capitalize",
@@ -206,7 +206,7 @@ fn string(name: &str, value: &Value) -> Result<String, Error> {
 }
 
 /// Replaces the first `count` occurrences, or all if it is negative.
-pub(in crate::chat) fn replace(
+pub(crate) fn replace(
     state: &State<'_, '_>,
     text: &str,
     old: &str,
@@ -228,7 +228,7 @@ pub(in crate::chat) fn replace(
 /// Returns the text between the next two arguments, `start` and `end`, and the number of characters before it.
 fn text_between<'a>(text: &'a str, arguments: &mut Arguments<'_>) -> Result<Option<(usize, &'a str)>, Error> {
     let mut bound = |name: &str| match arguments.given(name)? {
-        Some(value) => crate::chat::arguments::integer(&value).map(Some),
+        Some(value) => crate::arguments::integer(&value).map(Some),
         None => Ok(None),
     };
     let (start, end) = (bound("start")?, bound("end")?);
@@ -255,7 +255,7 @@ fn translate(state: &State<'_, '_>, text: &str, table: &Value) -> Result<Value, 
         } else if let Some(text) = to.as_str() {
             translated.push(text)?;
         } else if !to.is_none() {
-            let code = crate::chat::arguments::integer(&to)?;
+            let code = crate::arguments::integer(&to)?;
             let c = u32::try_from(code).ok().and_then(char::from_u32);
             let c = c.ok_or_else(|| error("character mapping must be in range(0x110000)"))?;
             translated.push(c.encode_utf8(&mut [0; 4]))?;

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use minijinja::{Error, State, Value};
 
 use super::sequences::{lookup, tuples};
-use crate::chat::arguments::Arguments;
-use crate::chat::comparison::{equal, order};
-use crate::chat::value::{self, Kind, error, sequence};
+use crate::arguments::Arguments;
+use crate::comparison::{equal, order};
+use crate::value::{self, Kind, error, sequence};
 
 type Outcome = Result<Value, Error>;
 
@@ -27,11 +27,7 @@ fn sort_key(item: &Value, attribute: Option<&Value>, case_sensitive: bool) -> Ou
 ///
 /// # Errors
 /// Fails if Python cannot compare some of them.
-pub(in crate::chat) fn sorted(
-    state: &State<'_, '_>,
-    keys: &[Value],
-    reverse: bool,
-) -> Result<Vec<usize>, Error> {
+pub(crate) fn sorted(state: &State<'_, '_>, keys: &[Value], reverse: bool) -> Result<Vec<usize>, Error> {
     let mut places: Vec<usize> = (0..keys.len()).collect();
     let mut failure = None;
     // The order of a merge sort needs no consistency, so a comparison that fails may count as equal.

@@ -6,10 +6,10 @@ use std::thread;
 
 use minijinja::machinery::{CodeGenerator, ast, eval, make_string_output, parse};
 use minijinja::{AutoEscape, Error, ErrorKind, Value};
+use tercet_formats::guarded;
 
 use super::printing::MAX_TEXT;
 use super::{environment, source, syntax, value};
-use crate::guard::guarded;
 
 /// Bytes of the stack on which a template is parsed and rendered. `source` bounds the depth of its syntax, `value` that
 /// of its values, and minijinja that of its macros.

@@ -3,8 +3,8 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::sequences::lookup;
-use crate::chat::arguments::Arguments;
-use crate::chat::value::{self, error};
+use crate::arguments::Arguments;
+use crate::value::{self, error};
 
 type Outcome = Result<Value, Error>;
 
