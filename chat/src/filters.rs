@@ -1,12 +1,11 @@
 //! Jinja's filters.
-//!
-//! Absent are `random`, because the same messages always give the same prompt, and `urlize`.
 
 mod numbers;
 pub(super) mod ordering;
 mod selecting;
 mod sequences;
 mod text;
+mod urlize;
 
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
@@ -17,7 +16,7 @@ use super::{json, markup};
 /// A filter, a test or a global function.
 pub(super) type Function = fn(&mut State<'_, '_>, &mut Arguments<'_>) -> Result<Value, Error>;
 
-const FILTERS: [(&str, Function); 52] = [
+const FILTERS: [(&str, Function); 54] = [
     ("abs", numbers::abs),
     ("attr", sequences::attr),
     ("batch", sequences::batch),
@@ -47,6 +46,7 @@ const FILTERS: [(&str, Function); 52] = [
     ("max", ordering::max),
     ("min", ordering::min),
     ("pprint", text::pprint),
+    ("random", sequences::random),
     ("reject", selecting::reject),
     ("rejectattr", selecting::rejectattr),
     ("replace", text::replace),
@@ -67,6 +67,7 @@ const FILTERS: [(&str, Function); 52] = [
     ("unique", ordering::unique),
     ("upper", text::upper),
     ("urlencode", markup::urlencode),
+    ("urlize", urlize::urlize),
     ("wordcount", text::wordcount),
     ("wordwrap", text::wordwrap),
     ("xmlattr", markup::xmlattr),

@@ -1,6 +1,4 @@
 //! Functions that templates call by name: Jinja's, and those that transformers adds.
-//!
-//! `lipsum` is absent, because the same messages always give the same prompt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +18,7 @@ const MAX_RANGE: i128 = 100_000;
 /// depth.
 const MAX_OBJECTS: usize = 1000;
 
-const GLOBALS: [(&str, Function); 6] = [
+const GLOBALS: [(&str, Function); 7] = [
     ("raise_exception", raise_exception),
     ("strftime_now", |_, arguments| Ok(Value::from(clock::now(&arguments.text("format")?)?))),
     ("range", range),
@@ -30,6 +28,7 @@ const GLOBALS: [(&str, Function); 6] = [
         Ok(Value::from_object(Joiner { separator: arguments.or("sep", ", ")?, used: AtomicUsize::new(0) }))
     }),
     ("cycler", cycler),
+    ("lipsum", |_, _| Err(error("lipsum() is refused: filler text has no place in a prompt"))),
 ];
 
 /// Adds the functions to `environment`.

@@ -136,13 +136,39 @@ fn push_tag(prepared: &mut String, tag: &str) {
         prepared.push_str(replacement);
         rest = &tag[at + name.len()..];
     }
+    let mut follows_value = false;
     while let Some(at) = rest.find(['\'', '"']) {
-        prepared.push_str(&rest[..at]);
+        push_code(prepared, &rest[..at], follows_value);
+        follows_value = true;
         let end = at + string_end(&rest[at..]);
         push_string(prepared, &rest[at..end]);
         rest = &rest[end..];
     }
-    prepared.push_str(rest);
+    push_code(prepared, rest, follows_value);
+}
+
+/// Copies a part of a tag without strings. minijinja knows no sign `+`, so it becomes `--`, which means the same.
+fn push_code(prepared: &mut String, code: &str, follows_value: bool) {
+    for (at, c) in code.char_indices() {
+        let controls_space = matches!(&code[..at], "{{" | "{%") || code[at..].starts_with("+%}");
+        if c == '+' && !controls_space && is_sign(&code[..at], follows_value) {
+            prepared.push_str("--");
+        } else {
+            prepared.push(c);
+        }
+    }
+}
+
+/// Returns whether a `+` after `before` is a sign and not an operator.
+fn is_sign(before: &str, follows_value: bool) -> bool {
+    const WORDS: [&str; 8] = ["and", "or", "not", "in", "is", "if", "elif", "else"];
+    let before = before.trim_end();
+    let rest = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+    match (&before[rest.len()..], rest.chars().next_back()) {
+        ("", None) => !follows_value,
+        ("", Some(last)) => !matches!(last, ')' | ']' | '}' | '.'),
+        (word, last) => WORDS.contains(&word) && last != Some('.'),
+    }
 }
 
 /// Copies a string literal with Python's escapes decoded, except for those that minijinja needs or refuses.

@@ -3,6 +3,7 @@
 
 mod expressions;
 mod functions;
+mod macros;
 
 use minijinja::machinery::ast::*;
 use minijinja::{Error, ErrorKind};
@@ -75,13 +76,13 @@ pub(super) fn rebuild<'a>(statement: &Stmt<'a>) -> Outcome<Stmt<'a>> {
             let block = Block { name: s.name, required: s.required, body: body(&s.body)? };
             Stmt::Block(Spanned::new(block, s.span()))
         }
-        Stmt::Macro(s) => Stmt::Macro(rebuilt_macro(s)?),
+        Stmt::Macro(s) => macros::declared(statement, s)?,
         Stmt::CallBlock(s) => {
             let called = Call { expr: expression(&s.call.expr)?, args: arguments(&s.call.args)? };
             let block = CallBlock {
                 call: Spanned::new(called, s.call.span()),
                 call_expr_span: s.call_expr_span,
-                macro_decl: rebuilt_macro(&s.macro_decl)?,
+                macro_decl: Spanned::new(macros::rebuilt(&s.macro_decl)?, s.macro_decl.span()),
             };
             Stmt::CallBlock(Spanned::new(block, s.span()))
         }
@@ -100,16 +101,6 @@ fn unknown_tag(name: &str) -> Error {
 
 fn body<'a>(statements: &[Stmt<'a>]) -> Outcome<Vec<Stmt<'a>>> {
     statements.iter().map(rebuild).collect()
-}
-
-fn rebuilt_macro<'a>(declared: &Spanned<Macro<'a>>) -> Outcome<Spanned<Macro<'a>>> {
-    let rebuilt = Macro {
-        name: declared.name,
-        args: declared.args.iter().map(target).collect::<Outcome<_>>()?,
-        defaults: declared.defaults.iter().map(expression).collect::<Outcome<_>>()?,
-        body: body(&declared.body)?,
-    };
-    Ok(Spanned::new(rebuilt, declared.span()))
 }
 
 /// Rebuilds what is assigned to: names, attributes of namespaces, or several of them.

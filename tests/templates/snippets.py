@@ -305,6 +305,55 @@ CONVERSATIONS = r"""
 """
 
 
+SIGNS = r"""
+{{ +1 }} {{ + 2 }} {{+ 3 }}| {{ +x|length }} {{ 1 + +2 }} {{ 1 - +2 }} {{ +-3 }} {{ -+3 }} {{ ++3 }} {{ - +n }} {{ n +1 }} {{ n+1 }} {{ (n)+1 }}
+{{ +true }} {{ +'a' }} {{ +none }} {{ +[] }} {{ +missing }} {{ +1.5 }} {{ + 0.0 }} {{ +big }} {{ +n ** 2 }} {{ 2 ** +2 }} {{ 'a' * +2 }} {{ 'a' ~ +2 }}
+{{ [+1, +2] }} {{ {'a': +1} }} {{ (+1) }} {{ (+1,) }} {{ range(+3)|list }} {{ dict(a=+1) }} {{ [1, 2, 3][+1:+2] }} {{ x[+1] }} {{ 'a,b'.split(',', +1) }}
+{{ 'y' if +1 else +0 }} {{ 'y' if not +0 else 'n' }} {{ 3 in [+3] }} {{ 3 not in [+3] }} {{ 1 == +1 }} {{ 1 and +2 }} {{ 0 or +2 }} {{ 1 < +2 <= +3 }} {{ +5|string }}
+{{ 'a'+'b' }} {{ 'in' + 'x' }} {{ 'in'+'x' }} {{ custom.a+1 }} {{ deep.list[0].key+'+' }} {{ [1]+[2] }} {{ x.upper()+'!' }} {{ "+" }} {{ '(' + '+1' + ')' }}
+{% set a = +5 %}{{ a }}{% if +a > 1 %}y{% elif +a %}z{% else %}q{% endif %}{% for i in [+1, 2] if +i > 1 %}{{ i }}{% endfor %}
+"""
+
+MACROS = r"""
+{% macro m(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, 3, x=4) }}|{{ m(1) }}|{{ m() }}|{{ m(a=1, b=2) }}
+{% macro m(a, b=2) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ m(1) }}|{{ m(1, 5) }}|{{ m(1, 5, 6, 'q') }}|{{ m(1, b=7) }}
+{% macro m(a='d') %}{{ a }}{{ kwargs }}{% endmacro %}{{ m(z=1, y=2) }}|{{ m(a=3, y=[1]) }}|{{ m(1, a=2) }}
+{% macro m() %}{% for v in varargs %}<{{ v }}>{% endfor %}{% for k, v in kwargs.items() %}{{ k }}={{ v }};{% endfor %}{% endmacro %}{{ m(*[1, 2], **{'k': 'v'}) }}
+{% macro m(a) %}{{ varargs|length }}{% endmacro %}{{ m(1, x=2) }}
+{% macro m(a) %}{{ kwargs|length }}{% endmacro %}{{ m(1, 2) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}
+{% macro m(varargs) %}{{ varargs }}{% endmacro %}{{ m(1) }}{{ m(varargs=2) }}
+{% macro m(kwargs=3) %}{{ kwargs }}{{ varargs }}{% endmacro %}{{ m() }}{{ m(1, 2) }}
+{% macro m() %}{% set kwargs = 1 %}{{ kwargs }}{% endmacro %}{{ m() }}
+{% macro m(items) %}{% for i in items %}{{ i }}{% if varargs %}({{ m(varargs) }}){% endif %}{% endfor %}{% endmacro %}{{ m([1], 2, 3) }}
+{% macro m() %}[{{ caller('x') }}{{ varargs }}{{ kwargs }}]{% endmacro %}{% call(v) m(1, 2, k=3) %}<{{ v }}>{% endcall %}
+{% macro m() %}{{ caller is defined }}{{ kwargs }}{% endmacro %}{{ m(a=1) }}{% call m(a=1) %}x{% endcall %}
+{% macro m() %}{{ kwargs.keys()|list }}{% endmacro %}{% call m(a=1) %}x{% endcall %}
+{% macro m() %}{% if caller %}{{ caller() }}{% else %}none{% endif %}{% endmacro %}{{ m() }}{% call m() %}x{% endcall %}
+{% macro outer(a) %}{% macro inner() %}{{ varargs }}{% endmacro %}{{ inner(1, a) }}{% endmacro %}{{ outer(2) }}
+{% macro m(a, b) %}{{ varargs }}{% endmacro %}{{ m.name }}{{ m.arguments|length }}{{ m.arguments[0] }}{{ m.caller }}
+{% macro m(a, b='x') %}{{ a }}{{ b }}{{ varargs|join('-') }}{{ kwargs.sep }}{% endmacro %}{% set f = m %}{{ f(1, 2, 3, 4, sep='|') }}{{ [1, 2]|map('string')|list }}
+{% if true %}{% macro m() %}{{ varargs|sum }}{{ n }}{% endmacro %}{{ m(1, 2, 3) }}{% endif %}{% for i in [1, 2] %}{{ m(i, 10) }}{% endfor %}
+{{ kwargs }}|{{ varargs }}|{% macro m() %}{{ kwargs.get('a', 'none') }}{{ varargs[0] }}{{ varargs[-1] }}{% endmacro %}{{ m(1, 2, a='q') }}{{ m() }}
+"""
+
+LINKS = r"""
+{{ 'see https://example.com/a?b=c&d, or www.x.org.' | urlize }} {{ 'http://a.de:80/p#f' | urlize }} {{ 'HTTPS://A.DE and WWW.b.de' | urlize }}
+{{ '(https://a.com/x_(y)) <http://b.io> &lt;www.c.net&gt;' | urlize }} {{ 'python.org, jinja.com/a) a.museum x.de b.co.uk c-d.gov' | urlize }}
+{{ 'mail a@b.de or mailto:c@d.org. Not @a@b.de or x:y@z.de or a@b' | urlize }} {{ 'http://1.2.3.4:8080/ http://[::1]:80/ http://[1:2:3::4] http://999' | urlize }}
+{{ 'https://example.com/long/path' | urlize(10) }} {{ 'https://example.com' | urlize(nofollow=true, target='_blank') }} {{ 'www.a.de' | urlize(rel='me a"b noopener') }}
+{{ 'ftp://a.de tel:123 x' | urlize(extra_schemes=['ftp://', 'tel:']) }} {{ 'ftp://a.de' | urlize }} {{ 'a' | urlize(extra_schemes=['no']) }} {{ 'a.com' | urlize(target='') }}
+{{ ' two  www.a.com
+	www.b.com ' | urlize }} {{ '<b>a.com</b> "a.com" a&b.com' | urlize }} {{ '<b>' | safe | urlize }} {{ 5 | urlize }} {{ none | urlize }} {{ messages[1].content | urlize }}
+{{ 'http://日本.jp/ü https://xn--a.xn--p1ai https://a_b.c-d.com http:// www. https://a' | urlize }} {{ '((www.a.com)) (www.a.com/(b) ).,www.a.com' | urlize }} {{ 'www.a.com' | urlize | length }}
+"""
+
+CHANCE = r"""
+{{ [7] | random }} {{ 'aaa' | random }} {{ [] | random }}| {{ '' | random }}| {{ [1, 2, 3] | random in [1, 2, 3] }} {{ messages | random is mapping }} {{ 'abc' | random in 'abc' }}
+{{ 5 | random }} {{ none | random }} {{ custom | random }} {{ range(9) | random is number }} {{ (1, 2) | random is number }} {{ missing | random }} {{ lipsum is defined }} {{ lipsum(n=1, x=2) }}
+"""
+
 WHITESPACE = [
     "a\n{% if true %}\nb\n{% endif %}\nc\n",
     "a\r\n{% if true %}\r\nb{% endif %}\r\nc\r\n",
@@ -333,6 +382,8 @@ WHITESPACE = [
     "{#a#}{# {% raw %} #}b{%-raw%}{#c#}{%endraw-%}",
     "{{ \"{% if %}\" }}{{ '#}' }}{{ '%}' }}{{ '}}' }}",
     "{% if true %}x{%endif%}\n\n{%- if true %}\n\ny{%- endif %}",
+    " {%+ if +1 +%}\na{% else +%}\nb{%+ endif +%}\n",
+    "{%- set a=+1 -%} {{-+a-}} {{- + a }}",
 ]
 
 
@@ -341,7 +392,7 @@ EXPRESSION = re.compile(r"\{\{ .*? \}\}")
 
 def snippets() -> list[str]:
     """Returns all templates. A line that holds nothing but expressions is a template for each of them."""
-    groups = [OPERATORS, PRINTING, STRINGS, CONTAINERS, STATEMENTS, FILTERS, TESTS, GLOBALS]
+    groups = [OPERATORS, PRINTING, STRINGS, CONTAINERS, STATEMENTS, FILTERS, TESTS, GLOBALS, SIGNS, MACROS, LINKS, CHANCE]
     lines = [line for group in groups for line in group.strip().splitlines()]
     templates = []
     for line in lines:

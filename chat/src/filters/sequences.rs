@@ -51,6 +51,32 @@ pub(super) fn last(state: &mut State<'_, '_>, arguments: &mut Arguments<'_>) -> 
     Ok(items.into_iter().next_back().unwrap_or_default())
 }
 
+/// Returns one of the items, by chance. The chances are the same in every rendering, because the same messages always give
+/// the same prompt.
+pub(super) fn random(state: &mut State<'_, '_>, arguments: &mut Arguments<'_>) -> Outcome {
+    let value = arguments.required("seq")?;
+    if value.kind() == ValueKind::Map {
+        return Err(error(format!("'{}' object is not a sequence", type_name(&value))));
+    }
+    let items = value::items(state, &value)?;
+    let count = items.len().max(1) as u64;
+    let at = state.get_or_insert_extension(Dice::default()).throw() % count;
+    Ok(items.into_iter().nth(at as usize).unwrap_or_default())
+}
+
+/// Numbers by chance: the generator SplitMix64.
+#[derive(Default)]
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}
+
 pub(super) fn list(state: &mut State<'_, '_>, arguments: &mut Arguments<'_>) -> Outcome {
     let items = value::items(state, &arguments.required("value")?)?;
     value::list(state, items)

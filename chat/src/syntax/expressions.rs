@@ -18,11 +18,11 @@ pub(super) fn call<'a>(
     Expr::Call(Spanned::new(Call { expr: variable(name, span), args }, span))
 }
 
-fn variable<'a>(name: &'a str, span: Span) -> Expr<'a> {
+pub(super) fn variable<'a>(name: &'a str, span: Span) -> Expr<'a> {
     Expr::Var(Spanned::new(Var { id: name }, span))
 }
 
-fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
+pub(super) fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
     Expr::Const(Spanned::new(Const { value: value.into() }, span))
 }
 

@@ -3,6 +3,7 @@
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
+use super::macros;
 use crate::value::{self, Kind, error, items, sequence};
 use crate::{comparison, methods, operators, slices};
 
@@ -12,6 +13,8 @@ pub(super) const DICT: &str = "{}";
 pub(super) const SLICE: &str = "[:]";
 pub(super) const ATTRIBUTE: &str = ".";
 pub(super) const METHOD: &str = ".()";
+/// Makes a macro that takes further arguments.
+pub(super) const CATCHING: &str = "macro()";
 pub(super) const NEGATIVE: &str = "-x";
 pub(super) const COMPARE: &str = "<>";
 pub(super) const CONCATENATE: &str = "~";
@@ -31,6 +34,8 @@ pub(crate) fn add_to(environment: &mut Environment<'_>) {
     environment.add_function(CONCATENATE, |state: Current<'_, '_, '_>, values: Values| {
         operators::concatenate(state, &values.into_values())
     });
+    environment
+        .add_function(CATCHING, |declared: Value, caught: Rest<Value>| macros::catching(&declared, &caught));
     environment.add_function(COMPARE, |state: Current<'_, '_, '_>, values: Values| {
         let values = values.into_values();
         for link in values.windows(3).step_by(2) {
