@@ -87,15 +87,14 @@ fn normalized(message: &Value) -> Result<Map<String, Value>> {
     let Value::Object(fields) = message else {
         return Err(wrong("messages", "one is not an object", "give each a \"role\" and a \"content\""));
     };
-    let mut message: Map<String, Value> = fields
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if let Some(reasoning) = REASONING.iter().find_map(|name| message.get(*name)).cloned() {
-        message.entry("thinking").or_insert_with(|| reasoning.clone());
-        message.insert(REASONING[0].to_owned(), reasoning);
-    }
+    let given = || fields.iter().filter(|(_, value)| !value.is_null());
+    let reasoning = REASONING.iter().find_map(|name| given().find(|(given, _)| given == name));
+    let reasoning = reasoning.map(|(_, value)| value);
+    let mut message = Map::new();
+    // A template that prints the message sees the order.
+    message.extend(reasoning.map(|reasoning| ("thinking".to_owned(), reasoning.clone())));
+    message.extend(given().map(|(name, value)| (name.clone(), value.clone())));
+    message.extend(reasoning.map(|reasoning| (REASONING[0].to_owned(), reasoning.clone())));
     Ok(message)
 }
 

@@ -27,8 +27,11 @@ fn has(value: &Value, name: &str) -> bool {
     }
 }
 
-/// Computes `value.name`, where a method comes before an item.
+/// Computes `value.name`, where a method comes before an item. Methods that change their value are undefined.
 pub(super) fn attribute(value: &Value, name: &str) -> Result<Value, Error> {
+    if containers::changes(value, name) {
+        return Ok(Value::UNDEFINED);
+    }
     if has(value, name) {
         return Ok(Value::from_object(Bound { receiver: value.clone(), name: name.to_owned() }));
     }
@@ -36,6 +39,16 @@ pub(super) fn attribute(value: &Value, name: &str) -> Result<Value, Error> {
         return Err(error(format!("an undefined value has no attribute '{name}'")));
     }
     value.get_attr(name)
+}
+
+/// Computes `value[key]`, where an item comes before a method.
+pub(super) fn item(state: &State<'_, '_>, value: &Value, key: &Value) -> Result<Value, Error> {
+    charge(state, value.as_str().map_or(0, str::len))?;
+    let item = value.get_item(key)?;
+    match key.as_str() {
+        Some(name) if item.is_undefined() && has(value, name) => attribute(value, name),
+        _ => Ok(item),
+    }
 }
 
 /// Computes `value.name(…)`.

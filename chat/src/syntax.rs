@@ -6,6 +6,7 @@ mod functions;
 mod macros;
 
 use minijinja::machinery::ast::*;
+use minijinja::machinery::{CodeGenerator, Instruction};
 use minijinja::{Error, ErrorKind};
 
 use super::value::error;
@@ -27,7 +28,7 @@ pub(super) fn rebuild<'a>(statement: &Stmt<'a>) -> Outcome<Stmt<'a>> {
         Stmt::EmitExpr(s) => Stmt::EmitExpr(Spanned::new(EmitExpr { expr: expression(&s.expr)? }, s.span())),
         Stmt::EmitRaw(s) => Stmt::EmitRaw(Spanned::new(EmitRaw { raw: s.raw }, s.span())),
         Stmt::ForLoop(s) => {
-            let for_loop = ForLoop {
+            let mut for_loop = ForLoop {
                 target: target(&s.target)?,
                 iter: call(ITEMS, [expression(&s.iter)?], s.span()),
                 filter_expr: s.filter_expr.as_ref().map(expression).transpose()?,
@@ -35,6 +36,13 @@ pub(super) fn rebuild<'a>(statement: &Stmt<'a>) -> Outcome<Stmt<'a>> {
                 body: body(&s.body)?,
                 else_body: body(&s.else_body)?,
             };
+            if !counts(statement, s)
+                && let Some(expr) = for_loop.filter_expr.take()
+            {
+                // minijinja tests all items before the first turn, but the body may change what the next test sees.
+                let condition = IfCond { expr, true_body: for_loop.body, false_body: Vec::new() };
+                for_loop.body = vec![Stmt::IfCond(Spanned::new(condition, s.span()))];
+            }
             Stmt::ForLoop(Spanned::new(for_loop, s.span()))
         }
         Stmt::IfCond(s) => {
@@ -93,6 +101,21 @@ pub(super) fn rebuild<'a>(statement: &Stmt<'a>) -> Outcome<Stmt<'a>> {
             return Err(Error::new(ErrorKind::TemplateNotFound, "a chat template has no other templates"));
         }
     })
+}
+
+/// Returns whether a loop needs to know which items pass its test, beyond the one at hand.
+fn counts(statement: &Stmt<'_>, for_loop: &ForLoop<'_>) -> bool {
+    let reads_loop =
+        || compiles_to(statement, |instruction| matches!(instruction, Instruction::Lookup("loop")));
+    for_loop.recursive || !for_loop.else_body.is_empty() || reads_loop()
+}
+
+/// Returns whether the compiled form of a statement has an instruction of a kind.
+fn compiles_to(statement: &Stmt<'_>, is_of_kind: impl Fn(&Instruction<'_>) -> bool) -> bool {
+    let mut generator = CodeGenerator::new("", "");
+    generator.compile_stmt(statement);
+    let (instructions, _) = generator.finish();
+    (0..).map_while(|at| instructions.get(at)).any(is_of_kind)
 }
 
 fn unknown_tag(name: &str) -> Error {

@@ -95,7 +95,7 @@ fn messages_lose_nulls_and_keep_reasoning_by_all_names() {
     let source = "{{ messages | tojson }}";
     let input = json!({"messages": [{"role": "assistant", "tool_calls": null, "reasoning": "r"}]});
     // transformers writes the same.
-    let wanted = r#"[{"role": "assistant", "reasoning": "r", "thinking": "r", "reasoning_content": "r"}]"#;
+    let wanted = r#"[{"thinking": "r", "role": "assistant", "reasoning": "r", "reasoning_content": "r"}]"#;
     assert_eq!(render_with(source, input).unwrap(), wanted);
     let none = render_with(source, json!({"messages": []})).unwrap_err().to_string();
     assert!(none.contains("at least one message"), "{none}");

@@ -12,6 +12,7 @@ from conftest import ROOT, TINY, Folder, load
 sys.path.insert(0, str(ROOT / "tests" / "templates"))
 
 from cases import CONTEXT, SPECIAL_TOKENS, conversations, render
+from constructs import CONSTRUCTS
 from families import TEMPLATES
 from generated import generated
 from snippets import snippets
@@ -54,7 +55,7 @@ def test_snippets(ours: Render) -> None:
 
 
 def test_families(ours: Render) -> None:
-    for template in TEMPLATES:
+    for template in TEMPLATES + CONSTRUCTS:
         for context in conversations():
             assert ours(template, context) == render(template, context).get("text"), template
 

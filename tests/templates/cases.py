@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import jinja2
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils.chat_template_utils import _normalize_chat_messages, render_jinja_template
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -80,7 +80,7 @@ def render(template: str, context: dict[str, Any]) -> dict[str, str]:
     """Returns the text that transformers renders, or the kind and message of its error."""
     try:
         texts, _ = render_jinja_template(
-            [context["messages"]],
+            [_normalize_chat_messages(context["messages"])],
             tools=context["tools"],
             documents=context["documents"],
             chat_template=template,
@@ -100,17 +100,23 @@ def render(template: str, context: dict[str, Any]) -> dict[str, str]:
 
 
 def conversations() -> list[dict[str, Any]]:
-    """Returns ordinary conversations: with and without system message, tools, reasoning and a prompt for the answer."""
+    """Returns ordinary conversations: with and without system message, tools, documents, reasoning and a prompt for the answer."""
     user, answer = {"role": "user", "content": " Hi there \n"}, {"role": "assistant", "content": "Hello! "}
     thought = answer | {"reasoning_content": "They greet.\n"}
     system = {"role": "system", "content": "You are brief.\n/no_think"}
     call, result, last = MESSAGES[2], MESSAGES[3], {"role": "user", "content": "<b>&'\"{{ x }}\u2028é"}
+    look = {"type": "function", "function": {"name": "now", "arguments": {}}}
+    calls = {"role": "assistant", "content": "Let me look.", "tool_calls": [*call["tool_calls"], look | {"id": "call00002"}]}
+    results = [result, {"role": "tool", "name": "now", "tool_call_id": "call00002", "content": "noon"}]
+    inline = {"role": "assistant", "content": "<think>\nBoth are known.\n</think>\n\nIt is noon."}
     several = [[user], [system, user], [user, answer, last], [system, user, thought, last], [user, call, result],
-               [system, user, call, result, answer, last], [user, answer]]
+               [system, user, call, result, answer, last], [user, answer],
+               [system, user, calls, *results, inline, last], [MESSAGES[4], answer, user, inline]]
     contexts = []
     for index, messages in enumerate(several):
         kwargs = {} if index % 2 else {"enable_thinking": index % 4 == 0}
-        base = {"documents": None, "chat_template_kwargs": kwargs, "special_tokens": SPECIAL_TOKENS, "messages": messages}
-        tools = TOOLS if index in (1, 4, 5) else None
+        documents = DOCUMENTS if index == 8 else None
+        base = {"documents": documents, "chat_template_kwargs": kwargs, "special_tokens": SPECIAL_TOKENS, "messages": messages}
+        tools = TOOLS if index in (1, 4, 5, 7) else None
         contexts.append(base | {"tools": tools, "add_generation_prompt": index != 6})
     return contexts

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from cases import CONTEXT, conversations, render
+from constructs import CONSTRUCTS
 from families import TEMPLATES
 from snippets import snippets
 
@@ -19,7 +20,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "templates.json"
 def main() -> None:
     contexts = [CONTEXT, *conversations()]
     cases = [{"template": template, "results": [render(template, CONTEXT)]} for template in snippets()]
-    for template in TEMPLATES:
+    for template in TEMPLATES + CONSTRUCTS:
         cases.append({"template": template, "results": [render(template, context) for context in contexts]})
     lines = [json.dumps(case, ensure_ascii=False) for case in cases]
     text = json.dumps({"contexts": contexts}, ensure_ascii=False)[:-1]

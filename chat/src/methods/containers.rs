@@ -11,6 +11,28 @@ pub(super) const LIST: [&str; 11] =
 pub(super) const DICT: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 
+/// Methods that change a list or a dict.
+const CHANGING: [&str; 11] = [
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+];
+
+/// Returns whether `value` has a method of this name that would change it.
+pub(super) fn changes(value: &Value, name: &str) -> bool {
+    let of_list = value.downcast_object_ref::<List>().is_some_and(|list| list.kind == Kind::List);
+    let of_dict = value.downcast_object_ref::<Dict>().is_some();
+    CHANGING.contains(&name) && (of_list && LIST.contains(&name) || of_dict && DICT.contains(&name))
+}
+
 pub(super) fn call(
     state: &State<'_, '_>,
     value: &Value,

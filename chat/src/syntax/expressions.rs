@@ -5,7 +5,7 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::*;
 
 use super::Outcome;
-use super::functions::{ATTRIBUTE, COMPARE, CONCATENATE, DICT, LIST, METHOD, NEGATIVE, SLICE, TUPLE};
+use super::functions::{ATTRIBUTE, COMPARE, CONCATENATE, DICT, ITEM, LIST, METHOD, NEGATIVE, SLICE, TUPLE};
 use crate::methods;
 use crate::value::error;
 
@@ -93,8 +93,13 @@ pub(super) fn expression<'a>(expr: &Expr<'a>) -> Outcome<Expr<'a>> {
             Expr::GetAttr(Spanned::new(GetAttr { expr: expression(&e.expr)?, name: e.name }, span))
         }
         Expr::GetItem(e) => {
-            let item = GetItem { expr: expression(&e.expr)?, subscript_expr: expression(&e.subscript_expr)? };
-            Expr::GetItem(Spanned::new(item, span))
+            let (expr, subscript_expr) = (expression(&e.expr)?, expression(&e.subscript_expr)?);
+            match &subscript_expr {
+                Expr::Const(key) if !key.value.as_str().is_some_and(methods::is_known) => {
+                    Expr::GetItem(Spanned::new(GetItem { expr, subscript_expr }, span))
+                }
+                _ => call(ITEM, [expr, subscript_expr], span),
+            }
         }
         Expr::Call(e) => called(e)?,
         Expr::List(e) => call(LIST, all(&e.items)?, span),

@@ -12,6 +12,7 @@ pub(super) const TUPLE: &str = "()";
 pub(super) const DICT: &str = "{}";
 pub(super) const SLICE: &str = "[:]";
 pub(super) const ATTRIBUTE: &str = ".";
+pub(super) const ITEM: &str = ".[]";
 pub(super) const METHOD: &str = ".()";
 /// Makes a macro that takes further arguments.
 pub(super) const CATCHING: &str = "macro()";
@@ -61,6 +62,9 @@ pub(crate) fn add_to(environment: &mut Environment<'_>) {
         slices::slice(state, &value, &bounds)
     });
     environment.add_function(ATTRIBUTE, |value: Value, name: String| methods::attribute(&value, &name));
+    environment.add_function(ITEM, |state: Current<'_, '_, '_>, value: Value, key: Value| {
+        methods::item(state, &value, &key)
+    });
     environment.add_function(METHOD, |state: Current<'_, '_, '_>, values: Values| {
         let values = values.into_values();
         match values.as_slice() {

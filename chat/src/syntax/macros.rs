@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use minijinja::machinery::Instruction;
 use minijinja::machinery::ast::*;
-use minijinja::machinery::{CodeGenerator, Instruction};
 use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
 use super::expressions::{call, constant, expression, variable};
 use super::functions::CATCHING;
-use super::{Outcome, body, target};
+use super::{Outcome, body, compiles_to, target};
 use crate::arguments::Arguments;
 use crate::value::{Kind, dict, sequence};
 
@@ -47,13 +47,12 @@ pub(super) fn rebuilt<'a>(declared: &Macro<'a>) -> Outcome<Macro<'a>> {
 /// Returns which of the further arguments the macro in `statement` reads: those among the names that its compiled form
 /// takes from outside.
 fn caught_names(statement: &Stmt<'_>, declared: &Macro<'_>) -> Vec<&'static str> {
-    let mut generator = CodeGenerator::new("", "");
-    generator.compile_stmt(statement);
-    let (instructions, _) = generator.finish();
     let is_own = |name: &str| declared.args.iter().any(|arg| matches!(arg, Expr::Var(own) if own.id == name));
     let is_read = |name: &str| {
-        let mut all = (0..).map_while(|at| instructions.get(at));
-        all.any(|instruction| matches!(instruction, Instruction::Enclose(read) if *read == name))
+        compiles_to(
+            statement,
+            |instruction| matches!(instruction, Instruction::Enclose(read) if *read == name),
+        )
     };
     [VARARGS, KWARGS].into_iter().filter(|name| is_read(name) && !is_own(name)).collect()
 }
