@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tercet::formats::TensorType;
-use tercet::formats::{Config, Format, GenerationDefaults, ModelFiles, convert};
+use tercet::formats::{Config, Format, GenerationDefaults, ModelFiles, TemplateSource, convert};
 use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, SamplingChoices, Tokenizer};
 
 /// A temporary directory. Dropping the value deletes it.
@@ -74,6 +74,36 @@ fn every_format_keeps_the_model() {
         assert_same(&gguf, &scratch.0, &format!("from {name}"), Format::Safetensors);
     }
     assert_same(&tiny, &scratch.0, "packed", Format::Safetensors);
+}
+
+#[test]
+fn every_format_keeps_all_chat_templates() {
+    let scratch = Scratch::new("templates");
+    let model = scratch.0.join("model");
+    let folder = model.join("additional_chat_templates");
+    fs::create_dir_all(&folder).unwrap();
+    for entry in common::path(common::TINY).read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, model.join(path.file_name().unwrap())).unwrap();
+    }
+    fs::write(model.join("chat_template.jinja"), "the default").unwrap();
+    fs::write(folder.join("tool_use.jinja"), "with tools").unwrap();
+    fs::write(folder.join("rag.jinja"), "with documents").unwrap();
+    let texts = |path: &Path| TemplateSource::load(&open(path)).unwrap().texts;
+    let expected = texts(&model);
+    assert_eq!(expected.values().collect::<Vec<_>>(), ["the default", "with documents", "with tools"]);
+    let [gguf, from_gguf, packed] = ["m.gguf", "from gguf", "packed"].map(|name| scratch.0.join(name));
+    for (from, to, format) in [
+        (&model, &gguf, Format::Gguf(TensorType::I2S)),
+        (&gguf, &from_gguf, Format::Safetensors),
+        (&model, &packed, Format::Safetensors),
+    ] {
+        convert(&open(from), to, format, false).unwrap();
+        assert_eq!(texts(to), expected, "{}", to.display());
+    }
+    // A new model does not keep the templates of the one that it replaces.
+    convert(&open(&common::path(common::TINY)), &packed, Format::Safetensors, true).unwrap();
+    assert_eq!(texts(&packed), texts(&common::path(common::TINY)));
 }
 
 /// Every matrix has a scale for each group of columns, including the embedding and the head.

@@ -37,18 +37,14 @@ use tercet_formats::{ModelFiles, TemplateSource};
 pub use error::{Error, Place, Result};
 pub use input::{ChatInput, Message};
 
-/// A model's Jinja template, which turns a conversation into a prompt. It renders as in transformers.
+/// A model's Jinja templates, which turn a conversation into a prompt. They render as in transformers.
 ///
 /// ```
 /// use tercet_chat::{ChatInput, ChatTemplate, Message};
 /// use tercet_formats::TemplateSource;
 ///
-/// let template = ChatTemplate::compile(TemplateSource {
-///     text: "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:".to_owned(),
-///     tool_use: None,
-///     label: "chat_template.jinja".to_owned(),
-///     special_tokens: Vec::new(),
-/// })?;
+/// let text = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:";
+/// let template = ChatTemplate::compile(TemplateSource::alone(text, "chat_template.jinja"))?;
 /// let prompt = template.render(&ChatInput::question(&[Message::new("user", "Hello!")]))?;
 /// assert_eq!(prompt, "user: Hello!\nassistant:");
 /// # Ok::<(), tercet_chat::Error>(())
@@ -59,7 +55,7 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Reads a model's template and checks it.
+    /// Reads a model's templates and checks them.
     ///
     /// # Errors
     /// Fails like [`TemplateSource::load`] and [`ChatTemplate::compile`].
@@ -67,12 +63,12 @@ impl ChatTemplate {
         Self::compile(TemplateSource::load(files)?)
     }
 
-    /// Checks a template.
+    /// Checks templates.
     ///
     /// # Errors
-    /// [`Error::Failed`] if it is not valid Jinja, or too large.
+    /// [`Error::Failed`] if one is not valid Jinja, or too large.
     pub fn compile(source: TemplateSource) -> Result<Self> {
-        for text in std::iter::once(&source.text).chain(&source.tool_use) {
+        for text in source.texts.values() {
             sandbox::check(text).map_err(|error| Error::of_template(&source.label, &error))?;
         }
         Ok(ChatTemplate { source })
@@ -84,9 +80,10 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::Refused`] or [`Error::TooMuch`] if the template fails, refuses these messages, or
-    /// takes too much time or text; [`Error::BadArgument`] if the input is not a conversation.
+    /// takes too much time or text; [`Error::BadArgument`] if the input is not a conversation; and the errors of
+    /// [`ChatTemplate::text`].
     pub fn render(&self, input: &ChatInput) -> Result<String> {
-        let template = self.text(input);
+        let template = self.text(input)?;
         let tokens = self.source.special_tokens.iter();
         let mut variables: Map<String, Value> =
             tokens.map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
@@ -105,10 +102,10 @@ impl ChatTemplate {
     }
 
     /// Returns the text of the template for `input`.
-    pub fn text(&self, input: &ChatInput) -> &str {
-        match (&input.tools, &self.source.tool_use) {
-            (Some(_), Some(tool_use)) => tool_use,
-            _ => &self.source.text,
-        }
+    ///
+    /// # Errors
+    /// Those of [`TemplateSource::pick`].
+    pub fn text(&self, input: &ChatInput) -> Result<&str> {
+        Ok(self.source.pick(input.tools.is_some())?)
     }
 }

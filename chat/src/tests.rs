@@ -5,12 +5,8 @@ use serde_json::json;
 use super::*;
 
 fn template(source: &str) -> Result<ChatTemplate> {
-    ChatTemplate::compile(TemplateSource {
-        text: source.into(),
-        tool_use: None,
-        label: "t.jinja".into(),
-        special_tokens: vec![("bos_token".into(), "<|begin_of_text|>".into())],
-    })
+    let special_tokens = vec![("bos_token".into(), "<|begin_of_text|>".into())];
+    ChatTemplate::compile(TemplateSource { special_tokens, ..TemplateSource::alone(source, "t.jinja") })
 }
 
 fn render(source: &str) -> Result<String> {
@@ -249,6 +245,20 @@ fn templates_are_found_in_the_models_files() {
         named.render(&ChatInput { tools: Some(vec![json!({})]), ..question.clone() }).unwrap(),
         "1 tools"
     );
+    // As transformers does: templates with files of their own count instead of those in the configuration.
+    let additional = of(&[
+        ("tokenizer_config.json", br#"{"chat_template": "no"}"#),
+        ("additional_chat_templates/tool_use.jinja", b"{{ tools | length }} tools"),
+        ("additional_chat_templates/rag.jinja", b"rag"),
+        ("additional_chat_templates/README.md", b"no"),
+    ])
+    .unwrap();
+    assert_eq!(
+        additional.render(&ChatInput { tools: Some(Vec::new()), ..question.clone() }).unwrap(),
+        "0 tools"
+    );
+    let message = additional.render(&question).unwrap_err().to_string();
+    assert!(message.contains(r#"no template is called "default", only "rag", "tool_use""#), "{message}");
     let apart = of(&[
         ("tokenizer_config.json", br#"{"chat_template": "no"}"#),
         ("special_tokens_map.json", br#"{"eos_token": "</s>"}"#),
@@ -264,5 +274,5 @@ fn templates_are_found_in_the_models_files() {
     let message = of(&[("tokenizer_config.json", br#"{"chat_template": 3}"#)]).unwrap_err().to_string();
     assert!(message.contains("chat_template: 3 is not a text"), "{message}");
     let message = of(&[("tokenizer_config.json", br#"{"chat_template": []}"#)]).unwrap_err().to_string();
-    assert!(message.contains("\"default\""), "{message}");
+    assert!(message.contains("it is not a list of objects"), "{message}");
 }

@@ -188,6 +188,38 @@ impl ModelFiles {
         }
     }
 
+    /// Returns the files in `folder` whose names end with `extension`, in the order of their names. There are none if the
+    /// model has no such folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder or a file cannot be read, and the other errors of [`ModelFiles::try_get`].
+    pub fn in_folder(&self, folder: &str, extension: &str) -> Result<Vec<(String, Bytes)>> {
+        let mut found = Vec::new();
+        match &self.place {
+            Place::Directory(dir) if has(dir, folder)? => {
+                let dir = dir.join(folder);
+                let failed = |e| Error::io("read", &dir, e);
+                for entry in dir.read_dir().map_err(failed)? {
+                    let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+                    if name.ends_with(extension) && has(&dir, &name)? {
+                        found.push((name.clone(), Bytes::read(&dir.join(name))?));
+                    }
+                }
+            }
+            Place::Embedded(files) => {
+                for (path, bytes) in *files {
+                    let name = path.strip_prefix(folder).and_then(|name| name.strip_prefix('/'));
+                    if let Some(name) = name.filter(|name| name.ends_with(extension)) {
+                        found.push((name.to_owned(), Bytes::from(*bytes)));
+                    }
+                }
+            }
+            Place::Directory(_) | Place::Gguf(_) => {}
+        }
+        found.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(found)
+    }
+
     /// Returns the files on disk that determine the weights, or `None` if the model is part of the
     /// program.
     ///

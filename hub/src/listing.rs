@@ -24,6 +24,9 @@ const DESCRIPTIONS: [&str; 9] = [
     "chat_template.json",
 ];
 
+/// The folder of further chat templates.
+const TEMPLATES: &str = "additional_chat_templates/";
+
 /// A repository at one commit.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -92,7 +95,10 @@ impl Listing {
             let problem = format!("holds neither {MODEL} nor {SHARD_INDEX}");
             Error::bad_argument(repository.to_string(), problem, self.ggufs(repository))
         })?;
-        Ok((DESCRIPTIONS.iter().filter_map(|name| self.file(name)).collect(), weights))
+        let is_template =
+            |file: &&RemoteFile| file.name.starts_with(TEMPLATES) && file.name.ends_with(".jinja");
+        let descriptions = DESCRIPTIONS.iter().filter_map(|name| self.file(name));
+        Ok((descriptions.chain(self.files.iter().filter(is_template)).collect(), weights))
     }
 
     /// Returns the files that the shard index `json` names.

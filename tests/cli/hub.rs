@@ -304,6 +304,15 @@ fn short_names_stand_for_repositories() {
 }
 
 #[test]
+fn further_chat_templates_are_downloaded() {
+    let names = ["additional_chat_templates/tool_use.jinja", "additional_chat_templates/README.md"];
+    let setting = Setting::with(names.map(|name| (name, name.as_bytes())));
+    setting.works(MODEL);
+    let has = |name: &str| setting.file("snapshots").join(COMMIT).join(name).exists();
+    assert_eq!(names.map(has), [true, false]);
+}
+
+#[test]
 fn all_parts_of_a_gguf_model_are_downloaded() {
     let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "other-00002-of-00002.gguf"];
     // Files of equal contents would be downloaded once.

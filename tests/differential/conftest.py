@@ -47,6 +47,7 @@ def folder(tmp_path: Path) -> Folder:
         config = json.loads((TINY / "config.json").read_text()) | {"vocab_size": ROWS} | config
         for file, content in ({"config.json": config} | files).items():
             text = content if isinstance(content, str) else json.dumps(content)
+            (path / file).parent.mkdir(exist_ok=True)
             (path / file).write_text(text, encoding="utf-8")
         (path / "model.safetensors").write_bytes(widened())
         return path

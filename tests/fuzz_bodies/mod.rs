@@ -150,12 +150,8 @@ pub fn chat(data: &[u8]) {
     let (template, input) = text.split_once('\0').unwrap_or((&text, ""));
     let input: ChatInput = serde_json::from_str(input)
         .unwrap_or_else(|_| ChatInput::question(&[Message::new("user", "Tell me about the sea")]));
-    let source = TemplateSource {
-        text: template.to_owned(),
-        tool_use: None,
-        label: "fuzz.jinja".to_owned(),
-        special_tokens: vec![("bos_token".to_owned(), "<s>".to_owned())],
-    };
+    let special_tokens = vec![("bos_token".to_owned(), "<s>".to_owned())];
+    let source = TemplateSource { special_tokens, ..TemplateSource::alone(template, "fuzz.jinja") };
     let template = match ChatTemplate::compile(source) {
         Ok(template) => template,
         Err(error) => return assert_readable(&error),

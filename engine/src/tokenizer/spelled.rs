@@ -25,7 +25,7 @@ impl Tokenizer {
         if spelled == Spelled::Token {
             return self.encode(&template.render(input)?, false);
         }
-        let tokens = ControlTokens::of(self, template.text(input));
+        let tokens = ControlTokens::of(self, template.text(input)?);
         tokens.encode(self, &template.render(&tokens.mark(input))?)
     }
 }

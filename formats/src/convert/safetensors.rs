@@ -1,6 +1,6 @@
 //! Writes a directory in the Hugging Face format.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::{Converted, Source, write_tensors};
+use crate::chat_template::{EXTENSION, FOLDER};
 use crate::config::{Role, Tensor};
 use crate::error::{Error, Result};
 use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary};
@@ -22,8 +23,8 @@ const COPIED: [&str; 5] = [
 ];
 
 /// Files of a model. A new model supersedes all of an old one's, so that none of them is read with it.
-pub(super) const FILES: [&str; 8] =
-    [CONFIG, MODEL, SHARD_INDEX, COPIED[0], COPIED[1], COPIED[2], COPIED[3], COPIED[4]];
+pub(super) const FILES: [&str; 9] =
+    [CONFIG, MODEL, SHARD_INDEX, COPIED[0], COPIED[1], COPIED[2], COPIED[3], COPIED[4], FOLDER];
 
 /// One tensor of the new file.
 struct Entry {
@@ -184,6 +185,14 @@ pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted>
         if let Some(bytes) = source.files.try_get(file)? {
             place.write(file, &bytes)?;
         }
+    }
+    let templates = source.files.in_folder(FOLDER, EXTENSION)?;
+    if !templates.is_empty() {
+        let failed = |e| Error::io("write", &place.out.join(FOLDER), e);
+        fs::create_dir(place.directory.join(FOLDER)).map_err(failed)?;
+    }
+    for (file, bytes) in templates {
+        place.write(&format!("{FOLDER}/{file}"), &bytes)?;
     }
     let mut config = source.fields.clone();
     match form {

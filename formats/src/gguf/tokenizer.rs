@@ -1,12 +1,21 @@
 //! The `tokenizer.json` and `tokenizer_config.json` that transformers would have for a GGUF file.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::vocabulary::{Kind, Vocabulary};
 use super::{GgufFile, merges, pre};
+use crate::chat_template;
 use crate::error::{Error, Result};
+
+/// The key of the default chat template. Those of the others add a full stop and the template's name.
+const TEMPLATE: &str = "tokenizer.chat_template";
+/// The key of the names of the other templates.
+const TEMPLATES: &str = "tokenizer.chat_templates";
+/// The template that llama.cpp reads without looking for its name in the list.
+const TOOL_USE: &str = "tool_use";
 
 /// SentencePiece's space.
 const SPACE: &str = "▁";
@@ -56,10 +65,27 @@ impl GgufFile {
             None => special_tokens(&vocabulary)?,
         };
         config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
-        if let Some(template) = self.metadata.text("tokenizer.chat_template")? {
-            config.insert("chat_template".into(), template.into());
+        let templates = self.chat_templates(&vocabulary)?;
+        if !templates.is_empty() {
+            config.insert("chat_template".into(), chat_template::to_json(&templates));
         }
         Ok(Some(Value::Object(config)))
+    }
+
+    /// Returns the chat templates by their names.
+    fn chat_templates(&self, vocabulary: &Vocabulary<'_>) -> Result<BTreeMap<String, String>> {
+        let mut templates = BTreeMap::new();
+        templates.extend(self.metadata.text(TEMPLATE)?.map(|text| ("default".to_owned(), text.to_owned())));
+        let named = self.metadata.texts(TEMPLATES)?.unwrap_or_default();
+        for name in named.iter().copied().chain([TOOL_USE]) {
+            let key = format!("{TEMPLATE}.{name}");
+            match self.metadata.text(&key)? {
+                Some(text) => templates.extend([(name.to_owned(), text.to_owned())]),
+                None if named.contains(&name) => vocabulary.warn(&format!("{key} is listed, but missing")),
+                None => {}
+            }
+        }
+        Ok(templates)
     }
 
     fn byte_level(&self, vocabulary: &Vocabulary<'_>) -> Result<Value> {

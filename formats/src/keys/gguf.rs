@@ -121,6 +121,7 @@ pub(crate) static OTHER: &Table = &[
         Read,
         &[
             "tokenizer.chat_template",
+            "tokenizer.chat_templates",
             "tokenizer.ggml.add_bos_token",
             "tokenizer.ggml.add_eos_token",
             "tokenizer.ggml.add_space_prefix",
@@ -144,7 +145,6 @@ pub(crate) static OTHER: &Table = &[
     (
         Harmless,
         &[
-            "tokenizer.chat_templates",
             "tokenizer.ggml.add_sep_token",
             "tokenizer.ggml.cls_token_id",
             "tokenizer.ggml.fim_mid_token_id",

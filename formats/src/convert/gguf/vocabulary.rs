@@ -88,14 +88,17 @@ fn templates(source: &Source<'_>, header: &mut GgufHeader) -> Result<()> {
     };
     let mut config = read("special_tokens_map.json")?;
     config.extend(read("tokenizer_config.json")?);
-    for named in config.remove("chat_template").iter().filter_map(Value::as_array).flatten() {
-        let text = |field| named.get(field).and_then(Value::as_str);
-        if let (Some(name), Some(template)) = (text("name"), text("template")) {
-            header.text(&format!("tokenizer.chat_template.{name}"), template);
+    config.remove("chat_template");
+    if let Some(TemplateSource { mut texts, .. }) = TemplateSource::find(source.files)? {
+        if let Some(text) = texts.remove("default") {
+            header.text("tokenizer.chat_template", &text);
         }
-    }
-    if let Some(template) = TemplateSource::find(source.files)? {
-        header.text("tokenizer.chat_template", &template.text);
+        for (name, text) in &texts {
+            header.text(&format!("tokenizer.chat_template.{name}"), text);
+        }
+        if !texts.is_empty() {
+            header.texts("tokenizer.chat_templates", texts.keys().map(String::as_str));
+        }
     }
     // The original `tokenizer.json` has the pipeline and the tokens that these would add to it.
     config.remove("added_tokens_decoder");

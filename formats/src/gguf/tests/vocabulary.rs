@@ -191,3 +191,24 @@ fn pieces_that_merge_in_countless_ways_are_refused_at_once() {
     header.floats("tokenizer.ggml.scores", &vec![0.0; short.len()]);
     assert_eq!(tokenizer(&header)["model"]["merges"], json!([["aa", "aa"], ["a", "a"]]));
 }
+
+/// llama.cpp reads the default template and `tool_use`, by their keys. gguf-py also writes a list of the other names.
+#[test]
+fn chat_templates_are_read_by_their_names() {
+    let templates = |header: &GgufHeader| {
+        let json = read(header).json("tokenizer_config.json").unwrap().unwrap();
+        json.get("chat_template").cloned()
+    };
+    let mut header = bpe(&["a"]);
+    assert_eq!(templates(&header), None);
+    header.text("tokenizer.chat_template", "d");
+    assert_eq!(templates(&header), Some(json!("d")));
+    header.text("tokenizer.chat_template.tool_use", "t");
+    let named = |name: &str, text: &str| json!({"name": name, "template": text});
+    assert_eq!(templates(&header), Some(json!([named("default", "d"), named("tool_use", "t")])));
+    header.texts("tokenizer.chat_templates", ["rag", "tool_use"].into_iter());
+    warned(&header, &["tokenizer.chat_template.rag", "listed"]);
+    header.text("tokenizer.chat_template.rag", "r");
+    let all = json!([named("default", "d"), named("rag", "r"), named("tool_use", "t")]);
+    assert_eq!(templates(&header), Some(all));
+}
