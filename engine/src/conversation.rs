@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Deref};
 
+use serde_json::{Map, Value};
 use tercet_chat::{ChatInput, ChatTemplate, Message};
 
 use crate::error::Result;
@@ -37,6 +38,7 @@ pub struct Conversation<S> {
     system: Option<Message>,
     messages: Vec<Message>,
     spelled: Spelled,
+    chat_template_kwargs: Map<String, Value>,
 }
 
 impl<S: Deref<Target = Session>> Conversation<S> {
@@ -52,6 +54,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             messages: system.iter().cloned().collect(),
             system,
             spelled: Spelled::default(),
+            chat_template_kwargs: Map::new(),
             session,
         })
     }
@@ -59,6 +62,11 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     /// Chooses what becomes of special tokens that messages spell out.
     pub fn spelled(self, spelled: Spelled) -> Self {
         Conversation { spelled, ..self }
+    }
+
+    /// Gives the chat template further variables, such as `enable_thinking`.
+    pub fn chat_template_kwargs(self, variables: Map<String, Value>) -> Self {
+        Conversation { chat_template_kwargs: variables, ..self }
     }
 
     /// Forgets everything but the system's message.
@@ -149,7 +157,11 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     /// Returns the tokens of the prompt for `messages`. They are encoded as one text, because some tokenizers treat the
     /// beginning of a text differently.
     fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        self.session.tokenizer().encode_chat(&self.template, &ChatInput::question(messages), self.spelled)
+        let input = ChatInput {
+            chat_template_kwargs: self.chat_template_kwargs.clone(),
+            ..ChatInput::question(messages)
+        };
+        self.session.tokenizer().encode_chat(&self.template, &input, self.spelled)
     }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Union
+from typing import Any, Mapping, Optional, Union
 
 from ._tercet import Stream
 from .model import Model, load_model
@@ -33,13 +33,15 @@ class BitNet:
         *,
         chat: bool = False,
         system: Optional[str] = None,
+        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
         **options: Any,
     ) -> str:
         """Returns the text that continues ``prompt``, or the model's answer to it if ``chat`` is true.
 
-        ``system`` is the system message of the chat. Takes the options of :meth:`Model.generate`.
+        ``system`` is the system message of the chat, and ``chat_template_kwargs`` are further variables
+        of its template, such as ``enable_thinking``. Takes the options of :meth:`Model.generate`.
         """
-        ids = self._encode(prompt, chat, system)
+        ids = self._encode(prompt, chat, system, chat_template_kwargs)
         return self.model.complete([ids], max_new_tokens, **options)[0].text
 
     def stream(
@@ -49,18 +51,28 @@ class BitNet:
         *,
         chat: bool = False,
         system: Optional[str] = None,
+        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
         **options: Any,
     ) -> Stream:
         """Streams the text of :meth:`generate` piece by piece. Takes the options of :meth:`Model.stream`."""
-        return self.model.stream(self._encode(prompt, chat, system), max_new_tokens, **options)
+        ids = self._encode(prompt, chat, system, chat_template_kwargs)
+        return self.model.stream(ids, max_new_tokens, **options)
 
-    def _encode(self, prompt: str, chat: bool, system: Optional[str]) -> list[int]:
+    def _encode(
+        self,
+        prompt: str,
+        chat: bool,
+        system: Optional[str],
+        chat_template_kwargs: Optional[Mapping[str, Any]],
+    ) -> list[int]:
         if not chat:
             return self.tokenizer.encode(prompt)
         messages = [{"role": "user", "content": prompt}]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
-        ids: list[int] = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+        ids: list[int] = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, chat_template_kwargs=chat_template_kwargs
+        )
         return ids
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -132,6 +133,21 @@ def test_chat_templates(tokenizer: tercet.Tokenizer) -> None:
         tokenizer.apply_chat_template([])
     with pytest.raises(ValueError, match="object"):
         tokenizer.apply_chat_template([{"role": "user", "content": object()}])
+
+
+def test_variables_of_chat_templates(tmp_path: Path) -> None:
+    path = shutil.copytree(TINY, tmp_path / "model")
+    template = "{{ messages[0].content }} {{ mood | default('calm') }}"
+    (path / "chat_template.jinja").write_text(template)
+    bitnet = tercet.BitNet.from_pretrained(path, threads=1)
+    glad: dict[str, Any] = {"chat": True, "chat_template_kwargs": {"mood": "glad"}, "temperature": 0}
+    messages = [{"role": "user", "content": "Hi"}]
+    ids = bitnet.tokenizer.apply_chat_template(messages, mood="glad")
+    assert bitnet.tokenizer.decode(ids) == "Hi glad"
+    said = bitnet.generate("Hi", 8, **glad)
+    assert said == bitnet.model.complete([ids], 8, temperature=0)[0].text
+    assert said == "".join(bitnet.stream("Hi", 8, **glad))
+    assert said != bitnet.generate("Hi", 8, chat=True, temperature=0)
 
 
 def test_decoding(tokenizer: tercet.Tokenizer) -> None:

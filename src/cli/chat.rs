@@ -10,9 +10,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tercet_engine::{Error, Request, Session};
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs};
+use super::args::{
+    ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
+    template_variables,
+};
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::Look;
@@ -44,6 +48,9 @@ pub(super) struct Chat {
     /// System message, which the model reads before the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    /// Variables of the chat template, as a JSON object such as '{"enable_thinking": false}'
+    #[arg(long, value_name = "JSON", value_parser = template_variables)]
+    chat_template_kwargs: Option<Map<String, Value>>,
     #[command(flatten)]
     continuation: ContinuationArgs,
     #[command(flatten)]
@@ -80,7 +87,10 @@ impl Chat {
         request.sampler.validate()?;
         let mut dialogue = Dialogue {
             session: &session,
-            conversation: session.conversation(self.system.clone())?.spelled(self.spelled.choice()),
+            conversation: session
+                .conversation(self.system.clone())?
+                .spelled(self.spelled.choice())
+                .chat_template_kwargs(self.chat_template_kwargs.clone().unwrap_or_default()),
             request,
             look: if self.output.json { Look::Hidden } else { self.text.look() },
         };

@@ -7,8 +7,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::args::{ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs};
+use super::args::{
+    ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
+    template_variables,
+};
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::{Look, Screen};
@@ -50,8 +54,8 @@ pub(super) struct Generate {
     #[arg(long)]
     chat: bool,
     /// Variables of the chat template, as a JSON object such as '{"enable_thinking": false}'
-    #[arg(long, value_name = "JSON", requires = "chat")]
-    chat_template_kwargs: Option<String>,
+    #[arg(long, value_name = "JSON", requires = "chat", value_parser = template_variables)]
+    chat_template_kwargs: Option<Map<String, Value>>,
     /// Write the logits of every prompt position to FILE
     ///
     /// The file has the format safetensors. Its tensor `logits` has the type f32 and the shape
@@ -151,13 +155,10 @@ impl Generate {
         }
         if self.chat {
             let template = session.template()?;
-            let mut input = ChatInput::question(&[Message::new("user", text)]);
-            if let Some(kwargs) = &self.chat_template_kwargs {
-                input.chat_template_kwargs = serde_json::from_str(kwargs).map_err(|error| {
-                    let remedy = "give a JSON object, as in '{\"enable_thinking\": false}'";
-                    Error::bad_argument("--chat-template-kwargs", error.to_string(), remedy)
-                })?;
-            }
+            let input = ChatInput {
+                chat_template_kwargs: self.chat_template_kwargs.clone().unwrap_or_default(),
+                ..ChatInput::question(&[Message::new("user", text)])
+            };
             let ids = session.tokenizer().encode_chat(&template, &input, self.spelled.choice())?;
             return Ok(Prompt { ids, echo: String::new() });
         }

@@ -194,10 +194,12 @@ fn chat_templates_without_bounds_are_refused() {
         refused(&arguments, &words);
         assert_eq!(tercet(&arguments).stderr.trim_end().lines().count(), 1);
     }
-    refused(
-        &["generate", "--chat", "--chat-template-kwargs", "[", "Hi"],
-        &["--chat-template-kwargs", "object"],
-    );
+    for (value, problem) in [("[", "not JSON"), ("[1]", "no object"), ("enable_thinking=false", "not JSON")] {
+        let words = ["--chat-template-kwargs", problem, "give a JSON object"];
+        refused(&["generate", "--chat", "--chat-template-kwargs", value, "Hi"], &words);
+        refused(&["chat", "--chat-template-kwargs", value], &words);
+    }
+    refused(&["generate", "--chat-template-kwargs", "{}", "Hi"], &["--chat"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use safetensors::SafeTensors;
 
 use crate::harness::{
-    FAIRY_TALES, GGUF, Scratch, TINY, assert_fields, command, finish, json, output, tercet, usable_isas,
-    with_input,
+    FAIRY_TALES, GGUF, Scratch, TINY, assert_fields, command, finish, json, output, parse, tercet,
+    usable_isas, with_input,
 };
 use crate::models::Broken;
 
@@ -218,6 +218,15 @@ fn a_chat_template_sees_variables_of_the_user_and_every_special_token() {
     let bare = Broken::new().with("tokenizer_config.json", br#"{"chat_template": "a b<|eot_id|>glad"}"#);
     let plain = json(&["generate", "-m", bare.dir(), "-n", "0", "--chat", "a b"]);
     assert_eq!(ids(&["--chat", "--chat-template-kwargs", kwargs, "a b"]), plain["prompt_ids"]);
+    let read = |flags: &[&str]| {
+        let ran = with_input(&[&["chat", "-m", model.dir(), "-n", "1", "--json"], flags].concat(), b"a b\n");
+        parse(&ran.stdout)["turns"][0]["prompt_tokens"].as_u64().unwrap() as usize
+    };
+    assert_eq!(read(&["--chat-template-kwargs", kwargs]), plain["prompt_ids"].as_array().unwrap().len());
+    assert_ne!(
+        read(&["--chat-template-kwargs", r#"{"mood": "very very-sad"}"#]),
+        read(&["--chat-template-kwargs", kwargs])
+    );
 }
 
 /// The tiny model has random weights, so its bytes are rarely valid UTF-8. A reader must never see

@@ -7,6 +7,7 @@ mod precision;
 mod sampling;
 mod session;
 mod spelled;
+mod template;
 
 use anyhow::Result;
 use tercet_engine::{Runtime, RuntimeOptions, SessionOptions};
@@ -20,6 +21,7 @@ pub(super) use precision::{ModeArgs, PrecisionArgs};
 pub(super) use sampling::{ContinuationArgs, Described};
 pub(super) use session::{CacheArgs, LoadArgs, SessionArgs};
 pub(super) use spelled::SpelledArgs;
+pub(super) use template::template_variables;
 
 /// A group of options that sets fields of [`RuntimeOptions`].
 pub(super) trait RuntimeArgs {
