@@ -96,11 +96,6 @@ impl ChatTemplate {
         }
     }
 
-    /// Returns the text of the template for chats without tools.
-    pub fn default_text(&self) -> &str {
-        &self.source.text
-    }
-
     /// Returns the text of the template for `input`.
     ///
     /// # Errors

@@ -50,9 +50,10 @@ impl Model {
         memory.ternary + memory.embedding + memory.head + memory.screen
     }
 
-    /// Returns the text of its template, empty without one.
+    /// Returns the text of its template for chats without tools, empty without one.
     pub(crate) fn template_text(&self) -> &str {
-        self.template.as_ref().map_or("", ChatTemplate::default_text)
+        let template = self.template.as_ref().ok();
+        template.and_then(|template| template.text(&ChatInput::default()).ok()).unwrap_or_default()
     }
 
     /// Returns hexadecimal digits that differ between models of other contents. Ollama's clients show and compare them.
