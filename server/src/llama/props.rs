@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tercet_engine::{PLANNED_TOKENS, Session};
 
 use super::answer::settings;
 use crate::State;
@@ -31,6 +32,15 @@ pub(super) async fn props(Extract(state): Extract<Arc<State>>) -> Result<Json<Va
         "eos_token": token(config.eos_token_ids.first()),
         "build_info": model.fingerprint,
         "isa": runtime.isa().name(),
+        "packing": runtime.packing().to_string(),
+        "kernels": kernels(session),
         "threads": runtime.threads(),
     })))
+}
+
+/// Returns the kernels of the largest matrices, by the names of [`PLANNED_TOKENS`].
+fn kernels(session: &Session) -> Map<String, Value> {
+    let largest = session.model().kernels().plans().max_by_key(|((n, k), _)| n * k);
+    let plans = largest.into_iter().flat_map(|(_, plans)| PLANNED_TOKENS.into_iter().zip(plans));
+    plans.map(|((tokens, _), plan)| (tokens.to_owned(), json!(plan.spec.to_string()))).collect()
 }
