@@ -21,6 +21,7 @@ mod logprobs;
 mod models;
 mod ollama;
 mod openai;
+mod page;
 mod prompt;
 mod reply;
 mod routes;

@@ -12,9 +12,9 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, llama, ollama, openai, status, text};
+use crate::{State, access, anthropic, llama, ollama, openai, page, status, text};
 
-/// Returns the routes. Those that tell whether the server lives need no key.
+/// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
     let body_bytes = state.body_bytes;
     let own = Router::new()
@@ -28,7 +28,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         locked(routes).layer(map_response(move |response| ready(reword(response, word))))
     };
     Router::new()
-        .route("/", get(status::greet))
+        .route("/", get(page::show))
         .route("/health", get(status::health))
         .route("/v1/health", get(status::health))
         .route("/ready", get(status::health))

@@ -189,3 +189,15 @@ fn a_bias_and_a_penalty_change_the_text() {
     body["logit_bias"] = json!({ id.to_string(): 100 });
     assert!(text(&body).as_str().unwrap().starts_with(" dragon dragon"));
 }
+
+#[test]
+fn the_page_needs_no_key_and_is_sent_once() {
+    let client =
+        Client::start(&ServerOptions { api_keys: vec!["key".to_owned()], ..ServerOptions::default() });
+    let page = ureq::get(&client.base).call().unwrap();
+    let header = |name: &str| page.headers()[name].to_str().unwrap();
+    assert_eq!(header("content-type"), "text/html; charset=utf-8");
+    assert!(header("content-security-policy").starts_with("default-src 'none'; "));
+    let again = ureq::get(&client.base).header("if-none-match", header("etag")).call().unwrap();
+    assert_eq!(again.status().as_u16(), 304);
+}
