@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps::{check, run, skip, skip_unless_ci};
 use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
 #[cfg(unix)]
-use crate::{aarch64, clients, python};
+use crate::{aarch64, clients, page, python};
 
 /// Tells `tests/fuzz.rs` to try other inputs each time, for this many seconds per target.
 const FUZZ_SECONDS: &str = "FUZZ_SECONDS";
@@ -46,9 +46,10 @@ fn all(full: bool) -> Result<()> {
         python::test(full)?;
         python::test_differential(full)?;
         clients::test()?;
+        page::test()?;
     }
     #[cfg(not(unix))]
-    skip("Python package", "the gate tests it only on Unix");
+    skip("Python package and the server's page", "the gate tests them only on Unix");
     let loom = "test -p tercet-pool --test protocol --target-dir";
     let mut loom = cargo(loom);
     run(

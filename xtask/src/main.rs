@@ -7,6 +7,8 @@ mod clients;
 mod gate;
 mod golden;
 mod links;
+#[cfg(unix)]
+mod page;
 mod peers;
 #[cfg(unix)]
 mod python;
@@ -33,8 +35,9 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 #[derive(Parser)]
 #[command(name = "cargo xtask", max_term_width = 110)]
 enum Task {
-    /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, clients of the server, every
-    /// interleaving of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and builds for macOS and Windows
+    /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, the server's clients
+    /// and its page, every interleaving of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and
+    /// builds for macOS and Windows
     Test {
         /// Add the checks that take longer: every size with every number of tokens, fuzzing, an hour of chaos, all
         /// emulated CPUs, the Python source distribution, advisories, and the command for Intel Macs
@@ -89,6 +92,9 @@ enum Task {
     /// Run official clients of OpenAI, Anthropic and Ollama against the server (needs Python and the package index)
     #[cfg(unix)]
     TestClients,
+    /// Drive the page of `tercet serve` in Chromium (needs Node.js, Chromium and npm's registry)
+    #[cfg(unix)]
+    TestPage,
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
@@ -111,6 +117,8 @@ fn main() -> Result<()> {
         Task::TestDifferential { full } => python::test_differential(full),
         #[cfg(unix)]
         Task::TestClients => clients::test(),
+        #[cfg(unix)]
+        Task::TestPage => page::test(),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
         Task::Peers(peers) => peers.run(),

