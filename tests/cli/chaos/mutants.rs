@@ -70,12 +70,33 @@ fn damaged_models_are_run_or_refused() {
     });
 }
 
+/// A template is mutated alone, because a random file of a model is rarely the template.
+#[test]
+fn damaged_templates_are_rendered_or_refused() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/chat");
+    let mut seeds: Vec<_> = fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+    seeds.sort();
+    let templates: Vec<Vec<u8>> = seeds.iter().map(|seed| fs::read(seed).unwrap()).collect();
+    play(60, |random, scratch| {
+        let mut template = random.pick(&templates).clone();
+        damage("chat_template.jinja", &mut template, random);
+        for name in FILES {
+            fs::copy(Path::new(TINY).join(name), scratch.path().join(name)).unwrap();
+        }
+        fs::write(scratch.file("chat_template.jinja"), template).unwrap();
+        let model = scratch.file("");
+        let arguments = ["chat", "-m", &model, "-n", "2", "--system", "Be brief."];
+        run(&mut bounded(&arguments, 0, None), b"the king\nthe queen\n", None).map(drop)
+    });
+}
+
 /// Changes the contents of a file once to three times.
 fn damage(name: &str, contents: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(3) {
         let json =
             if name.ends_with(".json") { serde_json::from_slice::<Value>(contents).ok() } else { None };
         match json {
+            _ if name.ends_with(".jinja") && random.below(4) > 0 => damage_template(contents, random),
             Some(mut json) if random.below(4) > 0 => {
                 damage_value(&mut json, random);
                 *contents = serde_json::to_vec(&json).unwrap();
@@ -89,6 +110,21 @@ fn damage(name: &str, contents: &mut Vec<u8>, random: &mut Random) {
             _ => mutate_bytes(contents, random),
         }
     }
+}
+
+/// Deletes, copies or swaps pieces that end at a delimiter, or inserts a text.
+fn damage_template(contents: &mut Vec<u8>, random: &mut Random) {
+    let template = String::from_utf8_lossy(contents).into_owned();
+    let mut pieces: Vec<&str> = template.split_inclusive(['{', '}', '|', '(', ' ']).collect();
+    let at = random.below(pieces.len() + 1);
+    let other = random.below(pieces.len() + 1);
+    match random.below(4) {
+        0 if at < pieces.len() => _ = pieces.remove(at),
+        1 if other < pieces.len() => pieces.insert(at, pieces[other]),
+        2 if at.max(other) < pieces.len() => pieces.swap(at, other),
+        _ => pieces.insert(at, TEXTS[random.below(TEXTS.len())]),
+    }
+    *contents = pieces.concat().into_bytes();
 }
 
 /// Replaces a random value in `value`, or changes a text.
@@ -111,7 +147,11 @@ fn damage_value(value: &mut Value, random: &mut Random) {
 }
 
 /// Texts that mean something to a template, a tokenizer or a terminal.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 14] = [
+    "{% set x = namespace(s='x') %}{% for i in range(99) %}{% set x.s = x.s ~ x.s %}{% endfor %}",
+    "{% include 'config.json' %}",
+    "{{ [messages] * 99999999 }}",
+    "{{ '%099999999d' % 1 }}",
     "{% for i in range(1000000000) %}x{% endfor %}",
     "{{ 'x' * 1000000000 }}",
     "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
