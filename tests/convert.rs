@@ -3,29 +3,13 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::Scratch;
 use serde_json::{Value, json};
 use tercet::formats::TensorType;
 use tercet::formats::{Config, Format, GenerationDefaults, ModelFiles, TemplateSource, convert};
 use tercet::{ChatInput, ChatTemplate, Logits, Message, Model, SamplingChoices, Tokenizer};
-
-/// A temporary directory. Dropping the value deletes it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("tercet-convert-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn open(path: &Path) -> ModelFiles {
     ModelFiles::open(path).unwrap()
@@ -126,23 +110,65 @@ fn groups_keep_their_scales() {
     assert!(error.contains("scaled in groups of 128") && error.contains("the type q2_0"), "{error}");
 }
 
-/// GGUF stores stretched rotary embeddings as factors, which are rounded slightly.
+/// GGUF stores stretched rotary embeddings as factors, which are rounded slightly, or as keys.
 #[test]
 fn stretched_rope_survives() {
     let scratch = Scratch::new("rope");
-    let llama = open(&common::path("tests/fixtures/llama-tiny"));
-    let gguf = scratch.0.join("llama.gguf");
-    convert(&llama, &gguf, Format::Gguf(TensorType::I2S), false).unwrap();
-    let again = scratch.0.join("again");
-    convert(&open(&gguf), &again, Format::Safetensors, false).unwrap();
-    let expected = logits(&llama);
-    for path in [gguf, again] {
-        let difference = common::mean_difference(&logits(&open(&path)), &expected);
-        assert!(difference < 0.01, "{}: mean |difference| {difference}", path.display());
+    for name in ["llama-tiny", "qwen3-tiny"] {
+        let model = open(&common::path(&format!("tests/fixtures/{name}")));
+        let gguf = scratch.0.join(format!("{name}.gguf"));
+        convert(&model, &gguf, Format::Gguf(TensorType::I2S), false).unwrap();
+        let again = scratch.0.join(name);
+        convert(&open(&gguf), &again, Format::Safetensors, false).unwrap();
+        let expected = logits(&model);
+        for path in [gguf, again] {
+            let difference = common::mean_difference(&logits(&open(&path)), &expected);
+            assert!(difference < 0.01, "{}: mean |difference| {difference}", path.display());
+        }
     }
-    let yarn = open(&common::path("tests/fixtures/qwen3-tiny"));
-    let error = convert(&yarn, &scratch.0.join("yarn.gguf"), Format::Gguf(TensorType::I2S), false);
-    assert!(error.unwrap_err().to_string().contains("rope_scaling"));
+}
+
+#[test]
+fn stretchings_of_gguf_are_written_and_others_are_refused() {
+    let scratch = Scratch::new("stretchings");
+    let factors = vec![1.5; 32];
+    for (i, (scaling, survives)) in [
+        (json!({ "rope_type": "linear", "factor": 2.0 }), true),
+        (json!({ "rope_type": "yarn", "factor": 4.0 }), true),
+        (json!({ "rope_type": "yarn", "factor": 4.0, "attention_factor": 1.25 }), true),
+        (json!({ "rope_type": "yarn", "factor": 0.5, "original_max_position_embeddings": 64 }), true),
+        (json!({ "rope_type": "yarn", "factor": 4.0, "beta_fast": 16.0 }), false),
+        (json!({ "rope_type": "yarn", "factor": 4.0, "beta_slow": 2.0 }), false),
+        (
+            json!({
+                "rope_type": "longrope", "attention_factor": 1.25, "short_factor": factors, "long_factor": factors,
+            }),
+            true,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let model = changed(&scratch.0.join(i.to_string()), "config.json", |config| {
+            config["rope_scaling"] = scaling.clone();
+        });
+        let out = scratch.0.join(format!("{i}.gguf"));
+        let result = convert(&model, &out, Format::Gguf(TensorType::I2S), false);
+        if survives {
+            result.unwrap();
+            let [ours, original] = [open(&out), model].map(|files| Config::load(&files).unwrap());
+            let angles = |config: &Config| {
+                let factor = config.rope.attention_factor();
+                config.rope.frequencies(config.head_dim).into_iter().chain([factor]).collect::<Vec<f32>>()
+            };
+            for (ours, original) in angles(&ours).into_iter().zip(angles(&original)) {
+                assert!((ours - original).abs() <= 1e-6 * original, "{scaling}: {ours} instead of {original}");
+            }
+        } else {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("beta_fast and beta_slow"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Golden, argmax, margin, mean_difference};
+use common::{FAMILIES, Golden, Reference, argmax, margin, mean_difference};
 use tercet::codegen::Isa;
 use tercet::cpu::Cpu;
 use tercet::formats::ModelFiles;
@@ -13,17 +13,7 @@ fn tiny_model_agrees_with_transformers() {
     let model = common::load(common::TINY, &common::full_precision_runtime());
     let tokenizer = common::tokenizer(common::TINY, &model);
     let golden = Golden::read("tests/fixtures/bitnet-tiny/golden.safetensors");
-    let vocabulary = model.config().vocab_size;
-    let (ids, expected) = (golden.ids("input_ids"), golden.f32("logits.f32_offline"));
-    for (ids, expected) in ids.chunks(96).zip(expected.chunks(96 * vocabulary)) {
-        let (logits, _) = common::logits_and_greedy(&model, &tokenizer, ids, 0);
-        let mean = mean_difference(&logits, expected);
-        println!("mean |difference| {mean:.5}");
-        assert!(mean < 0.01, "mean |difference| {mean}");
-        for (found, expected) in logits.chunks(vocabulary).zip(expected.chunks(vocabulary)) {
-            assert_eq!(argmax(found), argmax(expected));
-        }
-    }
+    Reference::read("bitnet-tiny").assert_logits(&model, "as it came");
     let greedy = golden.ids("greedy32.f32_offline");
     let (prompt, continuation) = greedy.split_at(16);
     assert_eq!(common::logits_and_greedy(&model, &tokenizer, prompt, 32).1, continuation);
@@ -58,18 +48,6 @@ fn fairy_tales_agree_with_transformers() {
     }
 }
 
-const FAMILIES: [&str; 7] = [
-    "llama-tiny",
-    "falcon3-tiny",
-    "master-tiny",
-    "rms-norm-tiny",
-    "qwen3-tiny",
-    "one-bit-llm-tiny",
-    "bonsai-tiny",
-];
-
-/// Covers the blocks, the checkpoint and the rotary embedding of every family: see
-/// `tests/golden/families.py`.
 #[test]
 fn every_family_agrees_with_transformers() {
     const SAFE_MARGIN: f32 = 0.02;
@@ -77,19 +55,7 @@ fn every_family_agrees_with_transformers() {
         let folder = format!("tests/fixtures/{family}");
         let model = common::load(&folder, &common::full_precision_runtime());
         let golden = Golden::read(&format!("{folder}/golden.safetensors"));
-        let vocabulary = model.config().vocab_size;
-        let (ids, expected) = (golden.ids("input_ids"), golden.f32("logits"));
-        let tokens = ids.len() / 2;
-        for (ids, expected) in ids.chunks(tokens).zip(expected.chunks(tokens * vocabulary)) {
-            let mut state = model.new_state(tokens).unwrap();
-            let logits = model.forward(&mut state, ids, Logits::All).unwrap();
-            let mean = mean_difference(logits, expected);
-            println!("{family}: mean |difference| {mean:.5}");
-            assert!(mean < 0.02, "{family}: mean |difference| {mean}");
-            for (found, expected) in logits.chunks(vocabulary).zip(expected.chunks(vocabulary)) {
-                assert!(argmax(found) == argmax(expected) || margin(expected) < SAFE_MARGIN, "{family}");
-            }
-        }
+        Reference::read(family).assert_logits(&model, "as it came");
         let (greedy, gaps) = (golden.ids("greedy"), golden.f32("greedy_gap"));
         let certain = gaps.iter().position(|&gap| gap < SAFE_MARGIN).unwrap_or(gaps.len());
         let (prompt, expected) = greedy.split_at(greedy.len() - gaps.len());

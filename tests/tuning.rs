@@ -3,9 +3,10 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use common::Scratch;
 use tercet::autotune::{Origin, Problem, Record, Records, Sharing, Store};
 use tercet::codegen::{Isa, KernelSpec, Packing, Tile};
 use tercet::cpu::Cpu;
@@ -14,23 +15,6 @@ use tercet::tune::{records, tune};
 use tercet::{Kernels, Model, PLANNED_TOKENS, Runtime, RuntimeOptions};
 
 const THREADS: usize = 2;
-
-/// A temporary directory. Dropping the value deletes it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("tercet-tuning-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn runtime(isa: Isa, packing: Packing, cache_dir: &Path) -> Runtime {
     Runtime::new(&RuntimeOptions {

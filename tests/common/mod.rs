@@ -1,15 +1,17 @@
 //! Helpers for the integration tests.
-#![allow(dead_code, unreachable_pub, reason = "each test uses some of the helpers")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses some of the helpers")]
 
 pub mod mutations;
+mod reference;
 
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use tercet::codegen::{Isa, Packing};
 use tercet::cpu::Cpu;
 use tercet::formats::ModelFiles;
 use tercet::{CacheType, Generator, Logits, Model, Request, Runtime, RuntimeOptions, Tokenizer};
+
+pub use reference::{FAMILIES, Golden, Reference, argmax, margin, mean_difference};
 
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -65,41 +67,19 @@ pub fn logits_and_greedy(
     (logits, generation.ids)
 }
 
-/// A file of reference outputs.
-pub struct Golden(Vec<u8>);
+/// A temporary directory. Dropping the value deletes it.
+pub struct Scratch(pub PathBuf);
 
-impl Golden {
-    pub fn read(relative: &str) -> Self {
-        Golden(std::fs::read(path(relative)).unwrap())
-    }
-
-    pub fn f32(&self, name: &str) -> Vec<f32> {
-        let file = SafeTensors::deserialize(&self.0).unwrap();
-        let data = file.tensor(name).unwrap().data().to_vec();
-        data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-    }
-
-    pub fn ids(&self, name: &str) -> Vec<u32> {
-        let file = SafeTensors::deserialize(&self.0).unwrap();
-        let data = file.tensor(name).unwrap().data().to_vec();
-        data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as u32).collect()
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("tercet-test-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
     }
 }
 
-pub fn argmax(logits: &[f32]) -> usize {
-    let best = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
-    (0..logits.len()).fold(0, best)
-}
-
-/// Returns the difference between the largest and the second largest logit.
-pub fn margin(logits: &[f32]) -> f32 {
-    let best = argmax(logits);
-    let second =
-        logits.iter().enumerate().filter(|(i, _)| *i != best).map(|(_, &l)| l).fold(f32::MIN, f32::max);
-    logits[best] - second
-}
-
-pub fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / a.len() as f64
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

@@ -87,8 +87,7 @@ impl Rope {
         (0..head_dim / 2).map(|i| self.stretched(frequency(i), i, head_dim)).collect()
     }
 
-    /// Returns the divisor of each frequency, or `None` if the scaling changes more than
-    /// frequencies.
+    /// Returns the divisor of each frequency, or `None` for YaRN, which has keys of its own in GGUF.
     pub fn factors(&self, head_dim: usize) -> Option<Vec<f32>> {
         match &self.scaling {
             RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => {
@@ -96,8 +95,8 @@ impl Rope {
                 let stretched = self.frequencies(head_dim);
                 Some(plain.iter().zip(stretched).map(|(plain, stretched)| plain / stretched).collect())
             }
-            RopeScaling::LongRope { factors, attention_factor: 1.0 } => Some(factors.to_vec()),
-            RopeScaling::LongRope { .. } | RopeScaling::Yarn { .. } => None,
+            RopeScaling::LongRope { factors, .. } => Some(factors.to_vec()),
+            RopeScaling::Yarn { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::config::family::GgufName;
-use crate::config::{Config, Family};
+use crate::config::{Config, Family, RopeScaling};
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::{CONFIG, GgufHeader, TensorType};
@@ -40,22 +40,40 @@ pub(super) fn describe(
     }
     header.float(&key("attention.layer_norm_rms_epsilon"), config.rms_norm_eps);
     header.float(&key("rope.freq_base"), config.rope.theta);
+    stretching(source, header, &key)?;
     if let Some(activation) = name.activations.first() {
         header.text(&name.activation_key(), activation);
     }
     Ok(name)
 }
 
-/// Returns the divisors of the rotary embedding's frequencies, or `None` if all are 1.
-pub(super) fn rope_factors(source: &Source<'_>) -> Result<Option<Vec<f32>>> {
-    let Config { rope, head_dim, .. } = &source.config;
-    match rope.factors(*head_dim) {
-        Some(factors) => Ok(Some(factors).filter(|factors| factors.iter().any(|factor| *factor != 1.0))),
-        None => {
-            let expected = "default, linear, llama3 or longrope with attention_factor 1, to write GGUF";
-            Err(Error::unsupported(source.files.label(CONFIG), "rope_scaling", "another", expected))
+/// Adds the stretching of the rotary embedding, as far as it is more than divisors of frequencies.
+fn stretching(source: &Source<'_>, header: &mut GgufHeader, key: &impl Fn(&str) -> String) -> Result<()> {
+    let attention_factor = match source.config.rope.scaling {
+        RopeScaling::Yarn { factor, beta_fast, beta_slow, original_positions, attention_factor } => {
+            if (beta_fast, beta_slow) != (32.0, 1.0) {
+                let (file, found) = (source.files.label(CONFIG), format!("{beta_fast} and {beta_slow}"));
+                let expected = "32 and 1, to write GGUF";
+                return Err(Error::unsupported(file, "beta_fast and beta_slow", found, expected));
+            }
+            header.text(&key("rope.scaling.type"), "yarn");
+            header.float(&key("rope.scaling.factor"), factor);
+            header.unsigned(&key("rope.scaling.original_context_length"), original_positions as u32);
+            // llama.cpp multiplies by the paper's factor itself.
+            attention_factor / (0.1 * libm::logf(factor.max(1.0)) + 1.0)
         }
+        _ => source.config.rope.attention_factor(),
+    };
+    if (attention_factor - 1.0).abs() > 1e-6 {
+        header.float(&key("rope.scaling.attn_factor"), attention_factor);
     }
+    Ok(())
+}
+
+/// Returns the divisors of the rotary embedding's frequencies, or `None` if keys describe them or all are 1.
+pub(super) fn rope_factors(source: &Source<'_>) -> Option<Vec<f32>> {
+    let Config { rope, head_dim, .. } = &source.config;
+    rope.factors(*head_dim).filter(|factors| factors.iter().any(|factor| *factor != 1.0))
 }
 
 /// Returns `general.file_type`, as llama.cpp and bitnet.cpp number files of mostly one type.

@@ -29,7 +29,7 @@ pub(super) fn write(source: &Source<'_>, file: &File, path: &Path, kind: TensorT
     let dialect = architecture::describe(source, kind, &mut header)?;
     let mut losses: Vec<String> = losses::of_architecture(&source.config, dialect).into_iter().collect();
     losses.extend(vocabulary::describe(source, &mut header)?);
-    let rope_factors = architecture::rope_factors(source)?;
+    let rope_factors = architecture::rope_factors(source);
     let entries = source.tensors.iter().map(|tensor| entry(source, tensor, kind));
     let mut entries = entries.collect::<Result<Vec<_>>>()?;
     entries.extend(rope_factors.iter().map(|factors| Entry {
