@@ -47,6 +47,15 @@ SMALL = {
 }
 SMALLER = {**SMALL, "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2, "num_key_value_heads": 1}
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu"}
+ONE_BIT_LLM = {
+    **LLAMA,
+    "architectures": ["BitnetForCausalLM"],
+    "vocab_size": 128,
+    "num_hidden_layers": 1,
+    "tie_word_embeddings": True,
+    "weight_bits": 1,
+    "input_bits": 8,
+}
 QWEN3 = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu"}
 
 
@@ -107,22 +116,19 @@ FAMILIES = {
     # 1bitLLM: norms before the output projections, head_dim 100, f16 master weights.
     "one-bit-llm-tiny": {
         **SMALL,
-        **LLAMA,
-        "architectures": ["BitnetForCausalLM"],
-        "vocab_size": 128,
+        **ONE_BIT_LLM,
         "hidden_size": 100,
         "intermediate_size": 60,
-        "num_hidden_layers": 1,
         "num_attention_heads": 1,
         "num_key_value_heads": 1,
-        "tie_word_embeddings": True,
-        "weight_bits": 1,
-        "input_bits": 8,
     },
+    # The same with sizes that GGUF's I2_S can hold.
+    "one-bit-llm-64-tiny": {**SMALLER, **ONE_BIT_LLM},
     # Ternary-Bonsai: Qwen3 in f16. Every matrix is ternary, with a scale for each group of columns in a row.
-    "bonsai-tiny": {**SMALLER, **QWEN3, "head_dim": 32, "tie_word_embeddings": True},
+    "bonsai-tiny": {**SMALLER, **QWEN3, "intermediate_size": 128, "head_dim": 64, "tie_word_embeddings": True},
 }
-GROUP = 32
+#: As in a block of GGUF's Q2_0.
+GROUP = 64
 
 
 class GroupLinear(nn.Module):
@@ -171,7 +177,7 @@ def norms(config, name):
     widths = {"input_layernorm": hidden, "post_attention_layernorm": hidden}
     if config["model_type"] == "qwen3":
         widths |= {f"self_attn.{part}_norm": config["head_dim"] for part in "qk"}
-    if name == "one-bit-llm-tiny":
+    if name.startswith("one-bit-llm"):
         widths |= {"self_attn.inner_attn_ln": hidden, "mlp.ffn_layernorm": config["intermediate_size"]}
     if config.get("quantization_config", {}).get("use_rms_norm"):
         widths |= {f"{matrix}.rms_norm": shape[1] for matrix, shape in shapes.items()}
@@ -257,7 +263,7 @@ def one_bit_llm(config, checkpoint):
 
 
 def load(folder, config, name, checkpoint):
-    if name == "one-bit-llm-tiny":
+    if name.startswith("one-bit-llm"):
         return one_bit_llm(config, checkpoint)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     # Otherwise scales would stay bf16. The float() of transformers refuses quantized models.
