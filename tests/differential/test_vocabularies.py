@@ -11,6 +11,7 @@ from conftest import load
 from vocabularies import LlamaCpp, write
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+PRE = ["qwen2", "deepseek-r1-qwen", "llama-bpe", "llama3", "falcon3", "falcon-h1", "gpt-2", "mpt", "olmo", "default", ""]
 KNOWN = [
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "[EOS]", "<eos>",
     "<|end_of_text|>", "<|fim_prefix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|call|>", "<|return|>",
@@ -31,12 +32,13 @@ def byte_level(rng: random.Random) -> dict[str, Any]:
     merges = ["t h", "th e", "Ġ t", "i n", "in g"]
     if rng.random() < 0.3:
         merges.insert(rng.randrange(5), rng.choice(["z q", "t h", "zz z"]))
-    faulty: dict[str, Any] = {"model": "gpt2", "tokens": tokens, "merges": merges, "pre": rng.choice(["qwen2", "llama-bpe"])}
+    faulty: dict[str, Any] = {"model": "gpt2", "tokens": tokens, "merges": merges, "pre": rng.choice(PRE)}
     if rng.random() < 0.8:
         kinds = [NORMAL] * len(tokens)
         kinds[261:] = [rng.choice([NORMAL, CONTROL, USER_DEFINED]) for _ in tokens[261:]]
         faulty["types"] = kinds + [NORMAL] * rng.choice([0, 0, 3])
-    return faulty | {"bos_token_id": 261, "eos_token_id": 262} | ids(rng, len(tokens))
+    ends = {name: id for name, id in [("bos_token_id", 261), ("eos_token_id", 262)] if rng.random() < 0.8}
+    return faulty | ends | ids(rng, len(tokens))
 
 
 def sentence_piece(rng: random.Random) -> dict[str, Any]:
@@ -57,7 +59,8 @@ def ids(rng: random.Random, count: int) -> dict[str, Any]:
     """Returns the ids of some special tokens, in or out of range."""
     names = ["eot", "eom", "padding", "seperator", "mask", "fim_pad", "unknown"]
     chosen = {f"{name}_token_id": rng.choice([count - 2, count, 2**32 - 1]) for name in names if rng.random() < 0.3}
-    return chosen | ({"add_bos_token": rng.random() < 0.5} if rng.random() < 0.5 else {})
+    flags = ["add_bos_token", "add_eos_token", "add_sep_token", "remove_extra_whitespaces"]
+    return chosen | {flag: rng.random() < 0.5 for flag in flags if rng.random() < 0.5}
 
 
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])

@@ -27,7 +27,7 @@ def write(path: Path, model: str, tokens: list[str], *, merges: Optional[list[st
         (writer.add_tokenizer_model, model), (writer.add_token_list, tokens),
     ]:
         add(value)
-    if model == "gpt2":
+    if model == "gpt2" and pre:
         writer.add_tokenizer_pre(pre)
     if merges is not None:
         writer.add_token_merges(merges)

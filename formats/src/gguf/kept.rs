@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::GgufFile;
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
+use crate::tokenizer::Frame;
 use crate::tokenizer_json::TokenizerJson;
 
 /// The whole `tokenizer.json`, a key that GGUF's specification knows.
@@ -22,6 +23,12 @@ pub(crate) const ENDS: &str = "tercet.eos_token_ids";
 /// elsewhere.
 pub(crate) const END_KEYS: [&str; 3] =
     ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
+
+/// Returns the tokens of `frame` that GGUF's keys can put around every text: before it any, after it only `eos`.
+pub(crate) fn frame_keys(frame: &Frame, eos: Option<usize>) -> [Option<u32>; 2] {
+    let last = frame.after.first().copied();
+    [frame.before.first().copied(), last.filter(|last| Some(*last as usize) == eos)]
+}
 
 /// The state of a file's originals.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +52,10 @@ impl GgufFile {
             return Ok(None);
         }
         let original = self.kept_json(TOKENIZER)?;
-        let agrees = original.as_ref().is_some_and(|original| Self::agrees(original, vocabulary));
+        let agrees = match &original {
+            Some(original) => self.agrees(original, vocabulary)?,
+            None => false,
+        };
         let _ = self.kept.agrees.set(agrees);
         Ok(original.filter(|_| agrees))
     }
@@ -65,10 +75,15 @@ impl GgufFile {
         })
     }
 
-    /// Returns true if the tokens are those of the file.
-    fn agrees(original: &Value, vocabulary: &Vocabulary<'_>) -> bool {
+    /// Returns true if the tokens, and the ones that every text gets, are those of the file.
+    fn agrees(&self, original: &Value, vocabulary: &Vocabulary<'_>) -> Result<bool> {
         let tokens = TokenizerJson::new(TOKENIZER, original).tokens(vocabulary.tokens.len());
-        tokens.is_ok_and(|(tokens, _)| tokens == vocabulary.tokens)
+        if !tokens.is_ok_and(|(tokens, _)| tokens == vocabulary.tokens) {
+            return Ok(false);
+        }
+        let Some(frame) = Frame::of(&original["post_processor"]) else { return Ok(false) };
+        let of_file = [vocabulary.bos()?, vocabulary.eos()?];
+        Ok(of_file == frame_keys(&frame, vocabulary.stated("eos")?).map(|id| id.map(|id| id as usize)))
     }
 
     /// Returns all end tokens, if the first ones are those of GGUF's own keys.

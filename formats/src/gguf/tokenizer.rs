@@ -47,9 +47,7 @@ impl GgufFile {
         };
         tokenizer["version"] = "1.0".into();
         tokenizer["added_tokens"] = added(&vocabulary).into();
-        if let Some(bos) = vocabulary.bos()? {
-            tokenizer["post_processor"] = starting_with(&vocabulary.tokens[bos], bos);
-        }
+        tokenizer["post_processor"] = framed(&vocabulary)?;
         Ok(Some(tokenizer))
     }
 
@@ -186,14 +184,26 @@ fn added(vocabulary: &Vocabulary<'_>) -> Vec<Value> {
     added.map(describe).collect()
 }
 
-/// Returns the post-processor that begins every text with `token`.
-fn starting_with(token: &str, id: usize) -> Value {
-    let special = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+/// Returns the post-processor that puts BOS and EOS around every text, if the file asks for them.
+fn framed(vocabulary: &Vocabulary<'_>) -> Result<Value> {
+    let (bos, eos) = (vocabulary.bos()?, vocabulary.eos()?);
+    let special = |id: usize| json!({ "SpecialToken": { "id": vocabulary.tokens[id], "type_id": 0 } });
     let text = |id: &str, kind: u8| json!({ "Sequence": { "id": id, "type_id": kind } });
-    json!({
-        "type": "TemplateProcessing",
-        "single": [special, text("A", 0)],
-        "pair": [special, text("A", 0), text("B", 1)],
-        "special_tokens": { token: { "id": token, "ids": [id], "tokens": [token] } },
+    let around = |texts: &[Value]| -> Vec<Value> {
+        let (before, after) = (bos.map(special), eos.map(special));
+        before.into_iter().chain(texts.iter().cloned()).chain(after).collect()
+    };
+    let described = bos.iter().chain(&eos).map(|&id| {
+        let token = &vocabulary.tokens[id];
+        (token.clone().into_owned(), json!({ "id": token, "ids": [id], "tokens": [token] }))
+    });
+    Ok(match (bos, eos) {
+        (None, None) => Value::Null,
+        _ => json!({
+            "type": "TemplateProcessing",
+            "single": around(&[text("A", 0)]),
+            "pair": around(&[text("A", 0), text("B", 1)]),
+            "special_tokens": described.collect::<Map<_, _>>(),
+        }),
     })
 }

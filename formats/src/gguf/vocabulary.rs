@@ -26,6 +26,9 @@ impl Kind {
 /// Bounds the memory that a hostile file can take. The largest vocabularies have a quarter of this.
 const MOST: usize = 1 << 20;
 
+/// llama.cpp's BOS and EOS of a byte-level vocabulary without keys for them: Falcon's end of text.
+const BYTE_LEVEL_DEFAULT: usize = 11;
+
 /// The vocabulary of a file.
 pub(super) struct Vocabulary<'a> {
     file: &'a GgufFile,
@@ -76,15 +79,32 @@ impl<'a> Vocabulary<'a> {
     /// Returns the token that texts begin with.
     pub(super) fn bos(&self) -> Result<Option<usize>> {
         let by_default = self.model == "llama" || pre::find(self.pre()?).is_some_and(|pre| pre.adds_bos);
-        if !self.metadata().flag("tokenizer.ggml.add_bos_token")?.unwrap_or(by_default) {
+        self.added("bos", by_default)
+    }
+
+    /// Returns the token that texts end with.
+    pub(super) fn eos(&self) -> Result<Option<usize>> {
+        self.added("eos", false)
+    }
+
+    /// Returns the token of `role` if the file says, or else `by_default`, that every text gets it.
+    fn added(&self, role: &str, by_default: bool) -> Result<Option<usize>> {
+        if !self.metadata().flag(&format!("tokenizer.ggml.add_{role}_token"))?.unwrap_or(by_default) {
             return Ok(None);
         }
-        let key = key("bos");
-        match (self.stated("bos")?, self.metadata().float(&key)?) {
-            (None, Some(id)) => {
-                Err(self.metadata().malformed(&key, format!("{id} is not a token, but texts begin with it")))
+        let key = key(role);
+        let stated = self.stated(role)?;
+        match (self.tokens.get(BYTE_LEVEL_DEFAULT), self.metadata().float(&key)?) {
+            _ if stated.is_some() => Ok(stated),
+            (Some(token), _) => {
+                self.warn(&format!("{key} names no token; every text gets {token:?}, as in llama.cpp"));
+                Ok(Some(BYTE_LEVEL_DEFAULT))
             }
-            (bos, _) => Ok(bos),
+            (None, Some(id)) => {
+                let problem = format!("{id} is not a token, but every text gets it");
+                Err(self.metadata().malformed(&key, problem))
+            }
+            (None, None) => Ok(None),
         }
     }
 

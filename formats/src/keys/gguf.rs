@@ -155,7 +155,11 @@ pub(crate) static OTHER: &Table = &[
             "tokenizer.ggml.fim_suf_token_id",
             "tokenizer.ggml.mask_token_id",
             "tokenizer.ggml.middle_token_id",
+            // Tokenizers of other kinds have these.
+            "tokenizer.ggml.normalizer.lowercase",
+            "tokenizer.ggml.normalizer.strip_accents",
             "tokenizer.ggml.padding_token_id",
+            "tokenizer.ggml.precompiled_charsmap",
             "tokenizer.ggml.prefix_token_id",
             "tokenizer.ggml.remove_extra_whitespaces",
             "tokenizer.ggml.seperator_token_id",

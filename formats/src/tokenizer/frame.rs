@@ -13,7 +13,7 @@ pub struct Frame {
 
 impl Frame {
     /// Reads the `post_processor` of a `tokenizer.json`. Returns none if it is not valid.
-    pub(super) fn of(post_processor: &Value) -> Option<Self> {
+    pub(crate) fn of(post_processor: &Value) -> Option<Self> {
         let id = |value: &Value| u32::try_from(value.as_u64()?).ok();
         let token = |name: &str| id(post_processor.get(name)?.get(1)?);
         match post_processor.get("type").and_then(Value::as_str) {

@@ -51,9 +51,11 @@ pub(super) fn describe(source: &Source<'_>, header: &mut GgufHeader) -> Result<V
     header.texts("tokenizer.ggml.tokens", tokens.iter().map(String::as_str));
     let kinds: Vec<i32> = kinds.into_iter().map(|kind| kind as i32).collect();
     header.signed_list("tokenizer.ggml.token_type", &kinds);
-    let start = TokenizerSource::load(source.files)?.frame()?.before;
-    header.flag("tokenizer.ggml.add_bos_token", !start.is_empty());
-    if let Some(bos) = start.first().copied().or(defaults.bos_token_id) {
+    let frame = TokenizerSource::load(source.files)?.frame()?;
+    let [first, last] = kept::frame_keys(&frame, defaults.eos_token_ids.first().map(|id| *id as usize));
+    header.flag("tokenizer.ggml.add_bos_token", first.is_some());
+    header.flag("tokenizer.ggml.add_eos_token", last.is_some());
+    if let Some(bos) = first.or(defaults.bos_token_id) {
         header.unsigned("tokenizer.ggml.bos_token_id", bos);
     }
     header.text(kept::TOKENIZER, &root.to_string());

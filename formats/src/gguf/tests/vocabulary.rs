@@ -147,6 +147,97 @@ fn a_start_token_that_texts_need_must_exist() {
     refused(&header, &["tokenizer.ggml.bos_token_id: 2 is not a token"]);
 }
 
+/// Returns the tokens that every text gets before and after it, with keys of these values.
+fn frame(model: &str, pre: Option<&str>, flags: [Option<bool>; 2], ids: [Option<u32>; 2]) -> [Vec<u32>; 2] {
+    let mut header = GgufHeader::default();
+    header.text("general.architecture", "llama");
+    header.text("tokenizer.ggml.model", model);
+    let tokens = ["<unk>", "<s>", "</s>", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    header.texts("tokenizer.ggml.tokens", tokens.into_iter());
+    match model {
+        "gpt2" => header.texts("tokenizer.ggml.merges", [].into_iter()),
+        _ => header.floats("tokenizer.ggml.scores", &[0.0; 13]),
+    }
+    pre.iter().for_each(|pre| header.text("tokenizer.ggml.pre", pre));
+    for (role, (flag, id)) in ["bos", "eos"].into_iter().zip(flags.into_iter().zip(ids)) {
+        flag.iter().for_each(|flag| header.flag(&format!("tokenizer.ggml.add_{role}_token"), *flag));
+        id.iter().for_each(|id| header.unsigned(&format!("tokenizer.ggml.{role}_token_id"), *id));
+    }
+    let frame = crate::Frame::of(&tokenizer(&header)["post_processor"]).unwrap();
+    [frame.before, frame.after]
+}
+
+#[test]
+fn texts_begin_and_end_as_in_llama_cpp() {
+    let ids = [Some(3), Some(4)];
+    let (both, neither) = ([Some(true); 2], [Some(false); 2]);
+    for (model, pre, starts) in [
+        ("gpt2", Some("llama-bpe"), true),
+        ("gpt2", Some("llama3"), true),
+        ("gpt2", Some("llama-v3"), true),
+        ("gpt2", Some("falcon3"), true),
+        ("gpt2", Some("falcon-h1"), true),
+        ("gpt2", Some("qwen2"), false),
+        ("gpt2", Some("deepseek-r1-qwen"), false),
+        ("gpt2", Some("gpt-2"), false),
+        ("gpt2", Some("mpt"), false),
+        ("gpt2", Some("olmo"), false),
+        ("gpt2", Some("default"), false),
+        ("gpt2", None, false),
+        ("llama", None, true),
+        ("llama", Some("default"), true),
+    ] {
+        let start = if starts { vec![3] } else { vec![] };
+        assert_eq!(frame(model, pre, [None; 2], ids), [start, vec![]], "{model} {pre:?}");
+        assert_eq!(frame(model, pre, both, ids), [[3], [4]], "{model} {pre:?}");
+        assert_eq!(frame(model, pre, neither, ids), [[0; 0]; 2], "{model} {pre:?}");
+        let usual = if model == "llama" { [[1], [2]] } else { [[11], [11]] };
+        assert_eq!(frame(model, pre, both, [None; 2]), usual, "{model} {pre:?}");
+        assert_eq!(frame(model, pre, both, [Some(99); 2]), usual, "{model} {pre:?}");
+    }
+}
+
+/// Programs change these keys. Then the original is of another model.
+#[test]
+fn an_original_with_another_start_or_end_does_not_count() {
+    let original = |before: &[u32], after: &[u32]| {
+        let special = |id: &u32| json!({ "SpecialToken": { "id": format!("{id}"), "type_id": 0 } });
+        let mut single: Vec<Value> = before.iter().map(special).collect();
+        single.push(json!({ "Sequence": { "id": "A", "type_id": 0 } }));
+        single.extend(after.iter().map(special));
+        let ids = |id: u32| json!({ "id": format!("{id}"), "ids": [id], "tokens": [format!("{id}")] });
+        json!({
+            "version": "original", "added_tokens": [],
+            "model": { "type": "BPE", "vocab": { "a": 0, "b": 1, "c": 2 }, "merges": [] },
+            "post_processor": {
+                "type": "TemplateProcessing", "single": single, "pair": [],
+                "special_tokens": { "0": ids(0), "1": ids(1), "2": ids(2) },
+            },
+        })
+    };
+    let counts = |before: &[u32], after: &[u32], flags: [bool; 2]| {
+        let mut header = bpe(&["a", "b", "c"]);
+        header.unsigned("tokenizer.ggml.bos_token_id", 1);
+        header.unsigned("tokenizer.ggml.eos_token_id", 2);
+        header.flag("tokenizer.ggml.add_bos_token", flags[0]);
+        header.flag("tokenizer.ggml.add_eos_token", flags[1]);
+        header.text("tokenizer.huggingface.json", &original(before, after).to_string());
+        tokenizer(&header)["version"] == "original"
+    };
+    for (before, after, flags) in [
+        (&[][..], &[][..], [false, false]),
+        (&[1], &[], [true, false]),
+        (&[1], &[2], [true, true]),
+        // GGUF has no keys for a second token, nor for another end than EOS.
+        (&[1, 0], &[0], [true, false]),
+    ] {
+        for other in [[false, false], [false, true], [true, false], [true, true]] {
+            assert_eq!(counts(before, after, other), other == flags, "{before:?} {after:?} {other:?}");
+        }
+    }
+    assert!(!counts(&[0], &[], [true, false]), "the file begins texts with another token");
+}
+
 #[test]
 fn kinds_and_scores_may_be_longer_unknown_or_missing() {
     let mut header = bpe(&["a", "b"]);
