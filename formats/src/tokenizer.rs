@@ -49,6 +49,7 @@ pub struct TokenizerSource {
 
 /// The parts of a `tokenizer.json` that settings may replace. The vocabulary, which is large, is not among them.
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Outline {
     #[serde(default)]
     added_tokens: Vec<Value>,

@@ -69,8 +69,17 @@ SETTINGS: list[tuple[list[str], list[dict[str, Any]]]] = [
         ["qwen2", "llama3"],
         [
             PLAIN | {"tokenizer_class": name} | options
-            for name in ("Qwen2Tokenizer", "GPT2Tokenizer")
+            for name in (
+                "Qwen2Tokenizer", "Qwen3_5Tokenizer", "GPT2Tokenizer", "GPTNeoXTokenizerFast", "CodeGenTokenizer", "CohereTokenizer"
+            )
             for options in ({}, {"add_prefix_space": True}, {"pad_token": "<|x|>", "unk_token": "king"}, LISTED)
+        ],
+    ),
+    (
+        ["spm-bpe-normalizer-bytes", "spm-bpe-first-bytes"],
+        [
+            PLAIN | {"tokenizer_class": "GemmaTokenizer"} | options
+            for options in ({}, {"add_prefix_space": True}, {"unk_token": "king"}, {"unk_token": "<|x|>"}, LISTED)
         ],
     ),
 ]

@@ -8,13 +8,55 @@ use crate::gguf::QWEN2;
 use crate::json::Object;
 use crate::{Bytes, CONFIG, ModelFiles, json};
 
+/// The rule of Qwen 3.5. Marks that combine with letters belong to words.
+const QWEN3_5: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// A class that takes only the vocabulary, the merges and the post-processor from `tokenizer.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Llama,
+    Gemma,
     Qwen2,
+    Qwen3_5,
     Gpt2,
+    GptNeoX,
+    CodeGen,
+    Cohere,
 }
+
+/// Further classes that build their own pipelines. They belong to models of other kinds.
+const FOREIGN: [&str; 30] = [
+    "AlbertTokenizer",
+    "BarthezTokenizer",
+    "BertTokenizer",
+    "BigBirdTokenizer",
+    "BlenderbotTokenizer",
+    "CamembertTokenizer",
+    "CLIPTokenizer",
+    "CodeLlamaTokenizer",
+    "DebertaTokenizer",
+    "DebertaV2Tokenizer",
+    "FunnelTokenizer",
+    "HerbertTokenizer",
+    "LukeTokenizer",
+    "MBartTokenizer",
+    "MBart50Tokenizer",
+    "MPNetTokenizer",
+    "NllbTokenizer",
+    "NougatTokenizer",
+    "OpenAIGPTTokenizer",
+    "PegasusTokenizer",
+    "ReformerTokenizer",
+    "RemBertTokenizer",
+    "RobertaTokenizer",
+    "SeamlessM4TTokenizer",
+    "SplinterTokenizer",
+    "T5Tokenizer",
+    "WhisperTokenizer",
+    "XGLMTokenizer",
+    "XLMRobertaTokenizer",
+    "XLNetTokenizer",
+];
 
 impl Class {
     /// Returns the class of a model's tokenizer, as `AutoTokenizer` chooses it. Returns none for the class that takes
@@ -24,11 +66,21 @@ impl Class {
         let class = match name.map(|name| name.strip_suffix("Fast").unwrap_or(name)) {
             // A byte-level file under this name is one of Llama 3.
             Some("LlamaTokenizer") => Some(Class::Llama).filter(|_| !mentions(tokenizer, b"\"ByteLevel\"")),
+            Some("GemmaTokenizer") => Some(Class::Gemma),
             Some("Qwen2Tokenizer") => Some(Class::Qwen2),
+            Some("Qwen3_5Tokenizer") => Some(Class::Qwen3_5),
             Some("GPT2Tokenizer") => Some(Class::Gpt2),
+            Some("GPTNeoXTokenizer") => Some(Class::GptNeoX),
+            Some("CodeGenTokenizer") => Some(Class::CodeGen),
+            Some("CohereTokenizer") => Some(Class::Cohere),
             Some(_) => None,
             None => Some(Class::Qwen2).filter(|_| is_qwen3(files)),
         };
+        if let Some(name) = name.filter(|name| FOREIGN.contains(&name.strip_suffix("Fast").unwrap_or(name))) {
+            files.warn(format!(
+                "{name} builds a tokenizer of its own in transformers; here tokenizer.json counts"
+            ));
+        }
         // The classes know only byte pair encoding.
         Ok(class.filter(|_| mentions(tokenizer, b"\"merges\"")))
     }
@@ -38,8 +90,27 @@ impl Class {
         const END: &str = "<|endoftext|>";
         match self {
             Class::Llama => &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")],
-            Class::Qwen2 => &[("eos_token", END), ("unk_token", END), ("pad_token", END)],
-            Class::Gpt2 => &[("bos_token", END), ("eos_token", END), ("unk_token", END)],
+            Class::Gemma => &[
+                ("bos_token", "<bos>"),
+                ("eos_token", "<eos>"),
+                ("unk_token", "<unk>"),
+                ("pad_token", "<pad>"),
+                ("mask_token", "<mask>"),
+            ],
+            Class::Qwen2 | Class::Qwen3_5 => &[("eos_token", END), ("unk_token", END), ("pad_token", END)],
+            Class::Gpt2 | Class::CodeGen => &[("bos_token", END), ("eos_token", END), ("unk_token", END)],
+            Class::GptNeoX => {
+                &[("bos_token", END), ("eos_token", END), ("unk_token", END), ("pad_token", "<|padding|>")]
+            }
+            Class::Cohere => &[
+                ("bos_token", "<BOS_TOKEN>"),
+                ("eos_token", "<|END_OF_TURN_TOKEN|>"),
+                ("unk_token", "<UNK>"),
+                ("sep_token", "<SEP>"),
+                ("pad_token", "<PAD>"),
+                ("cls_token", "<CLS>"),
+                ("mask_token", "<MASK_TOKEN>"),
+            ],
         }
     }
 
@@ -47,34 +118,60 @@ impl Class {
     pub(super) fn build(self, settings: &Settings, root: &mut Map<String, Value>) -> Result<()> {
         let prefixed = settings.flag("add_prefix_space")?;
         let legacy = settings.flag("legacy")?.unwrap_or(false);
+        let spaced = prefixed.unwrap_or(false);
         let model = root.remove("model").unwrap_or_default();
         let field = |name: &str| model.get(name).cloned().unwrap_or_default();
-        let is_llama = self == Class::Llama;
+        let has_pieces = matches!(self, Class::Llama | Class::Gemma);
         root.insert(
             "model".into(),
             json!({
-                "type": "BPE", "dropout": null, "unk_token": null, "fuse_unk": is_llama,
-                "byte_fallback": is_llama, "ignore_merges": false,
+                "type": "BPE", "dropout": null, "unk_token": self.unknown(settings)?, "fuse_unk": has_pieces,
+                "byte_fallback": has_pieces, "ignore_merges": false,
                 "vocab": field("vocab"), "merges": field("merges"),
             }),
         );
+        let nfc = json!({ "type": "NFC" });
         let (normalizer, pre_tokenizer, decoder) = match self {
             Class::Llama => sentence_piece(prefixed.unwrap_or(true), legacy),
-            Class::Qwen2 => {
-                let split = json!({
-                    "type": "Split", "pattern": { "Regex": QWEN2 }, "behavior": "Isolated", "invert": false,
-                });
-                let bytes = byte_level(prefixed.unwrap_or(false), false);
-                let both = json!({ "type": "Sequence", "pretokenizers": [split, bytes] });
-                (json!({ "type": "NFC" }), both, byte_level(true, true))
+            Class::Gemma => gemma(),
+            Class::Qwen2 => (nfc, cut(QWEN2, spaced), byte_level(true, true)),
+            Class::Qwen3_5 => (nfc, cut(QWEN3_5, spaced), byte_level(true, true)),
+            Class::Gpt2 | Class::CodeGen => (Value::Null, byte_level(spaced, true), byte_level(true, true)),
+            Class::GptNeoX => (nfc, byte_level(spaced, true), byte_level(true, true)),
+            Class::Cohere => {
+                let digits = json!({ "type": "Digits", "individual_digits": true });
+                (nfc, sequence(&[digits, byte_level(spaced, true)]), byte_level(true, true))
             }
-            Class::Gpt2 => (Value::Null, byte_level(prefixed.unwrap_or(false), true), byte_level(true, true)),
         };
         root.insert("normalizer".into(), normalizer);
         root.insert("pre_tokenizer".into(), pre_tokenizer);
         root.insert("decoder".into(), decoder);
+        // This class makes a new one, which adds nothing.
+        if self == Class::GptNeoX {
+            root.insert("post_processor".into(), Value::Null);
+        }
         Ok(())
     }
+
+    /// Returns the token for text outside the vocabulary, or null if the class has none.
+    fn unknown(self, settings: &Settings) -> Result<Value> {
+        let named =
+            if self == Class::Gemma { settings.special_tokens(self.special_tokens())? } else { Vec::new() };
+        let unknown = named.into_iter().find(|(name, _)| name == "unk_token");
+        Ok(unknown.map_or(Value::Null, |(_, token)| token.content.into()))
+    }
+}
+
+fn sequence(steps: &[Value]) -> Value {
+    json!({ "type": "Sequence", "pretokenizers": steps })
+}
+
+/// Returns the pre-tokenizer that cuts a text by `pattern`, and then spells out its bytes.
+fn cut(pattern: &str, add_prefix_space: bool) -> Value {
+    let split = json!({
+        "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false,
+    });
+    sequence(&[split, byte_level(add_prefix_space, false)])
 }
 
 fn byte_level(add_prefix_space: bool, use_regex: bool) -> Value {
@@ -102,6 +199,17 @@ fn sentence_piece(prefixed: bool, legacy: bool) -> (Value, Value, Value) {
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
     (Value::Null, pre_tokenizer, json!({ "type": "Sequence", "decoders": decoders }))
+}
+
+/// Returns the normalizer, pre-tokenizer and decoder of Gemma, which puts no space before a text.
+fn gemma() -> (Value, Value, Value) {
+    let replace =
+        |from: &str, to: &str| json!({ "type": "Replace", "pattern": { "String": from }, "content": to });
+    let split = json!({
+        "type": "Split", "pattern": { "String": " " }, "behavior": "MergedWithPrevious", "invert": false,
+    });
+    let decoders = [replace("▁", " "), json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })];
+    (replace(" ", "▁"), split, json!({ "type": "Sequence", "decoders": decoders }))
 }
 
 fn is_qwen3(files: &ModelFiles) -> bool {
