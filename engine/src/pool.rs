@@ -139,6 +139,20 @@ mod tests {
         }
     }
 
+    /// The slowest machines do 2³⁰ multiply-adds in a second with one thread: 64 of these calls.
+    #[test]
+    fn the_work_between_two_looks_is_bounded() {
+        for (tokens, depth, unit) in [1, 2, 16, 128, 256]
+            .into_iter()
+            .flat_map(|tokens| [1, 100, 2560, 6912, 32768].map(move |depth| (tokens, depth, 64)).into_iter())
+        {
+            let columns = between_looks(tokens, depth, unit);
+            assert!(columns.is_multiple_of(unit) && columns > 0);
+            let least = unit * tokens * depth;
+            assert!(columns * tokens * depth <= (1 << 26) + least, "{tokens} tokens of {depth}");
+        }
+    }
+
     #[test]
     fn no_task_starts_after_the_wish_to_end() {
         let pool = start(2).unwrap();

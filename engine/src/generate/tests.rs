@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::model::{Logits, Model};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::session::Session;
 
@@ -50,6 +51,78 @@ fn a_text_that_is_cancelled_at_any_moment_goes_on_as_if_it_were_not() {
         let rest = run(&session, &mut sequence, &[], Cancel::new());
         let all = [cut.ids, rest.ids].concat();
         assert_eq!(all[..8], whole.ids, "look {at}");
+    }
+}
+
+/// The longer the context, the more work attention does between two looks, unless it looks in every segment.
+#[test]
+fn attention_looks_up_in_every_segment_of_the_context() {
+    const SEGMENT: usize = 512;
+    let fixture = |file| {
+        std::fs::read(format!("{}/../tests/fixtures/bitnet-tiny/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let mut config: serde_json::Value = serde_json::from_slice(&fixture("config.json")).unwrap();
+    config["max_position_embeddings"] = 4096.into();
+    let config: &'static [u8] = config.to_string().into_bytes().leak();
+    let tensors: &'static [u8] = fixture("model.safetensors").leak();
+    let files = Box::leak(Box::new([("config.json", config), ("model.safetensors", tensors)]));
+    let files = tercet_formats::ModelFiles::embedded("long".into(), files);
+    let options = RuntimeOptions { threads: Some(2), ..RuntimeOptions::default() };
+    let model = Model::load(&files, &Runtime::new(&options)).unwrap();
+
+    let looks = |position: usize, tokens: usize| {
+        let mut state = model.new_state(4096).unwrap();
+        model.forward(&mut state, &vec![5; position], Logits::None).unwrap();
+        let (never, looks) = at_look(usize::MAX);
+        state.set_cancel(never);
+        model.forward(&mut state, &vec![6; tokens], Logits::Last).unwrap();
+        looks.load(Ordering::Relaxed)
+    };
+    let heads = model.config().layers * model.config().kv_heads;
+    assert_eq!(looks(5 * SEGMENT, 1) - looks(SEGMENT, 1), heads * 4);
+    // The last layer attends for the last token alone.
+    let tasks = (model.config().layers - 1) * model.config().kv_heads * 2 + model.config().kv_heads;
+    assert_eq!(looks(5 * SEGMENT, 16) - looks(SEGMENT, 16), tasks * 4);
+}
+
+/// The time between a wish and the return, of the model that the documentation names most.
+#[test]
+#[ignore = "takes gigabytes and a minute; measure with: cargo test --release -p tercet-engine milliseconds -- --ignored --nocapture"]
+fn a_large_model_heeds_a_wish_within_milliseconds() {
+    use std::time::{Duration, Instant};
+
+    let preset = crate::model::Preset::find("bitnet-2b-4t").unwrap();
+    let model = Model::synthetic(&preset, &Runtime::new(&RuntimeOptions::default())).unwrap();
+    for (name, before, tokens, wanted) in [
+        ("prefill", 0, 256, Logits::Last),
+        ("prefill in a long context", 3500, 256, Logits::Last),
+        ("decode", 0, 1, Logits::Last),
+        ("logits of all tokens", 0, 64, Logits::All),
+    ] {
+        let mut state = model.new_state(4096).unwrap();
+        if before > 0 {
+            model.forward(&mut state, &vec![5; before], Logits::None).unwrap();
+        }
+        let start = Instant::now();
+        model.forward(&mut state, &vec![5; tokens], wanted).unwrap();
+        let usual = start.elapsed();
+        let mut longest = Duration::ZERO;
+        for i in 0..20 {
+            state.truncate(before);
+            let cancel = Cancel::new();
+            state.set_cancel(cancel.clone());
+            let wish = std::thread::spawn(move || {
+                std::thread::sleep(usual * i / 20);
+                cancel.cancel();
+                Instant::now()
+            });
+            let cancelled = model.forward(&mut state, &vec![5; tokens], wanted).is_err();
+            let end = Instant::now();
+            let wish = wish.join().unwrap();
+            longest =
+                longest.max(if cancelled { end.saturating_duration_since(wish) } else { Duration::ZERO });
+        }
+        println!("{name}: {:.1} ms of {:.0} ms", longest.as_secs_f64() * 1e3, usual.as_secs_f64() * 1e3);
     }
 }
 

@@ -328,6 +328,9 @@ impl Model {
         let used = visible.div_ceil(SEGMENT);
         let segments = &mut segments[..self.config.kv_heads * used];
         team.chunks(segments, 1, |task, gathered| {
+            if team.is_cancelled() {
+                return;
+            }
             let (head, segment) = (task / used, task % used);
             let queries = q[head * width..][..width].chunks_exact(dim);
             gathered[0].gather(
@@ -363,9 +366,6 @@ impl Model {
         let (group, width) = (heads / kv_heads, heads * dim);
         team.chunks(attended, TOKENS * width, |task, out| {
             let (first, count) = (task * TOKENS, out.len() / width);
-            if team.is_cancelled() {
-                return;
-            }
             let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
             for head in 0..kv_heads {
                 let of_head = head * group * dim..(head + 1) * group * dim;
@@ -375,8 +375,14 @@ impl Model {
                     elements.map(move |elements| Query { elements, visible })
                 });
                 let cached = cache.head(layer, head);
+                if team.is_cancelled() {
+                    return;
+                }
                 all.gather(queries.clone(), cached, 0, self.score_scale());
                 for later in 1..(position + first + count).div_ceil(SEGMENT) {
+                    if team.is_cancelled() {
+                        return;
+                    }
                     segment.gather(queries.clone(), cached, later, self.score_scale());
                     all.merge(&segment);
                 }
