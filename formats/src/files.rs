@@ -57,8 +57,12 @@ impl ModelFiles {
         }
         match dir.metadata() {
             Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                let problem = io::Error::other("neither a directory nor a regular file");
+                return Err(Error::io("read", dir, problem));
+            }
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("read", dir, e)),
-            _ => {
+            Err(_) => {
                 return Err(Error::missing(
                     dir.display().to_string(),
                     "give the directory that holds the model's config.json and model.safetensors",

@@ -43,7 +43,7 @@ mod transformers;
 mod unused;
 mod warnings;
 
-pub use atomic::{write_atomically, write_output};
+pub use atomic::write_output;
 pub use bytes::Bytes;
 pub use chat_template::TemplateSource;
 pub use checkpoint::{Checkpoint, Table, open_checkpoint};

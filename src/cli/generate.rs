@@ -1,6 +1,6 @@
 //! `tercet generate`: one prompt, one text.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ use super::args::{
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::{Look, Screen};
+use super::text;
 use tercet_engine::Error;
 use tercet_engine::Logits;
 use tercet_engine::Session;
@@ -133,11 +134,7 @@ impl Generate {
                 return bad("there is none", "give one, as in: tercet generate \"Once upon a time\"");
             }
             None | Some("-") => {
-                let mut bytes = Vec::new();
-                io::stdin().read_to_end(&mut bytes)?;
-                let Ok(text) = String::from_utf8(bytes) else {
-                    return bad("standard input is not UTF-8", "convert it to UTF-8");
-                };
+                let text = text::from_stdin("the prompt")?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 line.strip_suffix('\r').unwrap_or(line).to_owned()
             }

@@ -34,8 +34,13 @@ fn shown<'a>(stream: &impl IsTerminal, text: &'a str) -> Cow<'a, str> {
 /// Writes `text` to standard output.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    Ok(stdout.flush()?)
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(failed_output)
+}
+
+/// Returns the error of a failure to write to standard output.
+pub(super) fn failed_output(error: io::Error) -> anyhow::Error {
+    let message = format!("cannot write standard output: {error}");
+    anyhow::Error::from(error).context(message)
 }
 
 /// Writes `object` to standard output, as one line.

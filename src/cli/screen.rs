@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 
+use anyhow::Result;
 use clap::builder::styling::Style;
 use indicatif::ProgressBar;
 
@@ -50,9 +51,9 @@ impl Screen {
     ///
     /// # Errors
     /// Returns the first failure to write.
-    pub(super) fn end(mut self) -> io::Result<()> {
-        std::mem::replace(&mut self.failure, Ok(()))?;
-        self.write("\n")
+    pub(super) fn end(mut self) -> Result<()> {
+        let failure = std::mem::replace(&mut self.failure, Ok(()));
+        failure.and_then(|()| self.write("\n")).map_err(report::failed_output)
     }
 
     fn write(&mut self, piece: &str) -> io::Result<()> {

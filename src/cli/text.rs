@@ -1,5 +1,6 @@
 //! Text files, and the predictions of their tokens.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,8 +10,32 @@ use tercet_engine::Cancel;
 use tercet_engine::Error;
 use tercet_engine::Model;
 use tercet_engine::Session;
+use tercet_engine::Size;
 use tercet_engine::prediction::{Prediction, Windows};
 use tercet_formats::Bytes;
+
+/// Bytes of a text on standard input that no context holds. A stream without an end is refused here.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
+
+/// Reads the whole text on standard input, as `name`.
+///
+/// # Errors
+/// Fails if it cannot be read, is not UTF-8 or has more than [`MOST_BYTES`].
+pub(super) fn from_stdin(name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(too_long(name).into());
+    }
+    let text = String::from_utf8(bytes);
+    Ok(text.map_err(|_| Error::bad_argument(name, "standard input is not UTF-8", "convert it to UTF-8"))?)
+}
+
+/// Returns the error of a text with more than [`MOST_BYTES`].
+pub(super) fn too_long(name: impl Into<String>) -> Error {
+    let problem = format!("it has more than {}", Size(MOST_BYTES));
+    Error::bad_argument(name, problem, "give a shorter text")
+}
 
 /// A file of UTF-8 text.
 pub(super) struct TextFile {

@@ -24,4 +24,6 @@ mod mutations;
 mod reports;
 mod scarce;
 mod snapshots;
+#[cfg(target_os = "linux")]
+mod streams;
 mod tune;

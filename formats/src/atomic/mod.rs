@@ -15,22 +15,6 @@ use crate::error::{Error, Result};
 pub(crate) use directory::StagedDirectory;
 pub(crate) use staged::Staged;
 
-/// Replaces the file at `path` by what `fill` writes, completely or not at all.
-///
-/// `fill` writes to a temporary file in the same directory, which is then renamed to `path`. A link,
-/// device or pipe at `path` is itself replaced, so nothing outside the directory is written.
-///
-/// # Errors
-/// [`Error::Io`] if anything fails. The old file at `path` is then unchanged.
-pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let write = || {
-        let staged = Staged::file(path)?;
-        fill_file(staged.handle(), fill)?;
-        staged.publish()
-    };
-    write().map_err(|e| Error::io("write", path, e))
-}
-
 /// Writes an output that the user has named, completely or not at all.
 ///
 /// A link is followed, and the file that it leads to is replaced. The new file has the old one's

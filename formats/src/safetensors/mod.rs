@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::{Bytes, Floats, ModelFiles, StoredFloats, write_atomically};
+use super::{Bytes, Floats, ModelFiles, StoredFloats, write_output};
 use crate::error::{Error, Result};
 
 const DAMAGED: &str = "the file is damaged or incomplete: download it again";
@@ -226,7 +226,7 @@ impl TensorFile {
 }
 
 /// Writes a safetensors file with one f32 tensor, `name`, to `path`. `values` has the shape
-/// `shape`, row-major. The file appears complete or not at all.
+/// `shape`, row-major, as [`write_output`] does.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written, [`Error::BadArgument`] if `shape` does not fit `values`.
@@ -235,7 +235,7 @@ pub fn write_f32(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Re
         TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (0, size_of_val(values)) };
     let metadata = Metadata::new(None, vec![(name.to_owned(), info)])
         .map_err(|e| Error::bad_argument(name, e.to_string(), "give as many values as the shape holds"))?;
-    write_atomically(path, |writer| {
+    write_output(path, |writer| {
         let mut header = serde_json::to_vec(&metadata)?;
         header.resize(header.len().next_multiple_of(8), b' ');
         writer.write_all(&(header.len() as u64).to_le_bytes())?;

@@ -145,3 +145,17 @@ fn the_fixture_reads_and_what_is_written_reads_back() {
     assert_eq!(logits.to_vec(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     assert!(write_f32(&path, "logits", &[2, 2], &[0.0; 3]).is_err());
 }
+
+/// A device at the place of the output must stay one. A link shows the same without harm.
+#[cfg(unix)]
+#[test]
+fn logits_go_where_their_name_leads() {
+    let scratch = std::env::temp_dir().join(format!("tercet-logits-link-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).unwrap();
+    let (file, link) = (scratch.join("file"), scratch.join("link"));
+    std::os::unix::fs::symlink("file", &link).unwrap();
+    write_f32(&link, "logits", &[1], &[1.0]).unwrap();
+    let kinds = (link.is_symlink(), file.is_file() && !file.is_symlink());
+    std::fs::remove_dir_all(&scratch).unwrap();
+    assert_eq!(kinds, (true, true));
+}

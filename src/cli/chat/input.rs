@@ -1,13 +1,13 @@
 //! The source of the user's turns.
 
-use std::io::{self, BufRead, StdinLock};
+use std::io::{self, BufRead, Read, StdinLock};
 
 use anyhow::Result;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use tercet_engine::Error;
 
-use crate::cli::report;
+use crate::cli::{report, text};
 
 const PROMPT: &str = "> ";
 
@@ -56,10 +56,13 @@ impl Pipe {
     /// Fails if the input cannot be read, or the line is not UTF-8.
     pub(super) fn next(&mut self) -> Result<Option<(usize, String)>> {
         let mut bytes = Vec::new();
-        if self.stdin.read_until(b'\n', &mut bytes)? == 0 {
+        if (&mut self.stdin).take(text::MOST_BYTES + 1).read_until(b'\n', &mut bytes)? == 0 {
             return Ok(None);
         }
         self.line += 1;
+        if bytes.len() as u64 > text::MOST_BYTES {
+            return Err(text::too_long(format!("line {} of standard input", self.line)).into());
+        }
         let line = String::from_utf8(bytes).map_err(|error| {
             let byte = error.utf8_error().valid_up_to() + 1;
             let problem = format!("byte {byte} is not UTF-8");
