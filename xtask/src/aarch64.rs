@@ -31,7 +31,8 @@ const OTHER_TARGETS: &str = "--test pool";
 /// Tests that are slow under emulation and tell nothing new. `emit::` tests the assembler's bytes, which the native tests
 /// have judged with the same emulator. Tokenizers run no kernel. A text that is cancelled at any moment takes a minute, and
 /// so does the compilation of a grammar at the limits.
-const SKIPPED: &str = "--skip emit:: --skip tokenizer:: --skip cancelled_at_any_moment --skip would_cost_too_much";
+const SKIPPED: &str =
+    "--skip emit:: --skip tokenizer:: --skip cancelled_at_any_moment --skip would_cost_too_much";
 
 /// Emulated CPUs: with I8MM, with SDOT alone, and with neither.
 ///

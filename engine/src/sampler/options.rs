@@ -85,10 +85,6 @@ impl SamplerOptions {
     }
 }
 
-/// The candidates where neither the caller nor the authors give a number. transformers assumes it too
-/// (`GenerationConfig._get_default_generation_params`).
-const DEFAULT_TOP_K: usize = 50;
-
 /// A caller's choices of sampling. The model's authors decide the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SamplingChoices {
@@ -138,7 +134,7 @@ impl SamplingChoices {
         }
         SamplerOptions {
             temperature: self.temperature.or(defaults.temperature).unwrap_or(1.0),
-            top_k: self.top_k.or(defaults.top_k).unwrap_or(DEFAULT_TOP_K),
+            top_k: self.top_k.or(defaults.top_k).unwrap_or(GenerationDefaults::TOP_K),
             top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
             min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
             ..greedy

@@ -55,6 +55,10 @@ pub struct GenerationDefaults {
 }
 
 impl GenerationDefaults {
+    /// The number of candidates where neither the file nor the caller gives one, as in transformers
+    /// (`GenerationConfig._get_default_generation_params`).
+    pub const TOP_K: usize = 50;
+
     /// Reads a model's suggestions. Without the file, only the tokens in `config` are known.
     ///
     /// # Errors

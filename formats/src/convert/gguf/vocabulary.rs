@@ -71,7 +71,10 @@ fn sampling(defaults: &GenerationDefaults, header: &mut GgufHeader) {
         None => {}
         Some(false) => header.float(&key("temp"), 0.0),
         Some(true) => {
-            header.unsigned(&key("top_k"), defaults.top_k.unwrap_or(0).try_into().unwrap_or(0));
+            header.unsigned(
+                &key("top_k"),
+                defaults.top_k.unwrap_or(GenerationDefaults::TOP_K).try_into().unwrap_or(0),
+            );
             header.float(&key("top_p"), defaults.top_p.unwrap_or(1.0));
             header.float(&key("min_p"), defaults.min_p.unwrap_or(0.0));
             header.float(&key("temp"), defaults.temperature.unwrap_or(1.0));
