@@ -10,6 +10,7 @@ mod gbnf;
 mod limits;
 mod mask;
 mod matcher;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -53,6 +54,22 @@ impl Grammar {
             true => Grammar::Gbnf(text.to_owned()),
             false => Grammar::Lark(text.to_owned()),
         }
+    }
+
+    /// Returns JSON by a schema as a part of a Lark grammar, as in [`Grammar::JsonSchema`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the schema is neither an object nor true.
+    ///
+    /// ```
+    /// use tercet_grammar::Grammar;
+    ///
+    /// let answer = Grammar::json_part(&serde_json::json!({ "type": "integer" }))?;
+    /// let grammar = Grammar::Lark(format!("start: \"The answer is \" answer \".\"\nanswer: {answer}\n"));
+    /// # Ok::<(), tercet_grammar::Error>(())
+    /// ```
+    pub fn json_part(schema: &Value) -> Result<String> {
+        Ok(format!("%json {}", schema::spaced(schema)?))
     }
 
     /// Returns the name of the field that usually holds a grammar of this kind.

@@ -80,6 +80,14 @@ fn a_schema_allows_what_is_valid_by_it() {
 }
 
 #[test]
+fn a_part_of_lark_has_the_same_white_space() {
+    let part = Grammar::json_part(&json!({ "type": "array", "x-guidance": { "lenient": true }, "not": {} }));
+    let grammar = Grammar::Lark(format!("start: \"<\" json \">\"\njson: {}\n", part.unwrap()));
+    assert!(matches(&grammar, "<[1, 2]>") && matches(&grammar, "<[\n 1\n]>"));
+    assert!(!matches(&grammar, "<[  1]>") && !matches(&grammar, "<{}>"));
+}
+
+#[test]
 fn every_json_object_is_an_object() {
     for text in ["{}", r#"{"a":[1,2.5e3,null,{"b":true}]}"#] {
         assert!(matches(&Grammar::JsonObject, text), "{text}");
@@ -176,6 +184,7 @@ fn grammars_that_would_cost_too_much_are_refused() {
         Grammar::JsonSchema(json!({ "description": "x".repeat(2 << 20) })),
         Grammar::Lark(format!("start: {}\"a\"", "(".repeat(20_000))),
         Grammar::Lark(terminals(20_000)),
+        Grammar::Gbnf(format!("root ::= {}\n", "\"a\"? ".repeat(20_000))),
         Grammar::Regex("(".repeat(5_000) + &")".repeat(5_000)),
     ];
     for grammar in dear {
@@ -187,6 +196,7 @@ fn grammars_that_would_cost_too_much_are_refused() {
         Grammar::JsonSchema(chain(5_000)),
         Grammar::Lark(format!("start: {}\"a\"{}", "(".repeat(9_000), ")".repeat(9_000))),
         Grammar::Lark(terminals(9_000)),
+        Grammar::Gbnf(format!("root ::= \"(\" root? \")\" {}\n", "[a-b]* ".repeat(4_000))),
         Grammar::Lark(format!("start: r0\n{doubled}r60: \"a\"\n")),
         Grammar::Regex(".*a.{60}.*b.{60}".to_owned()),
         Grammar::Regex("(a{1000}){1000}b{1000}".to_owned()),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use llguidance::ParserFactory;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Grammar;
 use crate::error::{Error, Result};
 use crate::gbnf;
 use crate::limits;
 use crate::matcher::Matcher;
+use crate::schema;
 
 /// The bytes of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,9 +129,11 @@ fn top(grammar: &Grammar) -> Result<TopLevelGrammar> {
     Ok(match grammar {
         Grammar::JsonSchema(schema) => {
             limits::check_schema(schema)?;
-            TopLevelGrammar::from_json_schema(spaced(schema)?)
+            TopLevelGrammar::from_json_schema(schema::spaced(schema)?)
         }
-        Grammar::JsonObject => TopLevelGrammar::from_json_schema(spaced(&json!({ "type": "object" }))?),
+        Grammar::JsonObject => {
+            TopLevelGrammar::from_json_schema(schema::spaced(&json!({ "type": "object" }))?)
+        }
         Grammar::Regex(regex) => {
             limits::check_text(regex)?;
             TopLevelGrammar::from_regex(regex)
@@ -144,19 +147,4 @@ fn top(grammar: &Grammar) -> Result<TopLevelGrammar> {
             TopLevelGrammar::from_lark(gbnf::to_lark(text)?)
         }
     })
-}
-
-/// Returns the schema with a rule for white space, unless it has one: a space, or a line break with an indentation. Without
-/// a bound, a small model may write white space for ever.
-fn spaced(schema: &Value) -> Result<Value> {
-    const SPACE: &str = "[ ]|\\n[ \\t]{0,20}";
-    let mut schema = match schema {
-        Value::Bool(true) => json!({}),
-        Value::Object(_) => schema.clone(),
-        _ => return Err(Error::invalid("a schema is an object, as in {\"type\": \"object\"}")),
-    };
-    if schema.get("x-guidance").is_none() {
-        schema["x-guidance"] = json!({ "whitespace_pattern": SPACE });
-    }
-    Ok(schema)
 }

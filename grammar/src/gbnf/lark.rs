@@ -49,11 +49,13 @@ impl Writer<'_> {
             Node::Token(token) => token.clone(),
             Node::Text(_) | Node::Class(_) => self.terminal(node),
             Node::Sequence(parts) => {
-                let part = |(i, part): (usize, &Node)| {
-                    let after = self.sets.first_of(&parts[i + 1..], follow);
-                    self.lexemes(part, &after)
-                };
-                sequence(parts.iter().enumerate().map(part).collect())
+                let (mut written, mut after) = (Vec::new(), follow.clone());
+                for part in parts.iter().rev() {
+                    written.push(self.lexemes(part, &after));
+                    after = self.sets.first_before(part, &after);
+                }
+                written.reverse();
+                sequence(written)
             }
             Node::Choice(choices) => {
                 group(choices.iter().map(|choice| self.lexemes(choice, follow)).collect())

@@ -4,8 +4,10 @@ use super::class::Class;
 use super::{Node, Rules};
 use crate::error::{Error, Result};
 
+/// Most parts of a grammar: some facts take the square of them.
+const PARTS: usize = 20_000;
 /// Most parts that are looked at, again and again, until nothing changes.
-const STEPS: usize = 2_000_000;
+const STEPS: usize = 500_000;
 
 /// Facts about each rule.
 pub(super) struct Sets {
@@ -19,6 +21,10 @@ pub(super) struct Sets {
 
 impl Sets {
     pub(super) fn of(rules: &Rules) -> Result<Self> {
+        let size = rules.size();
+        if size > PARTS {
+            return Err(Error::TooLarge(format!("it has {size} parts and the limit is {PARTS}; shorten it")));
+        }
         let n = rules.bodies.len();
         let mut sets = Sets {
             nullable: vec![false; n],
@@ -27,47 +33,42 @@ impl Sets {
             regular: vec![false; n],
             prefix_free: vec![false; n],
         };
-        let size: usize = rules.bodies.iter().map(Node::size).sum();
-        let mut steps = 0;
-        let mut repeat = |turn: &mut dyn FnMut(&mut Sets, usize, &Node) -> bool, sets: &mut Sets| {
-            let mut changes = true;
-            while std::mem::take(&mut changes) {
-                steps += size;
-                if steps > STEPS {
-                    return Err(Error::TooLarge("it takes too many steps; use fewer rules".to_owned()));
-                }
-                for (rule, body) in rules.bodies.iter().enumerate().rev() {
-                    changes |= turn(sets, rule, body);
-                }
-            }
-            Ok(())
-        };
-        repeat(
-            &mut |sets, rule, body| {
-                let nullable = sets.is_nullable(body);
-                let first = sets.first(body);
-                let regular = sets.is_regular(body);
-                let changes = sets.nullable[rule] != nullable || sets.regular[rule] != regular;
-                (sets.nullable[rule], sets.regular[rule]) = (nullable, regular);
-                sets.first[rule].add(&first) || changes
-            },
-            &mut sets,
-        )?;
-        repeat(
-            &mut |sets, rule, body| {
-                let prefix_free = sets.is_prefix_free(body);
-                std::mem::replace(&mut sets.prefix_free[rule], prefix_free) != prefix_free
-            },
-            &mut sets,
-        )?;
-        repeat(
-            &mut |sets, rule, body| {
-                let follow = sets.follow[rule].clone();
-                sets.spread(body, &follow)
-            },
-            &mut sets,
-        )?;
+        sets.settle(rules, Sets::learn_beginning)?;
+        sets.settle(rules, Sets::learn_prefixes)?;
+        sets.settle(rules, Sets::learn_follow)?;
         Ok(sets)
+    }
+
+    /// Lets `learn` look at every rule until it learns nothing new.
+    fn settle(&mut self, rules: &Rules, learn: fn(&mut Sets, usize, &Node) -> bool) -> Result<()> {
+        for _ in 0..=STEPS / rules.size().max(1) {
+            let mut learns = false;
+            for (rule, body) in rules.bodies.iter().enumerate().rev() {
+                learns |= learn(self, rule, body);
+            }
+            if !learns {
+                return Ok(());
+            }
+        }
+        Err(Error::TooLarge("it takes too many steps; use fewer rules".to_owned()))
+    }
+
+    fn learn_beginning(&mut self, rule: usize, body: &Node) -> bool {
+        let (nullable, regular) = (self.is_nullable(body), self.is_regular(body));
+        let learns = self.nullable[rule] != nullable || self.regular[rule] != regular;
+        (self.nullable[rule], self.regular[rule]) = (nullable, regular);
+        let first = self.first(body);
+        self.first[rule].add(&first) || learns
+    }
+
+    fn learn_prefixes(&mut self, rule: usize, body: &Node) -> bool {
+        let prefix_free = self.is_prefix_free(body);
+        std::mem::replace(&mut self.prefix_free[rule], prefix_free) != prefix_free
+    }
+
+    fn learn_follow(&mut self, rule: usize, body: &Node) -> bool {
+        let follow = self.follow[rule].clone();
+        self.spread(body, &follow)
     }
 
     pub(super) fn is_nullable(&self, node: &Node) -> bool {
@@ -119,7 +120,9 @@ impl Sets {
             Node::Token(token) if token.starts_with("<[^") => Class::any(),
             Node::Token(_) => Class::default(),
             Node::Rule(rule) => self.first[*rule].clone(),
-            Node::Sequence(parts) => self.first_of(parts, &Class::default()),
+            Node::Sequence(parts) => {
+                parts.iter().rev().fold(Class::default(), |after, part| self.first_before(part, &after))
+            }
             Node::Choice(choices) => choices.iter().fold(Class::default(), |mut all, choice| {
                 all.add(&self.first(choice));
                 all
@@ -128,17 +131,13 @@ impl Sets {
         }
     }
 
-    /// Returns the characters that may come next before `parts`, which `follow` comes after.
-    pub(super) fn first_of(&self, parts: &[Node], follow: &Class) -> Class {
-        let mut all = Class::default();
-        for part in parts {
-            all.add(&self.first(part));
-            if !self.is_nullable(part) {
-                return all;
-            }
+    /// Returns the characters that may come next before `part`, which the characters `after` may follow.
+    pub(super) fn first_before(&self, part: &Node, after: &Class) -> Class {
+        let mut first = self.first(part);
+        if self.is_nullable(part) {
+            first.add(after);
         }
-        all.add(follow);
-        all
+        first
     }
 
     /// Returns the characters that may follow one turn of a repetition of `node`.
@@ -154,10 +153,10 @@ impl Sets {
             Node::Text(_) | Node::Class(_) | Node::Token(_) => false,
             Node::Rule(rule) => self.follow[*rule].add(follow),
             Node::Sequence(parts) => {
-                let mut changes = false;
-                for (i, part) in parts.iter().enumerate() {
-                    let after = self.first_of(&parts[i + 1..], follow);
+                let (mut changes, mut after) = (false, follow.clone());
+                for part in parts.iter().rev() {
                     changes |= self.spread(part, &after);
+                    after = self.first_before(part, &after);
                 }
                 changes
             }
@@ -170,6 +169,12 @@ impl Sets {
                 self.spread(node, &after)
             }
         }
+    }
+}
+
+impl Rules {
+    fn size(&self) -> usize {
+        self.bodies.iter().map(Node::size).sum()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Node, Rules};
 use crate::error::{Error, Result};
 
 /// Deepest nesting of parentheses.
-const DEPTH: usize = 200;
+const DEPTH: usize = 100;
 /// Most times that a part is repeated by number, as in llama.cpp.
 const REPETITIONS: u32 = 2000;
 
