@@ -95,6 +95,10 @@ pub const OPTIONS: &[OptionInfo] = &[
     option("seed", None, free(), "seed of the random choices"),
     option("stop", None, free(), "strings that end the text, special tokens included"),
     option("stop_id", None, free(), "tokens that end the text, besides the model's end tokens"),
+    option("json_schema", None, free(), "JSON schema that the text is valid by"),
+    option("json_object", None, free(), "the text is a JSON object"),
+    option("regex", None, free(), "regular expression that matches the whole text"),
+    option("grammar", None, free(), "grammar of the text, in GBNF or Lark"),
 ];
 
 #[cfg(test)]

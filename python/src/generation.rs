@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tercet_engine::{
-    Cancel, Event, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step,
+    Cancel, Event, Grammar, JobId, Request, SamplingChoices, Scheduler, SchedulerOptions, Session, Step,
 };
 
 use crate::errors::exception;
@@ -31,10 +31,29 @@ pub(crate) struct Requested {
     eos: Option<Vec<u32>>,
     stop: Vec<String>,
     stop_id: Vec<u32>,
+    json_schema: Option<String>,
+    json_object: bool,
+    regex: Option<String>,
+    grammar: Option<String>,
 }
 
 impl Requested {
-    fn request(self, session: &Session, signals: &Signals) -> Request {
+    /// Returns the grammar that was asked for, if one was. The public half passes one at most.
+    fn grammar(&self) -> tercet_engine::Result<Option<Grammar>> {
+        let schema = self.json_schema.as_ref().map(|schema| {
+            let schema = serde_json::from_str(schema).map_err(|error| {
+                tercet_engine::Error::bad_argument("json_schema", error.to_string(), "give a JSON schema")
+            });
+            schema.map(Grammar::JsonSchema)
+        });
+        let schema = schema.transpose()?;
+        let object = self.json_object.then_some(Grammar::JsonObject);
+        let regex = self.regex.clone().map(Grammar::Regex);
+        Ok(schema.or(object).or(regex).or_else(|| self.grammar.as_deref().map(Grammar::read)))
+    }
+
+    fn request(self, session: &Session, signals: &Signals) -> tercet_engine::Result<Request> {
+        let grammar = self.grammar()?.map(|grammar| session.tokenizer().matcher(&grammar)).transpose()?;
         let choices = SamplingChoices {
             greedy: self.greedy,
             temperature: self.temperature,
@@ -49,14 +68,15 @@ impl Requested {
             seed: self.seed,
         };
         let suggested = session.request_with(&choices);
-        Request {
+        Ok(Request {
             max_tokens: self.max_tokens,
             eos: self.eos.unwrap_or_else(|| suggested.eos.clone()),
             stop: self.stop,
             stop_id: self.stop_id,
+            grammar,
             cancel: signals.cancel(),
             ..suggested
-        }
+        })
     }
 }
 
@@ -154,7 +174,7 @@ pub(crate) fn generate(
     on_token: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Generation>> {
     let signals = Signals::new();
-    let request = request.request(session, &signals);
+    let request = py.detach(|| request.request(session, &signals)).map_err(exception)?;
     py.detach(|| {
         let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
         let submitted: tercet_engine::Result<Vec<JobId>> =
@@ -206,7 +226,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(session: Arc<Session>, prompt: &[u32], request: Requested) -> PyResult<Self> {
         let signals = Signals::new();
-        let request = request.request(&session, &signals);
+        let request = request.request(&session, &signals).map_err(exception)?;
         let stream = tercet_engine::Stream::new(session, prompt, request).map_err(exception)?;
         Ok(Stream { stream: Mutex::new(stream), signals })
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,10 @@ class Model:
         seed: int = 0,
         stop: Union[str, Sequence[str], None] = None,
         stop_id: Union[int, Sequence[int], None] = None,
+        json_schema: Union[str, Mapping[str, Any], None] = None,
+        json_object: bool = False,
+        regex: Optional[str] = None,
+        grammar: Optional[str] = None,
         eos_token_id: Union[int, Sequence[int], None] = None,
         streamer: Any = None,
         callback: Optional[Callback] = None,
@@ -147,6 +152,10 @@ class Model:
         ``stop`` ends the text before any of these strings, which may spell special tokens. ``stop_id``
         ends it at any of these tokens, besides the model's end tokens. ``eos_token_id`` replaces the end tokens
         of the model; with ``[]`` no token ends the text.
+
+        ``json_schema`` makes the text JSON that is valid by a schema, ``json_object`` a JSON object.
+        ``regex`` is matched by the whole text. ``grammar`` describes the text in GBNF or Lark. At
+        most one of them can be given.
 
         A ``streamer`` has the methods ``put(ids)`` and ``end()``, as in transformers. A ``callback``
         gets each new piece of text, and ends the generation if it returns False. Both need a single
@@ -169,6 +178,10 @@ class Model:
             seed=seed,
             stop=stop,
             stop_id=stop_id,
+            json_schema=json_schema,
+            json_object=json_object,
+            regex=regex,
+            grammar=grammar,
             eos_token_id=eos_token_id,
             streamer=streamer,
             callback=callback,
@@ -202,7 +215,7 @@ class Model:
         """Returns an iterator over the pieces of text that continue a prompt.
 
         A piece is yielded once later tokens cannot change it. Takes the sampling arguments of
-        :meth:`generate`, ``stop``, ``stop_id`` and ``eos_token_id``.
+        :meth:`generate`, its ends and its grammars.
         """
         return self._native.stream(self._prompt(prompt), _requested(max_new_tokens, **options))
 
@@ -241,6 +254,10 @@ def _requested(
     seed: int = 0,
     stop: Union[str, Sequence[str], None] = None,
     stop_id: Union[int, Sequence[int], None] = None,
+    json_schema: Union[str, Mapping[str, Any], None] = None,
+    json_object: bool = False,
+    regex: Optional[str] = None,
+    grammar: Optional[str] = None,
     eos_token_id: Union[int, Sequence[int], None] = None,
 ) -> dict[str, Any]:
     """Returns the arguments in the form that the native half reads."""
@@ -253,6 +270,8 @@ def _requested(
     for what, value in whole.items():
         if value is not None and value < 0:
             raise ValueError(f"{what}: {value} is out of range; use 0 or more")
+    if sum((json_schema is not None, json_object, regex is not None, grammar is not None)) > 1:
+        raise ValueError("give one of json_schema, json_object, regex and grammar")
     if do_sample and temperature is None:
         temperature = 1.0
     eos = [eos_token_id] if isinstance(eos_token_id, int) else eos_token_id
@@ -272,6 +291,10 @@ def _requested(
         "eos": None if eos is None else list(eos),
         "stop": [stop] if isinstance(stop, str) else list(stop or ()),
         "stop_id": [stop_id] if isinstance(stop_id, int) else list(stop_id or ()),
+        "json_schema": json_schema if isinstance(json_schema, (str, type(None))) else json.dumps(json_schema),
+        "json_object": json_object,
+        "regex": regex,
+        "grammar": grammar,
     }
 
 

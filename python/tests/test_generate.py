@@ -124,6 +124,27 @@ def test_special_tokens_and_ids_are_stops(model: tercet.Model, tokenizer: tercet
 
 
 
+def test_grammars_hold_the_text(model: tercet.Model) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 9}},
+        "required": ["age"],
+        "additionalProperties": False,
+    }
+    for form in (schema, json.dumps(schema)):
+        [made] = model.complete([PROMPT], 60, temperature=1.5, json_schema=form)
+        assert made.stop == "eos" and 0 <= json.loads(made.text)["age"] <= 9
+    answers = {"yes!", "no!"}
+    assert "".join(model.stream(PROMPT, regex="(yes|no)!")) in answers
+    for grammar in ('root ::= ("yes" | "no") "!"', 'start: ("yes" | "no") "!"'):
+        assert model.complete([PROMPT], grammar=grammar)[0].text in answers
+    assert model.complete([PROMPT], json_object=True)[0].text.startswith("{")
+    with pytest.raises(ValueError, match="^grammar: line 1, column 11: "):
+        model.complete([PROMPT], grammar="root ::= (")
+    with pytest.raises(ValueError, match="give one of"):
+        model.complete([PROMPT], regex="a", json_object=True)
+
+
 def test_chat_templates(tokenizer: tercet.Tokenizer) -> None:
     messages = [{"role": "user", "content": "Hi"}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::args::{
-    ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
+    ContextArgs, ContinuationArgs, Described, GrammarArgs, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
     template_variables,
 };
 use super::interrupt::{self, AtRest};
@@ -31,6 +31,7 @@ Examples:
   tercet generate --seed 7 -t 0.9 --top-p 0.95 \"The dragon\"
   tercet generate --greedy -n 20 --json \"The dragon\" | jq .text
   tercet generate --chat \"Tell me about the sea\" --stop \"User:\"
+  tercet generate --regex \"(yes|no)\" \"Is the sea salty? \"
   tercet generate < prompt.txt
   tercet generate --prompt-ids 4093,331 --logits logits.safetensors -n 0";
 
@@ -65,6 +66,8 @@ pub(super) struct Generate {
     logits: Option<PathBuf>,
     #[command(flatten)]
     continuation: ContinuationArgs,
+    #[command(flatten)]
+    grammar: GrammarArgs,
     #[command(flatten)]
     session: SessionArgs,
     #[command(flatten)]
@@ -105,8 +108,9 @@ impl Generate {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let text = self.prompt_text()?;
         let session = self.session.open(self.context.context)?;
-        let request = self.continuation.request(session.defaults(), DEFAULT_TOKENS);
+        let mut request = self.continuation.request(session.defaults(), DEFAULT_TOKENS);
         request.sampler.validate()?;
+        request.grammar = self.grammar.matcher(session.tokenizer())?;
         let prompt = self.encode(text, &session)?;
         if let Some(path) = &self.logits {
             write_logits(path, &session, &prompt.ids)?;

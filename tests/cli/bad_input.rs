@@ -221,6 +221,10 @@ fn sampling_options_out_of_range_are_refused() {
     refused(&["generate", "-m", TINY, "--stop", "", "Hi"], &["--stop", "empty"]);
     refused(&["generate", "--stop-id", "4096", "Hi"], &["--stop-id", "4096", "vocabulary"]);
     refused(&["generate", "--greedy", "--top-k", "5", "Hi"], &["--greedy", "--top-k"]);
+    refused(&["generate", "--json-schema", "{\"type\": 1}", "Hi"], &["--json-schema"]);
+    refused(&["generate", "--json-schema", "nowhere.json", "Hi"], &["nowhere.json"]);
+    refused(&["generate", "--regex", "(", "Hi"], &["--regex"]);
+    refused(&["generate", "--regex", "a", "--json-object", "Hi"], &["--regex", "--json-object"]);
 }
 
 #[test]

@@ -295,3 +295,25 @@ fn a_special_token_that_the_prompt_spells_out_is_text_on_request() {
     // The template ends the message.
     assert_eq!((ends(&["--chat"]), ends(&["--chat", "--no-special"])), (2, 1));
 }
+
+#[test]
+fn a_grammar_holds_the_text() {
+    let scratch = Scratch::new();
+    let file = |name: &str, text: &str| {
+        std::fs::write(scratch.path().join(name), text).unwrap();
+        scratch.file(name)
+    };
+    let schema = r#"{"type": "object", "properties": {"age": {"type": "integer", "maximum": 9, "minimum": 0}},
+        "required": ["age"], "additionalProperties": false}"#;
+    let gbnf = file("answer.gbnf", "root ::= (\"yes\" | \"no\") \"!\"\n");
+    let lark = file("answer.lark", "start: (\"yes\" | \"no\") \"!\"\n");
+    let text = |flags: &[&str]| json(&[&["generate", PROMPT, "-t", "1.5"], flags].concat())["text"].clone();
+    for schema in [schema, &file("schema.json", schema)] {
+        let object = crate::harness::parse(text(&["--json-schema", schema]).as_str().unwrap());
+        assert!(object["age"].as_u64().unwrap() <= 9);
+    }
+    for flags in [["--grammar", &gbnf], ["--grammar", &lark], ["--regex", "(yes|no)!"]] {
+        assert!(["yes!", "no!"].contains(&text(&flags).as_str().unwrap()), "{flags:?}");
+    }
+    assert!(text(&["--json-object"]).as_str().unwrap().starts_with('{'));
+}

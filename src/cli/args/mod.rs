@@ -1,5 +1,6 @@
 //! Groups of options. A command flattens the groups that it heeds and refuses all others.
 
+mod grammar;
 mod machine;
 mod model;
 mod output;
@@ -14,6 +15,7 @@ use tercet_engine::{Runtime, RuntimeOptions, SessionOptions};
 
 use super::report;
 
+pub(super) use grammar::GrammarArgs;
 pub(super) use machine::{IsaArgs, MachineArgs, PackingArgs, ThreadsArgs, packing};
 pub(super) use model::{ContextArgs, ModelArgs};
 pub(super) use output::{OutputArgs, TextArgs};
