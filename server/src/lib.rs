@@ -15,6 +15,7 @@ mod anthropic;
 mod body;
 mod embeddings;
 mod error;
+mod grammar;
 mod ids;
 mod llama;
 mod logprobs;
@@ -32,6 +33,7 @@ mod stream;
 mod text;
 mod texts;
 mod timings;
+mod tools;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

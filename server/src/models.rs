@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::Digest;
-use tercet_engine::{ChatInput, ChatTemplate, SchedulerOptions, Session};
+use tercet_engine::{ChatInput, ChatTemplate, Error, Matcher, SchedulerOptions, Session};
 
 use crate::error::{ApiError, Result};
+use crate::grammar::Asked;
 use crate::runner::Runner;
+use crate::tools::Format;
 
 /// A model that answers requests.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) runner: Runner,
     /// None if the model has no template: it then continues texts, but holds no chats.
     template: Result<ChatTemplate, String>,
+    /// The form of its calls and thoughts.
+    pub(crate) format: Format,
     /// Seconds since 1970 when it was loaded.
     pub(crate) created: u64,
     /// The same fingerprint, request and seed give the same text.
@@ -31,6 +35,23 @@ impl Model {
     pub(crate) fn render(&self, input: &ChatInput) -> Result<String> {
         let template = self.template.as_ref().map_err(|error| ApiError::field("model", error))?;
         template.render(input).map_err(|error| ApiError::invalid(error.to_string()))
+    }
+
+    /// Compiles the grammar that a request asks for, on a thread for work that takes time.
+    ///
+    /// # Errors
+    /// Fails with status 400 and the field that asks for it if the grammar cannot be used.
+    pub(crate) async fn matcher(self: &Arc<Self>, asked: Option<Asked>) -> Result<Option<Matcher>> {
+        let Some(Asked { field, grammar }) = asked else { return Ok(None) };
+        let model = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || model.session.tokenizer().matcher(&grammar)).await;
+        let compiled = task.map_err(|_| ApiError::internal("the grammar library has failed"))?;
+        compiled.map(Some).map_err(|error| match error {
+            Error::BadArgument { problem, remedy, .. } => {
+                ApiError::field(field, &format!("{problem}; {remedy}"))
+            }
+            error => error.into(),
+        })
     }
 
     /// Returns true if it can hold chats.
@@ -77,10 +98,14 @@ impl Models {
     ) -> std::io::Result<Self> {
         let start = |session: Session| {
             let session = Arc::new(session);
+            let template = session.template().map_err(|error| error.to_string());
+            let with_tools = ChatInput { tools: Some(Vec::new()), ..ChatInput::default() };
+            let text = template.as_ref().ok().and_then(|template| template.text(&with_tools).ok());
             Ok(Arc::new(Model {
                 name: session.model().name().to_owned(),
                 runner: Runner::start(Arc::clone(&session), options)?,
-                template: session.template().map_err(|error| error.to_string()),
+                format: Format::of(text.unwrap_or_default()),
+                template,
                 created: unix_time(),
                 fingerprint: session.fingerprint().map_err(std::io::Error::other)?,
                 session,

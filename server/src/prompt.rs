@@ -7,6 +7,7 @@ use tercet_engine::ChatInput;
 
 use crate::error::{ApiError, Result};
 use crate::models::Model;
+use crate::tools::Thinking;
 
 /// What stands between the parts of a message: they are paragraphs of one text.
 const BETWEEN_PARTS: &str = "\n\n";
@@ -88,9 +89,18 @@ fn text_of_part(part: &Value) -> Result<&str> {
 /// # Errors
 /// Fails with status 400 if the model has no template, or the template refuses the messages.
 pub(crate) async fn of_chat(model: &Arc<Model>, input: ChatInput) -> Result<Vec<u32>> {
+    Ok(with_thinking(model, input).await?.0)
+}
+
+/// Returns the tokens of a chat by the model's template, and where the model's thoughts are after them.
+///
+/// # Errors
+/// Those of [`of_chat`].
+pub(crate) async fn with_thinking(model: &Arc<Model>, input: ChatInput) -> Result<(Vec<u32>, Thinking)> {
     encode(model, move |model| {
         let text = model.render(&input)?;
-        Ok(model.session.tokenizer().encode(&text, false)?)
+        let thinking = Thinking::after(&text, model.format.thinks && !input.continue_final_message);
+        Ok((model.session.tokenizer().encode(&text, false)?, thinking))
     })
     .await
 }

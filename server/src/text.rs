@@ -13,6 +13,7 @@ use crate::body::Body;
 use crate::error::Result;
 use crate::logprobs;
 use crate::prompt::plain_messages;
+use crate::tools::{self, Tools};
 
 #[derive(Deserialize)]
 pub(crate) struct Tokenize {
@@ -74,5 +75,7 @@ pub(crate) async fn apply_template(
     input.messages = plain_messages(input.messages)?;
     input.add_generation_prompt = add_generation_prompt && !input.continue_final_message;
     let model = state.models.find(model.as_deref())?;
+    let tools = Tools::read(input.tools.take(), None, None)?;
+    tools::prepare(&mut input, tools.as_ref(), model.format);
     Ok(Json(json!({ "prompt": model.render(&input)? })))
 }

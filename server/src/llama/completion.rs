@@ -12,6 +12,7 @@ use super::answer::Answer;
 use crate::State;
 use crate::body::{Body, nullable};
 use crate::error::{Result, refuse};
+use crate::grammar::GrammarFields;
 use crate::logprobs::alternatives;
 use crate::reply::Reply;
 use crate::sampling::Sampling;
@@ -37,6 +38,8 @@ pub(super) struct CompletionRequest {
     response_fields: Vec<String>,
     #[serde(flatten)]
     sampling: Sampling,
+    #[serde(flatten)]
+    grammar: GrammarFields,
 }
 
 pub(super) async fn complete(
@@ -49,10 +52,11 @@ pub(super) async fn complete(
     let several = matches!(&prompt, Value::Array(parts) if !parts.iter().any(Value::is_number));
     let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
     let logprobs = alternatives((body.n_probs > 0).then_some(body.n_probs))?;
+    let grammar = model.matcher(body.grammar.asked()?).await?;
     let (mut choices, mut answers) = (Vec::new(), Vec::new());
     for prompt in prompts {
         let mut request = sampling.request(&model.session, prompt.len(), body.n_predict)?;
-        request.logprobs = logprobs;
+        (request.logprobs, request.grammar) = (logprobs, grammar.clone());
         answers.push(Answer {
             index: answers.len(),
             model: Arc::clone(&model),

@@ -7,6 +7,7 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tercet_engine::Request;
 
 use super::answer::Answer;
 use super::parameters::Parameters;
@@ -43,6 +44,7 @@ pub(super) async fn chat(
     refuse(&[("tools", !tools.is_empty()), ("images", messages.iter().any(has_images))])?;
     let input = prompt::chat(messages, parameters.template_variables())?;
     let prompt = prompt::of_chat(&model, input).await?;
-    let request = parameters.request(&model, prompt.len())?;
+    let grammar = model.matcher(parameters.grammar()?).await?;
+    let request = Request { grammar, ..parameters.request(&model, prompt.len())? };
     answer.respond(prompt, request, parameters.stream()).await
 }

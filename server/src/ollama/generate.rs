@@ -7,7 +7,7 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
-use tercet_engine::{ChatInput, Message};
+use tercet_engine::{ChatInput, Message, Request};
 
 use super::answer::Answer;
 use super::parameters::Parameters;
@@ -71,6 +71,7 @@ pub(super) async fn generate(
         let input = ChatInput { chat_template_kwargs, ..ChatInput::question(&messages) };
         prompt::of_chat(&model, input).await?
     };
-    let request = parameters.request(&model, prompt.len())?;
+    let grammar = model.matcher(parameters.grammar()?).await?;
+    let request = Request { grammar, ..parameters.request(&model, prompt.len())? };
     answer.respond(prompt, request, parameters.stream()).await
 }

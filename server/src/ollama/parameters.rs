@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tercet_engine::Request;
+use tercet_engine::{Grammar, Request};
 
 use crate::State;
 use crate::body::nullable;
-use crate::error::{Result, refuse};
+use crate::error::{ApiError, Result};
+use crate::grammar::Asked;
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::sampling::Sampling;
@@ -56,12 +57,26 @@ impl Parameters {
         thinks.map(|thinks| ("enable_thinking".to_owned(), thinks.into())).collect()
     }
 
+    /// Returns the grammar of `format`: JSON, or JSON that is valid by a schema.
+    ///
+    /// # Errors
+    /// Fails with status 400 if it is neither.
+    pub(super) fn grammar(&self) -> Result<Option<Asked>> {
+        let grammar = match &self.format {
+            None => return Ok(None),
+            Some(Value::String(name)) if name.is_empty() => return Ok(None),
+            Some(Value::String(name)) if name == "json" => Grammar::JsonObject,
+            Some(schema @ Value::Object(_)) => Grammar::JsonSchema(schema.clone()),
+            Some(_) => return Err(ApiError::field("format", "give \"json\" or a JSON schema")),
+        };
+        Ok(Some(Asked { field: "format", grammar }))
+    }
+
     /// Returns the request after a prompt of `prompt_tokens` tokens.
     ///
     /// # Errors
     /// Fails with status 400 if a field is out of range or not supported.
     pub(super) fn request(&self, model: &Model, prompt_tokens: usize) -> Result<Request> {
-        refuse(&[("format", self.format.as_ref().is_some_and(|format| format != ""))])?;
         let Options { num_predict, sampling } = &self.options;
         let logprobs = alternatives(self.logprobs.then_some(self.top_logprobs))?;
         Ok(Request { logprobs, ..sampling.request(&model.session, prompt_tokens, *num_predict)? })

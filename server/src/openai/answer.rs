@@ -31,6 +31,12 @@ impl Head {
         })
     }
 
+    /// Returns the id of a call in the choice with this index.
+    pub(super) fn call_id(&self, choice: usize, call: usize) -> String {
+        let number = self.id.rsplit('-').next().unwrap_or_default();
+        format!("call_{number}_{choice}_{call}")
+    }
+
     /// Returns an answer with these choices. If it is the end, it tells what the texts took, of which each prompt has `n`.
     pub(super) fn answer(
         &self,

@@ -43,9 +43,11 @@ pub(crate) async fn complete(
     refuse(&[("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))])?;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
     let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
+    let grammar = model.matcher(parameters.grammar.asked()?).await?;
     let mut choices = Vec::new();
     for prompt in prompts {
-        let requests = parameters.requests(&model.session, prompt.len(), Some(DEFAULT_TOKENS), logprobs)?;
+        let (tokens, grammar) = (Some(DEFAULT_TOKENS), grammar.clone());
+        let requests = parameters.requests(&model.session, prompt.len(), tokens, logprobs, grammar)?;
         choices.extend(requests.into_iter().map(|request| (prompt.clone(), request)));
     }
     let n = parameters.choices();

@@ -4,6 +4,7 @@ mod answer;
 mod chat;
 mod completions;
 mod logprobs;
+mod message;
 mod models;
 mod parameters;
 mod responses;

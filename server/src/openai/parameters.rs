@@ -1,10 +1,11 @@
 //! Fields of a request that say how its text is made.
 
 use serde::Deserialize;
-use tercet_engine::{Request, Session};
+use tercet_engine::{Matcher, Request, Session};
 
 use crate::body::nullable;
 use crate::error::{ApiError, Result, refuse};
+use crate::grammar::GrammarFields;
 use crate::logprobs::alternatives;
 use crate::sampling::Sampling;
 
@@ -25,6 +26,8 @@ pub(crate) struct Parameters {
     #[serde(flatten)]
     sampling: Sampling,
     #[serde(flatten)]
+    pub(crate) grammar: GrammarFields,
+    #[serde(flatten)]
     unsupported: Unsupported,
 }
 
@@ -38,22 +41,13 @@ struct StreamOptions {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Unsupported {
-    response_format: Option<ResponseFormat>,
     tools: Option<Vec<serde_json::Value>>,
     functions: Option<Vec<serde_json::Value>>,
 }
 
-#[derive(Deserialize)]
-struct ResponseFormat {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 impl Unsupported {
     fn check(&self) -> Result<()> {
-        let asks_for_format = self.response_format.as_ref().is_some_and(|format| format.kind != "text");
         refuse(&[
-            ("response_format", asks_for_format),
             ("tools", self.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
             ("functions", self.functions.as_ref().is_some_and(|functions| !functions.is_empty())),
         ])
@@ -62,7 +56,7 @@ impl Unsupported {
 
 impl Parameters {
     /// Returns a request for each choice after a prompt of `prompt_tokens` tokens. `tokens` is the limit unless the client
-    /// sets one, `logprobs` the number of alternatives to report.
+    /// sets one, `logprobs` the number of alternatives to report, and `grammar` holds the texts.
     ///
     /// # Errors
     /// Fails with status 400 if a field is out of range or not supported.
@@ -72,6 +66,7 @@ impl Parameters {
         prompt_tokens: usize,
         tokens: Option<i64>,
         logprobs: Option<usize>,
+        grammar: Option<Matcher>,
     ) -> Result<Vec<Request>> {
         self.unsupported.check()?;
         let n = self.choices();
@@ -80,7 +75,7 @@ impl Parameters {
         }
         let tokens = self.max_completion_tokens.or(self.max_tokens).or(tokens);
         let logprobs = alternatives(logprobs)?;
-        let request = Request { logprobs, ..self.sampling.request(session, prompt_tokens, tokens)? };
+        let request = Request { logprobs, grammar, ..self.sampling.request(session, prompt_tokens, tokens)? };
         let request = |i: usize| {
             let mut request = request.clone();
             request.sampler.seed = request.sampler.seed.wrapping_add(i as u64);

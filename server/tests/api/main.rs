@@ -6,3 +6,4 @@ mod llama;
 mod ollama;
 mod openai;
 mod responses;
+mod tools;

@@ -78,7 +78,7 @@ fn faults_are_in_ollamas_words() {
         (status, serde_json::from_str::<Value>(&text).unwrap()["error"].as_str().unwrap().to_owned())
     };
     assert_eq!(fault("/api/chat", "model", json!("llama3")).0, 404);
-    assert!(fault("/api/chat", "format", json!("json")).1.contains("format"));
+    assert!(fault("/api/chat", "format", json!("xml")).1.contains("format"));
     assert!(fault("/api/generate", "context", json!([1])).1.contains("context"));
     assert!(fault("/api/embed", "input", json!("x")).1.contains("has no embeddings"));
     assert_eq!(fault("/api/pull", "insecure", json!(false)).0, 404);

@@ -88,7 +88,12 @@ fn a_fault_is_an_error_object_with_its_status() {
     for bias in [json!({ "5": "one" }), json!({ "4096": 1 }), json!([5])] {
         assert_eq!(with("logit_bias", bias).1["param"], "logit_bias");
     }
-    assert_eq!(with("response_format", json!({ "type": "json_object" })).1["param"], "response_format");
+    assert_eq!(with("response_format", json!({ "type": "xml" })).1["param"], "response_format.type");
+    assert_eq!(with("grammar", json!("root ::= (")).1["param"], "grammar");
+    assert_eq!(with("regex", json!("(")).1["param"], "regex");
+    assert_eq!(with("json_schema", json!({ "type": "animal" })).1["param"], "json_schema");
+    assert_eq!(with("tool_choice", json!("required")).1["param"], "tool_choice");
+    assert_eq!(with("tools", json!([{ "type": "function" }])).1["param"], "tools[0].function");
     assert_eq!(with("messages", json!("hello")).0, 400);
     assert_eq!(with("user", json!("x".repeat(10_000))).0, 413);
     let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]);
