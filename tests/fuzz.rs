@@ -74,6 +74,11 @@ fn mutated_chat_templates_render_or_are_refused() {
 }
 
 #[test]
+fn mutated_grammars_hold_texts_or_are_refused() {
+    mutate(&seeds("grammar"), 100, fuzz_bodies::grammar);
+}
+
+#[test]
 fn mutated_headers_of_packed_models_are_read_or_refused() {
     mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
 }

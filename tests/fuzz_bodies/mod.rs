@@ -2,11 +2,13 @@
 //! briefly.
 #![allow(unreachable_pub, reason = "each fuzz target runs one body")]
 
+use std::sync::LazyLock;
+
 use safetensors::SafeTensors;
 use tercet::codegen::{KernelSpec, emit};
 use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile, shard_index};
 use tercet::formats::{Config, GenerationDefaults, ModelFiles, TemplateSource, TokenizerSource};
-use tercet::{ChatInput, ChatTemplate, Error, Message, PackedCache, Tokenizer};
+use tercet::{ChatInput, ChatTemplate, Error, Grammar, Matcher, Message, Next, PackedCache, Tokenizer};
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 
@@ -191,6 +193,56 @@ pub fn kernel_spec(data: &[u8]) {
             emitted.loop_body.start < emitted.loop_body.end && emitted.loop_body.end <= emitted.code.len()
         );
     }
+}
+
+/// If a schema, GBNF, Lark or a regular expression compiles, every token that it allows can follow, and every text of a schema
+/// is JSON.
+pub fn grammar(data: &[u8]) {
+    static TINY: LazyLock<Tokenizer> = LazyLock::new(|| {
+        let json = include_bytes!("../fixtures/bitnet-tiny/tokenizer.json");
+        let source = TokenizerSource::alone(json.to_vec(), "tokenizer.json");
+        Tokenizer::parse(&source, 320).expect("the fixture is a tokenizer")
+    });
+    let text = String::from_utf8_lossy(data);
+    let mut grammars = vec![Grammar::read(&text), Grammar::Regex(text.clone().into_owned())];
+    grammars.extend(serde_json::from_str(&text).map(Grammar::JsonSchema));
+    for grammar in grammars {
+        match TINY.matcher(&grammar) {
+            Ok(matcher) => {
+                let written = write(matcher.start(&[258]), data);
+                if let (Grammar::JsonSchema(_), Some(ids)) = (&grammar, written) {
+                    let json = TINY.decode(&ids, true).expect("the tokens are bytes");
+                    // JSON has no largest number, and this library has one.
+                    let is_json = |error: &serde_json::Error| error.to_string().contains("out of range");
+                    let parsed = serde_json::from_str::<serde_json::Value>(&json);
+                    assert!(parsed.as_ref().err().is_none_or(is_json), "{json}: {parsed:?}");
+                }
+            }
+            Err(error) => assert_readable(&error),
+        }
+    }
+}
+
+/// Writes a text by choices that depend on `data`. Returns its tokens if it comes to an end.
+fn write(mut matcher: Matcher, data: &[u8]) -> Option<Vec<u32>> {
+    let mut ids: Vec<u32> = Vec::new();
+    while ids.len() < 60 {
+        let id = match matcher.allowed() {
+            Ok(Next::End) => return Some(ids),
+            Ok(Next::Forced(forced)) => forced[0],
+            Ok(Next::Choice(mask)) => {
+                let choice = data.get(ids.len() % data.len().max(1)).map_or(0, |byte| usize::from(*byte));
+                mask.iter().nth((choice + ids.len()) % mask.len()).expect("the mask has so many")
+            }
+            // A grammar may lead nowhere, or take too many steps.
+            Err(_) => return None,
+        };
+        if matcher.accept(id).is_err() {
+            return None;
+        }
+        ids.push(id);
+    }
+    None
 }
 
 fn assert_readable(error: &dyn std::error::Error) {

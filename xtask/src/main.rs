@@ -25,8 +25,8 @@ use clap::Parser;
 
 use steps::run;
 
-const FUZZ_TARGETS: [&str; 8] =
-    ["safetensors", "index", "gguf", "packed", "config", "tokenizer", "chat", "kernel_spec"];
+const FUZZ_TARGETS: [&str; 9] =
+    ["safetensors", "index", "gguf", "packed", "config", "tokenizer", "chat", "grammar", "kernel_spec"];
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
