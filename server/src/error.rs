@@ -48,6 +48,10 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission_error", message)
+    }
+
     pub(crate) fn unknown_model(name: &str) -> Self {
         ApiError {
             param: Some("model".to_owned()),

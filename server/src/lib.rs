@@ -2,7 +2,7 @@
 //!
 //! A request goes from a route to the model and back:
 //!
-//! 1. `routes` checks the key and finds the handler.
+//! 1. `routes` checks the page that asks (`origin`) and the key (`access`), and finds the handler.
 //! 2. `openai`, `anthropic` or `ollama` parses the body. `prompt` renders the chat template and encodes the prompt, and
 //!    `sampling` says how tokens are chosen.
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler.
@@ -22,6 +22,7 @@ mod logprobs;
 mod models;
 mod ollama;
 mod openai;
+mod origin;
 mod page;
 mod prompt;
 mod reply;
@@ -43,12 +44,17 @@ use tokio::net::TcpListener;
 
 use access::Keys;
 use models::Models;
+use origin::Origins;
+
+pub use origin::{InvalidOrigin, Origin};
 
 /// Options of a [`Server`].
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Keys of which every request must bring one; none lets everybody in.
     pub api_keys: Vec<String>,
+    /// Origins whose pages may ask, beside the server's own.
+    pub cors: Vec<Origin>,
     /// Sequences of a model that run at once.
     pub parallel: usize,
     /// Requests for a model that may wait. The next one is refused with status 429.
@@ -59,7 +65,7 @@ pub struct ServerOptions {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { api_keys: Vec::new(), parallel: 8, queue: 64, body_bytes: 8 << 20 }
+        ServerOptions { api_keys: Vec::new(), cors: Vec::new(), parallel: 8, queue: 64, body_bytes: 8 << 20 }
     }
 }
 
@@ -88,6 +94,7 @@ pub struct Server {
 struct State {
     models: Models,
     keys: Keys,
+    origins: Origins,
     parallel: usize,
     body_bytes: usize,
 }
@@ -114,6 +121,7 @@ impl Server {
         let state = State {
             models: Models::start(sessions, scheduler)?,
             keys: Keys::new(&options.api_keys),
+            origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
             body_bytes: options.body_bytes,
         };

@@ -12,11 +12,11 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, llama, ollama, openai, page, status, text};
+use crate::{State, access, anthropic, llama, ollama, openai, origin, page, status, text};
 
 /// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    let body_bytes = state.body_bytes;
+    let (body_bytes, cors) = (state.body_bytes, state.origins.cors());
     let own = Router::new()
         .route("/tokenize", post(text::tokenize))
         .route("/detokenize", post(text::detokenize))
@@ -38,6 +38,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(failed))
+        .layer(from_fn_with_state(Arc::clone(&state), origin::check))
+        // Outside of the checks, because pages may read refusals. A page asks first without a key.
+        .layer(cors)
         .with_state(state)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use tercet_engine::Error;
-use tercet_server::{Server, ServerOptions};
+use tercet_server::{Origin, Server, ServerOptions};
 
 use super::args::{ContextArgs, SessionArgs};
 use super::report;
@@ -35,6 +35,9 @@ pub(super) struct Serve {
     /// Key that every request must bring; may be repeated
     #[arg(long, value_name = "KEY")]
     api_key: Vec<String>,
+    /// Origin whose pages may ask, such as https://chat.example.org, or * for all; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<Origin>,
     /// Requests that run at once; others wait
     #[arg(long, value_name = "N", default_value_t = ServerOptions::default().parallel)]
     parallel: usize,
@@ -55,6 +58,7 @@ impl Serve {
         let session = self.session.open(self.context.context)?;
         let options = ServerOptions {
             api_keys: self.api_key.clone(),
+            cors: self.cors.clone(),
             parallel: self.parallel,
             queue: self.queue,
             ..ServerOptions::default()

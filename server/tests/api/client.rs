@@ -1,5 +1,7 @@
 //! A server with a client of its own.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 
@@ -39,6 +41,16 @@ impl Client {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let mut answer = agent.post(format!("{}{route}", self.base)).send_json(body).unwrap();
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    /// Returns the answer to a request as it goes over the wire, without the blank line that ends its headers.
+    pub(crate) fn wire(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.base.strip_prefix("http://").unwrap()).unwrap();
+        let request = format!("{}\r\nConnection: close\r\n\r\n", request.replace('\n', "\r\n"));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     pub(crate) fn json(&self, route: &str, body: &Value) -> Value {

@@ -5,5 +5,6 @@ mod client;
 mod llama;
 mod ollama;
 mod openai;
+mod origins;
 mod responses;
 mod tools;
