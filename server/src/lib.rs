@@ -5,7 +5,7 @@
 //! 1. `routes` checks the page that asks (`origin`) and the key (`access`), and finds the handler.
 //! 2. `openai`, `anthropic` or `ollama` parses the body. `prompt` renders the chat template and encodes the prompt, and
 //!    `sampling` says how tokens are chosen.
-//! 3. `runner` hands the prompt to the thread that owns the model's scheduler.
+//! 3. `runner` hands the prompt to the thread that owns the model's scheduler. `listener` measures what comes back.
 //! 4. `reply` gathers the scheduler's news into an answer, and `stream` sends them on as they come.
 //!
 //! Each text is bit for bit that of its request alone, whatever runs beside it.
@@ -17,8 +17,10 @@ mod embeddings;
 mod error;
 mod grammar;
 mod ids;
+mod listener;
 mod llama;
 mod logprobs;
+mod metrics;
 mod models;
 mod ollama;
 mod openai;
@@ -43,6 +45,7 @@ use tercet_engine::{SchedulerOptions, Session};
 use tokio::net::TcpListener;
 
 use access::Keys;
+use metrics::Metrics;
 use models::Models;
 use origin::Origins;
 
@@ -93,6 +96,7 @@ pub struct Server {
 #[derive(Debug)]
 struct State {
     models: Models,
+    metrics: Arc<Metrics>,
     keys: Keys,
     origins: Origins,
     parallel: usize,
@@ -118,8 +122,10 @@ impl Server {
             kept_prefixes: options.parallel,
             ..SchedulerOptions::default()
         };
+        let metrics = Arc::new(Metrics::new());
         let state = State {
-            models: Models::start(sessions, scheduler)?,
+            models: Models::start(sessions, scheduler, &metrics)?,
+            metrics,
             keys: Keys::new(&options.api_keys),
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,

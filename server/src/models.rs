@@ -8,6 +8,7 @@ use tercet_engine::{ChatInput, ChatTemplate, Error, Matcher, SchedulerOptions, S
 
 use crate::error::{ApiError, Result};
 use crate::grammar::Asked;
+use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::tools::Format;
 
@@ -95,6 +96,7 @@ impl Models {
     pub(crate) fn start(
         sessions: impl IntoIterator<Item = Session>,
         options: SchedulerOptions,
+        metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let start = |session: Session| {
             let session = Arc::new(session);
@@ -103,7 +105,7 @@ impl Models {
             let text = template.as_ref().ok().and_then(|template| template.text(&with_tools).ok());
             Ok(Arc::new(Model {
                 name: session.model().name().to_owned(),
-                runner: Runner::start(Arc::clone(&session), options)?,
+                runner: Runner::start(Arc::clone(&session), options, Arc::clone(metrics))?,
                 format: Format::of(text.unwrap_or_default()),
                 template,
                 created: unix_time(),

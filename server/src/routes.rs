@@ -12,12 +12,13 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, llama, ollama, openai, origin, page, status, text};
+use crate::{State, access, anthropic, llama, metrics, ollama, openai, origin, page, status, text};
 
 /// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
     let (body_bytes, cors) = (state.body_bytes, state.origins.cors());
     let own = Router::new()
+        .route("/metrics", get(metrics::show))
         .route("/tokenize", post(text::tokenize))
         .route("/detokenize", post(text::detokenize))
         .route("/apply-template", post(text::apply_template));

@@ -13,6 +13,8 @@ use tercet_engine::{Event, Generation, JobId, Request, Scheduler, SchedulerOptio
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{ApiError, Result};
+use crate::listener::Listener;
+use crate::metrics::Metrics;
 
 /// News that wait for a client. One that falls further behind is dropped.
 const WAITING_NEWS: usize = 4096;
@@ -36,7 +38,7 @@ enum Command {
 struct Submission {
     prompt: Vec<u32>,
     request: Request,
-    news: mpsc::Sender<News>,
+    news: Listener,
     reply: oneshot::Sender<Submitted>,
 }
 
@@ -44,18 +46,28 @@ type Submitted = tercet_engine::Result<JobId>;
 
 /// The scheduler's thread. It ends once nobody can submit any more and the last request is done.
 #[derive(Debug)]
-pub(crate) struct Runner(Sender<Command>);
+pub(crate) struct Runner {
+    commands: Sender<Command>,
+    metrics: Arc<Metrics>,
+}
 
 impl Runner {
     /// Starts the thread.
     ///
     /// # Errors
     /// Fails if the system refuses it.
-    pub(crate) fn start(session: Arc<Session>, options: SchedulerOptions) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        session: Arc<Session>,
+        options: SchedulerOptions,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let (sender, commands) = channel();
         let name = format!("model {}", session.model().name());
-        thread::Builder::new().name(name).spawn(move || run(&session, options, &commands))?;
-        Ok(Runner(sender))
+        thread::Builder::new().name(name).spawn({
+            let metrics = Arc::clone(&metrics);
+            move || run(&session, options, &metrics, &commands)
+        })?;
+        Ok(Runner { commands: sender, metrics })
     }
 
     /// Submits a request.
@@ -66,10 +78,11 @@ impl Runner {
         let (news, receiver) = mpsc::channel(WAITING_NEWS);
         let (reply, submitted) = oneshot::channel();
         let gone = || ApiError::internal("the model's thread has ended: start the server again");
+        let news = Listener::new(news, Arc::clone(&self.metrics));
         let submission = Box::new(Submission { prompt, request, news, reply });
-        self.0.send(Command::Submit(submission)).map_err(|_| gone())?;
+        self.commands.send(Command::Submit(submission)).map_err(|_| gone())?;
         let id = submitted.await.map_err(|_| gone())??;
-        Ok(Job { id, news: receiver, commands: self.0.clone() })
+        Ok(Job { id, news: receiver, commands: self.commands.clone() })
     }
 }
 
@@ -96,8 +109,9 @@ impl Drop for Job {
     }
 }
 
-fn run(session: &Arc<Session>, options: SchedulerOptions, commands: &Receiver<Command>) {
+fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &Metrics, commands: &Receiver<Command>) {
     let mut jobs = HashMap::new();
+    let mut load = (0, 0);
     let mut scheduler = Scheduler::new(Arc::clone(session), options);
     loop {
         if scheduler.is_idle() {
@@ -116,22 +130,26 @@ fn run(session: &Arc<Session>, options: SchedulerOptions, commands: &Receiver<Co
             }
             Err(_) => {
                 scheduler.clear();
-                for (_, news) in jobs.drain() {
-                    let _ = news.try_send(News::Failed(ApiError::internal("the model's thread has failed")));
+                for (_, mut news) in jobs.drain() {
+                    let _ = news.tell(News::Failed(ApiError::internal("the model's thread has failed")));
                 }
             }
         }
+        metrics.follow(&mut load, scheduler.load());
     }
 }
 
-type Jobs = HashMap<JobId, mpsc::Sender<News>>;
+type Jobs = HashMap<JobId, Listener>;
 
 fn obey(command: Command, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {
     match command {
         Command::Submit(submission) => {
-            let Submission { prompt, request, news, reply } = *submission;
+            let Submission { prompt, request, mut news, reply } = *submission;
             let submitted = scheduler.submit(prompt, request);
             let id = submitted.as_ref().ok().copied();
+            if id.is_none() {
+                news.refuse();
+            }
             // A client that is gone already hears nothing, and its request is not run.
             match (id, reply.send(submitted)) {
                 (Some(id), Ok(())) => drop(jobs.insert(id, news)),
@@ -152,7 +170,7 @@ fn tell(event: Event, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) 
         Event::Finished(id, generation) => (id, News::Finished(generation), true),
         Event::Failed(id, error) => (id, News::Failed(error.into()), true),
     };
-    let heard = jobs.get(&id).is_some_and(|job| job.try_send(news).is_ok());
+    let heard = jobs.get_mut(&id).is_some_and(|job| job.tell(news));
     if last {
         jobs.remove(&id);
     } else if !heard {

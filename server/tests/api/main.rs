@@ -3,6 +3,7 @@
 mod anthropic;
 mod client;
 mod llama;
+mod metrics;
 mod ollama;
 mod openai;
 mod origins;

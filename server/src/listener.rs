@@ -1,0 +1,91 @@
+//! The client of a request, as the model's thread sees it, and the account of its request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tercet_engine::{Generation, Stop};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use crate::runner::News;
+
+/// Hears the news of a request. The metrics learn of them here, whether the client reads them or not.
+pub(crate) struct Listener {
+    news: mpsc::Sender<News>,
+    metrics: Arc<Metrics>,
+    arrival: Instant,
+    /// When the first and the latest token came.
+    tokens: Option<(Instant, Instant)>,
+    ended: bool,
+}
+
+impl Listener {
+    pub(crate) fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>) -> Self {
+        Listener { news, metrics, arrival: Instant::now(), tokens: None, ended: false }
+    }
+
+    /// Counts news and passes them on. Returns false if the client is gone or too far behind.
+    pub(crate) fn tell(&mut self, news: News) -> bool {
+        match &news {
+            News::Step(step) if step.ids.is_empty() => {}
+            News::Step(_) => self.note_token(Instant::now()),
+            News::Finished(generation) => self.finish(generation),
+            News::Failed(_) => self.end("failed"),
+        }
+        self.news.try_send(news).is_ok()
+    }
+
+    /// Notes that the queue is full.
+    pub(crate) fn refuse(&mut self) {
+        self.end("refused");
+    }
+
+    fn end(&mut self, outcome: &'static str) {
+        self.ended = true;
+        self.metrics.ended(outcome);
+    }
+
+    fn note_token(&mut self, now: Instant) {
+        let first = match self.tokens {
+            Some((first, latest)) => {
+                self.metrics.between_tokens.observe((now - latest).as_secs_f64());
+                first
+            }
+            None => {
+                self.metrics.first_token.observe((now - self.arrival).as_secs_f64());
+                now
+            }
+        };
+        self.tokens = Some((first, now));
+    }
+
+    fn finish(&mut self, generation: &Generation) {
+        let Generation { prompt_tokens, cached_tokens, prefill, decode, .. } = generation;
+        let metrics = &self.metrics;
+        if let Some((first, _)) = self.tokens {
+            let queue = (first - self.arrival).saturating_sub(*prefill);
+            metrics.queue.observe(queue.as_secs_f64());
+        }
+        metrics.whole.observe(self.arrival.elapsed().as_secs_f64());
+        metrics.prompt_length.observe((prompt_tokens + cached_tokens) as f64);
+        metrics.text_length.observe(generation.ids.len() as f64);
+        metrics.prompt_tokens.inc_by(*prompt_tokens as u64);
+        metrics.cached_tokens.inc_by(*cached_tokens as u64);
+        metrics.generated_tokens.inc_by(generation.ids.len() as u64);
+        metrics.prompt_time.inc_by(prefill.as_secs_f64());
+        metrics.generation_time.inc_by(decode.as_secs_f64());
+        self.end(match generation.stop {
+            Stop::Length => "length",
+            Stop::Cancelled => "cancelled",
+            Stop::Eos | Stop::StopString | Stop::StopId => "stop",
+        });
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end("cancelled");
+        }
+    }
+}
