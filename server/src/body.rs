@@ -1,21 +1,27 @@
 //! JSON bodies of requests, with faults told as errors of the API.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
+use crate::State;
 use crate::error::{ApiError, Result};
 
 /// The body of a request as `T`, whatever its content type says.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<State>> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let bytes = Bytes::from_request(request, state);
-        let bytes = bytes.await.map_err(|error| ApiError::unreadable(error.status(), error.body_text()))?;
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self> {
+        let bytes = tokio::time::timeout(state.limits.read_time, Bytes::from_request(request, state)).await;
+        let late = |_| ApiError::unreadable(StatusCode::REQUEST_TIMEOUT, "the body has not arrived in time");
+        let bytes =
+            bytes.map_err(late)?.map_err(|error| ApiError::unreadable(error.status(), error.body_text()))?;
         let body = serde_json::from_slice(&bytes);
         body.map(Body).map_err(|error| ApiError::invalid(format!("the body is not as expected: {error}")))
     }

@@ -13,6 +13,7 @@
 mod access;
 mod anthropic;
 mod body;
+mod connections;
 mod embeddings;
 mod error;
 mod grammar;
@@ -40,11 +41,13 @@ mod tools;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tercet_engine::{SchedulerOptions, Session};
 use tokio::net::TcpListener;
 
 use access::Keys;
+use connections::Limits;
 use metrics::Metrics;
 use models::Models;
 use origin::Origins;
@@ -64,11 +67,23 @@ pub struct ServerOptions {
     pub queue: usize,
     /// Largest body of a request, in bytes.
     pub body_bytes: usize,
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// Longest time that a request's headers or body take to arrive, or that a connection is idle.
+    pub read_time: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { api_keys: Vec::new(), cors: Vec::new(), parallel: 8, queue: 64, body_bytes: 8 << 20 }
+        ServerOptions {
+            api_keys: Vec::new(),
+            cors: Vec::new(),
+            parallel: 8,
+            queue: 64,
+            body_bytes: 8 << 20,
+            connections: 512,
+            read_time: Duration::from_secs(60),
+        }
     }
 }
 
@@ -101,6 +116,7 @@ struct State {
     origins: Origins,
     parallel: usize,
     body_bytes: usize,
+    limits: Limits,
 }
 
 impl Server {
@@ -130,6 +146,7 @@ impl Server {
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
             body_bytes: options.body_bytes,
+            limits: Limits { connections: options.connections, read_time: options.read_time },
         };
         Ok(Server { address: listener.local_addr()?, listener, state: Arc::new(state) })
     }
@@ -148,7 +165,9 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = TcpListener::from_std(self.listener)?;
-            axum::serve(listener, routes::router(self.state)).with_graceful_shutdown(shutdown).await
+            let limits = self.state.limits;
+            connections::serve(listener, routes::router(self.state), limits, shutdown).await;
+            Ok(())
         })
     }
 }

@@ -1,9 +1,11 @@
 //! `tercet serve`: answers requests over HTTP.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tercet_engine::Error;
 use tercet_server::{Origin, Server, ServerOptions};
@@ -35,6 +37,9 @@ pub(super) struct Serve {
     /// Key that every request must bring; may be repeated
     #[arg(long, value_name = "KEY")]
     api_key: Vec<String>,
+    /// File with more keys, one a line
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// Origin whose pages may ask, such as https://chat.example.org, or * for all; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<Origin>,
@@ -55,9 +60,13 @@ impl Serve {
         if self.parallel == 0 {
             return Err(Error::bad_argument("parallel", "0 is out of range", "use 1 or more").into());
         }
+        let mut api_keys = self.api_key.clone();
+        if let Some(path) = &self.api_key_file {
+            api_keys.extend(read_keys(path)?);
+        }
         let session = self.session.open(self.context.context)?;
         let options = ServerOptions {
-            api_keys: self.api_key.clone(),
+            api_keys,
             cors: self.cors.clone(),
             parallel: self.parallel,
             queue: self.queue,
@@ -71,4 +80,15 @@ impl Serve {
         server.run(tercet_server::interrupted()).context("the server has failed")?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Reads keys, one a line.
+fn read_keys(path: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read; give --api-key-file another file", path.display()))?;
+    let keys: Vec<String> =
+        text.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    // A server without keys lets everybody in.
+    ensure!(!keys.is_empty(), "{} holds no key; write one a line", path.display());
+    Ok(keys)
 }

@@ -50,6 +50,19 @@ fn an_existing_output_is_replaced_only_by_force() {
 }
 
 #[test]
+fn keys_of_a_server_come_from_a_file_that_holds_some() {
+    let scratch = Scratch::new();
+    let empty = scratch.file("keys");
+    fs::write(&empty, " \n\n").unwrap();
+    for file in [empty.as_str(), "/no/such/keys"] {
+        let ran = tercet(&["serve", "--port", "0", "--api-key-file", file]);
+        assert!(ran.status != Some(0) && ran.stderr.contains(file), "{}", ran.stderr);
+    }
+    let ran = tercet(&["serve", "--cors", "chat.example"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("https://"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_environment_is_checked_like_the_flags() {
     let ran = finish(command(&["generate", "Hi"]).env("TERCET_ISA", "sse9"));
     assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""));
