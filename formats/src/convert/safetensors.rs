@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Converted, Source, write_tensors};
 use crate::chat_template::{EXTENSION, FOLDER};
-use crate::config::{Role, Tensor};
+use crate::config::{Family, Role, Tensor};
 use crate::error::{Error, Result};
+use crate::json::Object;
 use crate::{CONFIG, Floats, MODEL, SHARD_INDEX, Scales, Ternary};
 
 /// Files that are copied if the source has them.
@@ -179,7 +180,7 @@ pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted>
             }
         }
     };
-    let header = header(&entries)?;
+    let header = header(source, &entries)?;
     place.create(MODEL, |file, label| write_tensors(file, label, &header, entries.len(), 1, &mut data))?;
     for file in COPIED {
         if let Some(bytes) = source.files.try_get(file)? {
@@ -245,14 +246,17 @@ fn entries(source: &Source<'_>, form: Form, floats: FloatType) -> Result<Vec<Ent
     Ok(entries)
 }
 
-fn header(entries: &[Entry]) -> Result<Vec<u8>> {
+/// Returns the header, with the names that the family's files have.
+fn header(source: &Source<'_>, entries: &[Entry]) -> Result<Vec<u8>> {
+    let label = source.files.label(CONFIG);
+    let family = Family::of(&Object::new(&label, &source.fields))?;
     let mut header = Map::new();
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut start = 0;
     for entry in entries {
         let end = start + entry.bytes;
         let described = json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [start, end] });
-        header.insert(entry.name.clone(), described);
+        header.insert(family.stored_name(&entry.name), described);
         start = end;
     }
     let mut text = Value::Object(header).to_string().into_bytes();
