@@ -40,7 +40,7 @@ pub(super) struct Serve {
     /// File with more keys, one a line
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
-    /// Origin whose pages may ask, such as https://chat.example.org, or * for all; may be repeated
+    /// Origin whose pages may ask, such as https://chat.example.org, or * for all; repeatable
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<Origin>,
     /// Requests that run at once; others wait

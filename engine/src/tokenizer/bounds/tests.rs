@@ -371,7 +371,8 @@ fn hostile_tokenizers_work_or_are_refused_in_one_line() {
                 assert!(!message.contains(char::is_control), "{message}");
             }
         }
-        assert!(start.elapsed().as_secs() < 5, "{:?}: {shown}", start.elapsed());
+        // A fault takes hours. The limit leaves room for slow and busy machines.
+        assert!(start.elapsed().as_secs() < 60, "{:?}: {shown}", start.elapsed());
     }
     assert!(refused > 100 && worked > 100, "{refused} refused, {worked} worked");
     assert_memory_is_small();
