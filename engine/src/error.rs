@@ -59,6 +59,20 @@ pub enum Error {
         /// Tokens that the context holds.
         context: usize,
     },
+    /// The keys and values of one request exceed those that all requests of a scheduler may take together.
+    #[error(
+        "the keys and values of {tokens} tokens take {}, and those of all requests may take {}; \
+         shorten the prompt, generate fewer tokens or allow more",
+        Size(*bytes), Size(*most)
+    )]
+    CacheExceeded {
+        /// Tokens that the sequence would hold.
+        tokens: usize,
+        /// Bytes of their keys and values.
+        bytes: u64,
+        /// Bytes that all requests may take.
+        most: u64,
+    },
     /// The system cannot give the memory that was asked for.
     #[error("{purpose} takes {}, and {}; {remedy}", Size(*bytes), left(*available))]
     OutOfMemory {
@@ -98,6 +112,7 @@ impl Error {
             Error::Template(_)
             | Error::BadArgument { .. }
             | Error::ContextExceeded { .. }
+            | Error::CacheExceeded { .. }
             | Error::Pack(_) => true,
             Error::OutOfMemory { .. } | Error::Busy { .. } | Error::Cancelled | Error::Kernel(_) => false,
         }

@@ -96,6 +96,21 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Returns the text of a request that was cancelled before it began.
+    pub(crate) fn unstarted() -> Self {
+        Generation {
+            ids: Vec::new(),
+            logprobs: Vec::new(),
+            text: String::new(),
+            stop: Stop::Cancelled,
+            stop_string: None,
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            prefill: Duration::ZERO,
+            decode: Duration::ZERO,
+        }
+    }
+
     /// Returns the prompt tokens per second.
     pub fn prefill_tps(&self) -> f64 {
         self.prompt_tokens as f64 / self.prefill.as_secs_f64()

@@ -49,7 +49,9 @@ pub use model::{
 pub use packed::{Cleared, Kept, PackedCache};
 pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};
 pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
-pub use scheduler::{Event, JobId, Scheduler, SchedulerOptions};
+pub use scheduler::{
+    Event, JobId, Scheduler, SchedulerOptions, SchedulerStatus, SchedulerTotals, SequenceStatus,
+};
 pub use session::{Loading, Session, SessionOptions, Stream};
 pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};

@@ -1,47 +1,32 @@
 //! Runs many sequences of one model at once.
 //!
 //! A [`Scheduler`] owns the sequences. A round decodes one token of every sequence in one pass over the weights, and
-//! reads a part of the prompts. Prompts share the keys and values of common prefixes. Each text is bit for
+//! reads a part of one prompt. Prompts share the keys and values of common prefixes. Each text is bit for
 //! bit that of its request alone, whatever runs beside it.
 
+mod admission;
+mod options;
+mod pace;
+mod passes;
+mod prefixes;
+mod running;
+mod status;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Deref;
+use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::generate::{Continuation, Generation, Request, Sequence, Step};
-use crate::model::BATCH;
+use crate::generate::{Generation, Request, Step, Stop};
 use crate::session::Session;
 
-/// Options of a [`Scheduler`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SchedulerOptions {
-    /// Sequences that run at once, each with a KV cache of its own.
-    pub parallel: usize,
-    /// Requests that may wait; more are refused.
-    pub queue: usize,
-    /// Most prompt tokens that a round reads: fewer keep rounds short.
-    pub prompt_tokens: usize,
-    /// Read all prompts before any sequence decodes. A batch finishes sooner, but texts stop while new prompts are read.
-    pub prompts_first: bool,
-    /// Finished sequences that are kept, because later prompts may begin like them.
-    pub kept_prefixes: usize,
-}
-
-impl Default for SchedulerOptions {
-    /// Options for a batch that is known in advance: prompts first, then everything decodes together.
-    fn default() -> Self {
-        SchedulerOptions {
-            parallel: 32,
-            queue: usize::MAX,
-            prompt_tokens: BATCH,
-            prompts_first: true,
-            kept_prefixes: 0,
-        }
-    }
-}
+pub use options::SchedulerOptions;
+use pace::Pace;
+use prefixes::Prefixes;
+use running::Running;
+pub use status::{SchedulerStatus, SchedulerTotals, SequenceStatus};
 
 /// The number of a request, unique within its scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,8 +76,13 @@ pub struct Scheduler<S> {
     waiting: VecDeque<Waiting>,
     /// In the order of admission, which is the order in which prompts are read.
     running: Vec<Running>,
-    /// Finished sequences, the oldest first.
-    kept: VecDeque<Sequence>,
+    prefixes: Prefixes,
+    /// Bytes that keys and values may take.
+    kv_bytes: u64,
+    /// The next request does not fit until one that runs has ended.
+    full: bool,
+    pace: Pace,
+    totals: SchedulerTotals,
 }
 
 #[derive(Debug)]
@@ -100,31 +90,30 @@ struct Waiting {
     id: JobId,
     prompt: Vec<u32>,
     request: Request,
-}
-
-#[derive(Debug)]
-struct Running {
-    id: JobId,
-    sequence: Sequence,
-    continuation: Continuation,
-}
-
-impl Running {
-    /// Returns true if the next token can be chosen once the model has read one more.
-    fn decodes(&self) -> bool {
-        self.continuation.stop().is_none() && self.sequence.pending().len() == 1
-    }
-
-    fn reads_prompt(&self) -> bool {
-        self.continuation.stop().is_none() && self.sequence.pending().len() > 1
-    }
+    cancelled: bool,
 }
 
 impl<S: Deref<Target = Session>> Scheduler<S> {
     /// Returns a scheduler without requests.
     pub fn new(session: S, options: SchedulerOptions) -> Self {
-        let (waiting, running, kept) = Default::default();
-        Scheduler { session, options, next: 0, waiting, running, kept }
+        Scheduler {
+            session,
+            options,
+            next: 0,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            prefixes: Prefixes::default(),
+            kv_bytes: options.kv_bytes.unwrap_or_else(admission::default_bytes),
+            full: false,
+            pace: Pace::new(),
+            totals: SchedulerTotals::default(),
+        }
+    }
+
+    /// Measures time by `clock` instead of the system's clock. It decides the sizes of parts, but changes no text.
+    pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
+        self.pace.set_clock(clock);
+        self
     }
 
     /// Returns the session whose model it runs.
@@ -148,19 +137,22 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
     /// [`Error::Busy`] if the queue is full.
     pub fn submit(&mut self, prompt: Vec<u32>, request: Request) -> Result<JobId> {
         if self.waiting.len() >= self.options.queue {
+            self.totals.refused += 1;
             return Err(Error::Busy { waiting: self.waiting.len() });
         }
         let id = JobId(self.next);
         self.next += 1;
-        self.waiting.push_back(Waiting { id, prompt, request });
+        self.waiting.push_back(Waiting { id, prompt, request, cancelled: false });
+        self.totals.submitted += 1;
         Ok(id)
     }
 
-    /// Ends a request. A running one finishes in the next round with what it has, a waiting one is forgotten. A request's
-    /// [`cancel`](Request::cancel) also ends it within a round, from another thread.
+    /// Ends a request: it finishes in the next round with what it has. A request's [`cancel`](Request::cancel) also ends it,
+    /// from another thread and in the midst of a round.
     pub fn cancel(&mut self, id: JobId) {
-        self.waiting.retain(|waiting| waiting.id != id);
-        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id) {
+            waiting.cancelled = true;
+        } else if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
             running.continuation.cancel();
         }
     }
@@ -169,112 +161,39 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.running.clear();
-        self.kept.clear();
+        self.prefixes.clear();
+        self.full = false;
     }
 
-    /// Heeds cancelled requests, admits waiting ones, decodes one token of every sequence that has read its prompt, and reads a part of the
-    /// prompts.
+    /// Heeds cancelled requests, admits waiting ones, decodes one token of every sequence that has read its prompt, and
+    /// reads a part of the earliest prompt that is not read yet.
     pub fn round(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.running.iter_mut().for_each(|running| running.continuation.heed_cancel());
-        self.collect_finished(&mut events);
+        let (start, mut events) = (self.pace.now(), Vec::new());
+        self.heed_cancelled(&mut events);
         self.admit(&mut events);
-        let reading = self.running.iter().any(Running::reads_prompt);
-        if !(reading && self.options.prompts_first) {
+        let reader = self.running.iter().position(Running::reads_prompt);
+        if reader.is_none() || self.options.round_time.is_some() {
             self.decode(&mut events);
         }
-        self.read_prompts(self.options.prompt_tokens, &mut events);
+        self.read_prompt(start, &mut events);
         self.collect_finished(&mut events);
         events
     }
 
-    fn admit(&mut self, events: &mut Vec<Event>) {
-        while self.running.len() < self.options.parallel.max(1) {
-            let Some(Waiting { id, prompt, request }) = self.waiting.pop_front() else { break };
-            match self.begin(&prompt, request) {
-                Ok((sequence, continuation)) => {
-                    self.running.push(Running { id, sequence, continuation });
-                }
-                Err(error) => events.push(Event::Failed(id, error)),
+    /// Ends cancelled requests, also those that wait.
+    fn heed_cancelled(&mut self, events: &mut Vec<Event>) {
+        self.waiting.retain(|Waiting { id, request, cancelled, .. }| {
+            let goes_on = !*cancelled && !request.cancel.is_cancelled();
+            if !goes_on {
+                events.push(Event::Finished(*id, Generation::unstarted()));
+                self.totals.finished += 1;
+                self.totals.cancelled += 1;
+                self.full = false;
             }
-        }
-    }
-
-    fn begin(&self, prompt: &[u32], request: Request) -> Result<(Sequence, Continuation)> {
-        let (model, tokenizer) = (self.session.model(), self.session.tokenizer());
-        let mut sequence = Sequence::for_request(model, prompt, &request)?;
-        let continuation = Continuation::new(model, tokenizer, &mut sequence, prompt, request)?;
-        Ok((sequence, continuation))
-    }
-
-    /// Decodes a token of every sequence that has one token left to read. They share every read of the weights.
-    fn decode(&mut self, events: &mut Vec<Event>) {
-        let model = self.session.model();
-        let mut outcomes = Vec::new();
-        let mut decoding: Vec<&mut Running> =
-            self.running.iter_mut().filter(|running| running.decodes()).collect();
-        decoding.retain(|running| {
-            let checked = model.check(&running.sequence.state, running.sequence.pending());
-            checked.map_err(|error| outcomes.push((running.id, Err(error)))).is_ok()
+            goes_on
         });
-        for batch in decoding.chunks_mut(BATCH) {
-            let (mut states, mut tokens, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
-            for Running { sequence: Sequence { state, history, .. }, continuation, .. } in batch.iter_mut() {
-                tokens.push(history[state.position()]);
-                candidates.push(continuation.candidates(history));
-                states.push(state);
-            }
-            let shared = model.forward_each(&mut states, &tokens, &candidates).is_ok();
-            for Running { id, sequence, continuation } in batch.iter_mut() {
-                continuation.heed_cancel();
-                if continuation.stop().is_some() {
-                    continue;
-                }
-                // If the shared pass fails, each sequence fails or goes on by itself.
-                outcomes.push((
-                    *id,
-                    match shared {
-                        true => continuation.accept(model, sequence),
-                        false => continuation.step(model, sequence).map(Option::unwrap_or_default),
-                    },
-                ));
-            }
-        }
-        for (id, outcome) in outcomes {
-            self.report(id, outcome, events);
-        }
-    }
-
-    /// Reads prompts in the order of admission, at most `budget` tokens altogether but at least one.
-    fn read_prompts(&mut self, mut budget: usize, events: &mut Vec<Event>) {
-        while let Some(at) = self.running.iter().position(Running::reads_prompt) {
-            self.share_prefix(at);
-            let Running { id, sequence, continuation } = &mut self.running[at];
-            let (id, unread) = (*id, sequence.pending().len());
-            let part = BATCH.min(budget.max(1));
-            let model = self.session.model();
-            // The last part chooses the first token, as a lone request does.
-            let outcome = match unread > part {
-                true => continuation.read(model, sequence, part).map(|()| Step::default()),
-                false => continuation.step(model, sequence).map(Option::unwrap_or_default),
-            };
-            self.report(id, outcome, events);
-            budget = budget.saturating_sub(part.min(unread));
-            if budget == 0 {
-                break;
-            }
-        }
-    }
-
-    /// Copies the longest prefix that another sequence has read, before a prompt's first part.
-    fn share_prefix(&mut self, at: usize) {
-        if self.running[at].sequence.state.position() > 0 {
-            return;
-        }
-        let (before, rest) = self.running.split_at_mut(at);
-        let Some((reader, after)) = rest.split_first_mut() else { return };
-        let others = before.iter().chain(after.iter()).map(|running| &running.sequence);
-        others.chain(&self.kept).for_each(|other| reader.sequence.share_prefix(other));
+        self.running.iter_mut().for_each(|running| running.continuation.heed_cancel());
+        self.collect_finished(events);
     }
 
     fn report(&mut self, id: JobId, outcome: Result<Step>, events: &mut Vec<Event>) {
@@ -282,22 +201,32 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
             Ok(step) if step == Step::default() => {}
             Ok(step) => events.push(Event::Step(id, step)),
             Err(error) => {
-                self.running.retain(|running| running.id != id);
-                events.push(Event::Failed(id, error));
+                let failed = self.running.extract_if(.., |running| running.id == id);
+                failed.for_each(|running| self.totals.count(&running.status()));
+                self.fail(id, error, events);
             }
         }
     }
 
+    fn fail(&mut self, id: JobId, error: Error, events: &mut Vec<Event>) {
+        self.totals.failed += 1;
+        self.full = false;
+        events.push(Event::Failed(id, error));
+    }
+
     fn collect_finished(&mut self, events: &mut Vec<Event>) {
         let is_finished = |running: &mut Running| running.continuation.stop().is_some();
-        for Running { id, sequence, continuation } in self.running.extract_if(.., is_finished) {
-            events.push(Event::Finished(id, continuation.finish()));
-            if self.options.kept_prefixes > 0 {
-                self.kept.push_back(sequence);
+        for running in self.running.extract_if(.., is_finished) {
+            self.totals.count(&running.status());
+            let Running { id, sequence, continuation } = running;
+            let generation = continuation.finish();
+            self.totals.finished += 1;
+            self.totals.cancelled += u64::from(generation.stop == Stop::Cancelled);
+            self.full = false;
+            events.push(Event::Finished(id, generation));
+            if self.options.keep_prefixes {
+                self.prefixes.keep(sequence);
             }
-        }
-        while self.kept.len() > self.options.kept_prefixes {
-            self.kept.pop_front();
         }
     }
 }

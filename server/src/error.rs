@@ -71,6 +71,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
     }
 
+    /// The error of a server that cannot answer now.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", message)
+    }
+
     /// The error of a fault of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
@@ -123,13 +128,14 @@ impl From<Error> for ApiError {
                 exceeded: Some((tokens, context)),
                 ..Self::new(StatusCode::BAD_REQUEST, "exceed_context_size_error", message)
             },
+            Error::CacheExceeded { .. } => {
+                ApiError { code: Some("context_length_exceeded"), ..Self::invalid(message) }
+            }
             Error::BadArgument { argument, .. } => {
                 ApiError { param: Some(argument), ..Self::invalid(message) }
             }
             Error::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded_error", message),
-            Error::OutOfMemory { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", message)
-            }
+            Error::OutOfMemory { .. } => Self::unavailable(message),
             _ => Self::internal(message),
         }
     }

@@ -14,6 +14,7 @@ mod access;
 mod anthropic;
 mod body;
 mod connections;
+mod drain;
 mod embeddings;
 mod error;
 mod grammar;
@@ -45,14 +46,19 @@ use std::time::Duration;
 
 use tercet_engine::{SchedulerOptions, Session};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use access::Keys;
 use connections::Limits;
+use drain::Drain;
 use metrics::Metrics;
 use models::Models;
 use origin::Origins;
 
 pub use origin::{InvalidOrigin, Origin};
+
+/// Time that a round of a model shall take: texts grow at least this often while prompts are read.
+const ROUND_TIME: Duration = Duration::from_millis(100);
 
 /// Options of a [`Server`].
 #[derive(Clone, Debug)]
@@ -65,6 +71,10 @@ pub struct ServerOptions {
     pub parallel: usize,
     /// Requests for a model that may wait. The next one is refused with status 429.
     pub queue: usize,
+    /// Bytes that a model's keys and values may take; none is half of the free memory. A request waits until its own fit.
+    pub kv_bytes: Option<u64>,
+    /// Time that requests under way get to finish when the server is about to end.
+    pub drain_time: Duration,
     /// Largest body of a request, in bytes.
     pub body_bytes: usize,
     /// Connections that are open at once.
@@ -80,6 +90,8 @@ impl Default for ServerOptions {
             cors: Vec::new(),
             parallel: 8,
             queue: 64,
+            kv_bytes: None,
+            drain_time: Duration::from_secs(60),
             body_bytes: 8 << 20,
             connections: 512,
             read_time: Duration::from_secs(60),
@@ -105,6 +117,7 @@ pub struct Server {
     listener: std::net::TcpListener,
     address: SocketAddr,
     state: Arc<State>,
+    drain_time: Duration,
 }
 
 /// What every request may use.
@@ -115,6 +128,7 @@ struct State {
     keys: Keys,
     origins: Origins,
     parallel: usize,
+    drain: Drain,
     body_bytes: usize,
     limits: Limits,
 }
@@ -134,9 +148,9 @@ impl Server {
         let scheduler = SchedulerOptions {
             parallel: options.parallel,
             queue: options.queue,
-            prompts_first: false,
-            kept_prefixes: options.parallel,
-            ..SchedulerOptions::default()
+            round_time: Some(ROUND_TIME),
+            kv_bytes: options.kv_bytes,
+            keep_prefixes: true,
         };
         let metrics = Arc::new(Metrics::new());
         let state = State {
@@ -145,10 +159,12 @@ impl Server {
             keys: Keys::new(&options.api_keys),
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
+            drain: Drain::default(),
             body_bytes: options.body_bytes,
             limits: Limits { connections: options.connections, read_time: options.read_time },
         };
-        Ok(Server { address: listener.local_addr()?, listener, state: Arc::new(state) })
+        let (address, state, drain_time) = (listener.local_addr()?, Arc::new(state), options.drain_time);
+        Ok(Server { address, listener, state, drain_time })
     }
 
     /// Returns the address where it listens.
@@ -156,17 +172,38 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until `shutdown` is ready. Requests under way are then finished, and new ones refused.
+    /// Answers requests until `shutdown` is ready. Requests under way then get [`ServerOptions::drain_time`] to finish. New ones
+    /// are refused with status 503.
     ///
     /// # Errors
     /// Fails if the system does not give what a listener needs.
     pub fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let Server { listener, state, drain_time, .. } = self;
         // One thread is enough for parsing and printing. The model's threads take the rest of the machine.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let listener = TcpListener::from_std(self.listener)?;
-            let limits = self.state.limits;
-            connections::serve(listener, routes::router(self.state), limits, shutdown).await;
+            let limits = state.limits;
+            let (begun, drains) = oneshot::channel();
+            let routes = routes::router(Arc::clone(&state));
+            // The listener goes on meanwhile, so that new requests hear why they are refused.
+            let drained = async move {
+                shutdown.await;
+                state.drain.begin();
+                // Nobody waits for it if the server has failed.
+                let _ = begun.send(());
+                state.models.idle().await;
+            };
+            let overdue = async {
+                match drains.await {
+                    Ok(()) => tokio::time::sleep(drain_time).await,
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            let listener = TcpListener::from_std(listener)?;
+            tokio::select! {
+                () = connections::serve(listener, routes, limits, drained) => {}
+                () = overdue => {}
+            }
             Ok(())
         })
     }

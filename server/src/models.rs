@@ -129,6 +129,13 @@ impl Models {
         found.ok_or_else(|| ApiError::unknown_model(name.unwrap_or_default()))
     }
 
+    /// Waits until no request is under way.
+    pub(crate) async fn idle(&self) {
+        for model in &self.0 {
+            model.runner.idle().await;
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.0.iter()
     }

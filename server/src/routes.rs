@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, llama, metrics, ollama, openai, origin, page, status, text};
+use crate::{State, access, anthropic, drain, llama, metrics, ollama, openai, origin, page, status, text};
 
 /// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -22,8 +22,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/tokenize", post(text::tokenize))
         .route("/detokenize", post(text::detokenize))
         .route("/apply-template", post(text::apply_template));
-    let locked =
-        |routes: Router<Arc<State>>| routes.layer(from_fn_with_state(Arc::clone(&state), access::check));
+    let locked = |routes: Router<Arc<State>>| {
+        let open = routes.layer(from_fn_with_state(Arc::clone(&state), drain::check));
+        open.layer(from_fn_with_state(Arc::clone(&state), access::check))
+    };
     // Outside of the lock, because its error is worded too.
     let worded = |routes: Router<Arc<State>>, word: fn(&ApiError) -> Value| {
         locked(routes).layer(map_response(move |response| ready(reword(response, word))))
@@ -32,7 +34,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/", get(page::show))
         .route("/health", get(status::health))
         .route("/v1/health", get(status::health))
-        .route("/ready", get(status::health))
+        .route("/ready", get(status::ready))
         .merge(locked(own.merge(openai::routes()).merge(llama::routes())))
         .merge(worded(anthropic::routes(), anthropic::word))
         .merge(worded(ollama::routes(), ollama::word))

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use futures_util::Stream;
-use tercet_engine::{Event, Generation, JobId, Request, Scheduler, SchedulerOptions, Session, Step};
-use tokio::sync::{mpsc, oneshot};
+use tercet_engine::{Cancel, Event, Generation, JobId, Request, Scheduler, SchedulerOptions, Session, Step};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{ApiError, Result};
 use crate::listener::Listener;
@@ -30,24 +30,19 @@ pub(crate) enum News {
     Failed(ApiError),
 }
 
-enum Command {
-    Submit(Box<Submission>),
-    Cancel(JobId),
-}
-
 struct Submission {
     prompt: Vec<u32>,
     request: Request,
     news: Listener,
-    reply: oneshot::Sender<Submitted>,
+    reply: oneshot::Sender<tercet_engine::Result<()>>,
 }
-
-type Submitted = tercet_engine::Result<JobId>;
 
 /// The scheduler's thread. It ends once nobody can submit any more and the last request is done.
 #[derive(Debug)]
 pub(crate) struct Runner {
-    commands: Sender<Command>,
+    submissions: Sender<Submission>,
+    /// The number of jobs.
+    jobs: Arc<watch::Sender<usize>>,
     metrics: Arc<Metrics>,
 }
 
@@ -61,13 +56,13 @@ impl Runner {
         options: SchedulerOptions,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let (sender, commands) = channel();
+        let (sender, submissions) = channel();
         let name = format!("model {}", session.model().name());
         thread::Builder::new().name(name).spawn({
             let metrics = Arc::clone(&metrics);
-            move || run(&session, options, &metrics, &commands)
+            move || run(&session, options, &metrics, &submissions)
         })?;
-        Ok(Runner { commands: sender, metrics })
+        Ok(Runner { submissions: sender, jobs: Arc::new(watch::Sender::new(0)), metrics })
     }
 
     /// Submits a request.
@@ -77,21 +72,37 @@ impl Runner {
     pub(crate) async fn submit(&self, prompt: Vec<u32>, request: Request) -> Result<Job> {
         let (news, receiver) = mpsc::channel(WAITING_NEWS);
         let (reply, submitted) = oneshot::channel();
+        // Requests that share a wish would end together.
+        let cancel = Cancel::new();
+        let request = Request { cancel: cancel.clone(), ..request };
+        let job = Job::new(receiver, cancel, Arc::clone(&self.jobs));
         let gone = || ApiError::internal("the model's thread has ended: start the server again");
         let news = Listener::new(news, Arc::clone(&self.metrics));
-        let submission = Box::new(Submission { prompt, request, news, reply });
-        self.commands.send(Command::Submit(submission)).map_err(|_| gone())?;
-        let id = submitted.await.map_err(|_| gone())??;
-        Ok(Job { id, news: receiver, commands: self.commands.clone() })
+        self.submissions.send(Submission { prompt, request, news, reply }).map_err(|_| gone())?;
+        submitted.await.map_err(|_| gone())??;
+        Ok(job)
+    }
+
+    /// Waits until no job is under way.
+    pub(crate) async fn idle(&self) {
+        // The number is at hand as long as this runner is.
+        let _ = self.jobs.subscribe().wait_for(|jobs| *jobs == 0).await;
     }
 }
 
-/// A request under way: a stream of its news. Dropping it cancels the request.
+/// A request under way: a stream of its news. Dropping it cancels the request, also in the midst of a pass.
 #[derive(Debug)]
 pub(crate) struct Job {
-    id: JobId,
     news: mpsc::Receiver<News>,
-    commands: Sender<Command>,
+    cancel: Cancel,
+    jobs: Arc<watch::Sender<usize>>,
+}
+
+impl Job {
+    fn new(news: mpsc::Receiver<News>, cancel: Cancel, jobs: Arc<watch::Sender<usize>>) -> Self {
+        jobs.send_modify(|jobs| *jobs += 1);
+        Job { news, cancel, jobs }
+    }
 }
 
 impl Stream for Job {
@@ -104,22 +115,27 @@ impl Stream for Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // A thread that has ended has cancelled everything.
-        let _ = self.commands.send(Command::Cancel(self.id));
+        self.cancel.cancel();
+        self.jobs.send_modify(|jobs| *jobs -= 1);
     }
 }
 
-fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &Metrics, commands: &Receiver<Command>) {
+fn run(
+    session: &Arc<Session>,
+    options: SchedulerOptions,
+    metrics: &Metrics,
+    submissions: &Receiver<Submission>,
+) {
     let mut jobs = HashMap::new();
     let mut load = (0, 0);
     let mut scheduler = Scheduler::new(Arc::clone(session), options);
     loop {
         if scheduler.is_idle() {
-            let Ok(command) = commands.recv() else { return };
-            obey(command, &mut scheduler, &mut jobs);
+            let Ok(submission) = submissions.recv() else { return };
+            submit(submission, &mut scheduler, &mut jobs);
         }
-        for command in commands.try_iter() {
-            obey(command, &mut scheduler, &mut jobs);
+        for submission in submissions.try_iter() {
+            submit(submission, &mut scheduler, &mut jobs);
         }
         // A panic is a bug, and it may leave a sequence half changed: all of them end, and the next ones start anew.
         match catch_unwind(AssertUnwindSafe(|| scheduler.round())) {
@@ -141,27 +157,20 @@ fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &Metrics, com
 
 type Jobs = HashMap<JobId, Listener>;
 
-fn obey(command: Command, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {
-    match command {
-        Command::Submit(submission) => {
-            let Submission { prompt, request, mut news, reply } = *submission;
-            let submitted = scheduler.submit(prompt, request);
-            let id = submitted.as_ref().ok().copied();
-            if id.is_none() {
-                news.refuse();
-            }
-            // A client that is gone already hears nothing, and its request is not run.
-            match (id, reply.send(submitted)) {
-                (Some(id), Ok(())) => drop(jobs.insert(id, news)),
-                (Some(id), Err(_)) => scheduler.cancel(id),
-                (None, _) => {}
-            }
+fn submit(submission: Submission, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {
+    let Submission { prompt, request, mut news, reply } = submission;
+    let submitted = match scheduler.submit(prompt, request) {
+        Ok(id) => {
+            jobs.insert(id, news);
+            Ok(())
         }
-        Command::Cancel(id) => {
-            jobs.remove(&id);
-            scheduler.cancel(id);
+        Err(error) => {
+            news.refuse();
+            Err(error)
         }
-    }
+    };
+    // A client that is gone has cancelled its request.
+    let _ = reply.send(submitted);
 }
 
 fn tell(event: Event, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {

@@ -4,10 +4,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use tercet_engine::Error;
+use tercet_engine::{Error, Size};
 use tercet_server::{Origin, Server, ServerOptions};
 
 use super::args::{ContextArgs, SessionArgs};
@@ -49,6 +50,15 @@ pub(super) struct Serve {
     /// Requests that may wait; others are refused with status 429
     #[arg(long, value_name = "N", default_value_t = ServerOptions::default().queue)]
     queue: usize,
+    /// Size that keys and values may have together; by default half of the free memory
+    ///
+    /// A request waits until the most that it can take fits. Keys and values of finished requests stay as long as
+    /// there is room, because later prompts may begin like them.
+    #[arg(long, value_name = "SIZE")]
+    kv_size: Option<Size>,
+    /// Seconds that requests under way get to finish after Ctrl-C or SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = ServerOptions::default().drain_time.as_secs())]
+    drain_time: u64,
     #[command(flatten)]
     session: SessionArgs,
     #[command(flatten)]
@@ -70,6 +80,8 @@ impl Serve {
             cors: self.cors.clone(),
             parallel: self.parallel,
             queue: self.queue,
+            drain_time: Duration::from_secs(self.drain_time),
+            kv_bytes: self.kv_size.map(|size| size.0),
             ..ServerOptions::default()
         };
         let name = session.model().name().to_owned();

@@ -18,7 +18,7 @@ pub struct Sequence {
     pub(crate) state: State,
     /// Every token of the sequence. The model may not have read the latest ones yet.
     pub(crate) history: Vec<u32>,
-    /// Tokens whose keys and values were copied from another sequence.
+    /// Tokens whose keys and values are shared with another sequence.
     cached: usize,
 }
 
@@ -39,16 +39,36 @@ impl Sequence {
         Self::new(model, model.context_for(prompt.len().saturating_add(request.max_tokens)))
     }
 
-    /// Copies the keys and values of the longest prefix of this unread sequence that `other` has read, if that is longer
-    /// than the prefix at hand. At least the last token stays unread, because the next one is chosen by its logits.
+    /// Returns the length of the longest prefix of this sequence that `other` has read. At least the last token is not part
+    /// of it, because the model must read that one: the next one is chosen by its logits.
+    pub(crate) fn common_prefix(&self, other: &Sequence) -> usize {
+        let common = self.history.iter().zip(other.read()).take_while(|(a, b)| a == b).count();
+        common.min(self.history.len().saturating_sub(1))
+    }
+
+    /// Shares the keys and values of the [common prefix](Sequence::common_prefix) with `other`, unless this sequence has more.
     pub(crate) fn share_prefix(&mut self, other: &Sequence) {
-        let read = &other.history[..other.state.position()];
-        let common = self.history.iter().zip(read).take_while(|(a, b)| a == b).count();
-        let common = common.min(self.history.len().saturating_sub(1));
+        let common = self.common_prefix(other);
         if common > self.state.position() {
-            self.state.copy_prefix(&other.state, common);
-            self.cached = common;
+            self.state.share_prefix(&other.state, common);
+            self.cached = self.state.position();
         }
+    }
+
+    /// Gives up the memory that only a sequence that grows needs.
+    pub(crate) fn freeze(&mut self) {
+        self.history.truncate(self.state.position());
+        self.state.freeze();
+    }
+
+    /// Returns the tokens whose keys and values are shared with another sequence.
+    pub(crate) fn cached(&self) -> usize {
+        self.cached
+    }
+
+    /// Returns the tokens that the model has read.
+    pub(crate) fn read(&self) -> &[u32] {
+        &self.history[..self.state.position()]
     }
 
     /// Returns every token of the sequence.

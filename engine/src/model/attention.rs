@@ -111,6 +111,7 @@ mod tests {
         let preset = Preset::find("bitnet-2b-4t").unwrap();
         let config = Config { layers: 1, kv_heads: 1, head_dim: dim, ..preset.config() };
         let mut cache = KvCache::new(&config, kind, keys.len() / dim).unwrap();
+        cache.reach(0, keys.len() / dim).unwrap();
         cache.store(&Pool::new(1).unwrap(), 0, 0, keys, values);
         cache
     }

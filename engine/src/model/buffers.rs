@@ -1,17 +1,20 @@
-//! Activations of the tokens in progress.
+//! Buffers of the tokens in progress.
 
 use std::sync::{Mutex, PoisonError};
 
+use super::attention::{Gathered, SEGMENT};
 use super::head::Scratch;
 use super::input::Rounded;
+use super::rotary::Rotary;
 use crate::error::Result;
 use crate::memory;
+use crate::vectors::attention::PAGE;
 use tercet_formats::config::Config;
 
 /// The most tokens that go through the layers together.
 pub(crate) const BATCH: usize = 256;
 
-/// Activations of one batch, token-major.
+/// Activations of one batch, token-major, and tables that grow with the sequences.
 #[derive(Debug)]
 pub(super) struct Buffers {
     pub(super) residual: Vec<f32>,
@@ -26,6 +29,9 @@ pub(super) struct Buffers {
     pub(super) up: Vec<f32>,
     pub(super) product: Vec<f32>,
     pub(super) head: Scratch,
+    pub(super) rotary: Rotary,
+    /// Attention sums of one token's queries, KV head × segment.
+    pub(super) segments: Vec<Gathered>,
 }
 
 impl Buffers {
@@ -54,7 +60,18 @@ impl Buffers {
             up: floats(ffn),
             product: floats(hidden),
             head: Scratch::default(),
+            rotary: Rotary::new(&config.rope, config.head_dim),
+            segments: Vec::new(),
         })
+    }
+
+    /// Prepares the work on positions below `end`.
+    pub(super) fn reach(&mut self, config: &Config, end: usize) {
+        self.rotary.reach(end.next_multiple_of(PAGE));
+        let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * end.div_ceil(SEGMENT));
+        if self.segments.len() < segments {
+            self.segments.resize(segments, Gathered::new(group, config.head_dim));
+        }
     }
 }
 

@@ -1,65 +1,37 @@
 //! The KV cache of a sequence.
+//!
+//! It grows in pages of [`PAGE`] positions. Sequences with a common prefix share the pages that it fills.
 
-use bytemuck::Zeroable;
-use bytemuck::allocation::try_zeroed_slice_box;
+mod element;
+mod table;
+
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::memory::{self, Promise};
 use crate::runtime::CacheType;
-use crate::vectors::attention::{BLOCK, KeysValues};
+use crate::vectors::attention::{KeysValues, PAGE};
+use table::PageTable;
 use tercet_formats::config::Config;
-
-/// A type of stored keys and values.
-pub(super) trait Element: Copy + Default + Zeroable + Send + Sync {
-    /// Rounds `x` to the nearest elements. `out` must be as long as `x`.
-    fn round(out: &mut [Self], x: &[f32]);
-}
-
-impl Element for f16 {
-    /// Values beyond the range of a half become the largest half of the same sign.
-    fn round(out: &mut [Self], x: &[f32]) {
-        const PIECE: usize = 64;
-        for (out, x) in out.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
-            let mut within = [0.0; PIECE];
-            within.iter_mut().zip(x).for_each(|(within, x)| *within = x.clamp(-65_504.0, 65_504.0));
-            out.convert_from_f32_slice(&within[..x.len()]);
-        }
-    }
-}
-
-impl Element for f32 {
-    fn round(out: &mut [Self], x: &[f32]) {
-        out.copy_from_slice(x);
-    }
-}
 
 /// The keys and values of every layer.
 #[derive(Debug)]
 pub(super) struct KvCache {
     context: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    layers: Layers,
+    pages: Pages,
+    page_bytes: u64,
+    /// The memory of pages to come.
+    promise: Promise,
 }
 
 #[derive(Debug)]
-enum Layers {
-    F16(Vec<Layer<f16>>),
-    F32(Vec<Layer<f32>>),
+enum Pages {
+    F16(PageTable<f16>),
+    F32(PageTable<f32>),
 }
 
-#[derive(Debug)]
-struct Layer<E> {
-    /// kv head × block of positions × head_dim × position in the block.
-    keys: Box<[E]>,
-    /// kv head × position × head_dim.
-    values: Box<[E]>,
-}
-
-/// One head's part of a layer. All elements are finite, also those after the last stored position.
+/// One head's part of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head<'a> {
     F16(KeysValues<'a, f16>),
@@ -67,23 +39,18 @@ pub(super) enum Head<'a> {
 }
 
 impl KvCache {
-    /// Returns a cache with room for `context` positions. The system commits its pages as positions are stored.
+    /// Returns an empty cache that may grow to `context` positions.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if the system refuses the memory.
+    /// [`Error::OutOfMemory`] if the system has too little memory for it, beside what other caches may still take.
     pub(super) fn new(config: &Config, kind: CacheType, context: usize) -> Result<Self> {
-        let Config { layers, kv_heads, head_dim, .. } = *config;
-        let positions = context.checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX);
-        let bytes = memory::product([positions, Self::bytes_per_position(config, kind)]);
-        memory::require(bytes, || purpose(context), REMEDY)?;
-        let elements = kv_heads * positions * head_dim;
-        let layers = match kind {
-            CacheType::F16 => all(layers, || Layer::new(elements)).map(Layers::F16),
-            CacheType::F32 => all(layers, || Layer::new(elements)).map(Layers::F32),
+        let page_bytes = Self::bytes_for(config, kind, PAGE);
+        let promise = Promise::new(Self::bytes_for(config, kind, context), || purpose(context), REMEDY)?;
+        let pages = match kind {
+            CacheType::F16 => Pages::F16(PageTable::new(config)),
+            CacheType::F32 => Pages::F32(PageTable::new(config)),
         };
-        let refused = || Error::out_of_memory(purpose(context), bytes, None, REMEDY);
-        let layers = layers.ok_or_else(refused)?;
-        Ok(KvCache { context, kv_heads, head_dim, layers })
+        Ok(KvCache { context, pages, page_bytes, promise })
     }
 
     /// Returns the bytes of one position.
@@ -96,45 +63,93 @@ impl KvCache {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    /// Returns the number of positions that the cache has room for.
+    /// Returns the bytes of the pages of `positions` positions.
+    pub(super) fn bytes_for(config: &Config, kind: CacheType, positions: usize) -> u64 {
+        let pages = positions.div_ceil(PAGE);
+        memory::product([pages, PAGE, Self::bytes_per_position(config, kind)])
+    }
+
+    /// Returns the bytes that the cache may still take.
+    pub(super) fn bytes_to_come(&self) -> u64 {
+        self.promise.left()
+    }
+
+    /// Keeps the first `positions` positions, and gives up other pages and the memory that was promised.
+    pub(super) fn freeze(&mut self, positions: usize) {
+        self.promise.keep(0);
+        match &mut self.pages {
+            Pages::F16(pages) => pages.truncate(positions),
+            Pages::F32(pages) => pages.truncate(positions),
+        }
+    }
+
+    /// Returns the number of positions that the cache may grow to.
     pub(super) fn context(&self) -> usize {
         self.context
     }
 
-    /// Returns the bytes of all keys and values.
+    /// Returns the bytes of all pages, also of shared ones.
     pub(super) fn bytes(&self) -> usize {
-        match &self.layers {
-            Layers::F16(layers) => layers.iter().map(Layer::bytes).sum(),
-            Layers::F32(layers) => layers.iter().map(Layer::bytes).sum(),
+        self.count() * self.page_bytes as usize
+    }
+
+    /// Returns the number of pages.
+    fn count(&self) -> usize {
+        match &self.pages {
+            Pages::F16(pages) => pages.identities().len(),
+            Pages::F32(pages) => pages.identities().len(),
         }
     }
 
-    /// Stores `keys` and `values` of consecutive tokens from `position` on. Each token has kv_heads ×
-    /// head_dim elements.
+    /// Returns the identity of each page. Shared pages have the same.
+    pub(super) fn pages(&self) -> Vec<usize> {
+        match &self.pages {
+            Pages::F16(pages) => pages.identities().collect(),
+            Pages::F32(pages) => pages.identities().collect(),
+        }
+    }
+
+    /// Prepares to store the positions from `start` to `end`. Positions before `start` are kept.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the system refuses the memory.
+    pub(super) fn reach(&mut self, start: usize, end: usize) -> Result<()> {
+        let reached = match &mut self.pages {
+            Pages::F16(pages) => pages.reach(start, end),
+            Pages::F32(pages) => pages.reach(start, end),
+        };
+        let to_come = self.context.div_ceil(PAGE).saturating_sub(self.count());
+        self.promise.keep(to_come as u64 * self.page_bytes);
+        let bytes = self.page_bytes * end.div_ceil(PAGE) as u64;
+        reached.ok_or_else(|| Error::out_of_memory(purpose(end), bytes, None, REMEDY))
+    }
+
+    /// Stores `keys` and `values` of consecutive tokens from `position` on, which the cache has reached. Each token has
+    /// kv_heads × head_dim elements.
     pub(super) fn store(&mut self, pool: &Pool, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
-        let shape = (self.kv_heads, self.head_dim);
-        match &mut self.layers {
-            Layers::F16(layers) => layers[layer].store(pool, shape, position, keys, values),
-            Layers::F32(layers) => layers[layer].store(pool, shape, position, keys, values),
+        match &mut self.pages {
+            Pages::F16(pages) => pages.store(pool, layer, position, keys, values),
+            Pages::F32(pages) => pages.store(pool, layer, position, keys, values),
         }
     }
 
-    /// Copies the keys and values of the first `positions` positions of `from`, a cache of the same model.
-    pub(super) fn copy_prefix(&mut self, from: &KvCache, positions: usize) {
-        let shape = (self.kv_heads, self.head_dim);
-        match (&mut self.layers, &from.layers) {
-            (Layers::F16(to), Layers::F16(from)) => copy_layers(to, from, shape, positions),
-            (Layers::F32(to), Layers::F32(from)) => copy_layers(to, from, shape, positions),
+    /// Replaces the content by the first `positions` positions of `other`, a cache of the same model, and returns their number:
+    /// fewer if memory is short. Both share whole pages. The rest is copied, because this cache will write there.
+    pub(super) fn share_prefix(&mut self, other: &KvCache, positions: usize) -> usize {
+        match (&mut self.pages, &other.pages) {
+            (Pages::F16(pages), Pages::F16(other)) => pages.share_prefix(other, positions),
+            (Pages::F32(pages), Pages::F32(other)) => pages.share_prefix(other, positions),
             _ => unreachable!("sequences of one model have caches of one type"),
         }
+        let copied = self.reach(positions, positions.next_multiple_of(PAGE));
+        if copied.is_ok() { positions } else { positions / PAGE * PAGE }
     }
 
     /// Returns the part of one KV head.
     pub(super) fn head(&self, layer: usize, head: usize) -> Head<'_> {
-        let shape = (self.kv_heads, self.head_dim);
-        match &self.layers {
-            Layers::F16(layers) => Head::F16(layers[layer].head(shape, head)),
-            Layers::F32(layers) => Head::F32(layers[layer].head(shape, head)),
+        match &self.pages {
+            Pages::F16(pages) => Head::F16(pages.head(layer, head)),
+            Pages::F32(pages) => Head::F32(pages.head(layer, head)),
         }
     }
 }
@@ -145,139 +160,107 @@ fn purpose(context: usize) -> String {
     format!("the cache of {context} tokens")
 }
 
-fn all<E>(layers: usize, layer: impl FnMut() -> Option<Layer<E>>) -> Option<Vec<Layer<E>>> {
-    std::iter::repeat_with(layer).take(layers).collect()
-}
-
-fn copy_layers<E: Element>(
-    to: &mut [Layer<E>],
-    from: &[Layer<E>],
-    (kv_heads, dim): (usize, usize),
-    positions: usize,
-) {
-    let heads = |elements: usize| elements / kv_heads;
-    for (to, from) in to.iter_mut().zip(from) {
-        let (to_head, from_head) = (heads(to.keys.len()), heads(from.keys.len()));
-        for (to, from) in to.keys.chunks_exact_mut(to_head).zip(from.keys.chunks_exact(from_head)) {
-            let elements = positions.next_multiple_of(BLOCK) * dim;
-            to[..elements].copy_from_slice(&from[..elements]);
-        }
-        for (to, from) in to.values.chunks_exact_mut(to_head).zip(from.values.chunks_exact(from_head)) {
-            to[..positions * dim].copy_from_slice(&from[..positions * dim]);
-        }
-    }
-}
-
-impl<E: Element> Layer<E> {
-    /// Returns zeros, or none if the system refuses the memory.
-    fn new(elements: usize) -> Option<Self> {
-        let zeros = || try_zeroed_slice_box(elements).ok();
-        Some(Layer { keys: zeros()?, values: zeros()? })
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(&self.keys[..]) + size_of_val(&self.values[..])
-    }
-
-    fn store(
-        &mut self,
-        pool: &Pool,
-        (kv_heads, dim): (usize, usize),
-        position: usize,
-        keys: &[f32],
-        values: &[f32],
-    ) {
-        /// Elements of a key that are rounded together.
-        const PIECE: usize = 64;
-        let (width, of_head) = (kv_heads * dim, self.keys.len() / kv_heads);
-        pool.chunks(&mut self.keys, of_head, |head, cache| {
-            for (token, position) in keys.chunks_exact(width).zip(position..) {
-                let block = &mut cache[position / BLOCK * BLOCK * dim..][..BLOCK * dim];
-                let key = &token[head * dim..][..dim];
-                let mut rounded = [E::default(); PIECE];
-                for (key, block) in key.chunks(PIECE).zip(block.chunks_mut(PIECE * BLOCK)) {
-                    let rounded = &mut rounded[..key.len()];
-                    E::round(rounded, key);
-                    for (elements, key) in block.chunks_exact_mut(BLOCK).zip(rounded) {
-                        elements[position % BLOCK] = *key;
-                    }
-                }
-            }
-        });
-        pool.chunks(&mut self.values, of_head, |head, cache| {
-            for (token, position) in values.chunks_exact(width).zip(position..) {
-                E::round(&mut cache[position * dim..][..dim], &token[head * dim..][..dim]);
-            }
-        });
-    }
-
-    fn head(&self, (kv_heads, dim): (usize, usize), head: usize) -> KeysValues<'_, E> {
-        let elements = self.keys.len() / kv_heads;
-        let part = head * elements..(head + 1) * elements;
-        KeysValues { keys: &self.keys[part.clone()], values: &self.values[part], dim }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Preset;
+    use crate::vectors::attention::BLOCK;
+
+    const POSITIONS: usize = 2 * PAGE + 70;
+
+    fn config() -> Config {
+        let preset = Preset::find("bitnet-2b-4t").unwrap();
+        Config { layers: 2, kv_heads: 3, head_dim: 5, ..preset.config() }
+    }
+
+    /// Returns the keys or values of a token, which halves hold exactly.
+    fn row(position: usize, offset: f32) -> Vec<f32> {
+        (0..15).map(|i| offset + (position % 31 * 15 + i) as f32).collect()
+    }
+
+    fn store(cache: &mut KvCache, layer: usize, positions: std::ops::Range<usize>, offset: f32) {
+        let rows = |offset| positions.clone().flat_map(|p| row(p, offset)).collect::<Vec<_>>();
+        cache.reach(positions.start, positions.end).unwrap();
+        cache.store(&Pool::new(2).unwrap(), layer, positions.start, &rows(offset), &rows(offset + 0.25));
+    }
+
+    fn assert_holds(cache: &KvCache, layer: usize, positions: std::ops::Range<usize>, offset: f32) {
+        for (head, position) in
+            (0..3).flat_map(|head| positions.clone().map(move |position| (head, position)))
+        {
+            let expected =
+                [offset, offset + 0.25].map(|offset| row(position, offset)[head * 5..][..5].to_vec());
+            let found = match cache.head(layer, head) {
+                Head::F16(head) => {
+                    read_position(&head, position).map(|x| x.iter().map(|x| x.to_f32()).collect())
+                }
+                Head::F32(head) => read_position(&head, position),
+            };
+            assert_eq!(found, expected, "layer {layer}, head {head}, position {position}");
+        }
+    }
+
+    /// Returns the key and the value of a position.
+    fn read_position<E: Copy>(head: &KeysValues<'_, E>, position: usize) -> [Vec<E>; 2] {
+        let block = position / BLOCK * BLOCK;
+        let key = head.keys(block).chunks(BLOCK).map(|keys| keys[position - block]);
+        let values = head.values(block, position - block + 1);
+        [key.collect(), values[values.len() - head.dim..].to_vec()]
+    }
 
     #[test]
     fn stored_keys_and_values_are_read_back() {
-        let preset = Preset::find("bitnet-2b-4t").unwrap();
-        let config = Config { layers: 2, kv_heads: 3, head_dim: 5, ..preset.config() };
-        let pool = Pool::new(2).unwrap();
-        let row = |position: usize, offset: f32| {
-            (0..15).map(move |i| offset + (position * 16 + i) as f32).collect::<Vec<_>>()
-        };
         for kind in CacheType::ALL {
-            let mut cache = KvCache::new(&config, kind, 70).unwrap();
-            for positions in [0..1, 1..40, 40..70] {
-                let tokens = |offset| positions.clone().flat_map(|p| row(p, offset)).collect::<Vec<_>>();
-                cache.store(&pool, 1, positions.start, &tokens(0.0), &tokens(0.5));
+            let mut cache = KvCache::new(&config(), kind, POSITIONS).unwrap();
+            for positions in [0..1, 1..40, 40..POSITIONS] {
+                (0..2).for_each(|layer| store(&mut cache, layer, positions.clone(), layer as f32 * 0.5));
             }
-            for (head, position) in (0..3).flat_map(|head| (0..70).map(move |position| (head, position))) {
-                let expected = |offset| row(position, offset)[head * 5..][..5].to_vec();
-                match cache.head(1, head) {
-                    Head::F16(read) => {
-                        let halves = |offset| rounded(&expected(offset));
-                        assert_eq!(read_position(&read, position), (halves(0.0), halves(0.5)));
-                    }
-                    Head::F32(read) => {
-                        assert_eq!(read_position(&read, position), (expected(0.0), expected(0.5)));
-                    }
-                }
-                assert!(
-                    matches!(cache.head(0, head), Head::F16(KeysValues { keys, .. }) if keys[0] == f16::ZERO)
-                        || kind == CacheType::F32
-                );
-            }
-            assert_eq!(cache.bytes(), 96 * KvCache::bytes_per_position(&config, kind));
+            (0..2).for_each(|layer| assert_holds(&cache, layer, 0..POSITIONS, layer as f32 * 0.5));
+            assert_eq!(cache.bytes(), 3 * PAGE * KvCache::bytes_per_position(&config(), kind));
         }
     }
 
     #[test]
-    fn memory_that_the_system_refuses_is_an_error() {
-        let config = Preset::find("bitnet-2b-4t").unwrap().config();
-        let refused = KvCache::new(&config, CacheType::F32, 1 << 44);
-        assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
-    }
-
-    fn read_position<E: Element>(head: &KeysValues<'_, E>, position: usize) -> (Vec<E>, Vec<E>) {
-        let keys = head.keys(position / BLOCK * BLOCK).chunks(BLOCK).map(|block| block[position % BLOCK]);
-        (keys.collect(), head.values(position, 1).to_vec())
+    fn a_cache_takes_what_it_holds() {
+        let mut cache = KvCache::new(&config(), CacheType::F16, POSITIONS).unwrap();
+        assert_eq!((cache.bytes(), cache.promise.left()), (0, 3 * cache.page_bytes));
+        store(&mut cache, 0, 0..1, 0.0);
+        store(&mut cache, 0, 1..PAGE, 0.0);
+        assert_eq!((cache.pages().len(), cache.promise.left()), (1, 2 * cache.page_bytes));
+        store(&mut cache, 0, PAGE..PAGE + 1, 0.0);
+        assert_eq!((cache.pages().len(), cache.promise.left()), (2, cache.page_bytes));
     }
 
     #[test]
-    fn values_too_large_for_a_half_become_the_largest_half() {
-        assert_eq!(rounded(&[1e9, -1e9, 65_519.0, 1.0]), [f16::MAX, f16::MIN, f16::MAX, f16::ONE]);
-        assert!(rounded(&[f32::NAN])[0].is_nan());
+    fn sequences_share_the_whole_pages_of_a_prefix() {
+        for kind in CacheType::ALL {
+            let mut first = KvCache::new(&config(), kind, POSITIONS).unwrap();
+            let mut second = KvCache::new(&config(), kind, POSITIONS).unwrap();
+            (0..2).for_each(|layer| store(&mut first, layer, 0..POSITIONS, 0.0));
+            for prefix in [PAGE, PAGE + 37] {
+                assert_eq!(second.share_prefix(&first, prefix), prefix);
+                assert_eq!(second.pages()[0], first.pages()[0]);
+                assert!(second.pages()[1..].iter().all(|page| !first.pages().contains(page)));
+                assert_eq!(second.promise.left(), (3 - prefix.div_ceil(PAGE) as u64) * second.page_bytes);
+                (0..2).for_each(|layer| store(&mut second, layer, prefix..POSITIONS, 0.5));
+                for layer in 0..2 {
+                    assert_holds(&first, layer, 0..POSITIONS, 0.0);
+                    assert_holds(&second, layer, 0..prefix, 0.0);
+                    assert_holds(&second, layer, prefix..POSITIONS, 0.5);
+                }
+            }
+            // The owner begins anew within a page that is shared.
+            store(&mut first, 0, 10..20, 0.5);
+            assert_holds(&first, 0, 0..10, 0.0);
+            assert_holds(&first, 0, 10..20, 0.5);
+            assert_holds(&second, 0, 0..PAGE, 0.0);
+        }
     }
 
-    fn rounded(x: &[f32]) -> Vec<f16> {
-        let mut out = vec![f16::ZERO; x.len()];
-        f16::round(&mut out, x);
-        out
+    #[test]
+    fn memory_that_the_system_does_not_have_is_an_error() {
+        let config = Preset::find("bitnet-2b-4t").unwrap().config();
+        let refused = KvCache::new(&config, CacheType::F32, 1 << 44);
+        assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
     }
 }

@@ -10,10 +10,12 @@ use tercet_codegen::ColumnsMut;
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
 use super::buffers::{BATCH, Buffers};
+use super::cache::Head;
 use super::head::{Candidates, Rows};
 use super::input::Input;
 use super::norm::Norm;
-use super::state::{Rotary, State};
+use super::rotary::Rotary;
+use super::state::State;
 use super::weights::{Layer, Table};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -81,10 +83,12 @@ impl Model {
         assert!(count <= tokens.len(), "logits of more tokens than there are");
         reserve(&mut state.logits, count, self.config.vocab_size)?;
         let first = tokens.len() - count;
-        state.reach(&self.config, state.position + tokens.len());
-        let (start, cancel) = (state.position, state.cancel.clone());
+        let (start, end) = (state.position, state.position + tokens.len());
+        state.cache.reach(start, end)?;
+        let cancel = state.cancel.clone();
         let cancelled = || cancel.is_cancelled();
         let outcome = self.buffers.lend(&self.config, |buffers| {
+            buffers.reach(&self.config, end);
             for (batch, at) in tokens.chunks(BATCH).zip((0..).step_by(BATCH)) {
                 let kept = (at + batch.len()).saturating_sub(first.max(at));
                 let team = Team::until(self.pool(batch.len()), &cancelled);
@@ -133,8 +137,10 @@ impl Model {
         let cancelled = || cancels.iter().all(Cancel::is_cancelled);
         let (team, mut logits) = (Team::until(self.pool(tokens.len()), &cancelled), Vec::new());
         reserve(&mut logits, tokens.len(), self.config.vocab_size)?;
-        states.iter_mut().for_each(|state| state.reach(&self.config, state.position + 1));
+        states.iter_mut().try_for_each(|state| state.cache.reach(state.position, state.position + 1))?;
+        let end = states.iter().map(|state| state.position + 1).max().unwrap_or(0);
         self.buffers.lend(&self.config, |buffers| {
+            buffers.reach(&self.config, end);
             let mut runs: Vec<_> = states.iter_mut().map(|state| Run { state, tokens: 1 }).collect();
             self.run_layers(team, buffers, &mut runs, tokens, tokens.len())?;
             self.append_logits(team, buffers, tokens.len(), candidates, &mut logits)
@@ -208,7 +214,7 @@ impl Model {
     ) -> Result<()> {
         let hidden = self.config.hidden_size;
         let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
-        let Buffers { residual, rounded, q, k, v, attended, product, .. } = buffers;
+        let Buffers { residual, rounded, q, k, v, attended, product, rotary, segments, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
         let first = tokens - kept;
@@ -230,17 +236,18 @@ impl Model {
         for Run { state, tokens } in runs {
             let (position, of_run) = (state.position, start * kv_width..(start + *tokens) * kv_width);
             let (k, v) = (&mut k[of_run.clone()], &v[of_run]);
-            self.turn_heads(team, k_norm, &state.rotary, position, k, kv_width);
+            self.turn_heads(team, k_norm, rotary, position, k, kv_width);
             state.cache.store(&team, index, position, k, v);
             let skipped = first.saturating_sub(start).min(*tokens);
             let queries = (start + skipped).saturating_sub(first) * width
                 ..(start + *tokens).saturating_sub(first) * width;
             let (q, attended) = (&mut q[queries.clone()], &mut attended[queries]);
-            self.turn_heads(team, q_norm, &state.rotary, position + skipped, q, width);
+            self.turn_heads(team, q_norm, rotary, position + skipped, q, width);
+            let cached = |head| state.cache.head(index, head);
             match *tokens - skipped {
                 0 => {}
-                1 => self.attend_one(team, index, state, position + skipped, q, attended),
-                _ => self.attend(team, index, state, position + skipped, q, attended),
+                1 => self.attend_one(team, cached, position + skipped, q, segments, attended),
+                _ => self.attend(team, cached, position + skipped, q, attended),
             }
             start += *tokens;
         }
@@ -312,17 +319,16 @@ impl Model {
 
     /// Computes causal grouped-query attention (Ainslie et al. 2023) for one token, with the queries `q`.
     ///
-    /// The token is at `position`. A task is one segment of one KV head.
-    fn attend_one(
+    /// The token is at `position`, and `cached` yields a KV head's keys and values. A task is one segment of one KV head.
+    fn attend_one<'c>(
         &self,
         team: Team<'_>,
-        layer: usize,
-        state: &mut State,
+        cached: impl Fn(usize) -> Head<'c> + Sync,
         position: usize,
         q: &[f32],
+        segments: &mut [Gathered],
         attended: &mut [f32],
     ) {
-        let State { cache, segments, .. } = state;
         let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
         let (width, visible) = (group * dim, position + 1);
         let used = visible.div_ceil(SEGMENT);
@@ -335,7 +341,7 @@ impl Model {
             let queries = q[head * width..][..width].chunks_exact(dim);
             gathered[0].gather(
                 queries.map(|elements| Query { elements, visible }),
-                cache.head(layer, head),
+                cached(head),
                 segment,
                 self.score_scale(),
             );
@@ -349,19 +355,17 @@ impl Model {
 
     /// Computes causal grouped-query attention for consecutive tokens, the first one at `position`.
     ///
-    /// A task is a few tokens.
-    fn attend(
+    /// `cached` yields a KV head's keys and values. A task is a few tokens.
+    fn attend<'c>(
         &self,
         team: Team<'_>,
-        layer: usize,
-        state: &State,
+        cached: impl Fn(usize) -> Head<'c> + Sync,
         position: usize,
         q: &[f32],
         attended: &mut [f32],
     ) {
         /// Tokens per task: enough to share the reads of keys, and few enough to give many tasks.
         const TOKENS: usize = 8;
-        let cache = &state.cache;
         let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
         let (group, width) = (heads / kv_heads, heads * dim);
         team.chunks(attended, TOKENS * width, |task, out| {
@@ -374,7 +378,7 @@ impl Model {
                     let elements = q[token * width..][of_head.clone()].chunks_exact(dim);
                     elements.map(move |elements| Query { elements, visible })
                 });
-                let cached = cache.head(layer, head);
+                let cached = cached(head);
                 if team.is_cancelled() {
                     return;
                 }

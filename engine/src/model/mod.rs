@@ -12,6 +12,7 @@ mod input;
 mod layer;
 mod linear;
 mod norm;
+mod rotary;
 mod state;
 mod synthetic;
 mod weights;
@@ -249,6 +250,11 @@ impl Model {
         MemoryUse { ternary: self.weights.ternary_bytes(), embedding, head, screen, cache_per_token }
     }
 
+    /// Returns the bytes of keys and values that a sequence of `tokens` tokens takes, in whole pages.
+    pub(crate) fn cache_bytes(&self, tokens: usize) -> u64 {
+        KvCache::bytes_for(&self.config, self.cache_type, tokens)
+    }
+
     /// Returns the error of logits that are not finite.
     pub(crate) fn yields_no_numbers(&self) -> Error {
         let remedy = "its file is damaged: download it again";
@@ -261,10 +267,11 @@ impl Model {
         tokens.clamp(1, self.config.max_positions)
     }
 
-    /// Returns an empty sequence that can hold `context` tokens.
+    /// Returns an empty sequence that can hold `context` tokens. It takes memory as it grows.
     ///
     /// # Errors
-    /// Fails if `context` is 0 or more than the model was trained for, or if the system refuses the memory.
+    /// Fails if `context` is 0 or more than the model was trained for, or if the system has too little memory for it, beside
+    /// what other sequences may still take.
     pub fn new_state(&self, context: usize) -> Result<State> {
         let most = self.config.max_positions;
         if context == 0 || context > most {

@@ -1,12 +1,10 @@
 //! The state of a sequence: its KV cache and its latest logits.
 
-use super::attention::{Gathered, SEGMENT};
 use super::cache::KvCache;
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
-use crate::memory;
+use crate::error::Result;
 use crate::runtime::CacheType;
-use tercet_formats::config::{Config, Rope};
+use tercet_formats::config::Config;
 
 /// One sequence: its KV cache, and the logits of its latest tokens.
 #[derive(Debug)]
@@ -14,25 +12,20 @@ pub struct State {
     /// Tokens whose keys and values are cached.
     pub(super) position: usize,
     pub(super) cache: KvCache,
-    pub(super) rotary: Rotary,
-    /// Attention sums of one token's queries, KV head × segment.
-    pub(super) segments: Vec<Gathered>,
     /// Logits of the last call, positions × vocabulary.
     pub(super) logits: Vec<f32>,
     pub(super) cancel: Cancel,
 }
 
 impl State {
-    /// Returns an empty sequence with room for `context` tokens.
+    /// Returns an empty sequence of at most `context` tokens. It takes memory as it grows.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the system refuses the memory.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the system has too little memory for all of them.
     pub(super) fn new(config: &Config, cache: CacheType, context: usize) -> Result<Self> {
         Ok(State {
             position: 0,
             cache: KvCache::new(config, cache, context)?,
-            rotary: Rotary::new(&config.rope, config.head_dim, context)?,
-            segments: Vec::new(),
             logits: Vec::new(),
             cancel: Cancel::default(),
         })
@@ -41,15 +34,6 @@ impl State {
     /// Ends the forward passes of this sequence once `cancel` is cancelled.
     pub fn set_cancel(&mut self, cancel: Cancel) {
         self.cancel = cancel;
-    }
-
-    /// Prepares the work on positions below `end`. Memory is taken as a sequence grows.
-    pub(super) fn reach(&mut self, config: &Config, end: usize) {
-        self.rotary.reach(end);
-        let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * end.div_ceil(SEGMENT));
-        if self.segments.len() < segments {
-            self.segments.resize(segments, Gathered::new(group, config.head_dim));
-        }
     }
 
     /// Returns the number of tokens in the sequence.
@@ -62,7 +46,7 @@ impl State {
         self.cache.context()
     }
 
-    /// Returns the bytes of the KV cache.
+    /// Returns the bytes of the KV cache, also of what it shares with other sequences.
     pub fn cache_bytes(&self) -> usize {
         self.cache.bytes()
     }
@@ -72,14 +56,30 @@ impl State {
         &mut self.logits
     }
 
-    /// Replaces this sequence by the first `positions` tokens of `other`, a sequence of the same model.
+    /// Replaces this sequence by the first `positions` tokens of `other`, a sequence of the same model, or by fewer if memory is
+    /// short. Both share most of the keys and values.
     ///
     /// # Panics
     /// If `other` or this sequence's context is shorter than `positions`.
-    pub(crate) fn copy_prefix(&mut self, other: &State, positions: usize) {
+    pub(crate) fn share_prefix(&mut self, other: &State, positions: usize) {
         assert!(positions <= other.position && positions <= self.context(), "the prefix does not fit");
-        self.cache.copy_prefix(&other.cache, positions);
-        self.position = positions;
+        self.position = self.cache.share_prefix(&other.cache, positions);
+    }
+
+    /// Returns the identity of each page of the KV cache. Sequences that share a page have the same.
+    pub(crate) fn pages(&self) -> Vec<usize> {
+        self.cache.pages()
+    }
+
+    /// Returns the bytes that the KV cache may still take.
+    pub(crate) fn bytes_to_come(&self) -> u64 {
+        self.cache.bytes_to_come()
+    }
+
+    /// Gives up the logits, and memory of the KV cache that is promised or not used.
+    pub(crate) fn freeze(&mut self) {
+        self.logits = Vec::new();
+        self.cache.freeze(self.position);
     }
 
     /// Removes the tokens from `position` on.
@@ -89,54 +89,5 @@ impl State {
     pub fn truncate(&mut self, position: usize) {
         assert!(position <= self.position, "cannot truncate forwards");
         self.position = position;
-    }
-}
-
-/// Cosines and sines of position · frequency, in f32 as transformers computes them.
-#[derive(Debug)]
-pub(super) struct Rotary {
-    frequencies: Vec<f32>,
-    factor: f32,
-    half: usize,
-    /// Of the positions reached so far, with room for all.
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-}
-
-impl Rotary {
-    fn new(rope: &Rope, head_dim: usize, context: usize) -> Result<Self> {
-        let half = head_dim / 2;
-        let room = || {
-            let mut room = Vec::new();
-            let bytes = memory::product([context, half, size_of::<f32>()]);
-            room.try_reserve_exact(context.saturating_mul(half)).map(|()| room).map_err(|_| {
-                Error::out_of_memory("the rotary embedding", bytes, None, "use a smaller context (--context)")
-            })
-        };
-        let (cos, sin) = (room()?, room()?);
-        Ok(Rotary {
-            frequencies: rope.frequencies(head_dim),
-            factor: rope.attention_factor(),
-            half,
-            cos,
-            sin,
-        })
-    }
-
-    /// Computes the positions below `end`, as far as they are not there yet.
-    fn reach(&mut self, end: usize) {
-        for position in self.cos.len() / self.half..end {
-            for frequency in &self.frequencies {
-                let angle = position as f32 * frequency;
-                self.cos.push(libm::cosf(angle) * self.factor);
-                self.sin.push(libm::sinf(angle) * self.factor);
-            }
-        }
-    }
-
-    /// Returns the cosines and sines at `position`, head_dim / 2 of each.
-    pub(super) fn at(&self, position: usize) -> (&[f32], &[f32]) {
-        let start = position * self.half;
-        (&self.cos[start..][..self.half], &self.sin[start..][..self.half])
     }
 }

@@ -1,17 +1,34 @@
+mod schedules;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::generate::{Generator, Stop};
+use crate::model::BATCH;
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::sampler::SamplerOptions;
 
 fn session() -> Session {
     let options = RuntimeOptions { threads: Some(1), ..RuntimeOptions::default() };
     Session::new(crate::fairy_tales(), Runtime::new(&options), None, &mut |_| {}).unwrap()
+}
+
+const ROUND: Duration = Duration::from_millis(100);
+
+/// Returns a clock by which every step takes some random time, up to three rounds.
+fn clock(seed: u64) -> impl Fn() -> Instant + Send {
+    let (start, looks, passed) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+    move || {
+        let mut random = ChaCha8Rng::seed_from_u64(seed + looks.fetch_add(1, Ordering::Relaxed));
+        let step = random.next_u64() % (3 * ROUND.as_micros() as u64);
+        start + Duration::from_micros(passed.fetch_add(step, Ordering::Relaxed))
+    }
 }
 
 fn request(seed: u64, max_tokens: usize) -> Request {
@@ -41,69 +58,146 @@ fn alone(session: &Session, prompt: &[u32], request: &Request) -> Generation {
 }
 
 #[test]
-fn every_schedule_gives_each_request_its_lone_text() {
+fn texts_grow_in_every_round_while_a_long_prompt_is_read_in_parts() {
     let session = session();
-    let story = session.encode(&"Once upon a time there was a king who had a daughter. ".repeat(24)).unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut below = |bound: usize| random.next_u32() as usize % bound;
-    for _ in 0..5 {
-        let options = SchedulerOptions {
-            parallel: 1 + below(6),
-            prompt_tokens: [1, 20, 300, usize::MAX][below(4)],
-            prompts_first: below(2) == 0,
-            kept_prefixes: below(3),
-            ..SchedulerOptions::default()
-        };
-        let mut scheduler = Scheduler::new(&session, options);
-        let (mut asked, mut finished) = (BTreeMap::new(), BTreeMap::new());
-        let mut cancelled = Vec::new();
-        for seed in 0..8 {
-            // One in eight is longer than a pass of the model takes.
-            let length = if below(8) == 0 { 270 } else { 1 + below(40) };
-            let mut prompt = story[..length].to_vec();
-            prompt.extend(session.tokenizer().encode(["The end", " and a dragon"][below(2)], false).unwrap());
-            let request = request(seed, 1 + below(8));
-            let id = scheduler.submit(prompt.clone(), request.clone()).unwrap();
-            asked.insert(id, (prompt, request));
-            if below(5) == 0 {
-                scheduler.cancel(id);
-                cancelled.push(id);
-            }
-            for event in (0..below(3)).flat_map(|_| scheduler.round()).collect::<Vec<_>>() {
-                if let Event::Finished(id, generation) = event {
-                    finished.insert(id, generation);
-                }
-            }
-        }
-        finished.extend(drain(&mut scheduler));
-        for (id, (prompt, request)) in &asked {
-            match finished.get(id) {
-                Some(generation) => {
-                    let alone = alone(&session, prompt, request);
-                    assert_eq!((&generation.ids, &generation.text), (&alone.ids, &alone.text), "{options:?}");
-                    assert_eq!(generation.prompt_tokens + generation.cached_tokens, prompt.len());
-                }
-                None => assert!(cancelled.contains(id), "{id:?} is lost"),
-            }
-        }
+    let options = SchedulerOptions { round_time: Some(ROUND), ..SchedulerOptions::default() };
+    let start = Instant::now();
+    let mut scheduler = Scheduler::new(&session, options).with_clock(move || start);
+    let texts: Vec<JobId> = (0..3)
+        .map(|seed| scheduler.submit(session.encode("Once").unwrap(), request(seed, 64)).unwrap())
+        .collect();
+    let read = |running: &Running| running.sequence.read().len();
+    let grown = |events: &[Event]| {
+        let grown =
+            events.iter().filter(|event| matches!(event, Event::Step(_, step) if step.ids.len() == 1));
+        grown.count()
+    };
+    while scheduler.running.len() < 3 || scheduler.running.iter().any(|running| !running.decodes()) {
+        scheduler.round();
     }
+    let mut long = session.encode(&"The king had three sons. ".repeat(100)).unwrap();
+    long.truncate(450);
+    let long = scheduler.submit(long, request(9, 2)).unwrap();
+    let mut parts = Vec::new();
+    loop {
+        let before = scheduler.running.last().filter(|last| last.id == long).map_or(0, read);
+        let events = scheduler.round();
+        let running = scheduler.running.iter().find(|running| running.id == long).unwrap();
+        parts.push(read(running) - before);
+        if running.decodes() {
+            break;
+        }
+        assert_eq!(grown(&events), texts.len());
+    }
+    // No time is measured until the first part is read, and none seems to pass then. Another text has read the first token.
+    assert_eq!(parts[0], 32 + 1);
+    assert!(parts[1..parts.len() - 1].iter().all(|&part| part == BATCH), "{parts:?}");
+    assert!(parts.len() > 2, "{parts:?}");
 }
 
 #[test]
 fn a_common_prefix_is_read_once() {
     let session = session();
     let system = session.encode(&"The king had three sons. ".repeat(40)).unwrap();
-    let options = SchedulerOptions { parallel: 2, kept_prefixes: 1, ..SchedulerOptions::default() };
+    let together = SchedulerOptions { parallel: 8, round_time: Some(ROUND), ..SchedulerOptions::default() };
+    let in_turn = SchedulerOptions { parallel: 1, keep_prefixes: true, ..together };
+    for options in [together, in_turn] {
+        let mut scheduler = Scheduler::new(&session, options);
+        for number in 0..8 {
+            let question = session.tokenizer().encode(&format!(" Number {number}"), false).unwrap();
+            scheduler.submit([&system[..], &question].concat(), request(0, 3)).unwrap();
+        }
+        let generations: Vec<_> = drain(&mut scheduler).into_values().collect();
+        assert_eq!(generations[0].cached_tokens, 0);
+        for later in &generations[1..] {
+            assert!(later.cached_tokens >= system.len() && later.prompt_tokens < 10, "{later:?}");
+        }
+        let read: usize = generations.iter().map(|generation| generation.prompt_tokens).sum();
+        assert_eq!(scheduler.status().totals.prompt_tokens, read as u64);
+    }
+}
+
+#[test]
+fn a_request_waits_for_memory_and_fails_if_it_can_never_fit() {
+    let session = session();
+    let page = session.model().cache_bytes(1);
+    let options = SchedulerOptions { kv_bytes: Some(2 * page), ..SchedulerOptions::default() };
     let mut scheduler = Scheduler::new(&session, options);
-    for question in [" The first", " The second", " The third"] {
-        let prompt = [&system[..], &session.tokenizer().encode(question, false).unwrap()].concat();
-        scheduler.submit(prompt, request(0, 3)).unwrap();
+    let prompt = session.encode("Once upon a time").unwrap();
+    let huge = scheduler.submit(prompt.clone(), request(0, 300)).unwrap();
+    let large = scheduler.submit(prompt.clone(), request(1, 150)).unwrap();
+    let small = scheduler.submit(prompt.clone(), request(2, 5)).unwrap();
+    let events = scheduler.round();
+    let [Event::Failed(failed, Error::CacheExceeded { bytes, most, .. }), ..] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*failed, *bytes, *most), (huge, 3 * page, 2 * page));
+    let status = scheduler.status();
+    assert_eq!((status.waiting, status.running[0].job), (1, large));
+    assert_eq!((status.kv_bytes, status.kv_bytes_to_come), (page, page));
+    let finished = drain(&mut scheduler);
+    for (job, request) in [(large, request(1, 150)), (small, request(2, 5))] {
+        assert_eq!(finished[&job].ids, alone(&session, &prompt, &request).ids);
     }
-    let generations: Vec<_> = drain(&mut scheduler).into_values().collect();
-    assert_eq!(generations[0].cached_tokens, 0);
-    for later in &generations[1..] {
-        assert!(later.cached_tokens >= system.len() && later.prompt_tokens < 10, "{later:?}");
+    assert_eq!((scheduler.status().kv_bytes, scheduler.status().totals.failed), (0, 1));
+}
+
+#[test]
+fn the_least_recently_used_prefix_makes_room() {
+    let session = session();
+    let kv_bytes = Some(3 * session.model().cache_bytes(1));
+    let options = SchedulerOptions { kv_bytes, keep_prefixes: true, ..SchedulerOptions::default() };
+    let mut scheduler = Scheduler::new(&session, options);
+    let mut is_cached = |text: &str| {
+        let job = scheduler.submit(session.encode(text).unwrap(), request(0, 2)).unwrap();
+        drain(&mut scheduler)[&job].cached_tokens > 2
+    };
+    let [king, dragon, wolf, sea] =
+        ["A king had a son", "The dragon slept deep", "Some wolf ran away", "By the sea"];
+    assert!(!is_cached(king) && !is_cached(dragon) && is_cached(king) && !is_cached(wolf));
+    assert!(!is_cached(sea), "the dragon goes");
+    assert!(is_cached(king) && !is_cached(dragon));
+}
+
+#[test]
+fn a_greedy_batch_computes_only_rows_that_may_be_best() {
+    let session = session();
+    let mut scheduler = Scheduler::new(&session, SchedulerOptions::default());
+    for prompt in ["Once upon a time", "The dragon was", "In the deep forest"] {
+        let greedy = Request { max_tokens: 20, ..Request::default() };
+        scheduler.submit(session.encode(prompt).unwrap(), greedy).unwrap();
     }
+    (0..6).for_each(|_| drop(scheduler.round()));
+    assert!(scheduler.running.len() == 3 && scheduler.running.iter().all(Running::decodes));
+    for running in &mut scheduler.running {
+        let logits = running.sequence.state.logits_mut();
+        let computed = logits.iter().filter(|logit| logit.is_finite()).count();
+        assert!((1..logits.len() / 4).contains(&computed), "{computed} of {} rows", logits.len());
+    }
+}
+
+#[test]
+fn a_request_that_waits_can_be_cancelled() {
+    let session = session();
+    let options = SchedulerOptions { parallel: 1, ..SchedulerOptions::default() };
+    let mut scheduler = Scheduler::new(&session, options);
+    let prompt = session.encode("Once").unwrap();
+    scheduler.submit(prompt.clone(), request(0, 50)).unwrap();
+    let cancel = crate::Cancel::new();
+    let from_outside =
+        scheduler.submit(prompt.clone(), Request { cancel: cancel.clone(), ..request(1, 50) }).unwrap();
+    let by_number = scheduler.submit(prompt, request(2, 50)).unwrap();
+    scheduler.round();
+    assert_eq!(scheduler.load(), (2, 1));
+    cancel.cancel();
+    scheduler.cancel(by_number);
+    let events = scheduler.round();
+    let cancelled = events.iter().filter_map(|event| match event {
+        Event::Finished(id, generation) if generation.stop == Stop::Cancelled => Some(*id),
+        _ => None,
+    });
+    assert_eq!(cancelled.collect::<Vec<_>>(), [from_outside, by_number]);
+    assert_eq!(scheduler.load(), (0, 1));
 }
 
 #[test]

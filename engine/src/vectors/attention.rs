@@ -6,9 +6,13 @@ mod doubles;
 mod halves;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Positions whose keys are stored together, element by element, so that their scores form one vector.
 pub(crate) const BLOCK: usize = 32;
+
+/// Positions of a page, a multiple of [`BLOCK`].
+pub(crate) const PAGE: usize = 128;
 
 /// Positions that are gathered at once, a multiple of [`BLOCK`].
 pub(crate) const SEGMENT: usize = 512;
@@ -23,26 +27,32 @@ pub(crate) struct Query<'a> {
     pub(crate) visible: usize,
 }
 
+/// The elements of [`PAGE`] positions. Sequences with a common prefix share its pages.
+pub(crate) type Page<E> = Arc<Box<[E]>>;
+
 /// Keys and values of one head, in the layout that the inner loops read.
+///
+/// In a page, the head's keys are block of positions × element × position in the block. Its values follow, position ×
+/// element.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeysValues<'a, E> {
-    /// Block of positions × element × position in the block.
-    pub(crate) keys: &'a [E],
-    /// Position × element.
-    pub(crate) values: &'a [E],
+    pub(crate) pages: &'a [Page<E>],
+    /// The first element of the head in each page.
+    pub(crate) start: usize,
     /// Elements of a key or value.
     pub(crate) dim: usize,
 }
 
 impl<'a, E> KeysValues<'a, E> {
-    /// Returns the keys of the [`BLOCK`] positions from `position` on, element × position.
+    /// Returns the keys of the [`BLOCK`] positions from `position` on, element × position. A block begins there.
     pub(crate) fn keys(&self, position: usize) -> &'a [E] {
-        &self.keys[position * self.dim..][..BLOCK * self.dim]
+        &self.pages[position / PAGE][self.start + position % PAGE * self.dim..][..BLOCK * self.dim]
     }
 
-    /// Returns the values of `count` positions from `position` on, position × element.
+    /// Returns the values of `count` positions of a block from its first `position` on, position × element.
     pub(crate) fn values(&self, position: usize, count: usize) -> &'a [E] {
-        &self.values[position * self.dim..][..count * self.dim]
+        let start = self.start + (PAGE + position % PAGE) * self.dim;
+        &self.pages[position / PAGE][start..][..count * self.dim]
     }
 }
 

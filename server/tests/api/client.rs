@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 use tercet_engine::{Runtime, RuntimeOptions, Session};
@@ -30,10 +30,18 @@ fn session() -> Session {
 
 impl Client {
     pub(crate) fn start(options: &ServerOptions) -> Self {
+        Self::until(options, std::future::pending()).0
+    }
+
+    /// Starts a server that ends once `shutdown` is ready. Also returns its thread.
+    pub(crate) fn until(
+        options: &ServerOptions,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), [session()], options).unwrap();
         let base = format!("http://{}", server.address());
-        thread::spawn(move || server.run(std::future::pending()).unwrap());
-        Client { base, session: Arc::new(session()) }
+        let thread = thread::spawn(move || server.run(shutdown).unwrap());
+        (Client { base, session: Arc::new(session()) }, thread)
     }
 
     /// Returns status and text of the answer.

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod client;
+mod drain;
 mod limits;
 mod llama;
 mod metrics;

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tercet_grammar::{Grammar, Next};
@@ -130,9 +131,9 @@ fn a_batch_gives_each_request_its_lone_text() {
         let with = grammars.map(|(i, grammar)| request(&session, &grammar, i as u64, 0.9));
         with.chain([Request { max_tokens: 40, ..session.request() }]).collect::<Vec<_>>()
     };
-    for prompts_first in [true, false] {
+    for round_time in [None, Some(Duration::from_millis(1))] {
         let options =
-            SchedulerOptions { parallel: 3, prompts_first, kept_prefixes: 2, ..SchedulerOptions::default() };
+            SchedulerOptions { parallel: 3, round_time, keep_prefixes: true, ..SchedulerOptions::default() };
         let mut scheduler = Scheduler::new(&session, options);
         let prompt = session.encode("Once upon a time").unwrap();
         let submit = |request: &Request| scheduler.submit(prompt.clone(), request.clone()).unwrap();

@@ -36,20 +36,24 @@ fn gather_one(segment: Segment<'_, f32>, query: &Query<'_>, sums: &mut [f32]) ->
         *scores = sums.map(|score| score * f64::from(scale));
     }
     let weights = &mut weights[..positions.len()];
+    let blocks = positions.step_by(BLOCK);
     let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max) as f32;
     weights.iter_mut().for_each(|score| *score = libm::exp(*score - f64::from(largest)));
-    let values = head.values(positions.start, positions.len());
     let (columns, rest) = sums.as_chunks_mut::<COLUMNS>();
     for (part, sums) in columns.iter_mut().enumerate() {
         let mut exact = [0.0; COLUMNS];
-        for (weight, values) in weights.iter().zip(values.chunks_exact(dim)) {
-            add_multiple(&mut exact, *weight, &values.as_chunks::<COLUMNS>().0[part]);
+        for (block, weights) in blocks.clone().zip(weights.chunks(BLOCK)) {
+            let values = head.values(block, weights.len());
+            for (weight, values) in weights.iter().zip(values.chunks_exact(dim)) {
+                add_multiple(&mut exact, *weight, &values.as_chunks::<COLUMNS>().0[part]);
+            }
         }
         *sums = exact.map(|sum| sum as f32);
     }
     for (sum, column) in rest.iter_mut().zip(columns.len() * COLUMNS..) {
-        let products = weights.iter().zip(values.chunks_exact(dim)).map(|(w, v)| w * f64::from(v[column]));
-        *sum = products.sum::<f64>() as f32;
+        let values = |(block, weights): (usize, &[f64])| head.values(block, weights.len()).chunks_exact(dim);
+        let values = blocks.clone().zip(weights.chunks(BLOCK)).flat_map(values);
+        *sum = weights.iter().zip(values).map(|(w, v)| w * f64::from(v[column])).sum::<f64>() as f32;
     }
     (weights.iter().sum::<f64>() as f32, largest)
 }

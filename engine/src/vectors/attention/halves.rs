@@ -256,7 +256,7 @@ unsafe fn add_values<V: Vector, const Q: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::KeysValues;
+    use super::super::{KeysValues, PAGE, Page};
     use super::*;
 
     type Totals = [(f32, f32)];
@@ -265,26 +265,27 @@ mod tests {
         (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
     }
 
-    /// Stores `rows`, position × element, as keys are stored: block × element × position in the block.
-    fn in_blocks(rows: &[f16], dim: usize) -> Vec<f16> {
-        let mut keys = vec![f16::ZERO; (rows.len() / dim).next_multiple_of(BLOCK) * dim];
-        for (position, row) in rows.chunks(dim).enumerate() {
+    /// Returns a page of one head with these `keys` and `values`, position × element.
+    fn page(keys: &[f16], values: &[f16], dim: usize) -> Page<f16> {
+        let mut page = vec![f16::ZERO; 2 * PAGE * dim];
+        for (position, row) in keys.chunks(dim).enumerate() {
             for (element, key) in row.iter().enumerate() {
-                keys[(position / BLOCK * dim + element) * BLOCK + position % BLOCK] = *key;
+                page[(position / BLOCK * dim + element) * BLOCK + position % BLOCK] = *key;
             }
         }
-        keys
+        page[PAGE * dim..][..values.len()].copy_from_slice(values);
+        Page::new(page.into())
     }
 
     #[test]
     fn vectors_compute_the_same_bits_as_plain_rust() {
         let (dim, positions) = (100, 77);
         let halves = |phase| wave(positions * dim, phase).into_iter().map(f16::from_f32).collect::<Vec<_>>();
-        let (keys, values) = (in_blocks(&halves(0.4), dim), halves(0.9));
+        let pages = [page(&halves(0.4), &halves(0.9), dim)];
         let elements = wave(8 * dim, 0.1);
         let queries: Vec<Query<'_>> =
             elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
-        let head = KeysValues { keys: &keys, values: &values, dim };
+        let head = KeysValues { pages: &pages, start: 0, dim };
         let segment = Segment { head, first: 0, scale: 0.2 };
         let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {
             let (mut sums, mut totals) = (vec![0.0; 8 * dim], vec![(0.0, f32::NEG_INFINITY); 8]);
