@@ -95,6 +95,9 @@ fn written(source: &ModelFiles, out: &Path, format: Format) -> Option<PathBuf> {
     }
 }
 
+/// Name, type, shape and bytes of a tensor.
+type Tensor<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
+
 /// Writes the model of `source` as it could have been before its weights were rounded, with the embedding, norms and
 /// head unchanged. Its matrices are floats of type `dtype`, which are made ternary as they are read.
 fn write_masters(source: &ModelFiles, folder: &Path, dtype: Dtype) {
@@ -117,7 +120,7 @@ fn write_masters(source: &ModelFiles, folder: &Path, dtype: Dtype) {
     let shards: Vec<Vec<u8>> = paths.iter().filter(is_shard).map(|path| fs::read(path).unwrap()).collect();
     let shards: Vec<SafeTensors<'_>> =
         shards.iter().map(|bytes| SafeTensors::deserialize(bytes).unwrap()).collect();
-    let mut tensors: Vec<(String, Dtype, Vec<usize>, Cow<'_, [u8]>)> = Vec::new();
+    let mut tensors: Vec<Tensor<'_>> = Vec::new();
     for (name, tensor) in shards.iter().flat_map(SafeTensors::iter) {
         match masters.get(name) {
             Some((weights, shape)) => {
