@@ -45,11 +45,13 @@ pub(crate) struct KeysValues<'a, E> {
 
 impl<'a, E> KeysValues<'a, E> {
     /// Returns the keys of the [`BLOCK`] positions from `position` on, element × position. A block begins there.
+    #[inline(always)]
     pub(crate) fn keys(&self, position: usize) -> &'a [E] {
         &self.pages[position / PAGE][self.start + position % PAGE * self.dim..][..BLOCK * self.dim]
     }
 
     /// Returns the values of `count` positions of a block from its first `position` on, position × element.
+    #[inline(always)]
     pub(crate) fn values(&self, position: usize, count: usize) -> &'a [E] {
         let start = self.start + (PAGE + position % PAGE) * self.dim;
         &self.pages[position / PAGE][start..][..count * self.dim]
