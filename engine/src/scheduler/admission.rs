@@ -13,9 +13,11 @@ use crate::memory;
 use crate::model::Model;
 use crate::session::Session;
 
-/// Returns the bytes that keys and values may take unless told otherwise: half of the free memory.
+/// Returns the bytes that keys and values may take unless told otherwise: half of the free memory, but enough for short
+/// requests. The system has the last word on these.
 pub(super) fn default_bytes() -> u64 {
-    memory::free().map_or(u64::MAX, |free| free / 2)
+    const LEAST: u64 = 64 << 20;
+    memory::free().map_or(u64::MAX, |free| (free / 2).max(LEAST))
 }
 
 /// Returns the bytes of all pages that `sequences` hold, and the bytes that they may still take.
