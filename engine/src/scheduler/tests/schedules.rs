@@ -13,9 +13,9 @@ use crate::cancel::Cancel;
 use crate::generate::TokenLogprobs;
 
 /// Fewer where programs are likely to run under an emulator.
-const SCHEDULES: usize = if cfg!(target_arch = "x86_64") { 240 } else { 8 };
+const SCHEDULES: usize = if cfg!(target_arch = "x86_64") { 120 } else { 8 };
 /// Schedules for each one that runs on another instruction set than the best.
-const OTHERS: usize = 30;
+const OTHERS: usize = 20;
 /// Requests that schedules choose from.
 const REQUESTS: usize = if cfg!(target_arch = "x86_64") { 48 } else { 12 };
 
