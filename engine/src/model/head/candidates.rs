@@ -1,0 +1,73 @@
+//! The tokens that a sampler can choose, by the bounds of their logits.
+
+use std::cmp::Ordering;
+
+use tercet_grammar::Mask;
+
+use super::Scratch;
+
+/// A rule that selects tokens by their logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// The token with the largest logit.
+    Best,
+    /// This number of tokens with the largest logits.
+    Top(usize),
+    /// Tokens with logits at most this much below the largest.
+    Within(f32),
+}
+
+/// The tokens with logits that matter to a caller. The logits of all others may be -∞.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidates<'a> {
+    /// Selects tokens by their logits. It does not count those in `always`.
+    pub rule: Rule,
+    /// Tokens that always matter. Tokens outside the vocabulary are ignored.
+    pub always: &'a [u32],
+    /// The only tokens that can matter at all; none means all tokens.
+    pub allowed: Option<&'a Mask>,
+}
+
+impl Candidates<'_> {
+    /// Returns the candidates that `rule` selects among all tokens.
+    pub const fn by(rule: Rule) -> Self {
+        Candidates { rule, always: &[], allowed: None }
+    }
+
+    /// Returns the allowed tokens if it takes less to read their rows of a head with `n` rows than to screen all of them.
+    /// A stored row has twice the bytes of a screened one, and a screen does not spare all rows.
+    pub(in crate::model) fn few(&self, n: usize) -> Option<&Mask> {
+        self.allowed.filter(|allowed| allowed.len() * 4 <= n)
+    }
+}
+
+/// Chooses the tokens that can matter by their bounds, into `scratch`. Tokens with NaN bounds are
+/// chosen too.
+pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
+    let Scratch { bounds, ranking, chosen, .. } = scratch;
+    for &token in candidates.always {
+        if let Some(bounds) = bounds.get_mut(token as usize) {
+            *bounds = (f32::NEG_INFINITY, f32::INFINITY);
+        }
+    }
+    let is_allowed = |token: usize| candidates.allowed.is_none_or(|allowed| allowed.contains(token as u32));
+    ranking.clear();
+    let lower = |(token, (lower, _)): (usize, &(f32, f32))| {
+        if is_allowed(token) { *lower } else { f32::NEG_INFINITY }
+    };
+    ranking.extend(bounds.iter().enumerate().map(lower));
+    let largest = ranking.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let least = match candidates.rule {
+        Rule::Best => largest,
+        Rule::Within(distance) => largest - distance,
+        Rule::Top(count) if (1..ranking.len()).contains(&count) => {
+            *ranking.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
+        }
+        Rule::Top(_) => f32::NEG_INFINITY,
+    };
+    chosen.clear();
+    // A NaN bound says nothing, so the token can matter.
+    let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
+    let chosen_tokens = bounds.iter().enumerate().filter(matters).map(|(token, _)| token);
+    chosen.extend(chosen_tokens.filter(|token| is_allowed(*token)).map(|token| (token as u32, 0.0)));
+}

@@ -1,0 +1,91 @@
+//! Bounds against the float logits, and candidates against the whole head.
+
+use half::bf16;
+use tercet_codegen::{Isa, Packing};
+use tercet_cpu::Cpu;
+
+use super::*;
+
+struct Matrix {
+    bytes: Vec<u8>,
+    width: usize,
+}
+
+impl Rows for Matrix {
+    fn row(&self, token: usize) -> Floats<'_> {
+        Floats::Bf16(&self.bytes).slice(token * self.width, self.width)
+    }
+}
+
+/// Returns rows of very different sizes: some are equal, and one is all zeros.
+fn matrix(n: usize, width: usize) -> Matrix {
+    let element = |i: usize| {
+        let row = i / width % (n - 3);
+        let size = if row == 7 { 0.0 } else { 1.0 + (row % 5) as f32 };
+        bf16::from_f32(size * ((i % width * (row + 3)) as f32 * 0.77).sin())
+    };
+    Matrix { bytes: (0..n * width).flat_map(|i| element(i).to_le_bytes()).collect(), width }
+}
+
+#[test]
+fn bounds_hold_and_candidates_are_exact() {
+    let (n, width) = (300, 83);
+    let matrix = matrix(n, width);
+    let (cache, pool) = (KernelCache::default(), Pool::new(2).unwrap());
+    for isa in Isa::available(Cpu::host()) {
+        let planner = Planner::new(isa, Packing::Bytes);
+        let screen = Screen::new(&matrix, (n, width), planner, &cache, &pool).unwrap();
+        let mut scratch = Scratch::default();
+        for seed in 0..20 {
+            let outlier = if seed % 3 == 0 { 500.0 } else { 1.0 };
+            let input = |i: usize| ((i * i + seed) as f32 * 0.31).cos() * if i == 5 { outlier } else { 1.0 };
+            let x: Vec<f32> = (0..width).map(input).collect();
+            let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
+            screen.multiply(Team::new(&pool), &x, &mut scratch);
+            screen.bound(&pool, 0, &mut scratch);
+            for (exact, (lower, upper)) in exact.iter().zip(&scratch.bounds) {
+                assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
+            }
+            let best = exact.iter().copied().fold(f32::MIN, f32::max);
+            let mut sorted = exact.clone();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            for (rule, least) in [
+                (Rule::Best, best),
+                (Rule::Top(10), sorted[9]),
+                (Rule::Within(2.5), best - 2.5),
+                (Rule::Top(0), f32::MIN),
+            ] {
+                let candidates = Candidates { always: &[7, 11, u32::MAX], ..Candidates::by(rule) };
+                let mut logits = vec![0.0; n];
+                screen.logits(Team::new(&pool), &matrix, &x, &[candidates], &mut scratch, &mut logits);
+                for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
+                    let wanted = *exact >= least || [7, 11].contains(&token);
+                    assert!(logit == exact || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
+                }
+                // A mask excludes tokens, whether it leaves many or few.
+                for every in [2, 9] {
+                    let allowed: Vec<u32> = (0..n as u32).filter(|token| token % every == 0).collect();
+                    let mask = Mask::of(&allowed);
+                    let candidates = Candidates { allowed: Some(&mask), ..Candidates::by(rule) };
+                    screen.logits(Team::new(&pool), &matrix, &x, &[candidates], &mut scratch, &mut logits);
+                    let mut left: Vec<f32> = allowed.iter().map(|&token| exact[token as usize]).collect();
+                    left.sort_by(|a, b| b.total_cmp(a));
+                    let least = match rule {
+                        Rule::Best => left[0],
+                        Rule::Top(count) => *left.get(count.wrapping_sub(1)).unwrap_or(&f32::MIN),
+                        Rule::Within(distance) => left[0] - distance,
+                    };
+                    for (token, (logit, exact)) in logits.iter().zip(&exact).enumerate() {
+                        let wanted = mask.contains(token as u32) && *exact >= least;
+                        let may = mask.contains(token as u32) && logit == exact;
+                        assert!(may || !wanted && *logit == f32::NEG_INFINITY, "{rule:?} {token}");
+                    }
+                }
+            }
+        }
+        screen.multiply(Team::new(&pool), &vec![1.0; width], &mut scratch);
+        screen.bound(&pool, 0, &mut scratch);
+        choose(Candidates::by(Rule::Best), &mut scratch);
+        assert!(scratch.chosen.len() < n / 4, "{} of {n} rows are computed exactly", scratch.chosen.len());
+    }
+}
