@@ -85,47 +85,6 @@ fn attention_looks_up_in_every_segment_of_the_context() {
     assert_eq!(looks(5 * SEGMENT, 16) - looks(SEGMENT, 16), tasks * 4);
 }
 
-/// The time between a wish and the return, of the model that the documentation names most.
-#[test]
-#[ignore = "takes gigabytes and a minute; measure with: cargo test --release -p tercet-engine milliseconds -- --ignored --nocapture"]
-fn a_large_model_heeds_a_wish_within_milliseconds() {
-    use std::time::{Duration, Instant};
-
-    let preset = crate::model::Preset::find("bitnet-2b-4t").unwrap();
-    let model = Model::synthetic(&preset, &Runtime::new(&RuntimeOptions::default())).unwrap();
-    for (name, before, tokens, wanted) in [
-        ("prefill", 0, 256, Logits::Last),
-        ("prefill in a long context", 3500, 256, Logits::Last),
-        ("decode", 0, 1, Logits::Last),
-        ("logits of all tokens", 0, 64, Logits::All),
-    ] {
-        let mut state = model.new_state(4096).unwrap();
-        if before > 0 {
-            model.forward(&mut state, &vec![5; before], Logits::None).unwrap();
-        }
-        let start = Instant::now();
-        model.forward(&mut state, &vec![5; tokens], wanted).unwrap();
-        let usual = start.elapsed();
-        let mut longest = Duration::ZERO;
-        for i in 0..20 {
-            state.truncate(before);
-            let cancel = Cancel::new();
-            state.set_cancel(cancel.clone());
-            let wish = std::thread::spawn(move || {
-                std::thread::sleep(usual * i / 20);
-                cancel.cancel();
-                Instant::now()
-            });
-            let cancelled = model.forward(&mut state, &vec![5; tokens], wanted).is_err();
-            let end = Instant::now();
-            let wish = wish.join().unwrap();
-            longest =
-                longest.max(if cancelled { end.saturating_duration_since(wish) } else { Duration::ZERO });
-        }
-        println!("{name}: {:.1} ms of {:.0} ms", longest.as_secs_f64() * 1e3, usual.as_secs_f64() * 1e3);
-    }
-}
-
 #[test]
 fn a_cancelled_request_reads_nothing() {
     let session = session();
