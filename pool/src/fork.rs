@@ -5,7 +5,8 @@
 
 #[cfg(unix)]
 mod imp {
-    use std::sync::Once;
+    use std::io;
+    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -22,15 +23,17 @@ mod imp {
     }
 
     /// Starts to count forks, unless this was done before.
-    pub(crate) fn watch() {
-        static WATCHED: Once = Once::new();
-        // Without memory for the handler, a child that runs a job would wait for ever. Such a system fails to start
-        // workers, too.
-        WATCHED.call_once(|| {
+    ///
+    /// # Errors
+    /// Fails if the system has no memory for the handler. A child that runs a job would wait for ever then.
+    pub(crate) fn watch() -> io::Result<()> {
+        static CODE: OnceLock<i32> = OnceLock::new();
+        let code = *CODE.get_or_init(|| {
             // SAFETY: the handler is a function of the program, and all it does is an atomic addition, which a child of
             // a process with several threads may do.
-            unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+            unsafe { libc::pthread_atfork(None, None, Some(forked)) }
         });
+        if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
     }
 
     extern "C" fn forked() {
@@ -43,7 +46,7 @@ mod imp {
 
         #[test]
         fn a_child_is_another_process() {
-            watch();
+            watch().unwrap();
             let parent = Process::current();
             assert_eq!(Process::current(), parent);
             // SAFETY: the child only compares numbers and ends at once.
@@ -76,8 +79,10 @@ mod imp {
         }
     }
 
-    /// There are no forks to count.
-    pub(crate) fn watch() {}
+    /// Succeeds: there are no forks to count.
+    pub(crate) fn watch() -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(crate) use imp::*;

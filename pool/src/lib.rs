@@ -105,8 +105,8 @@ impl Pool {
     /// Starts a pool of at most `threads` threads: as many as the system can start. Also returns the reason if there are
     /// fewer.
     pub fn up_to(threads: usize) -> (Self, Option<std::io::Error>) {
-        fork::watch();
-        let workers = threads.saturating_sub(1);
+        let mut refusal = fork::watch().err();
+        let workers = if refusal.is_none() { threads.saturating_sub(1) } else { 0 };
         let shared = Arc::new(Shared::new(workers));
         let mut started = Workers {
             shared,
@@ -114,7 +114,6 @@ impl Pool {
             busy: Mutex::new(()),
             process: Process::current(),
         };
-        let mut refusal = None;
         for index in 0..workers {
             let shared = Arc::clone(&started.shared);
             match sync::spawn(index, move || shared.work(index)) {
