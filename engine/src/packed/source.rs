@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tercet_pool::Pool;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::PackedCache;
 use super::position::read_at;
 use crate::error::{Error, Result};
 use tercet_formats::{ModelFiles, create_own, open_own, open_regular};
@@ -48,13 +49,26 @@ impl Appearance {
     }
 
     /// Returns the digest of all files that determine the text of the model in `files`, or none if it is part of the
-    /// program.
+    /// program. It takes the digest of the weights from their note in `cache`, if there is one.
     ///
     /// # Errors
     /// Fails if a file cannot be read.
-    pub(crate) fn digest_all(files: &ModelFiles, pool: &Pool) -> Result<Option<String>> {
-        let Some(paths) = files.all_paths()? else { return Ok(None) };
-        Self::at(paths)?.digest(pool).map(Some)
+    pub(crate) fn digest_all(
+        files: &ModelFiles,
+        cache: Option<&PackedCache>,
+        pool: &Pool,
+    ) -> Result<Option<String>> {
+        let (Some(weights), Some(mut others)) = (files.paths()?, files.all_paths()?) else { return Ok(None) };
+        others.retain(|path| !weights.contains(path));
+        let weights = Self::at(weights)?;
+        let name = weights.name();
+        let weights =
+            match cache.and_then(|cache| noted(&cache.dir().join(&name).with_extension(NOTE), &name)) {
+                Some(digest) => digest,
+                None => weights.digest(pool)?,
+            };
+        let others = Self::at(others)?.digest(pool)?;
+        Ok(Some(format!("{:032x}", xxh3_128(format!("{weights} {others}").as_bytes()))))
     }
 
     /// Returns a digest of names, lengths and contents. The threads of `pool` share the chunks.

@@ -13,13 +13,13 @@ impl Session {
     /// Returns a name for the version of Tercet, the contents of the model's files, and the arithmetic. The same
     /// fingerprint, request and seed give the same text, on every machine and with any number of threads.
     ///
-    /// It reads all files of the model.
+    /// It reads all files of the model, but not the weights that a packed model was made from.
     ///
     /// # Errors
     /// Fails if a file cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         let pool = self.model.pool(BATCH);
-        let contents = match Appearance::digest_all(&self.files, pool)? {
+        let contents = match Appearance::digest_all(&self.files, self.runtime.packed_cache(), pool)? {
             Some(digest) => digest[..DIGITS].to_owned(),
             // The version determines the contents of a model that is part of the program.
             None => self.model.name().to_owned(),
