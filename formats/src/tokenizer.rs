@@ -101,7 +101,11 @@ impl TokenizerSource {
         let outline = source.outline()?;
         let own = outline.added_tokens.iter().map(AddedToken::parse).collect::<Option<Vec<_>>>();
         let own = own.ok_or_else(|| source.malformed("added_tokens", "is not a list of tokens"))?;
-        let named: Vec<AddedToken> = special_tokens.iter().map(|(_, token)| token.clone()).collect();
+        let mut named: Vec<AddedToken> = special_tokens.iter().map(|(_, token)| token.clone()).collect();
+        // A GGUF vocabulary gives each token a kind, which tells whether texts may spell it out. Its role does not.
+        if files.gguf().is_some_and(|file| !file.has_original_tokenizer()) {
+            named.clear();
+        }
         let tokens = added::merged(&own, &settings, &named, class)?;
         Ok(TokenizerSource {
             json: match class.is_some() || tokens != own {

@@ -60,6 +60,11 @@ impl GgufFile {
         Ok(original.filter(|_| agrees))
     }
 
+    /// Returns true if the tokenizer that was read is the original one.
+    pub(crate) fn has_original_tokenizer(&self) -> bool {
+        self.kept.agrees.get() == Some(&true)
+    }
+
     /// Returns the fields of the original `tokenizer_config.json`, if the original tokenizer counts.
     pub(super) fn kept_tokenizer_config(
         &self,
