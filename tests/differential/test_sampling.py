@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,12 @@ from conftest import ROOT, Folder
 from transformers import GenerationConfig
 
 FAMILIES = [ROOT / "models" / "fairy-tales", *(path.parent for path in sorted(ROOT.glob("tests/fixtures/*/config.json")))]
+#: A tokenizer of the letters of "Once", for families whose golden model has none.
+LETTERS: dict[str, Any] = {
+    "version": "1.0",
+    "model": {"type": "BPE", "vocab": {"O": 3, "n": 4, "c": 5, "e": 6}, "merges": []},
+    "added_tokens": [],
+}
 SUGGESTIONS: list[dict[str, Any]] = [
     {},
     {"temperature": 0.5, "top_p": 0.8},
@@ -57,7 +64,10 @@ def of_tercet(path: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.name)
-def test_every_family_samples_as_in_transformers(path: Path) -> None:
+def test_every_family_samples_as_in_transformers(path: Path, tmp_path: Path) -> None:
+    if not (path / "tokenizer.json").exists():
+        path = Path(shutil.copytree(path, tmp_path / path.name))
+        (path / "tokenizer.json").write_text(json.dumps(LETTERS))
     assert of_tercet(path) == pytest.approx(of_transformers(path))
 
 

@@ -50,7 +50,7 @@ def schema(make: random.Random, depth: int) -> dict[str, Any]:
 
 def test_texts_are_valid_by_their_schemas(times: int) -> None:
     make = random.Random(20)
-    model = tercet.load_model(threads=1)
+    model, _ = tercet.load_model(threads=1)
     checker = jsonschema.FormatChecker(("date", "ipv4", "uuid"))
     ended = 0
     for i in range(60 * times):
