@@ -137,14 +137,14 @@ impl Server {
     /// Listens at `address`; port 0 takes a free one. The first model is the default.
     ///
     /// # Errors
-    /// Fails if the address cannot be used, or the system refuses a thread.
+    /// Fails if the address cannot be used, the system refuses a thread, a file of a model cannot be read, or
+    /// [`ServerOptions::kv_bytes`] leave no room for a sequence.
     pub fn bind(
         address: SocketAddr,
         sessions: impl IntoIterator<Item = Session>,
         options: &ServerOptions,
     ) -> std::io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(address)?;
         let scheduler = SchedulerOptions {
             parallel: options.parallel,
             queue: options.queue,
@@ -207,6 +207,15 @@ impl Server {
             Ok(())
         })
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address).map_err(|error| {
+        let problem = format!("{address} cannot be listened at: {error}; choose another port or host");
+        std::io::Error::new(error.kind(), problem)
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Waits for Ctrl-C or, on Unix, SIGTERM.

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::State;
 use crate::error::{ApiError, Result};
@@ -67,81 +67,29 @@ impl Metrics {
 
     /// Gives the metrics their names. Tools for llama-server find some of them by its names, too.
     fn register(&mut self) {
-        self.registry.register(
-            "tercet_time_to_first_token_seconds",
-            "Time from arrival to the first token",
-            self.first_token.clone(),
-        );
-        self.registry.register(
-            "tercet_time_between_tokens_seconds",
-            "Time between tokens of a text",
-            self.between_tokens.clone(),
-        );
-        self.registry.register(
-            "tercet_queue_time_seconds",
-            "Time from arrival until the prompt is read",
-            self.queue.clone(),
-        );
-        self.registry.register(
-            "tercet_request_time_seconds",
-            "Time from arrival to the last token",
-            self.whole.clone(),
-        );
-        self.registry.register(
-            "tercet_request_prompt_tokens",
-            "Tokens of a prompt",
-            self.prompt_length.clone(),
-        );
-        self.registry.register(
-            "tercet_request_generated_tokens",
-            "Tokens of a text",
-            self.text_length.clone(),
-        );
-        self.registry.register(
-            "tercet_requests",
-            "Requests that have ended, by outcome",
-            self.requests.clone(),
-        );
-        self.registry.register("tercet_requests_waiting", "Requests that wait", self.waiting.clone());
-        self.registry.register("tercet_requests_running", "Requests that run", self.running.clone());
-        self.registry.register(
-            "tercet_prompt_tokens",
-            "Prompt tokens that were read",
-            self.prompt_tokens.clone(),
-        );
-        self.registry.register(
-            "tercet_cached_tokens",
-            "Prompt tokens that were not read again",
-            self.cached_tokens.clone(),
-        );
-        self.registry.register("tercet_generated_tokens", "Generated tokens", self.generated_tokens.clone());
-        self.registry.register(
-            "llamacpp:prompt_tokens",
-            "Prompt tokens that were read",
-            self.prompt_tokens.clone(),
-        );
-        self.registry.register(
-            "llamacpp:prompt_tokens_cached",
-            "Prompt tokens that were not read again",
-            self.cached_tokens.clone(),
-        );
-        self.registry.register(
-            "llamacpp:prompt_seconds",
-            "Time of reading prompts",
-            self.prompt_time.clone(),
-        );
-        self.registry.register(
-            "llamacpp:tokens_predicted",
-            "Generated tokens",
-            self.generated_tokens.clone(),
-        );
-        self.registry.register(
-            "llamacpp:tokens_predicted_seconds",
-            "Time of generating",
-            self.generation_time.clone(),
-        );
-        self.registry.register("llamacpp:requests_processing", "Requests that run", self.running.clone());
-        self.registry.register("llamacpp:requests_deferred", "Requests that wait", self.waiting.clone());
+        let registry = &mut self.registry;
+        let mut add = |name: &str, help: &str, metric: &dyn Register| metric.register(registry, name, help);
+        let read = "Prompt tokens that were read";
+        let cached = "Prompt tokens that were not read again";
+        add("tercet_time_to_first_token_seconds", "Time from arrival to the first token", &self.first_token);
+        add("tercet_time_between_tokens_seconds", "Time between tokens of a text", &self.between_tokens);
+        add("tercet_queue_time_seconds", "Time from arrival until the prompt is read", &self.queue);
+        add("tercet_request_time_seconds", "Time from arrival to the last token", &self.whole);
+        add("tercet_request_prompt_tokens", "Tokens of a prompt", &self.prompt_length);
+        add("tercet_request_generated_tokens", "Tokens of a text", &self.text_length);
+        add("tercet_requests", "Requests that have ended, by outcome", &self.requests);
+        add("tercet_requests_waiting", "Requests that wait", &self.waiting);
+        add("tercet_requests_running", "Requests that run", &self.running);
+        add("tercet_prompt_tokens", read, &self.prompt_tokens);
+        add("tercet_cached_tokens", cached, &self.cached_tokens);
+        add("tercet_generated_tokens", "Generated tokens", &self.generated_tokens);
+        add("llamacpp:prompt_tokens", read, &self.prompt_tokens);
+        add("llamacpp:prompt_tokens_cached", cached, &self.cached_tokens);
+        add("llamacpp:prompt_seconds", "Time of reading prompts", &self.prompt_time);
+        add("llamacpp:tokens_predicted", "Generated tokens", &self.generated_tokens);
+        add("llamacpp:tokens_predicted_seconds", "Time of generating", &self.generation_time);
+        add("llamacpp:requests_processing", "Requests that run", &self.running);
+        add("llamacpp:requests_deferred", "Requests that wait", &self.waiting);
     }
 
     /// Counts a request that has ended.
@@ -154,6 +102,18 @@ impl Metrics {
         self.waiting.inc_by(now.0 as i64 - load.0 as i64);
         self.running.inc_by(now.1 as i64 - load.1 as i64);
         *load = now;
+    }
+}
+
+/// A metric of any type.
+trait Register {
+    /// Adds the metric to `registry`.
+    fn register(&self, registry: &mut Registry, name: &str, help: &str);
+}
+
+impl<M: Metric + Clone> Register for M {
+    fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(name, help, self.clone());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::Digest;
-use tercet_engine::{ChatInput, ChatTemplate, Error, Matcher, SchedulerOptions, Session};
+use tercet_engine::{ChatInput, ChatTemplate, Error, Matcher, SchedulerOptions, Session, Size};
 
 use crate::error::{ApiError, Result};
 use crate::grammar::Asked;
@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) session: Arc<Session>,
     pub(crate) runner: Runner,
+    /// Tokens of the longest sequence.
+    pub(crate) context: usize,
     /// None if the model has no template: it then continues texts, but holds no chats.
     template: Result<ChatTemplate, String>,
     /// The form of its calls and thoughts.
@@ -92,7 +94,7 @@ impl Models {
     /// Starts a runner for each session.
     ///
     /// # Errors
-    /// Fails if the system refuses a thread, or a file of a model cannot be read.
+    /// Fails if the system refuses a thread, a file of a model cannot be read, or `options` leave no room for a sequence.
     pub(crate) fn start(
         sessions: impl IntoIterator<Item = Session>,
         options: SchedulerOptions,
@@ -100,6 +102,7 @@ impl Models {
     ) -> std::io::Result<Self> {
         let start = |session: Session| {
             let session = Arc::new(session);
+            let context = context(&session, options.kv_bytes)?;
             let template = session.template().map_err(|error| error.to_string());
             let with_tools = ChatInput { tools: Some(Vec::new()), ..ChatInput::default() };
             let text = template.as_ref().ok().and_then(|template| template.text(&with_tools).ok());
@@ -107,6 +110,7 @@ impl Models {
                 name: session.model().name().to_owned(),
                 runner: Runner::start(Arc::clone(&session), options, Arc::clone(metrics))?,
                 format: Format::of(text.unwrap_or_default()),
+                context,
                 template,
                 created: unix_time(),
                 fingerprint: session.fingerprint().map_err(std::io::Error::other)?,
@@ -138,6 +142,19 @@ impl Models {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.0.iter()
+    }
+}
+
+/// Returns the tokens of the longest sequence whose keys and values take at most `kv_bytes`.
+fn context(session: &Session, kv_bytes: Option<u64>) -> std::io::Result<usize> {
+    let Some(bytes) = kv_bytes else { return Ok(session.context()) };
+    match session.model().context_within(bytes) {
+        0 => {
+            let (size, name) = (Size(bytes), session.model().name());
+            let problem = format!("{size} of keys and values hold no sequence of {name}; allow more");
+            Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem))
+        }
+        most => Ok(session.context().min(most)),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::runner::{Job, News};
 /// News of the choice with this index.
 type Numbered = stream::Map<stream::Zip<stream::Repeat<usize>, Job>, fn((usize, News)) -> (usize, News)>;
 
+/// The message for a text that will never end.
+const CUT_OFF: &str = "the text is cut off: it was read too slowly, or the model's thread has ended";
+
 /// The choices of one request.
 pub(crate) struct Reply {
     news: SelectAll<Numbered>,
@@ -81,9 +84,9 @@ impl Reply {
     /// Returns the texts of all choices.
     ///
     /// # Errors
-    /// Fails if one of them has not ended, which no thread can change any more.
+    /// Fails if one of them has not ended: the thread that would end it is gone, or has given up on a slow reader.
     pub(crate) fn take_finished(&mut self) -> Result<Vec<Generation>> {
         let all: Option<Vec<Generation>> = self.finished.drain(..).collect();
-        all.ok_or_else(|| ApiError::internal("the model's thread has ended: start the server again"))
+        all.ok_or_else(|| ApiError::internal(CUT_OFF))
     }
 }

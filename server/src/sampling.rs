@@ -9,6 +9,7 @@ use tercet_engine::{Error, Request, SamplingChoices, Session};
 use crate::body::{OneOrMany, nullable};
 use crate::error::{ApiError, Result};
 use crate::ids::random;
+use crate::models::Model;
 
 /// A bias that excludes a token. It is finite, because sums with it must be.
 pub(crate) const NEVER: f32 = f32::MIN / 2.0;
@@ -46,11 +47,12 @@ impl Sampling {
     /// Fails with status 400 if a field is out of range, or the context cannot hold the prompt and one token.
     pub(crate) fn request(
         &self,
-        session: &Session,
+        model: &Model,
         prompt_tokens: usize,
         max_tokens: Option<i64>,
     ) -> Result<Request> {
-        let context = session.context();
+        let Model { session, context, .. } = model;
+        let context = *context;
         if prompt_tokens >= context {
             return Err(Error::ContextExceeded { tokens: prompt_tokens + 1, context }.into());
         }
@@ -140,6 +142,11 @@ fn tokens(session: &Session, token: &Value) -> Result<Vec<u32>> {
 
 fn wrong_bias(problem: &str) -> ApiError {
     ApiError::field("logit_bias", problem)
+}
+
+/// Returns the JSON number with as few digits as tell `value` from other f32: 0.8, not 0.800000011920929.
+pub(crate) fn number(value: f32) -> Value {
+    value.to_string().parse().map_or(Value::Null, |value: f64| value.into())
 }
 
 fn at_least_zero(number: i64) -> usize {

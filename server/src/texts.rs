@@ -5,8 +5,10 @@ use tercet_engine::Session;
 
 use crate::error::{ApiError, Result};
 
-/// Returns the tokens of each prompt in `prompt`: a text, a list of tokens, a list of tokens and texts, llama-server's object
-/// with a `prompt_string`, or a list of any of these.
+/// Returns the tokens of each prompt in `prompt`.
+///
+/// A prompt is a text, a list of tokens, a list of tokens and texts, or llama-server's object with a `prompt_string`.
+/// `prompt` is one of them, or a list of them.
 ///
 /// # Errors
 /// Fails with status 400 if it is empty or something else, or asks for images.

@@ -86,8 +86,7 @@ impl Serve {
         };
         let name = session.model().name().to_owned();
         let address = SocketAddr::new(self.host, self.port);
-        let server = Server::bind(address, [session], &options)
-            .with_context(|| format!("{address} cannot be listened at; choose another --port or --host"))?;
+        let server = Server::bind(address, [session], &options)?;
         report::note(format_args!("serving {name} at http://{}", server.address()));
         server.run(tercet_server::interrupted()).context("the server has failed")?;
         Ok(ExitCode::SUCCESS)

@@ -50,6 +50,19 @@ fn an_existing_output_is_replaced_only_by_force() {
 }
 
 #[test]
+fn a_server_that_cannot_start_says_why_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, word) in [(["--port", &port], port.as_str()), (["--kv-size", "1KB"], "keys and values")] {
+        let port = if arguments[0] == "--port" { &[][..] } else { &["--port", "0"] };
+        let ran = tercet(&[&["serve"], &arguments[..], port].concat());
+        assert!(ran.status != Some(0) && ran.stderr.contains(word), "{}", ran.stderr);
+        let errors = ran.stderr.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!((errors.count(), ran.stderr.matches(word).count()), (1, 1), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn keys_of_a_server_come_from_a_file_that_holds_some() {
     let scratch = Scratch::new();
     let empty = scratch.file("keys");

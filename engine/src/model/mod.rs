@@ -29,6 +29,7 @@ use crate::memory;
 use crate::packed::{Appearance, PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
+use crate::vectors::attention::PAGE;
 use tercet_formats::{Config, ModelFiles, open_checkpoint};
 
 pub(crate) use buffers::BATCH;
@@ -265,6 +266,12 @@ impl Model {
     /// for.
     pub fn context_for(&self, tokens: usize) -> usize {
         tokens.clamp(1, self.config.max_positions)
+    }
+
+    /// Returns the largest context whose keys and values take at most `bytes`. It is 0 if they do not even hold one page.
+    pub fn context_within(&self, bytes: u64) -> usize {
+        let pages = bytes / self.cache_bytes(1).max(1);
+        usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE).min(self.config.max_positions)
     }
 
     /// Returns an empty sequence that can hold `context` tokens. It takes memory as it grows.

@@ -1,7 +1,8 @@
 //! Admission by the bytes of keys and values.
 //!
 //! A request is admitted when the most that it can take fits beside what others hold and may still take. So no sequence
-//! that runs lacks memory later. Shared pages count once.
+//! that runs lacks memory later. Shared pages count once. Without a limit of the user's, a request may always run alone:
+//! the system says whether its memory suffices.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -13,11 +14,9 @@ use crate::memory;
 use crate::model::Model;
 use crate::session::Session;
 
-/// Returns the bytes that keys and values may take unless told otherwise: half of the free memory, but enough for short
-/// requests. The system has the last word on these.
+/// Returns the bytes that keys and values may take unless told otherwise: half of the free memory.
 pub(super) fn default_bytes() -> u64 {
-    const LEAST: u64 = 64 << 20;
-    memory::free().map_or(u64::MAX, |free| (free / 2).max(LEAST))
+    memory::free().map_or(u64::MAX, |free| free / 2)
 }
 
 /// Returns the bytes of all pages that `sequences` hold, and the bytes that they may still take.
@@ -53,7 +52,7 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         let model = self.session.model();
         let tokens = model.context_for(prompt.len().saturating_add(request.max_tokens));
         let bytes = model.cache_bytes(tokens);
-        if bytes > self.kv_bytes {
+        if self.options.kv_bytes.is_some() && bytes > self.kv_bytes {
             return Err(Error::CacheExceeded { tokens, bytes, most: self.kv_bytes });
         }
         let mut sequence = loop {
@@ -74,7 +73,8 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
             let (held, to_come) = usage(model, running.chain(kept.into_iter().flat_map(Prefixes::iter)));
             held.saturating_add(to_come) <= self.kv_bytes
         };
-        if !fits(None) {
+        let alone = self.options.kv_bytes.is_none() && self.running.is_empty();
+        if !alone && !fits(None) {
             return Ok(None);
         }
         while !fits(Some(&self.prefixes)) && self.prefixes.drop_oldest() {}

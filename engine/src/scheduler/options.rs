@@ -13,7 +13,7 @@ pub struct SchedulerOptions {
     /// prompts are read before any text grows. A batch finishes sooner then, but texts stop while new prompts are read.
     pub round_time: Option<Duration>,
     /// Bytes that keys and values may take. A request waits until the most that it can take fits. None is half of the memory
-    /// that is free when the scheduler starts.
+    /// that is free when the scheduler starts; a request that takes more runs alone then.
     pub kv_bytes: Option<u64>,
     /// Keep finished sequences as long as there is room, because later prompts may begin like them.
     pub keep_prefixes: bool,

@@ -143,6 +143,21 @@ fn a_request_waits_for_memory_and_fails_if_it_can_never_fit() {
 }
 
 #[test]
+fn without_a_limit_a_request_runs_alone_where_little_memory_is_free() {
+    let session = session();
+    let mut scheduler = Scheduler::new(&session, SchedulerOptions::default());
+    scheduler.kv_bytes = 0;
+    let prompt = session.encode("Once upon a time").unwrap();
+    let jobs = [0, 1].map(|seed| scheduler.submit(prompt.clone(), request(seed, 5)).unwrap());
+    scheduler.round();
+    assert_eq!(scheduler.load(), (1, 1));
+    let finished = drain(&mut scheduler);
+    for (seed, job) in [0, 1].into_iter().zip(jobs) {
+        assert_eq!(finished[&job].ids, alone(&session, &prompt, &request(seed, 5)).ids);
+    }
+}
+
+#[test]
 fn the_least_recently_used_prefix_makes_room() {
     let session = session();
     let kv_bytes = Some(3 * session.model().cache_bytes(1));

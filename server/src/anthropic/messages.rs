@@ -25,7 +25,7 @@ pub(super) async fn create(
     let MessagesRequest { max_tokens, stream, .. } = body;
     let (input, sampling) = body.split()?;
     let prompt = prompt::of_chat(&model, input).await?;
-    let request = sampling.request(&model.session, prompt.len(), max_tokens)?;
+    let request = sampling.request(&model, prompt.len(), max_tokens)?;
     let head = Head::new(&model, prompt.len())?;
     let reply = Reply::start(&model, [(prompt, request)]).await?;
     if stream {

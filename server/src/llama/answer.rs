@@ -8,11 +8,11 @@ use tercet_engine::{Generation, Request, Step, Stop};
 use super::fields::select;
 use crate::logprobs;
 use crate::models::Model;
-use crate::sampling::NEVER;
+use crate::sampling::{NEVER, number};
 use crate::stream::Piece;
 use crate::timings::timings;
 
-/// What is known of an answer before its text.
+/// The part of an answer that is known before its text.
 pub(super) struct Answer {
     pub(super) index: usize,
     pub(super) model: Arc<Model>,
@@ -98,16 +98,16 @@ fn stop_type(stop: Stop) -> &'static str {
 pub(super) fn settings(request: &Request) -> Value {
     let sampler = &request.sampler;
     // JSON has no word for minus infinity.
-    let bias = |(token, bias): &(u32, f32)| json!({ "token": token, "bias": Some(bias).filter(|bias| **bias > NEVER) });
+    let bias = |(token, bias): &(u32, f32)| json!({ "token": token, "bias": Some(*bias).filter(|bias| *bias > NEVER).map(number) });
     json!({
         "seed": sampler.seed,
-        "temperature": sampler.temperature,
+        "temperature": number(sampler.temperature),
         "top_k": sampler.top_k,
-        "top_p": sampler.top_p,
-        "min_p": sampler.min_p,
-        "repeat_penalty": sampler.repetition_penalty,
-        "presence_penalty": sampler.presence_penalty,
-        "frequency_penalty": sampler.frequency_penalty,
+        "top_p": number(sampler.top_p),
+        "min_p": number(sampler.min_p),
+        "repeat_penalty": number(sampler.repetition_penalty),
+        "presence_penalty": number(sampler.presence_penalty),
+        "frequency_penalty": number(sampler.frequency_penalty),
         "logit_bias": sampler.logit_bias.iter().map(bias).collect::<Vec<_>>(),
         "n_predict": request.max_tokens,
         "n_probs": request.logprobs.unwrap_or(0),

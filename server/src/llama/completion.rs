@@ -55,7 +55,7 @@ pub(super) async fn complete(
     let grammar = model.matcher(body.grammar.asked()?).await?;
     let (mut choices, mut answers) = (Vec::new(), Vec::new());
     for prompt in prompts {
-        let mut request = sampling.request(&model.session, prompt.len(), body.n_predict)?;
+        let mut request = sampling.request(&model, prompt.len(), body.n_predict)?;
         (request.logprobs, request.grammar) = (logprobs, grammar.clone());
         answers.push(Answer {
             index: answers.len(),

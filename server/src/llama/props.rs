@@ -22,7 +22,7 @@ pub(super) async fn props(Extract(state): Extract<Arc<State>>) -> Result<Json<Va
     let token = |id: Option<&u32>| id.map_or(String::new(), |&id| text(session, id));
     let runtime = session.runtime();
     Ok(Json(json!({
-        "default_generation_settings": { "params": params, "n_ctx": session.context() },
+        "default_generation_settings": { "params": params, "n_ctx": model.context },
         "total_slots": state.parallel,
         "model_alias": model.name,
         "model_path": session.files().name(),

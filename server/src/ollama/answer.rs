@@ -16,7 +16,7 @@ use crate::models::Model;
 use crate::reply::Reply;
 use crate::stream::{Framing, Piece};
 
-/// What the answers of one route have in common.
+/// The common part of all answers of one route.
 pub(super) struct Answer {
     pub(super) model: Arc<Model>,
     /// The model's name as the client wrote it.

@@ -33,7 +33,7 @@ pub(super) async fn running(Extract(state): Extract<Arc<State>>) -> Json<Value> 
     let models = state.models.iter().map(|model| {
         let mut running = describe(model);
         running["size_vram"] = 0.into();
-        running["context_length"] = model.session.context().into();
+        running["context_length"] = model.context.into();
         running["expires_at"] = Timestamp::MAX.to_string().into();
         running
     });
@@ -54,7 +54,7 @@ pub(super) async fn show(
     let config = model.session.model().config();
     let number = |name: &str, value: usize| (format!("{ARCHITECTURE}.{name}"), json!(value));
     let mut numbers = serde_json::Map::from_iter([
-        number("context_length", model.session.context()),
+        number("context_length", model.context),
         number("embedding_length", config.hidden_size),
         number("feed_forward_length", config.intermediate_size),
         number("block_count", config.layers),

@@ -79,6 +79,6 @@ impl Parameters {
     pub(super) fn request(&self, model: &Model, prompt_tokens: usize) -> Result<Request> {
         let Options { num_predict, sampling } = &self.options;
         let logprobs = alternatives(self.logprobs.then_some(self.top_logprobs))?;
-        Ok(Request { logprobs, ..sampling.request(&model.session, prompt_tokens, *num_predict)? })
+        Ok(Request { logprobs, ..sampling.request(model, prompt_tokens, *num_predict)? })
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn complete(
     let (prompt, thinking) = prompt::with_thinking(&model, input).await?;
     let grammar = model.matcher(asked(&parameters, tools.as_ref(), &model, thinking)?).await?;
     let logprobs = body.logprobs.unwrap_or(false).then_some(body.top_logprobs.unwrap_or(0));
-    let requests = parameters.requests(&model.session, prompt.len(), None, logprobs, grammar)?;
+    let requests = parameters.requests(&model, prompt.len(), None, logprobs, grammar)?;
     let form = Form { format: model.format, thinking, has_tools: tools.is_some() };
     let mut messages: Vec<Message> = (0..requests.len()).map(|choice| Message::new(form, choice)).collect();
     let jobs = requests.into_iter().map(|request| (prompt.clone(), request));

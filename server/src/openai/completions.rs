@@ -47,7 +47,7 @@ pub(crate) async fn complete(
     let mut choices = Vec::new();
     for prompt in prompts {
         let (tokens, grammar) = (Some(DEFAULT_TOKENS), grammar.clone());
-        let requests = parameters.requests(&model.session, prompt.len(), tokens, logprobs, grammar)?;
+        let requests = parameters.requests(&model, prompt.len(), tokens, logprobs, grammar)?;
         choices.extend(requests.into_iter().map(|request| (prompt.clone(), request)));
     }
     let n = parameters.choices();

@@ -32,7 +32,7 @@ fn describe(model: &Model) -> Value {
         "meta": {
             "n_vocab": config.vocab_size,
             "n_ctx_train": config.max_positions,
-            "n_ctx": model.session.context(),
+            "n_ctx": model.context,
             "n_embd": config.hidden_size,
             "n_params": model.parameters(),
             "size": model.bytes(),

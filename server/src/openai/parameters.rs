@@ -1,12 +1,13 @@
 //! Fields of a request that say how its text is made.
 
 use serde::Deserialize;
-use tercet_engine::{Matcher, Request, Session};
+use tercet_engine::{Matcher, Request};
 
 use crate::body::nullable;
 use crate::error::{ApiError, Result, refuse};
 use crate::grammar::GrammarFields;
 use crate::logprobs::alternatives;
+use crate::models::Model;
 use crate::sampling::Sampling;
 
 /// Most texts of one request.
@@ -62,7 +63,7 @@ impl Parameters {
     /// Fails with status 400 if a field is out of range or not supported.
     pub(crate) fn requests(
         &self,
-        session: &Session,
+        model: &Model,
         prompt_tokens: usize,
         tokens: Option<i64>,
         logprobs: Option<usize>,
@@ -75,7 +76,7 @@ impl Parameters {
         }
         let tokens = self.max_completion_tokens.or(self.max_tokens).or(tokens);
         let logprobs = alternatives(logprobs)?;
-        let request = Request { logprobs, grammar, ..self.sampling.request(session, prompt_tokens, tokens)? };
+        let request = Request { logprobs, grammar, ..self.sampling.request(model, prompt_tokens, tokens)? };
         let request = |i: usize| {
             let mut request = request.clone();
             request.sampler.seed = request.sampler.seed.wrapping_add(i as u64);

@@ -206,3 +206,15 @@ fn the_page_needs_no_key_and_is_sent_once() {
     let again = ureq::get(&client.base).header("if-none-match", header("etag")).call().unwrap();
     assert_eq!(again.status().as_u16(), 304);
 }
+
+#[test]
+fn little_room_for_keys_and_values_shortens_the_context() {
+    // Two pages: keys and values of 6 layers with 2 heads of 64 elements, 2 bytes each.
+    let pages = 2 * 128 * (2 * 6 * 2 * 64 * 2);
+    let client = Client::start(&ServerOptions { kv_bytes: Some(pages), ..ServerOptions::default() });
+    let tokens = client.json(COMPLETIONS, &json!({ "prompt": "Once", "max_tokens": -1, "ignore_eos": true }));
+    let total = tokens["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(total, 256);
+    let (status, error) = client.error(COMPLETIONS, &json!({ "prompt": vec![5; total as usize + 1] }));
+    assert_eq!((status, &error["code"]), (400, &json!("context_length_exceeded")));
+}

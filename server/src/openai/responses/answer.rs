@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::ids::new_id;
 use crate::logprobs;
 use crate::models::{Model, unix_time};
+use crate::sampling::number;
 
-/// What is known of a response before its text.
+/// The part of a response that is known before its text.
 pub(super) struct Head {
     pub(super) item: String,
     model: Arc<Model>,
@@ -40,12 +41,12 @@ impl Head {
             "previous_response_id": null,
             "store": false,
             "system_fingerprint": model.fingerprint,
-            "temperature": request.sampler.temperature,
+            "temperature": number(request.sampler.temperature),
             "text": { "format": { "type": "text" } },
             "tool_choice": "auto",
             "tools": [],
             "top_logprobs": body.top_logprobs,
-            "top_p": request.sampler.top_p,
+            "top_p": number(request.sampler.top_p),
             "truncation": "disabled",
             "usage": null,
             "user": body.user,

@@ -102,7 +102,7 @@ impl ResponsesRequest {
     pub(super) fn request(&self, model: &Model, prompt_tokens: usize) -> Result<Request> {
         let asked = self.include.iter().any(|part| part == LOGPROBS);
         let logprobs = alternatives(asked.then_some(self.top_logprobs))?;
-        let request = self.sampling.request(&model.session, prompt_tokens, self.max_output_tokens)?;
+        let request = self.sampling.request(model, prompt_tokens, self.max_output_tokens)?;
         Ok(Request { logprobs, ..request })
     }
 }
