@@ -79,9 +79,11 @@ impl ChatTemplate {
     /// The prompt spells out its special tokens, BOS included, so encode it without adding a BOS.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Refused`] or [`Error::TooMuch`] if the template fails, refuses these messages, or
-    /// takes too much time or text; [`Error::BadArgument`] if the input is not a conversation; and the errors of
-    /// [`ChatTemplate::text`].
+    /// - [`Error::Failed`] if the template fails,
+    /// - [`Error::Refused`] if it refuses these messages,
+    /// - [`Error::TooMuch`] if it takes too much time or text,
+    /// - [`Error::BadArgument`] if the input is not a conversation,
+    /// - those of [`ChatTemplate::text`].
     pub fn render(&self, input: &ChatInput) -> Result<String> {
         let template = self.text(input)?;
         let tokens = self.source.special_tokens.iter();

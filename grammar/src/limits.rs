@@ -17,8 +17,7 @@ const LEVELS: usize = 10_000;
 /// Stack of the thread that compiles: [`LEVELS`] with some kilobytes each. Pages that are not touched cost nothing.
 const STACK: usize = 256 << 20;
 
-/// Returns the library's limits. All are numbers of steps, so that they hold on every machine alike; together they take
-/// tens of milliseconds.
+/// Returns the library's limits. All are numbers of steps, so that they hold on every machine alike.
 pub(crate) fn parser() -> ParserLimits {
     ParserLimits {
         // A state takes 1 to 2 kB.

@@ -26,7 +26,7 @@ pub enum Token {
     Unused,
 }
 
-/// A vocabulary as a trie, with the compiler of grammars. It is built once, in tenths of a second for 128,000 tokens, and
+/// A vocabulary as a trie, with the compiler of grammars. It is built once, in a second or so for 128,000 tokens, and
 /// shared by all matchers.
 pub struct Vocabulary {
     factory: ParserFactory,

@@ -37,7 +37,7 @@ def server() -> Iterator[str]:
         for line in process.stderr:
             said += line
             if address := re.search(r"http://[\w.:]+", line):
-                # What it says later must not fill the pipe.
+                # Later messages must not fill the pipe.
                 threading.Thread(target=process.stderr.read, daemon=True).start()
                 yield address[0]
                 break

@@ -35,9 +35,11 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 #[derive(Parser)]
 #[command(name = "cargo xtask", max_term_width = 110)]
 enum Task {
-    /// Run every check: format, spelling, links, licences, lints, docs, all tests, the Python package, the server's clients
-    /// and its page, every interleaving of the thread pool, every kernel on awkward sizes, AArch64 under emulation, and
-    /// builds for macOS and Windows
+    /// Run every check of the sources, all tests, and builds for other systems
+    ///
+    /// The sources: format, spelling, links, licences, lints, documentation. The tests: Rust and Python, comparisons with
+    /// other programs, the server's clients and its page. Also every interleaving of the thread pool, every kernel on
+    /// awkward sizes, and AArch64 under emulation. The other systems are macOS and Windows.
     Test {
         /// Add the checks that take longer: every size with every number of tokens, fuzzing, an hour of chaos, all
         /// emulated CPUs, the Python source distribution, advisories, and the command for Intel Macs

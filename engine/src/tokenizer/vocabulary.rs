@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub(super) type Built = OnceLock<Result<Vocabulary, String>>;
 
 impl Tokenizer {
-    /// Returns a matcher at the start of a text by `grammar`. The first call takes tenths of a second for a large
+    /// Returns a matcher at the start of a text by `grammar`. The first call takes a second or so for a large
     /// vocabulary.
     ///
     /// # Errors
@@ -57,8 +57,8 @@ impl Tokenizer {
         let tokens: Vec<Token> = (0..self.vocab_size as u32).map(token).collect();
         // Some tokenizers put a space before every text, so that they cannot tell the tokens of a part.
         let spells = |text: &str| {
-            let spelled = encode(text).into_iter().map(|id| match &tokens[id as usize] {
-                Token::Text(bytes) => bytes.as_slice(),
+            let spelled = encode(text).into_iter().map(|id| match tokens.get(id as usize) {
+                Some(Token::Text(bytes)) => bytes.as_slice(),
                 _ => &[],
             });
             spelled.collect::<Vec<_>>().concat() == text.as_bytes()
