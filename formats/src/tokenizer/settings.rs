@@ -43,7 +43,7 @@ impl Settings {
         };
         settings.listed = settings.listed()?;
         if settings.listed.is_none() {
-            settings.fields.extend(object(files, SPECIAL_TOKENS)?);
+            settings.fields.extend(special_tokens_map(files)?);
             settings.older = settings.older(files)?;
         }
         // The reader of config.json reports its faults.
@@ -158,6 +158,19 @@ impl Settings {
 
     fn malformed(&self, name: &str, problem: &str) -> Error {
         self.object().malformed(name, problem)
+    }
+}
+
+/// Reads the map of special tokens of an older model.
+fn special_tokens_map(files: &ModelFiles) -> Result<Map<String, Value>> {
+    let tokens = object(files, SPECIAL_TOKENS)?;
+    let is_wrong = |value: &Value| !value.is_null() && AddedToken::special(value).is_none();
+    match tokens.iter().find(|(name, value)| NAMES.contains(&name.as_str()) && is_wrong(value)) {
+        Some((name, _)) => {
+            let (label, problem) = (files.label(SPECIAL_TOKENS), "is not a token");
+            Err(Error::malformed(label, name, problem, super::REPAIR))
+        }
+        None => Ok(tokens),
     }
 }
 

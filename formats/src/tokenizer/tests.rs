@@ -115,6 +115,7 @@ fn malformed_settings_are_named() {
         ("tokenizer_config.json", json!({"extra_special_tokens": [5]}), "extra_special_tokens"),
         ("tokenizer_config.json", json!({"split_special_tokens": "no"}), "split_special_tokens"),
         ("added_tokens.json", json!({"x": "y"}), "is not a map"),
+        ("special_tokens_map.json", json!({"eos_token": 5}), "eos_token"),
     ] {
         let error = TokenizerSource::load(&files(&[(file, value)])).unwrap_err().to_string();
         assert!(error.contains(file) && error.contains(message), "{error}");
