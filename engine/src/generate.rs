@@ -1,8 +1,10 @@
 //! Generates text from a prompt, token by token.
 
 mod continuation;
+mod draft;
 mod guide;
 mod logprobs;
+mod sequence;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
 mod text;
@@ -18,9 +20,11 @@ use crate::model::Model;
 use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
-pub use continuation::{Continuation, Sequence, Step};
+pub use continuation::{Continuation, Step};
+pub use draft::Draft;
 pub(crate) use logprobs::log_sum;
 pub use logprobs::{Logprob, TokenLogprobs};
+pub use sequence::Sequence;
 
 /// A request for text. The default is greedy and knows no end tokens; [`Session::request`](crate::Session::request) has
 /// those of the model.
@@ -42,6 +46,9 @@ pub struct Request {
     pub grammar: Option<Matcher>,
     /// Report the probability of every chosen token, and of this number of the most probable ones.
     pub logprobs: Option<usize>,
+    /// The source of drafts, which save time where a text repeats itself. A sequence that decodes beside others, follows a
+    /// grammar or reports probabilities does without.
+    pub draft: Draft,
 }
 
 /// The reason why a text ended.
@@ -77,6 +84,10 @@ impl Stop {
 pub struct Generation {
     /// The tokens, an end token or stop token included.
     pub ids: Vec<u32>,
+    /// Tokens that were drafted.
+    pub drafted: usize,
+    /// Drafted tokens that were accepted.
+    pub accepted: usize,
     /// Their probabilities, if the request asked for them.
     pub logprobs: Vec<TokenLogprobs>,
     /// Their text, without special tokens and without the stop string.
@@ -100,6 +111,8 @@ impl Generation {
     pub(crate) fn unstarted() -> Self {
         Generation {
             ids: Vec::new(),
+            drafted: 0,
+            accepted: 0,
             logprobs: Vec::new(),
             text: String::new(),
             stop: Stop::Cancelled,

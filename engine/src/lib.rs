@@ -40,7 +40,7 @@ pub use conversion::{Conversion, convert};
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use generate::{
-    Continuation, Generation, Generator, Logprob, Request, Sequence, Step, Stop, TokenLogprobs,
+    Continuation, Draft, Generation, Generator, Logprob, Request, Sequence, Step, Stop, TokenLogprobs,
 };
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,

@@ -3,96 +3,15 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use super::draft::{Draft, Drafter};
 use super::guide::Guide;
 use super::logprobs::TokenLogprobs;
 use super::text::TextStream;
-use super::{Generation, Request, Stop};
+use super::{Generation, Request, Sequence, Stop};
 use crate::error::{Error, Result};
-use crate::model::{BATCH, Candidates, Logits, Model, Rule, State};
+use crate::model::{BATCH, Candidates, Logits, Model, Rule};
 use crate::sampler::Sampler;
 use crate::tokenizer::Tokenizer;
-
-/// The tokens of one sequence, with their keys and values.
-#[derive(Debug)]
-pub struct Sequence {
-    pub(crate) state: State,
-    /// Every token of the sequence. The model may not have read the latest ones yet.
-    pub(crate) history: Vec<u32>,
-    /// Tokens whose keys and values are shared with another sequence.
-    cached: usize,
-}
-
-impl Sequence {
-    /// Starts an empty sequence of at most `context` tokens.
-    ///
-    /// # Errors
-    /// Those of [`Model::new_state`].
-    pub fn new(model: &Model, context: usize) -> Result<Self> {
-        Ok(Sequence { state: model.new_state(context)?, history: Vec::new(), cached: 0 })
-    }
-
-    /// Starts an empty sequence with room for `prompt` and its continuation, as far as the model allows.
-    ///
-    /// # Errors
-    /// Those of [`Model::new_state`].
-    pub fn for_request(model: &Model, prompt: &[u32], request: &Request) -> Result<Self> {
-        Self::new(model, model.context_for(prompt.len().saturating_add(request.max_tokens)))
-    }
-
-    /// Returns the length of the longest prefix of this sequence that `other` has read. At least the last token is not part
-    /// of it, because the model must read that one: the next one is chosen by its logits.
-    pub(crate) fn common_prefix(&self, other: &Sequence) -> usize {
-        let common = self.history.iter().zip(other.read()).take_while(|(a, b)| a == b).count();
-        common.min(self.history.len().saturating_sub(1))
-    }
-
-    /// Shares the keys and values of the [common prefix](Sequence::common_prefix) with `other`, unless this sequence has more.
-    pub(crate) fn share_prefix(&mut self, other: &Sequence) {
-        let common = self.common_prefix(other);
-        if common > self.state.position() {
-            self.state.share_prefix(&other.state, common);
-            self.cached = self.state.position();
-        }
-    }
-
-    /// Gives up the memory that only a sequence that grows needs.
-    pub(crate) fn freeze(&mut self) {
-        self.history.truncate(self.state.position());
-        self.state.freeze();
-    }
-
-    /// Returns the tokens whose keys and values are shared with another sequence.
-    pub(crate) fn cached(&self) -> usize {
-        self.cached
-    }
-
-    /// Returns the tokens that the model has read.
-    pub(crate) fn read(&self) -> &[u32] {
-        &self.history[..self.state.position()]
-    }
-
-    /// Returns every token of the sequence.
-    pub fn history(&self) -> &[u32] {
-        &self.history
-    }
-
-    /// Returns the size of the KV cache in bytes.
-    pub fn cache_bytes(&self) -> usize {
-        self.state.cache_bytes()
-    }
-
-    /// Cuts the sequence back to its longest common prefix with `ids`. The KV cache keeps that prefix.
-    pub fn rewind_to(&mut self, ids: &[u32]) {
-        let common = self.history.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        self.history.truncate(common);
-        self.state.truncate(common.min(self.state.position()));
-    }
-
-    /// Returns the tokens that the model has not read yet.
-    pub(crate) fn pending(&self) -> &[u32] {
-        &self.history[self.state.position()..]
-    }
-}
 
 /// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,6 +30,7 @@ pub struct Continuation {
     request: Request,
     sampler: Sampler,
     guide: Option<Guide>,
+    drafter: Option<Drafter>,
     text: TextStream,
     ids: Vec<u32>,
     logprobs: Vec<TokenLogprobs>,
@@ -138,6 +58,9 @@ impl Continuation {
     ) -> Result<Self> {
         let sampler = Sampler::new(request.sampler.clone())?;
         let guide = request.grammar.as_ref().map(|matcher| Guide::new(matcher, &request.eos)).transpose()?;
+        // A grammar needs the tokens before to say what may follow, and probabilities need whole logits.
+        let can_draft = request.draft == Draft::Lookup && guide.is_none() && request.logprobs.is_none();
+        let drafter = can_draft.then(Drafter::new);
         let history = [&sequence.history, prompt].concat();
         let text = TextStream::new(tokenizer, &history, &request.stop)?;
         let vocabulary = model.config().vocab_size;
@@ -158,6 +81,7 @@ impl Continuation {
             logprobs: Vec::new(),
             stop: guide.as_ref().is_some_and(Guide::has_ended).then_some(Stop::Eos),
             guide,
+            drafter,
             pending: pending.len(),
             cached_tokens: 0,
             start: Instant::now(),
@@ -201,10 +125,46 @@ impl Continuation {
             self.read(model, sequence, BATCH)?;
             return Ok(Step::default());
         }
+        let (decodes, begun) = (sequence.pending().len() == 1, Instant::now());
+        let draft = if decodes { self.draft(sequence) } else { Vec::new() };
+        let step = match draft.is_empty() {
+            true => self.advance_one(model, sequence)?,
+            false => self.check(model, sequence, &draft)?,
+        };
+        if let Some(drafter) = self.drafter.as_mut().filter(|_| decodes) {
+            drafter.learn(draft.len(), &step.ids, begun.elapsed());
+        }
+        Ok(step)
+    }
+
+    /// Reads the pending tokens and chooses one.
+    fn advance_one(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
         let Sequence { state, history, .. } = sequence;
         let pending = &history[state.position()..];
         model.forward(state, pending, Logits::Candidates(self.candidates(history)))?;
         self.accept(model, sequence)
+    }
+
+    /// Returns tokens that may follow the sequence, or none.
+    fn draft(&mut self, Sequence { state, history, .. }: &Sequence) -> Vec<u32> {
+        let room = state.context().saturating_sub(history.len());
+        let most = room.min(self.request.max_tokens.saturating_sub(self.ids.len() + 1));
+        self.drafter.as_mut().map(|drafter| drafter.propose(history, most)).unwrap_or_default()
+    }
+
+    /// Reads the pending token and a draft in one pass, and keeps the drafted tokens that the sampler chooses.
+    fn check(&mut self, model: &Model, sequence: &mut Sequence, draft: &[u32]) -> Result<Step> {
+        let tokens = [sequence.pending(), draft].concat();
+        let candidates = self.candidates(&sequence.history);
+        // Penalties fall on drafted tokens, too.
+        let always = [candidates.always, draft].concat();
+        let wanted = vec![Candidates { always: &always, ..candidates }; tokens.len()];
+        model.forward(&mut sequence.state, &tokens, Logits::LastCandidates(&wanted))?;
+        let outcome = self.accept_draft(model, sequence, draft);
+        // The last token of the sequence is always pending.
+        let Sequence { state, history, .. } = sequence;
+        state.truncate(state.position().min(history.len() - 1));
+        outcome
     }
 
     /// Ends the text if the request is cancelled.
@@ -252,20 +212,31 @@ impl Continuation {
     /// Chooses the next token of the sequence by the logits that its state holds, and appends the tokens that must follow it
     /// by the grammar. The model reads these in one pass.
     pub(crate) fn accept(&mut self, model: &Model, sequence: &mut Sequence) -> Result<Step> {
+        self.accept_draft(model, sequence, &[])
+    }
+
+    /// Chooses tokens by the logits that the state holds, one row each, as long as the choices are those of the draft.
+    fn accept_draft(&mut self, model: &Model, sequence: &mut Sequence, draft: &[u32]) -> Result<Step> {
         self.cached_tokens = sequence.cached;
         let Sequence { state, history, .. } = sequence;
-        let (context, logits) = (state.context(), state.logits_mut());
-        let start = self.start;
+        let (context, start) = (state.context(), self.start);
         self.prefill.get_or_insert_with(|| start.elapsed());
-        let mut step = Step::default();
-        if self.request.max_tokens > 0 {
+        let (mut step, mut drafted) = (Step::default(), draft.iter());
+        self.heed_length(history, context);
+        for logits in state.logits_mut().chunks_exact_mut(model.config().vocab_size) {
+            if self.stop.is_some() {
+                break;
+            }
             let raw = self.request.logprobs.map(|alternatives| (alternatives, logits.to_vec()));
             let id = self.choose(model, logits, history)?;
             self.append(id, history, &mut step)?;
             step.logprobs.extend(raw.map(|(alternatives, raw)| TokenLogprobs::new(id, &raw, alternatives)));
             self.logprobs.extend_from_slice(&step.logprobs);
+            self.heed_length(history, context);
+            if drafted.next() != Some(&id) {
+                break;
+            }
         }
-        self.heed_length(history, context);
         // Probabilities need the logits at every token.
         while self.stop.is_none()
             && self.request.logprobs.is_none()
@@ -328,6 +299,12 @@ impl Continuation {
         }
     }
 
+    /// Makes drafts wherever there is a match.
+    #[cfg(test)]
+    pub(super) fn draft_eagerly(&mut self) {
+        self.drafter = self.drafter.take().map(|_| Drafter::eager());
+    }
+
     /// Returns the tokens so far, an end token included.
     pub fn ids(&self) -> &[u32] {
         &self.ids
@@ -348,8 +325,11 @@ impl Continuation {
         let elapsed = self.start.elapsed();
         let prefill = self.prefill.unwrap_or(elapsed);
         let (text, stop_string) = self.text.finish();
+        let (drafted, accepted) = self.drafter.map_or((0, 0), |drafter| (drafter.drafted, drafter.accepted));
         Generation {
             ids: self.ids,
+            drafted,
+            accepted,
             logprobs: self.logprobs,
             text,
             stop: self.stop.unwrap_or(Stop::Cancelled),

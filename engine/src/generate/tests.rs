@@ -144,3 +144,53 @@ fn stop_tokens_outside_the_vocabulary_are_refused() {
     let refused = session.generate("Once", &request, |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(refused.starts_with("stop_id: token 4096 is outside"), "{refused}");
 }
+
+/// Prompts that texts repeat, or not.
+const PROMPTS: [&str; 3] = [
+    "A red fox met a blue hen. A red fox met a blue hen. A red fox met a blue hen. A red fox",
+    "Tom said: \"No.\" Ann said: \"Yes.\" Tom said: \"No.\" Ann said: \"Yes.\" Tom said:",
+    "Once upon a time",
+];
+
+#[test]
+fn drafts_change_no_text() {
+    let session = session();
+    let (mut drafted, mut accepted) = (0, 0);
+    for (seed, prompt) in (0..).zip(PROMPTS.iter().cycle().take(24)) {
+        let greedy = seed < 3;
+        let sampler = crate::SamplerOptions {
+            temperature: if greedy { 0.0 } else { 0.7 },
+            top_k: [0, 50][seed as usize % 2],
+            top_p: 0.95,
+            repetition_penalty: if seed % 4 == 3 { 1.1 } else { 1.0 },
+            frequency_penalty: if seed % 4 == 2 { 0.2 } else { 0.0 },
+            seed,
+            ..crate::SamplerOptions::default()
+        };
+        let (ids, eos) = (session.encode(prompt).unwrap(), session.defaults().eos_token_ids.clone());
+        let stop = if seed % 5 == 4 { vec!["blue hen".to_owned(), "said".to_owned()] } else { Vec::new() };
+        let request = Request { max_tokens: 60, sampler, eos, stop, ..Request::default() };
+        let texts = [Draft::None, Draft::Lookup].map(|draft| {
+            let (model, request) = (session.model(), Request { draft, ..request.clone() });
+            let mut sequence = Sequence::for_request(model, &ids, &request).unwrap();
+            let mut continuation =
+                Continuation::new(model, session.tokenizer(), &mut sequence, &ids, request).unwrap();
+            continuation.draft_eagerly();
+            let mut streamed = String::new();
+            let on_text = |text: &str| {
+                streamed.push_str(text);
+                ControlFlow::Continue(())
+            };
+            let generation = continuation.run(model, &mut sequence, on_text).unwrap();
+            assert_eq!(streamed, generation.text);
+            assert_eq!(sequence.history()[ids.len()..], generation.ids);
+            assert!(sequence.pending().len() <= 1);
+            (generation, sequence.read().to_vec())
+        });
+        let [(plain, read), (fast, read_fast)] = texts;
+        assert_eq!((plain.ids, plain.text, plain.stop), (fast.ids, fast.text, fast.stop), "{prompt}");
+        assert_eq!((read, plain.drafted), (read_fast, 0));
+        (drafted, accepted) = (drafted + fast.drafted, accepted + fast.accepted);
+    }
+    assert!(accepted > 50 && drafted > accepted, "{accepted} of {drafted}");
+}

@@ -19,6 +19,11 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
             let checked = model.check(&running.sequence.state, running.sequence.pending());
             checked.map_err(|error| outcomes.push((running.id, Err(error)))).is_ok()
         });
+        // A pass over a single text may check a draft.
+        if let [Running { id, sequence, continuation }] = &mut decoding[..] {
+            outcomes.push((*id, continuation.step(model, sequence).map(Option::unwrap_or_default)));
+            decoding.clear();
+        }
         for batch in decoding.chunks_mut(BATCH) {
             let (mut states, mut tokens, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
             for Running { sequence: Sequence { state, history, .. }, continuation, .. } in batch.iter_mut() {

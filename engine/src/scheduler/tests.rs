@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::generate::{Generator, Stop};
+use crate::generate::{Draft, Generator, Stop};
 use crate::model::BATCH;
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::sampler::SamplerOptions;

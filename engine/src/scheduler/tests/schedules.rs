@@ -95,6 +95,7 @@ impl<'s> Makings<'s> {
             logprobs: random.choose(&[None, None, Some(0), Some(3)]),
             grammar: random.choose(&[None, None, None, Some(self.grammar.clone())]),
             cancel: Cancel::default(),
+            draft: Draft::Lookup,
         };
         let alone = alone(session, &prompt, &request);
         Case { prompt, request, alone }
