@@ -10,7 +10,7 @@ pub(crate) fn timings(generation: &Generation) -> Value {
     let prompt_n = generation.prompt_tokens as f64;
     let decoded = generation.ids.len().saturating_sub(1) as f64;
     let (prompt_ms, predicted_ms) = (milliseconds(generation.prefill), milliseconds(generation.decode));
-    json!({
+    let mut timings = json!({
         "cache_n": generation.cached_tokens,
         "prompt_n": generation.prompt_tokens,
         "prompt_ms": prompt_ms,
@@ -20,7 +20,12 @@ pub(crate) fn timings(generation: &Generation) -> Value {
         "predicted_ms": predicted_ms,
         "predicted_per_token_ms": per(predicted_ms, decoded),
         "predicted_per_second": per(1e3 * decoded, predicted_ms),
-    })
+    });
+    if generation.drafted > 0 {
+        timings["draft_n"] = generation.drafted.into();
+        timings["draft_n_accepted"] = generation.accepted.into();
+    }
+    timings
 }
 
 fn milliseconds(duration: Duration) -> f64 {

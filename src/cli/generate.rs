@@ -37,7 +37,8 @@ Examples:
 
 const JSON: &str = "\
 JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string, stop_id, cancelled),
-load_s, prefill_s, decode_s, prefill_tps, decode_tps, peak_rss_bytes (null where unknown).";
+load_s, prefill_s, decode_s, prefill_tps, decode_tps, drafted and accepted (tokens of drafts),
+peak_rss_bytes (null where unknown).";
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -101,6 +102,8 @@ struct Summary<'a> {
     decode_s: f64,
     prefill_tps: f64,
     decode_tps: f64,
+    drafted: usize,
+    accepted: usize,
     peak_rss_bytes: Option<u64>,
 }
 
@@ -200,13 +203,19 @@ fn summary<'a>(session: &'a Session, prompt: &'a Prompt, generation: &'a Generat
         decode_s: generation.decode.as_secs_f64(),
         prefill_tps: report::rate(generation.prefill_tps()),
         decode_tps: report::rate(generation.decode_tps()),
+        drafted: generation.drafted,
+        accepted: generation.accepted,
         peak_rss_bytes: report::peak_rss_bytes(),
     }
 }
 
 fn summary_line(session: &Session, generation: &Generation, request: &Request) -> String {
+    let drafts = match generation.drafted {
+        0 => String::new(),
+        drafted => format!(", {} of {drafted} drafted", generation.accepted),
+    };
     format!(
-        "[{} | {}, {} | prefill {} at {:.0}/s | decode {} at {:.0}/s | {}]",
+        "[{} | {}, {} | prefill {} at {:.0}/s | decode {} at {:.0}/s{drafts} | {}]",
         session.model().name(),
         session.runtime().isa(),
         report::count(session.runtime().threads(), "thread"),

@@ -51,6 +51,8 @@ fn json_has_the_documented_fields() {
             "decode_s",
             "prefill_tps",
             "decode_tps",
+            "drafted",
+            "accepted",
             "peak_rss_bytes",
         ],
     );

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use tercet_engine::Request;
+use tercet_engine::{Draft, Request};
 use tercet_engine::{SamplerOptions, SamplingChoices};
 use tercet_formats::GenerationDefaults;
 
@@ -25,6 +26,9 @@ pub(in crate::cli) struct ContinuationArgs {
     /// Continue after the model's end tokens
     #[arg(long)]
     ignore_eos: bool,
+    /// Source of drafts: tokens that may come next, which one pass checks. It changes no text
+    #[arg(long, value_name = "SOURCE", default_value = Draft::default().name(), value_parser = draft())]
+    draft: Draft,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -78,6 +82,7 @@ impl ContinuationArgs {
             eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
             stop: self.stop.clone(),
             stop_id: self.stop_id.clone(),
+            draft: self.draft,
             ..Request::default()
         }
     }
@@ -99,6 +104,17 @@ impl SamplingArgs {
             seed: self.seed,
         }
     }
+}
+
+fn draft() -> impl TypedValueParser<Value = Draft> {
+    let values = Draft::ALL.map(|source| {
+        PossibleValue::new(source.name()).help(match source {
+            Draft::Lookup => "The tokens after the same tokens before, where that saves time",
+            Draft::None => "No drafts",
+        })
+    });
+    let named = |name: String| Draft::ALL.into_iter().find(|source| source.name() == name);
+    PossibleValuesParser::new(values).map(move |name| named(name).unwrap_or_default())
 }
 
 /// Reads a token and its bias, as in `13=-2.5`.
