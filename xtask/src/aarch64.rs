@@ -22,11 +22,10 @@ const CPU_CRATES: &str =
 /// Crates whose tests give the same result on every CPU. `tercet-chat` is not among them: its tests are slow under emulation
 /// and tell nothing new, because templates run no kernel.
 const OTHER_CRATES: &str = "-p tercet-pool -p tercet-formats -p tercet-hub -p tercet-grammar";
-/// The test targets of [`CPU_CRATES`], and of [`OTHER_CRATES`] beyond those. They start no other process, because that
+/// The test targets that run kernels of the CPU or choose them, and the others. They start no other process, because that
 /// process would not be emulated.
-const CPU_TARGETS: &str =
-    "--lib --bin tercet --test kernels --test groups --test intrinsics --test golden --test search";
-const OTHER_TARGETS: &str = "--test pool";
+const CPU_TARGETS: &str = "--test kernels --test groups --test intrinsics --test golden --test search";
+const OTHER_TARGETS: &str = "--lib --bin tercet --test pool";
 
 /// Tests that are slow under emulation and tell nothing new. `emit::` tests the assembler's bytes, which the native tests
 /// have judged with the same emulator. Tokenizers run no kernel. A text that is cancelled at any moment takes a minute, and
@@ -36,8 +35,8 @@ const SKIPPED: &str =
 
 /// Emulated CPUs: with I8MM, with SDOT alone, and with neither.
 ///
-/// The rule that thins the tests: the first CPU runs the tests of all crates, the others those of [`CPU_CRATES`]. `--full`
-/// runs all on all.
+/// The rule that thins the tests: the first CPU runs all tests, the others [`CPU_TARGETS`] of [`CPU_CRATES`]. `--full` runs
+/// all on all.
 const CPUS: [&str; 3] = ["max", "neoverse-n1", "cortex-a72"];
 
 /// Returns the first tool that is missing.
