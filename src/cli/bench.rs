@@ -17,14 +17,14 @@ use clap::{Args, Subcommand};
 use tercet_cpu::Cpu;
 
 use super::args::{
-    self, CacheArgs, IsaArgs, ModeArgs, ModelArgs, OutputArgs, PackingArgs, PrecisionArgs, RuntimeArgs,
+    self, CacheArgs, Described, IsaArgs, ModeArgs, ModelArgs, OutputArgs, PackingArgs, PrecisionArgs,
+    RuntimeArgs,
 };
 use super::roofline::Roof;
 use super::{progress, report};
 use summary::{Outcome, Summary};
-use tercet_engine::Error;
-use tercet_engine::{Model, Preset};
-use tercet_engine::{Runtime, RuntimeOptions};
+use tercet_engine::{Error, Model, Preset, Runtime, RuntimeOptions, SamplerOptions, SamplingChoices};
+use tercet_formats::GenerationDefaults;
 use workload::{Test, Workload};
 
 const EXAMPLES: &str = "\
@@ -32,20 +32,21 @@ Examples:
   tercet bench
   tercet bench --synthetic bitnet-2b-4t --threads 1,2
   tercet bench -p 0 -n 64 --depth 256
+  tercet bench -p 0 -n 64 --parallel 1,2,4,8 --greedy
   tercet bench --synthetic bitnet-2b-4t --threads 1,2 --plot roofline.svg
   tercet bench --json | jq '.results[] | {test, median_tps}'
   tercet bench kernels --help               single kernels instead of a model";
 
 const JSON: &str = "\
-JSON: cpu, busy, roofline: [{threads, read_gb_s, vnni_gmac_s}], results: [{test, threads, isa,
+JSON: cpu, busy, sampling, roofline: [{threads, read_gb_s, vnni_gmac_s}], results: [{test, threads, isa,
 packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct}], load_s,
 first_token_s, peak_rss_bytes. load_s and first_token_s belong to the last number of threads.
 CSV: the fields of the results.";
 
 /// Measure speed, and the distance to the limit of this machine
 ///
-/// A test ppN reads a prompt of N tokens, and a test tgN generates N tokens one by one. Every test runs
-/// once to warm up. Then the tests run in turns, --repeat times, and the table shows the median.
+/// A test ppN reads a prompt of N tokens, and a test tgN generates N tokens one by one. A test tgNxS does
+/// so in S sequences at once, and its rate counts the tokens of all. Every test runs once to warm up. Then the tests run in turns, --repeat times, and the table shows the median.
 ///
 /// The roofline is the least time that this machine needs for a token. It is the time to read the token's
 /// bytes at streaming bandwidth or the time for its ternary multiply-adds at the peak rate of dot
@@ -67,6 +68,14 @@ pub(super) struct Bench {
     /// Numbers of tokens to generate; 0 for none
     #[arg(short = 'n', long = "gen", value_name = "N,...", value_delimiter = ',', default_value = "128")]
     generate: Vec<usize>,
+    /// Numbers of sequences that generate at once, one after another
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1")]
+    parallel: Vec<usize>,
+    /// Generate the most probable tokens, instead of sampling as the model's files suggest
+    ///
+    /// Random weights have no such file: they sample with temperature 0.6, top-k 50 and top-p 0.9.
+    #[arg(long)]
+    greedy: bool,
     /// Runs of each test
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = within(1..=1000))]
     repeat: usize,
@@ -145,8 +154,15 @@ impl Bench {
 
     fn tests(&self) -> Result<Vec<Test>> {
         let prompts = self.prompt.iter().map(|&tokens| Test::Prompt(tokens));
-        let tests = prompts.chain(self.generate.iter().map(|&tokens| Test::Generate(tokens)));
-        let tests: Vec<Test> = tests.filter(|test| test.tokens() > 0).collect();
+        let generate = self.generate.iter().flat_map(|&tokens| {
+            self.parallel.iter().map(move |&parallel| Test::Generate { tokens, parallel })
+        });
+        let tests: Vec<Test> = prompts.chain(generate).filter(|test| test.tokens() > 0).collect();
+        let most = Model::MOST_SEQUENCES;
+        if let Some(wrong) = self.parallel.iter().find(|&&parallel| !(1..=most).contains(&parallel)) {
+            let (problem, remedy) = (format!("{wrong} is out of range"), format!("use 1 to {most}"));
+            return Err(Error::bad_argument("--parallel", problem, remedy).into());
+        }
         if tests.is_empty() {
             let (flags, problem) = ("--prompt and --gen", "there is nothing to run");
             return Err(Error::bad_argument(flags, problem, "ask for some tokens").into());
@@ -158,8 +174,9 @@ impl Bench {
     fn run_threads(&self, threads: usize, tests: &[Test], summary: &mut Summary) -> Result<()> {
         let options = args::runtime_options(&self.groups())?;
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(threads), ..options });
-        let model = self.load(&runtime)?;
-        let mut workload = Workload::new(&model, tests, self.depth)?;
+        let (model, sampling) = self.load(&runtime)?;
+        let mut workload = Workload::new(&model, tests, self.depth, &sampling)?;
+        summary.sampling = Described(&sampling).to_string();
         summary.model = model.name().to_owned();
         summary.load_s = model.load_time().as_secs_f64();
         summary.first_token_s = workload.first_token()?.as_secs_f64();
@@ -172,13 +189,28 @@ impl Bench {
         Ok(())
     }
 
-    fn load(&self, runtime: &Runtime) -> Result<Model> {
+    /// Loads the model. Also returns the way in which its tokens are chosen.
+    fn load(&self, runtime: &Runtime) -> Result<(Model, SamplerOptions)> {
         let spinner = progress::spinner("loading the model");
-        let model = match &self.synthetic {
-            Some(name) => Model::synthetic(&Preset::find(name)?, runtime)?,
-            None => Model::load(&self.model.files()?, runtime)?,
+        let (model, defaults) = match &self.synthetic {
+            Some(name) => {
+                let usual = GenerationDefaults {
+                    do_sample: Some(true),
+                    temperature: Some(0.6),
+                    top_p: Some(0.9),
+                    ..GenerationDefaults::default()
+                };
+                (Model::synthetic(&Preset::find(name)?, runtime)?, usual)
+            }
+            None => {
+                let files = self.model.files()?;
+                let model = Model::load(&files, runtime)?;
+                let defaults = GenerationDefaults::load(&files, model.config())?;
+                (model, defaults)
+            }
         };
         spinner.finish_and_clear();
-        Ok(model)
+        let choices = SamplingChoices { greedy: self.greedy, ..SamplingChoices::default() };
+        Ok((model, choices.over(&defaults)))
     }
 }

@@ -27,12 +27,27 @@ fn assert_positive(object: &Value, fields: &[&str]) {
 
 #[test]
 fn a_model_is_measured_on_every_number_of_threads() {
-    let arguments =
-        ["bench", "-m", TINY, "-p", "3,8", "-n", "2", "--threads", "1,2", "-r", "2", "--depth", "4"];
+    let arguments = [
+        "bench",
+        "-m",
+        TINY,
+        "-p",
+        "3,8",
+        "-n",
+        "2",
+        "--parallel",
+        "1,3",
+        "--threads",
+        "1,2",
+        "-r",
+        "2",
+        "--depth",
+        "4",
+    ];
     let bench = json(&arguments);
     assert_fields(
         &bench,
-        &["cpu", "busy", "roofline", "results", "load_s", "first_token_s", "peak_rss_bytes"],
+        &["cpu", "busy", "sampling", "roofline", "results", "load_s", "first_token_s", "peak_rss_bytes"],
     );
     assert_positive(&bench, &["load_s", "first_token_s", "peak_rss_bytes"]);
 
@@ -48,7 +63,14 @@ fn a_model_is_measured_on_every_number_of_threads() {
     let results = bench["results"].as_array().unwrap();
     let tests: Vec<_> =
         results.iter().map(|r| (r["test"].as_str().unwrap(), r["threads"].as_u64().unwrap())).collect();
-    assert_eq!(tests, [("pp3", 1), ("pp8", 1), ("tg2", 1), ("pp3", 2), ("pp8", 2), ("tg2", 2)]);
+    assert_eq!(
+        tests,
+        ["pp3", "pp8", "tg2", "tg2x3"]
+            .map(|test| (test, 1))
+            .into_iter()
+            .chain(["pp3", "pp8", "tg2", "tg2x3"].map(|test| (test, 2)))
+            .collect::<Vec<_>>()
+    );
     for result in results {
         assert_fields(result, &RESULT);
         assert_positive(result, &["median_tps", "min_tps", "max_tps", "bytes_per_token", "roofline_pct"]);

@@ -112,8 +112,10 @@ impl Model {
         Ok(&mut state.logits)
     }
 
-    /// Appends one token to each of up to [`BATCH`] sequences, and leaves the logits of its candidates
-    /// in each state.
+    /// Most sequences of [`Model::forward_each`].
+    pub const MOST_SEQUENCES: usize = BATCH;
+
+    /// Appends one token to each of several sequences, and leaves the logits of its candidates in each state.
     ///
     /// All sequences share one read of the weights. Every sequence gets the same bits as from
     /// [`Model::forward`].
@@ -123,8 +125,8 @@ impl Model {
     /// cancel. The states are unchanged then. Also fails if the model's file was changed in place meanwhile.
     ///
     /// # Panics
-    /// If the numbers of sequences, tokens and candidates differ, or exceed [`BATCH`].
-    pub(crate) fn forward_each(
+    /// If the numbers of sequences, tokens and candidates differ, or exceed [`Model::MOST_SEQUENCES`].
+    pub fn forward_each(
         &self,
         states: &mut [&mut State],
         tokens: &[u32],

@@ -52,7 +52,7 @@ impl State {
     }
 
     /// Returns the logits of the latest call, positions × vocabulary.
-    pub(crate) fn logits_mut(&mut self) -> &mut [f32] {
+    pub fn logits_mut(&mut self) -> &mut [f32] {
         &mut self.logits
     }
 

@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::cli::progress;
-use tercet_engine::Result;
-use tercet_engine::{Candidates, Logits, Model, Rule, State};
+use tercet_engine::{Candidates, Logits, Model, Result, Rule, Sampler, SamplerOptions, State};
 
-/// The logits that greedy decoding needs.
+/// The logits of a prompt's last token that greedy decoding needs.
 const BEST: Logits<'static> = Logits::Candidates(Candidates::by(Rule::Best));
 
 /// A timed piece of work.
@@ -15,14 +14,28 @@ const BEST: Logits<'static> = Logits::Candidates(Candidates::by(Rule::Best));
 pub(super) enum Test {
     /// Reads a prompt with this number of tokens, and computes the logits of the last one.
     Prompt(usize),
-    /// Generates this number of tokens one by one, and computes the logits of each.
-    Generate(usize),
+    /// Generates tokens one by one, each by the logits of the one before.
+    Generate {
+        /// Tokens of each sequence.
+        tokens: usize,
+        /// Sequences that share the passes.
+        parallel: usize,
+    },
 }
 
 impl Test {
+    /// Returns the tokens of each sequence.
     pub(super) fn tokens(self) -> usize {
         match self {
-            Test::Prompt(tokens) | Test::Generate(tokens) => tokens,
+            Test::Prompt(tokens) | Test::Generate { tokens, .. } => tokens,
+        }
+    }
+
+    /// Returns the number of sequences.
+    fn sequences(self) -> usize {
+        match self {
+            Test::Prompt(_) => 1,
+            Test::Generate { parallel, .. } => parallel,
         }
     }
 }
@@ -31,7 +44,8 @@ impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Test::Prompt(tokens) => write!(f, "pp{tokens}"),
-            Test::Generate(tokens) => write!(f, "tg{tokens}"),
+            Test::Generate { tokens, parallel: 1 } => write!(f, "tg{tokens}"),
+            Test::Generate { tokens, parallel } => write!(f, "tg{tokens}x{parallel}"),
         }
     }
 }
@@ -61,21 +75,30 @@ pub(super) struct Workload<'a> {
     model: &'a Model,
     tests: &'a [Test],
     depth: usize,
-    state: State,
+    sampling: &'a SamplerOptions,
+    /// As many sequences as the test with the most.
+    states: Vec<State>,
     /// Input tokens, enough for the longest test.
     tokens: Vec<u32>,
 }
 
 impl<'a> Workload<'a> {
-    /// Reserves a context for `depth` tokens and the longest test.
+    /// Reserves contexts for `depth` tokens and the longest test. Generated tokens are chosen by `sampling`.
     ///
     /// # Errors
-    /// Fails if the model's context is too short.
-    pub(super) fn new(model: &'a Model, tests: &'a [Test], depth: usize) -> Result<Self> {
+    /// Fails if the model's context is too short, or the system has too little memory.
+    pub(super) fn new(
+        model: &'a Model,
+        tests: &'a [Test],
+        depth: usize,
+        sampling: &'a SamplerOptions,
+    ) -> Result<Self> {
         let longest = tests.iter().map(|test| test.tokens()).max().unwrap_or(0);
-        let state = model.new_state(depth.saturating_add(longest))?;
-        let tokens = tokens(model.config().vocab_size).take(depth.max(longest)).collect();
-        Ok(Workload { model, tests, depth, state, tokens })
+        let sequences = tests.iter().map(|test| test.sequences()).max().unwrap_or(1);
+        let state = || model.new_state(depth.saturating_add(longest));
+        let states = (0..sequences).map(|_| state()).collect::<Result<_>>()?;
+        let tokens = tokens(model.config().vocab_size).take(depth.max(longest).max(sequences)).collect();
+        Ok(Workload { model, tests, depth, sampling, states, tokens })
     }
 
     /// Measures the first test's prompt without warm-up, up to the logits of the first new token.
@@ -87,16 +110,18 @@ impl<'a> Workload<'a> {
     /// Fills the context, runs every test once to warm up, and then runs all tests in turns, `repeat` times.
     pub(super) fn rates(&mut self, repeat: usize) -> Result<Vec<Rates>> {
         let bar = progress::bar("measuring", (repeat + 1) * self.tests.len());
-        self.state.truncate(0);
-        if self.depth > 0 {
-            self.model.forward(&mut self.state, &self.tokens[..self.depth], BEST)?;
+        for state in &mut self.states {
+            state.truncate(0);
+            if self.depth > 0 {
+                self.model.forward(state, &self.tokens[..self.depth], BEST)?;
+            }
         }
         let mut rates = vec![Vec::new(); self.tests.len()];
         for round in 0..=repeat {
             for (&test, rates) in self.tests.iter().zip(&mut rates) {
                 let time = self.time(test)?;
                 if round > 0 {
-                    rates.push(test.tokens() as f64 / time.as_secs_f64());
+                    rates.push((test.tokens() * test.sequences()) as f64 / time.as_secs_f64());
                 }
                 bar.inc(1);
             }
@@ -106,24 +131,45 @@ impl<'a> Workload<'a> {
         Ok(all.map(|(&test, rates)| Rates::new(test, self.depth, rates)).collect())
     }
 
-    /// Runs `test` and removes its tokens from the context.
+    /// Runs `test` and removes its tokens from the contexts.
     fn time(&mut self, test: Test) -> Result<Duration> {
-        let Workload { model, state, tokens, .. } = self;
-        let (position, tokens) = (state.position(), &tokens[..test.tokens()]);
+        let positions: Vec<usize> = self.states.iter().map(State::position).collect();
         let start = Instant::now();
         match test {
-            Test::Prompt(_) => {
-                model.forward(state, tokens, BEST)?;
+            Test::Prompt(tokens) => {
+                self.model.forward(&mut self.states[0], &self.tokens[..tokens], BEST)?;
             }
-            Test::Generate(_) => {
-                for token in tokens {
-                    model.forward(state, &[*token], BEST)?;
-                }
-            }
+            Test::Generate { tokens, parallel } => self.generate(tokens, parallel)?,
         }
         let time = start.elapsed();
-        state.truncate(position);
+        self.states.iter_mut().zip(positions).for_each(|(state, position)| state.truncate(position));
         Ok(time)
+    }
+
+    /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own.
+    fn generate(&mut self, count: usize, parallel: usize) -> Result<()> {
+        let mut samplers = Vec::new();
+        for seed in 0..parallel as u64 {
+            samplers.push(Sampler::new(SamplerOptions { seed, ..self.sampling.clone() })?);
+        }
+        let mut texts: Vec<Vec<u32>> = self.tokens[..parallel].iter().map(|&token| vec![token]).collect();
+        let mut states: Vec<&mut State> = self.states[..parallel].iter_mut().collect();
+        for position in 0..count {
+            let latest: Vec<u32> = texts.iter().map(|text| text[position]).collect();
+            let candidates = samplers.iter_mut().zip(&texts).map(|(sampler, text)| sampler.candidates(text));
+            let candidates: Vec<Candidates<'_>> = candidates.collect();
+            match (&mut states[..], &latest[..]) {
+                ([state], [token]) => {
+                    self.model.forward(state, &[*token], Logits::Candidates(candidates[0]))?;
+                }
+                (states, latest) => self.model.forward_each(states, latest, &candidates)?,
+            }
+            for ((state, sampler), text) in states.iter_mut().zip(&mut samplers).zip(&mut texts) {
+                let token = sampler.sample(state.logits_mut(), text);
+                text.push(token);
+            }
+        }
+        Ok(())
     }
 }
 
