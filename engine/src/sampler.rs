@@ -112,7 +112,8 @@ impl Sampler {
 
     fn gather(&mut self, logits: &[f32]) {
         let candidate = |(token, &logit)| Candidate { logit, token: token as u32, weight: 0 };
-        let numbers = logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan());
+        // A head leaves most logits at -∞, and these tokens are never drawn.
+        let numbers = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
         self.candidates.clear();
         self.candidates.reserve(logits.len());
         self.candidates.extend(numbers.map(candidate));

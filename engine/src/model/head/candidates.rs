@@ -60,9 +60,7 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     let least = match candidates.rule {
         Rule::Best => largest,
         Rule::Within(distance) => largest - distance,
-        Rule::Top(count) if (1..ranking.len()).contains(&count) => {
-            *ranking.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
-        }
+        Rule::Top(count) if (1..ranking.len()).contains(&count) => keep_largest(ranking, count),
         Rule::Top(_) => f32::NEG_INFINITY,
     };
     chosen.clear();
@@ -70,4 +68,45 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
     let chosen_tokens = bounds.iter().enumerate().filter(matters).map(|(token, _)| token);
     chosen.extend(chosen_tokens.filter(|token| is_allowed(*token)).map(|token| (token as u32, 0.0)));
+}
+
+/// Removes all but the largest values, and returns the `count`-th largest, or -∞ if there are fewer numbers.
+///
+/// The `count`-th largest of the chunks' maxima is a threshold that `count` values reach, and few others do. It takes one
+/// quick pass, where a selection among all values takes several slow ones.
+fn keep_largest(values: &mut Vec<f32>, count: usize) -> f32 {
+    const CHUNKS: usize = 4;
+    let size = (values.len() / (CHUNKS * count)).max(1);
+    let largest = |chunk: &[f32]| chunk.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut maxima: Vec<f32> = values.chunks(size).map(largest).collect();
+    let threshold = nth_largest(&mut maxima, count);
+    values.retain(|value| *value >= threshold);
+    nth_largest(values, count)
+}
+
+fn nth_largest(values: &mut [f32], count: usize) -> f32 {
+    match count <= values.len() {
+        true => *values.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1,
+        false => f32::NEG_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_values_are_found_in_any_order() {
+        for (len, count) in [(1, 1), (7, 7), (100, 3), (1000, 50), (5000, 1)] {
+            let value = |i: usize| ((i * 7919 % len) as f32 / 3.0).sin();
+            let mut sorted: Vec<f32> = (0..len).map(value).collect();
+            let mut values = sorted.clone();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            assert_eq!(keep_largest(&mut values, count), sorted[count - 1]);
+            values.sort_by(|a, b| b.total_cmp(a));
+            assert_eq!(values[..count], sorted[..count]);
+        }
+        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0, f32::NAN, 2.0], 2), 1.0);
+        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0], 2), f32::NEG_INFINITY);
+    }
 }
