@@ -25,7 +25,8 @@ pub use vocabulary::{Token, Vocabulary};
 /// The description of all texts that may be generated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grammar {
-    /// JSON that is valid by a JSON schema of Draft 2020-12. Properties come in the order of the schema.
+    /// JSON that is valid by a JSON schema of Draft 2020-12. Properties come in the order of the schema. An object that
+    /// lists properties has no others, unless the schema allows them by `additionalProperties`.
     JsonSchema(Value),
     /// Any JSON object.
     JsonObject,
@@ -69,7 +70,7 @@ impl Grammar {
     /// # Ok::<(), tercet_grammar::Error>(())
     /// ```
     pub fn json_part(schema: &Value) -> Result<String> {
-        Ok(format!("%json {}", schema::spaced(schema)?))
+        Ok(format!("%json {}", schema::prepared(schema)?))
     }
 
     /// Returns the name of the field that usually holds a grammar of this kind.

@@ -80,6 +80,26 @@ fn a_schema_allows_what_is_valid_by_it() {
 }
 
 #[test]
+fn objects_that_list_properties_have_no_others() {
+    let open = r#"{"a":1,"b":2}"#;
+    let one = |more: Value| {
+        let mut schema = json!({ "type": "object", "properties": { "a": { "type": "integer" } } });
+        schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        schema
+    };
+    let allows = |schema: Value, text: &str| matches(&Grammar::JsonSchema(schema), text);
+    assert!(allows(one(json!({})), r#"{"a":1}"#) && !allows(one(json!({})), open));
+    assert!(allows(one(json!({ "additionalProperties": { "type": "integer" } })), open));
+    assert!(allows(json!({ "type": "object" }), open));
+    assert!(allows(one(json!({ "required": ["a", "b"] })), open));
+    let nested =
+        json!({ "type": "array", "items": { "$ref": "#/$defs/one" }, "$defs": { "one": one(json!({})) } });
+    assert!(allows(nested.clone(), r#"[{"a":1}]"#) && !allows(nested, &format!("[{open}]")));
+    let b = json!({ "type": "object", "properties": { "b": { "type": "integer" } }, "required": ["b"] });
+    assert!(allows(json!({ "allOf": [one(json!({})), b] }), open));
+}
+
+#[test]
 fn a_part_of_lark_has_the_same_white_space() {
     let part = Grammar::json_part(&json!({ "type": "array", "x-guidance": { "lenient": true }, "not": {} }));
     let grammar = Grammar::Lark(format!("start: \"<\" json \">\"\njson: {}\n", part.unwrap()));

@@ -129,10 +129,10 @@ fn top(grammar: &Grammar) -> Result<TopLevelGrammar> {
     Ok(match grammar {
         Grammar::JsonSchema(schema) => {
             limits::check_schema(schema)?;
-            TopLevelGrammar::from_json_schema(schema::spaced(schema)?)
+            TopLevelGrammar::from_json_schema(schema::prepared(schema)?)
         }
         Grammar::JsonObject => {
-            TopLevelGrammar::from_json_schema(schema::spaced(&json!({ "type": "object" }))?)
+            TopLevelGrammar::from_json_schema(schema::prepared(&json!({ "type": "object" }))?)
         }
         Grammar::Regex(regex) => {
             limits::check_text(regex)?;
