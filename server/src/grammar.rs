@@ -59,7 +59,7 @@ impl GrammarFields {
         ];
         let mut asked = Vec::new();
         if let Some(format) = &self.response_format {
-            asked.extend(of_format(format)?.map(|grammar| Asked { field: "response_format", grammar }));
+            asked.extend(of_format("response_format", format)?);
         }
         for (field, schema) in schemas {
             asked.extend(schema.map(|schema| schema_of(field, schema)).transpose()?);
@@ -94,14 +94,17 @@ impl GrammarFields {
     }
 }
 
-/// Returns the grammar of a `response_format`.
-fn of_format(format: &Value) -> Result<Option<Grammar>> {
-    let wrong = |field: &str, problem: &str| Err(ApiError::field(format!("response_format{field}"), problem));
-    match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(None),
+/// Returns the grammar of OpenAI's description of a format, which is in `field`.
+///
+/// # Errors
+/// Fails with status 400 if it is not as expected.
+pub(crate) fn of_format(field: &'static str, format: &Value) -> Result<Option<Asked>> {
+    let wrong = |part: &str, problem: &str| Err(ApiError::field(format!("{field}{part}"), problem));
+    let grammar = match format.get("type").and_then(Value::as_str) {
+        Some("text") => return Ok(None),
         Some("json_object") => {
             let schema = format.get("schema").filter(|schema| !schema.is_null());
-            Ok(Some(schema.map_or(Grammar::JsonObject, |schema| Grammar::JsonSchema(schema.clone()))))
+            schema.map_or(Grammar::JsonObject, |schema| Grammar::JsonSchema(schema.clone()))
         }
         Some("json_schema") => {
             let wrapped = format.get("json_schema").unwrap_or(format);
@@ -109,11 +112,14 @@ fn of_format(format: &Value) -> Result<Option<Grammar>> {
                 return wrong(".json_schema.schema", "give a JSON schema");
             };
             let strict = wrapped.get("strict") == Some(&Value::Bool(true));
-            Ok(Some(Grammar::JsonSchema(if strict { schema.clone() } else { lenient(schema.clone()) })))
+            Grammar::JsonSchema(if strict { schema.clone() } else { lenient(schema.clone()) })
         }
-        Some(kind) => wrong(".type", &format!("{kind:?} is not known; use text, json_object or json_schema")),
-        None => wrong(".type", "it is missing; use text, json_object or json_schema"),
-    }
+        Some(kind) => {
+            return wrong(".type", &format!("{kind:?} is not known; use text, json_object or json_schema"));
+        }
+        None => return wrong(".type", "it is missing; use text, json_object or json_schema"),
+    };
+    Ok(Some(Asked { field, grammar }))
 }
 
 /// Returns the schema of an object in which keywords that no grammar can express are ignored, as OpenAI's API does unless

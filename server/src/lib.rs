@@ -3,8 +3,8 @@
 //! A request goes from a route to the model and back:
 //!
 //! 1. `routes` checks the page that asks (`origin`) and the key (`access`), and finds the handler.
-//! 2. `openai`, `anthropic` or `ollama` parses the body. `prompt` renders the chat template and encodes the prompt, and
-//!    `sampling` says how tokens are chosen.
+//! 2. `openai`, `anthropic` or `ollama` parses the body. `chat` renders the chat template, encodes the prompt and prepares
+//!    calls of tools. `sampling` says how tokens are chosen.
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler. `listener` measures what comes back.
 //! 4. `reply` gathers the scheduler's news into an answer, and `stream` sends them on as they come.
 //!
@@ -13,6 +13,7 @@
 mod access;
 mod anthropic;
 mod body;
+mod chat;
 mod connections;
 mod drain;
 mod embeddings;
@@ -35,6 +36,7 @@ mod runner;
 mod sampling;
 mod status;
 mod stream;
+mod telemetry;
 mod text;
 mod texts;
 mod timings;

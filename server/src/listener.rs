@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tercet_engine::{Generation, Stop};
+use tercet_engine::{Generation, SequenceStatus, Stop};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 use crate::runner::News;
+use crate::telemetry::Reader;
 
 /// Hears the news of a request. The metrics learn of them here, whether the client reads them or not.
 pub(crate) struct Listener {
     news: mpsc::Sender<News>,
     metrics: Arc<Metrics>,
+    /// Follows the prompt, if the client wants to know.
+    reader: Option<Reader>,
     arrival: Instant,
     /// When the first and the latest token came.
     tokens: Option<(Instant, Instant)>,
@@ -20,8 +23,22 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>) -> Self {
-        Listener { news, metrics, arrival: Instant::now(), tokens: None, ended: false }
+    pub(crate) fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>, reader: Option<Reader>) -> Self {
+        Listener { news, metrics, reader, arrival: Instant::now(), tokens: None, ended: false }
+    }
+
+    /// Returns true if the client wants to know how far its prompt is read.
+    pub(crate) fn watches(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// Tells how far the prompt is read after a round that began at `start`.
+    pub(crate) fn follow(&mut self, sequence: &SequenceStatus, start: Instant) {
+        let news = self.reader.as_mut().map(|reader| reader.follow(sequence, start)).unwrap_or_default();
+        for progress in news {
+            // The next token notices if the client is gone.
+            let _ = self.news.try_send(News::Progress(progress));
+        }
     }
 
     /// Counts news and passes them on. Returns false if the client is gone or too far behind.
@@ -29,6 +46,7 @@ impl Listener {
         match &news {
             News::Step(step) if step.ids.is_empty() => {}
             News::Step(_) => self.note_token(Instant::now()),
+            News::Progress(_) => {}
             News::Finished(generation) => self.finish(generation),
             News::Failed(_) => self.end("failed"),
         }

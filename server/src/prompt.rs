@@ -84,18 +84,10 @@ fn text_of_part(part: &Value) -> Result<&str> {
     Err(ApiError::field("messages", &problem))
 }
 
-/// Returns the tokens of a chat by the model's template.
-///
-/// # Errors
-/// Fails with status 400 if the model has no template, or the template refuses the messages.
-pub(crate) async fn of_chat(model: &Arc<Model>, input: ChatInput) -> Result<Vec<u32>> {
-    Ok(with_thinking(model, input).await?.0)
-}
-
 /// Returns the tokens of a chat by the model's template, and where the model's thoughts are after them.
 ///
 /// # Errors
-/// Those of [`of_chat`].
+/// Fails with status 400 if the model has no template, or the template refuses the messages.
 pub(crate) async fn with_thinking(model: &Arc<Model>, input: ChatInput) -> Result<(Vec<u32>, Thinking)> {
     encode(model, move |model| {
         let text = model.render(&input)?;

@@ -6,6 +6,7 @@ use tercet_engine::{Generation, Request};
 use crate::error::{ApiError, Result};
 use crate::models::Model;
 use crate::runner::{Job, News};
+use crate::telemetry::Telemetry;
 
 /// News of the choice with this index.
 type Numbered = stream::Map<stream::Zip<stream::Repeat<usize>, Job>, fn((usize, News)) -> (usize, News)>;
@@ -17,30 +18,37 @@ const CUT_OFF: &str = "the text is cut off: it was read too slowly, or the model
 pub(crate) struct Reply {
     news: SelectAll<Numbered>,
     finished: Vec<Option<Generation>>,
+    telemetry: Telemetry,
 }
 
 impl Reply {
-    /// Submits a request for each choice, with its prompt.
+    /// Submits a request for each choice, with its prompt. The news of choices are those that `telemetry` wants.
     ///
     /// # Errors
     /// Fails with status 429 if the queue is full.
     pub(crate) async fn start(
         model: &Model,
         choices: impl IntoIterator<Item = (Vec<u32>, Request)>,
+        telemetry: Telemetry,
     ) -> Result<Self> {
         let (mut news, mut finished) = (SelectAll::new(), Vec::new());
         for (index, (prompt, request)) in choices.into_iter().enumerate() {
-            let job = model.runner.submit(prompt, request).await?;
+            let job = model.runner.submit(prompt, request, telemetry).await?;
             finished.push(None);
             let same: fn((usize, News)) -> (usize, News) = |numbered| numbered;
             news.push(stream::repeat(index).zip(job).map(same));
         }
-        Ok(Reply { news, finished })
+        Ok(Reply { news, finished, telemetry })
     }
 
     /// Returns the number of choices.
     pub(crate) fn choices(&self) -> usize {
         self.finished.len()
+    }
+
+    /// Returns what the client wants to know beside the texts.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        self.telemetry
     }
 
     /// Waits for news of any choice; there are none once all have ended.
@@ -65,7 +73,7 @@ impl Reply {
     pub(crate) async fn finish(mut self) -> Result<Vec<Generation>> {
         while let Some((index, news)) = self.next().await {
             match news {
-                News::Step(_) => {}
+                News::Progress(_) | News::Step(_) => {}
                 News::Finished(generation) => self.keep(index, generation),
                 News::Failed(error) => return Err(error),
             }

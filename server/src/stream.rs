@@ -16,6 +16,8 @@ use tercet_engine::{Generation, Step};
 use crate::error::{ApiError, Result};
 use crate::reply::Reply;
 use crate::runner::News;
+use crate::telemetry::Account;
+use crate::timings::timings;
 
 /// Silence after which a stream of events sends a comment, so that nobody in between closes it.
 const PING: Duration = Duration::from_secs(15);
@@ -35,6 +37,8 @@ pub(crate) enum Framing {
 pub(crate) enum Piece<'a> {
     /// Choice `index` begins.
     Start { index: usize },
+    /// A part of the prompt of choice `index` was read.
+    Read { index: usize },
     /// Choice `index` goes on.
     Step { index: usize, step: &'a Step },
     /// Choice `index` has ended.
@@ -59,8 +63,9 @@ impl Reply {
             return Err(error);
         }
         let choices = self.choices();
-        let silent = vec![Vec::new(); choices];
-        let mut speaker = Speaker { reply: self, say, waiting: VecDeque::new(), silent, ended: false };
+        let (silent, accounts) = (vec![Vec::new(); choices], vec![Account::default(); choices]);
+        let mut speaker =
+            Speaker { reply: self, say, waiting: VecDeque::new(), silent, accounts, ended: false };
         (0..choices).for_each(|index| speaker.say(Piece::Start { index }));
         speaker.hear(first);
         Ok(framing.respond(stream::unfold(speaker, Speaker::next)))
@@ -98,6 +103,7 @@ struct Speaker<F> {
     waiting: VecDeque<Value>,
     /// Tokens of each choice whose text is not certain.
     silent: Vec<Vec<u32>>,
+    accounts: Vec<Account>,
     ended: bool,
 }
 
@@ -113,17 +119,28 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
 
     fn hear(&mut self, news: Option<(usize, News)>) {
         match news {
+            Some((index, News::Progress(progress))) => {
+                self.accounts[index].read(progress);
+                if self.reply.telemetry().return_progress {
+                    let progress = ("prompt_progress", progress.json());
+                    let times = self.times(self.accounts[index].timings());
+                    self.say_with(Piece::Read { index }, Some(progress).into_iter().chain(times));
+                }
+            }
             Some((index, News::Step(mut step))) => {
                 // Tokens that have no text yet go with the next text.
                 step.ids.splice(0..0, self.silent[index].drain(..));
                 if step.text.is_empty() && step.logprobs.is_empty() {
                     self.silent[index] = step.ids;
                 } else {
-                    self.say(Piece::Step { index, step: &step });
+                    self.accounts[index].count(&step);
+                    let times = self.times(self.accounts[index].timings());
+                    self.say_with(Piece::Step { index, step: &step }, times);
                 }
             }
             Some((index, News::Finished(generation))) => {
-                self.say(Piece::End { index, generation: &generation });
+                let times = self.times(timings(&generation));
+                self.say_with(Piece::End { index, generation: &generation }, times);
                 self.reply.keep(index, generation);
             }
             Some((_, News::Failed(error))) => self.fail(&error),
@@ -138,7 +155,21 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
     }
 
     fn say(&mut self, piece: Piece<'_>) {
-        self.waiting.extend((self.say)(piece));
+        self.say_with(piece, None);
+    }
+
+    /// Says a piece with more fields in each of its messages.
+    fn say_with(&mut self, piece: Piece<'_>, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+        let mut messages = (self.say)(piece);
+        for (name, value) in fields {
+            messages.iter_mut().for_each(|message| message[name] = value.clone());
+        }
+        self.waiting.extend(messages);
+    }
+
+    /// Returns the field with the times so far, if the client wants them with every token.
+    fn times(&self, timings: Value) -> Option<(&'static str, Value)> {
+        self.reply.telemetry().timings_per_token.then_some(("timings", timings))
     }
 
     fn fail(&mut self, error: &ApiError) {

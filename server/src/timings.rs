@@ -5,22 +5,41 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tercet_engine::Generation;
 
-/// Returns the `timings` of a text. The first token comes with the prompt, so that speeds count the others.
+/// The tokens of a text, and the times that they took.
+pub(crate) struct Timings {
+    /// Tokens of the prompt that were not read again, and those that were read.
+    pub(crate) cached: usize,
+    pub(crate) read: usize,
+    pub(crate) prefill: Duration,
+    pub(crate) generated: usize,
+    pub(crate) decode: Duration,
+}
+
+impl Timings {
+    /// Returns `timings`. The first token comes with the prompt, so that speeds count the others.
+    pub(crate) fn json(&self) -> Value {
+        let prompt_n = self.read as f64;
+        let decoded = self.generated.saturating_sub(1) as f64;
+        let (prompt_ms, predicted_ms) = (milliseconds(self.prefill), milliseconds(self.decode));
+        json!({
+            "cache_n": self.cached,
+            "prompt_n": self.read,
+            "prompt_ms": prompt_ms,
+            "prompt_per_token_ms": per(prompt_ms, prompt_n),
+            "prompt_per_second": per(1e3 * prompt_n, prompt_ms),
+            "predicted_n": self.generated,
+            "predicted_ms": predicted_ms,
+            "predicted_per_token_ms": per(predicted_ms, decoded),
+            "predicted_per_second": per(1e3 * decoded, predicted_ms),
+        })
+    }
+}
+
+/// Returns the `timings` of a text that has ended.
 pub(crate) fn timings(generation: &Generation) -> Value {
-    let prompt_n = generation.prompt_tokens as f64;
-    let decoded = generation.ids.len().saturating_sub(1) as f64;
-    let (prompt_ms, predicted_ms) = (milliseconds(generation.prefill), milliseconds(generation.decode));
-    let mut timings = json!({
-        "cache_n": generation.cached_tokens,
-        "prompt_n": generation.prompt_tokens,
-        "prompt_ms": prompt_ms,
-        "prompt_per_token_ms": per(prompt_ms, prompt_n),
-        "prompt_per_second": per(1e3 * prompt_n, prompt_ms),
-        "predicted_n": generation.ids.len(),
-        "predicted_ms": predicted_ms,
-        "predicted_per_token_ms": per(predicted_ms, decoded),
-        "predicted_per_second": per(1e3 * decoded, predicted_ms),
-    });
+    let &Generation { cached_tokens: cached, prompt_tokens: read, prefill, decode, .. } = generation;
+    let generated = generation.ids.len();
+    let mut timings = Timings { cached, read, prefill, generated, decode }.json();
     if generation.drafted > 0 {
         timings["draft_n"] = generation.drafted.into();
         timings["draft_n_accepted"] = generation.accepted.into();

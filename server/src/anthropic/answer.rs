@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::ids::new_id;
 use crate::models::Model;
 
+/// How ids of messages begin.
+const MESSAGE: &str = "msg_";
+
 /// The beginning of a message.
 pub(super) struct Head {
     id: String,
@@ -20,14 +23,19 @@ impl Head {
     /// # Errors
     /// Fails if the system gives no random numbers.
     pub(super) fn new(model: &Model, prompt_tokens: usize) -> Result<Self> {
-        Ok(Head { id: new_id("msg_")?, model: model.name.clone(), prompt_tokens })
+        Ok(Head { id: new_id(MESSAGE)?, model: model.name.clone(), prompt_tokens })
     }
 
-    /// Returns the message with this text.
-    pub(super) fn message(&self, generation: &Generation) -> Value {
+    /// Returns an id for the call with this number.
+    pub(super) fn call_id(&self, call: usize) -> String {
+        format!("toolu_{}_{call}", self.id.trim_start_matches(MESSAGE))
+    }
+
+    /// Returns the message with these blocks.
+    pub(super) fn message(&self, blocks: Vec<Value>, generation: &Generation) -> Value {
         let mut message = self.empty();
-        message["content"] = json!([{ "type": "text", "text": generation.text }]);
-        message["stop_reason"] = stop_reason(generation.stop).into();
+        message["stop_reason"] = stop_reason(generation.stop, &blocks).into();
+        message["content"] = blocks.into();
         message["stop_sequence"] = json!(generation.stop_string);
         message["usage"] = usage(generation);
         message
@@ -48,9 +56,12 @@ impl Head {
     }
 }
 
-/// Returns Anthropic's word for the end of a text.
-pub(super) fn stop_reason(stop: Stop) -> &'static str {
+/// Returns Anthropic's word for the end of a message.
+pub(super) fn stop_reason(stop: Stop, blocks: &[Value]) -> &'static str {
     match stop {
+        Stop::Eos | Stop::StopId if blocks.last().is_some_and(|block| block["type"] == "tool_use") => {
+            "tool_use"
+        }
         Stop::Length => "max_tokens",
         Stop::StopString => "stop_sequence",
         Stop::Eos | Stop::StopId | Stop::Cancelled => "end_turn",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tercet_engine::{Generation, Request, Step, Stop};
 
 use super::fields::select;
+use crate::error::Result;
 use crate::logprobs;
 use crate::models::Model;
 use crate::sampling::{NEVER, number};
@@ -13,23 +14,45 @@ use crate::stream::Piece;
 use crate::timings::timings;
 
 /// The part of an answer that is known before its text.
-pub(super) struct Answer {
-    pub(super) index: usize,
-    pub(super) model: Arc<Model>,
+pub(crate) struct Answer {
+    index: usize,
+    model: Arc<Model>,
     /// The prompt's text, special tokens included.
-    pub(super) prompt: String,
-    pub(super) prompt_tokens: usize,
-    pub(super) request: Request,
-    pub(super) return_tokens: bool,
+    prompt: String,
+    prompt_tokens: usize,
+    request: Request,
+    return_tokens: bool,
     /// Paths of the fields to report; all without any.
-    pub(super) fields: Vec<String>,
+    fields: Vec<String>,
 }
 
 impl Answer {
+    /// Returns the beginning of the answer to prompt `index`, which is carried out as `request`.
+    ///
+    /// # Errors
+    /// Fails if the prompt has tokens without a text.
+    pub(crate) fn new(index: usize, model: &Arc<Model>, prompt: &[u32], request: &Request) -> Result<Self> {
+        Ok(Answer {
+            index,
+            model: Arc::clone(model),
+            prompt: model.session.tokenizer().decode(prompt, false)?,
+            prompt_tokens: prompt.len(),
+            request: request.clone(),
+            return_tokens: false,
+            fields: Vec::new(),
+        })
+    }
+
+    /// Returns the answer with the tokens or not, and with these fields only, or all if there are none.
+    pub(super) fn with(self, return_tokens: bool, fields: &[String]) -> Self {
+        Answer { return_tokens, fields: fields.to_vec(), ..self }
+    }
+
     /// Returns the chunks for what happens to one of several prompts.
     pub(super) fn chunks(answers: &[Self], piece: Piece<'_>) -> Vec<Value> {
         match piece {
             Piece::Start { .. } | Piece::All { .. } => Vec::new(),
+            Piece::Read { index } => vec![answers[index].part(&Step::default())],
             Piece::Step { index, step } => vec![answers[index].part(step)],
             Piece::End { index, generation } => {
                 let mut last = answers[index].finished(generation);
@@ -41,7 +64,7 @@ impl Answer {
     }
 
     /// Returns the whole answer.
-    pub(super) fn whole(&self, generation: &Generation) -> Value {
+    pub(crate) fn whole(&self, generation: &Generation) -> Value {
         let mut whole = self.finished(generation);
         if !generation.logprobs.is_empty() {
             whole["completion_probabilities"] = logprobs::entries(&self.model, &generation.logprobs).into();

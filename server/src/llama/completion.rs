@@ -17,6 +17,7 @@ use crate::logprobs::alternatives;
 use crate::reply::Reply;
 use crate::sampling::Sampling;
 use crate::stream::Framing;
+use crate::telemetry::Telemetry;
 use crate::{prompt, texts};
 
 #[derive(Deserialize)]
@@ -40,6 +41,8 @@ pub(super) struct CompletionRequest {
     sampling: Sampling,
     #[serde(flatten)]
     grammar: GrammarFields,
+    #[serde(flatten)]
+    telemetry: Telemetry,
 }
 
 pub(super) async fn complete(
@@ -57,18 +60,11 @@ pub(super) async fn complete(
     for prompt in prompts {
         let mut request = sampling.request(&model, prompt.len(), body.n_predict)?;
         (request.logprobs, request.grammar) = (logprobs, grammar.clone());
-        answers.push(Answer {
-            index: answers.len(),
-            model: Arc::clone(&model),
-            prompt: model.session.tokenizer().decode(&prompt, false)?,
-            prompt_tokens: prompt.len(),
-            request: request.clone(),
-            return_tokens: body.return_tokens,
-            fields: body.response_fields.clone(),
-        });
+        let answer = Answer::new(answers.len(), &model, &prompt, &request)?;
+        answers.push(answer.with(body.return_tokens, &body.response_fields));
         choices.push((prompt, request));
     }
-    let reply = Reply::start(&model, choices).await?;
+    let reply = Reply::start(&model, choices, body.telemetry).await?;
     if body.stream {
         return reply.stream(Framing::Events, move |piece| Answer::chunks(&answers, piece)).await;
     }

@@ -9,19 +9,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tercet_engine::Request;
 
-use super::answer::Answer;
+use super::answer::{Answer, Parts};
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
+use crate::chat::Chat;
 use crate::error::{Result, refuse};
 use crate::prompt;
+use crate::tools::Tools;
 
 #[derive(Deserialize)]
 pub(super) struct ChatRequest {
     #[serde(default, deserialize_with = "nullable")]
     messages: Vec<Value>,
-    #[serde(default, deserialize_with = "nullable")]
-    tools: Vec<Value>,
+    tools: Option<Vec<Value>>,
     #[serde(flatten)]
     parameters: Parameters,
 }
@@ -33,18 +34,26 @@ pub(super) async fn chat(
     let start = Instant::now();
     let ChatRequest { messages, tools, parameters } = body;
     let model = parameters.find(&state)?;
-    let put = |answer: &mut Value, text: &str| {
-        answer["message"] = json!({ "role": "assistant", "content": text });
-    };
-    let answer = Answer { model: Arc::clone(&model), name: parameters.model.clone(), start, put };
+    let answer = Answer::new(&model, &parameters.model, start, put);
     if messages.is_empty() {
         return Ok(answer.loaded());
     }
     let has_images = |message: &Value| message["images"].as_array().is_some_and(|images| !images.is_empty());
-    refuse(&[("tools", !tools.is_empty()), ("images", messages.iter().any(has_images))])?;
+    refuse(&[("images", messages.iter().any(has_images))])?;
     let input = prompt::chat(messages, parameters.template_variables())?;
-    let prompt = prompt::of_chat(&model, input).await?;
-    let grammar = model.matcher(parameters.grammar()?).await?;
+    let tools = Tools::read(tools, None, None)?;
+    let Chat { prompt, grammar, parser } = Chat::new(&model, input, tools, parameters.grammar()?).await?;
     let request = Request { grammar, ..parameters.request(&model, prompt.len())? };
-    answer.respond(prompt, request, parameters.stream()).await
+    answer.of_chat(parser).respond(prompt, request, parameters.stream()).await
+}
+
+fn put(answer: &mut Value, parts: &Parts) {
+    let mut message = json!({ "role": "assistant", "content": parts.content });
+    if !parts.thoughts.is_empty() {
+        message["thinking"] = parts.thoughts.as_str().into();
+    }
+    if !parts.calls.is_empty() {
+        message["tool_calls"] = parts.calls.iter().map(|call| json!({ "function": call })).collect();
+    }
+    answer["message"] = message;
 }

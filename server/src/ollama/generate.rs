@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use tercet_engine::{ChatInput, Message, Request};
 
-use super::answer::Answer;
+use super::answer::{Answer, Parts};
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
+use crate::chat::Chat;
 use crate::error::{Result, refuse};
 use crate::prompt;
 
@@ -56,22 +57,30 @@ pub(super) async fn generate(
     body.check()?;
     let GenerateRequest { prompt, system, raw, parameters, .. } = body;
     let model = parameters.find(&state)?;
-    let put = |answer: &mut Value, text: &str| answer["response"] = text.into();
-    let answer = Answer { model: Arc::clone(&model), name: parameters.model.clone(), start, put };
+    let put = |answer: &mut Value, parts: &Parts| {
+        answer["response"] = parts.content.as_str().into();
+        if !parts.thoughts.is_empty() {
+            answer["thinking"] = parts.thoughts.as_str().into();
+        }
+    };
+    let answer = Answer::new(&model, &parameters.model, start, put);
     if prompt.is_empty() {
         return Ok(answer.loaded());
     }
+    let asked = parameters.grammar()?;
     // A model without a template only continues texts.
-    let prompt = if raw || !model.has_template() {
-        prompt::encode(&model, move |model| Ok(model.session.encode(&(system + &prompt))?)).await?
+    let (prompt, grammar, answer) = if raw || !model.has_template() {
+        let prompt =
+            prompt::encode(&model, move |model| Ok(model.session.encode(&(system + &prompt))?)).await?;
+        (prompt, model.matcher(asked).await?, answer)
     } else {
         let system = (!system.is_empty()).then(|| Message::new("system", system));
         let messages: Vec<Message> = system.into_iter().chain([Message::new("user", prompt)]).collect();
         let chat_template_kwargs = parameters.template_variables();
         let input = ChatInput { chat_template_kwargs, ..ChatInput::question(&messages) };
-        prompt::of_chat(&model, input).await?
+        let Chat { prompt, grammar, parser } = Chat::new(&model, input, None, asked).await?;
+        (prompt, grammar, answer.of_chat(parser))
     };
-    let grammar = model.matcher(parameters.grammar()?).await?;
     let request = Request { grammar, ..parameters.request(&model, prompt.len())? };
     answer.respond(prompt, request, parameters.stream()).await
 }

@@ -69,7 +69,7 @@ pub(super) async fn show(
         "template": model.template_text(),
         "details": details(model),
         "model_info": numbers,
-        "capabilities": ["completion"],
+        "capabilities": capabilities(model),
     })))
 }
 
@@ -84,6 +84,13 @@ fn describe(model: &Model) -> Value {
         "digest": model.digest(),
         "details": details(model),
     })
+}
+
+/// Returns what a client may ask of the model, in Ollama's words.
+fn capabilities(model: &Model) -> Vec<&'static str> {
+    let chats = model.has_template().then_some("tools");
+    let thinks = model.format.thinks.then_some("thinking");
+    ["completion"].into_iter().chain(chats).chain(thinks).collect()
 }
 
 fn details(model: &Model) -> Value {

@@ -11,18 +11,19 @@ use tercet_engine::{ChatInput, Generation};
 
 use super::answer::Head;
 use super::logprobs;
-use super::message::{Form, Message};
+use super::message::Message;
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{ApiError, Result};
-use crate::grammar::Asked;
+use crate::chat::{Chat, count_tokens as count};
+use crate::error::Result;
+use crate::llama::Answer;
 use crate::models::Model;
 use crate::prompt;
 use crate::reply::Reply;
 use crate::stream::{Framing, Piece};
 use crate::timings::timings;
-use crate::tools::{self, Thinking, Tools};
+use crate::tools::Tools;
 
 #[derive(Deserialize)]
 pub(crate) struct ChatRequest {
@@ -36,6 +37,9 @@ pub(crate) struct ChatRequest {
     tools: Option<Vec<Value>>,
     tool_choice: Option<Value>,
     parallel_tool_calls: Option<bool>,
+    /// Add llama-server's account of the first choice: its prompt and its settings.
+    #[serde(default, deserialize_with = "nullable")]
+    verbose: bool,
     #[serde(flatten)]
     parameters: Parameters,
 }
@@ -43,7 +47,7 @@ pub(crate) struct ChatRequest {
 impl ChatRequest {
     /// Returns the chat, and the tools that the model may call. The model goes on with a last message of the assistant, unless
     /// the client decides otherwise.
-    fn chat(&mut self, model: &Model) -> Result<(ChatInput, Option<Tools>)> {
+    fn chat(&mut self) -> Result<(ChatInput, Option<Tools>)> {
         let tools = Tools::read(self.tools.take(), self.tool_choice.as_ref(), self.parallel_tool_calls)?;
         let variables = std::mem::take(&mut self.chat_template_kwargs);
         let mut input = prompt::chat(std::mem::take(&mut self.messages), variables)?;
@@ -51,7 +55,6 @@ impl ChatRequest {
             .continue_final_message
             .unwrap_or(input.continue_final_message && self.add_generation_prompt.is_none());
         input.add_generation_prompt = self.add_generation_prompt.unwrap_or(!input.continue_final_message);
-        tools::prepare(&mut input, tools.as_ref(), model.format);
         Ok((input, tools))
     }
 }
@@ -62,8 +65,8 @@ pub(crate) async fn count_tokens(
     Body(mut body): Body<ChatRequest>,
 ) -> Result<Json<Value>> {
     let model = state.models.find(body.parameters.model.as_deref())?;
-    let (input, _) = body.chat(model)?;
-    Ok(Json(json!({ "input_tokens": prompt::of_chat(model, input).await?.len() })))
+    let (input, tools) = body.chat()?;
+    Ok(Json(json!({ "input_tokens": count(model, input, tools.as_ref()).await? })))
 }
 
 pub(crate) async fn complete(
@@ -71,44 +74,30 @@ pub(crate) async fn complete(
     Body(mut body): Body<ChatRequest>,
 ) -> Result<Response> {
     let model = Arc::clone(state.models.find(body.parameters.model.as_deref())?);
-    let (input, tools) = body.chat(&model)?;
+    let (input, tools) = body.chat()?;
     let ChatRequest { parameters, .. } = body;
-    let (prompt, thinking) = prompt::with_thinking(&model, input).await?;
-    let grammar = model.matcher(asked(&parameters, tools.as_ref(), &model, thinking)?).await?;
+    let Chat { prompt, grammar, parser } =
+        Chat::new(&model, input, tools, parameters.grammar.asked()?).await?;
     let logprobs = body.logprobs.unwrap_or(false).then_some(body.top_logprobs.unwrap_or(0));
     let requests = parameters.requests(&model, prompt.len(), None, logprobs, grammar)?;
-    let form = Form { format: model.format, thinking, has_tools: tools.is_some() };
-    let mut messages: Vec<Message> = (0..requests.len()).map(|choice| Message::new(form, choice)).collect();
+    let message = |choice| Message::new(parser.clone(), choice);
+    let mut messages: Vec<Message> = (0..requests.len()).map(message).collect();
+    let account = requests.first().filter(|_| body.verbose);
+    let account = account.map(|request| Answer::new(0, &model, &prompt, request)).transpose()?;
     let jobs = requests.into_iter().map(|request| (prompt.clone(), request));
-    let reply = Reply::start(&model, jobs).await?;
+    let reply = Reply::start(&model, jobs, parameters.telemetry).await?;
     let head = Head::new("chatcmpl-", &model)?;
     if parameters.stream {
         let usage = parameters.includes_usage();
         let chunks = move |piece: Piece<'_>| chunks(&head, &model, &mut messages, piece, usage);
         return reply.stream(Framing::Events, chunks).await;
     }
-    Ok(Json(whole(&head, &model, &mut messages, &reply.finish().await?)).into_response())
-}
-
-/// Returns the grammar of the answer: that of the request, or that of its tools.
-fn asked(
-    parameters: &Parameters,
-    tools: Option<&Tools>,
-    model: &Model,
-    thinking: Thinking,
-) -> Result<Option<Asked>> {
-    match (parameters.grammar.asked()?, tools) {
-        (Some(asked), Some(_)) => {
-            Err(ApiError::field(asked.field, "it cannot be combined with tools; leave one of both out"))
-        }
-        (Some(Asked { field, grammar }), None) => {
-            Ok(Some(Asked { field, grammar: tools::after_thinking(grammar, thinking) }))
-        }
-        (None, tools) => {
-            Ok(tools
-                .map(|tools| Asked { field: "tools", grammar: tools::calls(tools, model.format, thinking) }))
-        }
+    let generations = reply.finish().await?;
+    let mut answer = whole(&head, &model, &mut messages, &generations);
+    if let (Some(account), Some(first)) = (account, generations.first()) {
+        answer["__verbose"] = account.whole(first);
     }
+    Ok(Json(answer).into_response())
 }
 
 fn whole(head: &Head, model: &Model, messages: &mut [Message], generations: &[Generation]) -> Value {
@@ -136,6 +125,7 @@ fn chunks(head: &Head, model: &Model, messages: &mut [Message], piece: Piece<'_>
         Piece::Start { index } => {
             vec![chunk(index, json!({ "role": "assistant", "content": null }), Value::Null, None)]
         }
+        Piece::Read { index } => vec![chunk(index, json!({}), Value::Null, None)],
         Piece::Step { index, step } => {
             let mut logprobs = logprobs::of_chat(model, &step.logprobs);
             let mut deltas = messages[index].push(head, &step.text);

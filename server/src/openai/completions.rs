@@ -51,7 +51,7 @@ pub(crate) async fn complete(
         choices.extend(requests.into_iter().map(|request| (prompt.clone(), request)));
     }
     let n = parameters.choices();
-    let reply = Reply::start(&model, choices).await?;
+    let reply = Reply::start(&model, choices, parameters.telemetry).await?;
     let head = Head::new("cmpl-", &model)?;
     if parameters.stream {
         let usage = parameters.includes_usage();
@@ -77,6 +77,7 @@ fn choice(index: usize, text: &str, logprobs: Value, finish_reason: Option<&str>
 fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: Option<usize>) -> Vec<Value> {
     let chunk = |choice: Value| vec![head.answer(OBJECT, vec![choice], None)];
     match piece {
+        Piece::Read { index } => chunk(choice(index, "", Value::Null, None)),
         Piece::Step { index, step } => {
             chunk(choice(index, &step.text, logprobs::of_completion(model, &step.logprobs), None))
         }

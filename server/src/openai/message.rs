@@ -4,15 +4,7 @@ use serde_json::{Value, json};
 use tercet_engine::Stop;
 
 use super::answer::{Head, finish_reason};
-use crate::tools::{Format, Parser, Part, Thinking};
-
-/// The forms that a message may have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    pub(super) format: Format,
-    pub(super) thinking: Thinking,
-    pub(super) has_tools: bool,
-}
+use crate::tools::{Parser, Part};
 
 /// The message of one choice, under way.
 #[derive(Clone, Debug)]
@@ -23,8 +15,8 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(form: Form, choice: usize) -> Self {
-        Message { parser: Parser::new(form.format, form.thinking, form.has_tools), choice, calls: 0 }
+    pub(super) fn new(parser: Parser, choice: usize) -> Self {
+        Message { parser, choice, calls: 0 }
     }
 
     /// Takes the next piece of text, and returns the changes of the message.

@@ -9,6 +9,7 @@ use crate::grammar::GrammarFields;
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::sampling::Sampling;
+use crate::telemetry::Telemetry;
 
 /// Most texts of one request.
 const MOST_CHOICES: usize = 64;
@@ -28,6 +29,8 @@ pub(crate) struct Parameters {
     sampling: Sampling,
     #[serde(flatten)]
     pub(crate) grammar: GrammarFields,
+    #[serde(flatten)]
+    pub(crate) telemetry: Telemetry,
     #[serde(flatten)]
     unsupported: Unsupported,
 }

@@ -130,3 +130,72 @@ fn models_without_embeddings_say_so() {
     let (status, error) = client.error("/v1/embeddings", &json!({ "input": "x" }));
     assert_eq!((status, &error["param"]), (400, &json!("model")));
 }
+
+#[test]
+fn slots_tell_what_runs() {
+    let client = Client::start(&ServerOptions { parallel: 2, ..ServerOptions::default() });
+    let slots = |query: &str| {
+        let mut answer = ureq::get(format!("{}/slots{query}", client.base)).call().unwrap();
+        answer.body_mut().read_json::<Value>().unwrap()
+    };
+    let idle = |slots: &Value| slots.as_array().unwrap().iter().all(|slot| slot["is_processing"] == false);
+    let before = slots("?model=fairy-tales");
+    assert_eq!((before.as_array().unwrap().len(), idle(&before)), (2, true));
+    let body = json!({ "prompt": PROMPT, "n_predict": -1, "ignore_eos": true, "stream": true });
+    let agent = ureq::agent();
+    let stream = agent.post(format!("{}/completion", client.base)).send_json(&body).unwrap();
+    let during = slots("?fail_on_no_slot=1");
+    assert_eq!((&during[0]["is_processing"], &during[1]["is_processing"]), (&json!(true), &json!(false)));
+    assert_eq!(during[0]["n_prompt_tokens"], during[0]["n_prompt_tokens_processed"]);
+    assert!(during[0]["next_token"][0]["n_decoded"].as_u64().unwrap() > 0);
+    drop(stream);
+    while !idle(&slots("")) {}
+}
+
+#[test]
+fn a_stream_tells_how_far_the_prompt_is_read() {
+    let client = Client::start(&ServerOptions::default());
+    let prompt = "The fox and the wolf went to the sea. ".repeat(20);
+    let telemetry = json!({ "return_progress": true, "timings_per_token": true, "stream": true });
+    let with = |mut body: Value| {
+        body.as_object_mut().unwrap().extend(telemetry.as_object().unwrap().clone());
+        body
+    };
+    let chat = with(json!({ "messages": [{ "role": "user", "content": prompt }], "max_tokens": 4 }));
+    for (route, body) in [
+        ("/completion", with(json!({ "prompt": prompt, "n_predict": 4 }))),
+        ("/v1/completions", with(json!({ "prompt": format!("{prompt}And"), "max_tokens": 4 }))),
+        (CHAT, chat.clone()),
+        (CHAT, chat),
+    ] {
+        let chunks = client.stream(route, &body);
+        let parts: Vec<&Value> =
+            chunks.iter().filter(|chunk| chunk.get("prompt_progress").is_some()).collect();
+        let number = |part: &Value, field: &str| part["prompt_progress"][field].as_u64().unwrap();
+        assert_eq!(number(parts[0], "cache"), number(parts[0], "processed"));
+        assert_eq!(
+            (&parts[0]["timings"]["prompt_n"], &parts[0]["timings"]["prompt_ms"]),
+            (&json!(0), &json!(0.0))
+        );
+        let read: Vec<u64> = parts.iter().map(|part| number(part, "processed")).collect();
+        assert!(read.is_sorted_by(|before, after| before < after), "{read:?}");
+        assert_eq!(read.last(), Some(&number(parts[0], "total")));
+        // A step may bring several tokens.
+        let told = |chunk: &Value| chunk["timings"]["predicted_n"].as_u64().filter(|n| *n > 0);
+        let counts: Vec<u64> = chunks.iter().filter_map(told).collect();
+        assert!(counts.len() >= 2 && counts.is_sorted(), "{counts:?}");
+        assert_eq!(chunks.last().unwrap()["timings"]["predicted_n"], 4);
+    }
+}
+
+#[test]
+fn a_verbose_answer_has_its_prompt() {
+    let client = Client::start(&ServerOptions::default());
+    let mut body = chat();
+    assert!(client.json(CHAT, &body).get("__verbose").is_none());
+    body["verbose"] = json!(true);
+    let answer = client.json(CHAT, &body);
+    let prompt = client.json("/apply-template", &json!({ "messages": chat()["messages"] }));
+    assert_eq!(answer["__verbose"]["prompt"], prompt["prompt"]);
+    assert_eq!(answer["__verbose"]["content"], answer["choices"][0]["message"]["content"]);
+}

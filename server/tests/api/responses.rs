@@ -69,7 +69,7 @@ fn a_stream_has_the_official_events() {
 }
 
 #[test]
-fn what_needs_a_store_or_a_grammar_is_refused_by_name() {
+fn what_needs_a_store_or_another_service_is_refused_by_name() {
     let client = Client::start(&ServerOptions::default());
     let refused = |field: &str, value: Value| {
         let mut body = response();
@@ -80,6 +80,7 @@ fn what_needs_a_store_or_a_grammar_is_refused_by_name() {
     };
     assert_eq!(refused("previous_response_id", json!("resp_1")), "previous_response_id");
     assert_eq!(refused("background", json!(true)), "background");
-    assert_eq!(refused("text", json!({ "format": { "type": "json_object" } })), "text.format");
+    assert_eq!(refused("text", json!({ "format": { "type": "haiku" } })), "text.format.type");
+    assert_eq!(refused("tools", json!([{ "type": "web_search" }])), "tools[0].type");
     assert_eq!(refused("input", json!([{ "type": "item_reference", "id": "x" }])), "input");
 }

@@ -1,4 +1,4 @@
-//! A response as a whole, before and after its text.
+//! A response as a whole, before and after its output.
 
 use std::sync::Arc;
 
@@ -12,9 +12,12 @@ use crate::logprobs;
 use crate::models::{Model, unix_time};
 use crate::sampling::number;
 
-/// The part of a response that is known before its text.
+/// How ids of responses begin.
+const RESPONSE: &str = "resp_";
+
+/// The part of a response that is known before its output.
 pub(super) struct Head {
-    pub(super) item: String,
+    id: String,
     model: Arc<Model>,
     response: Value,
 }
@@ -25,42 +28,42 @@ impl Head {
     /// # Errors
     /// Fails if the system gives no random numbers.
     pub(super) fn new(model: Arc<Model>, body: &ResponsesRequest, request: &Request) -> Result<Self> {
-        let response = json!({
-            "id": new_id("resp_")?,
+        let id = new_id(RESPONSE)?;
+        let mut response = json!({
+            "id": id,
             "object": "response",
             "created_at": unix_time(),
             "status": "in_progress",
             "error": null,
             "incomplete_details": null,
-            "instructions": body.instructions,
-            "max_output_tokens": body.max_output_tokens,
-            "metadata": body.metadata,
             "model": model.name,
             "output": [],
-            "parallel_tool_calls": true,
             "previous_response_id": null,
             "store": false,
             "system_fingerprint": model.fingerprint,
             "temperature": number(request.sampler.temperature),
-            "text": { "format": { "type": "text" } },
-            "tool_choice": "auto",
-            "tools": [],
-            "top_logprobs": body.top_logprobs,
             "top_p": number(request.sampler.top_p),
             "truncation": "disabled",
             "usage": null,
-            "user": body.user,
         });
-        Ok(Head { item: new_id("msg_")?, model, response })
+        if let (Value::Object(response), Value::Object(repeated)) = (&mut response, body.repeated()) {
+            response.extend(repeated);
+        }
+        Ok(Head { id, model, response })
     }
 
-    /// Returns the response before its text.
+    /// Returns an id for the item with this number, which begins with `prefix`.
+    pub(super) fn item_id(&self, prefix: &str, item: usize) -> String {
+        format!("{prefix}{}_{item}", self.id.trim_start_matches(RESPONSE))
+    }
+
+    /// Returns the response before its output.
     pub(super) fn begun(&self) -> Value {
         self.response.clone()
     }
 
-    /// Returns the response with its text.
-    pub(super) fn finished(&self, generation: &Generation) -> Value {
+    /// Returns the response with its output.
+    pub(super) fn finished(&self, output: &[Value], generation: &Generation) -> Value {
         let mut response = self.begun();
         response["status"] = status(generation).into();
         if generation.stop == Stop::Length {
@@ -68,19 +71,9 @@ impl Head {
         } else {
             response["completed_at"] = unix_time().into();
         }
-        response["output"] = json!([self.message(status(generation), vec![self.part(generation)])]);
+        response["output"] = output.into();
         response["usage"] = usage(generation);
         response
-    }
-
-    /// Returns the output's only item.
-    pub(super) fn message(&self, status: &str, content: Vec<Value>) -> Value {
-        json!({ "id": self.item, "type": "message", "status": status, "role": "assistant", "content": content })
-    }
-
-    /// Returns the text as a part of the message.
-    pub(super) fn part(&self, generation: &Generation) -> Value {
-        part(&generation.text, self.logprobs(&generation.logprobs))
     }
 
     /// Returns the probabilities of tokens.
@@ -89,12 +82,7 @@ impl Head {
     }
 }
 
-/// Returns a text as a part of a message.
-pub(super) fn part(text: &str, logprobs: Vec<Value>) -> Value {
-    json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": logprobs })
-}
-
-/// Returns how a text has ended.
+/// Returns how an output has ended.
 pub(super) fn status(generation: &Generation) -> &'static str {
     match generation.stop {
         Stop::Length => "incomplete",

@@ -11,11 +11,12 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tercet_engine::Request;
 
 use crate::State;
 use crate::body::Body;
+use crate::chat::{self, Chat};
 use crate::error::Result;
-use crate::prompt;
 use crate::reply::Reply;
 use crate::stream::Framing;
 
@@ -29,7 +30,7 @@ pub(crate) async fn count_tokens(
     Body(body): Body<ResponsesRequest>,
 ) -> Result<Json<Value>> {
     let model = state.models.find(body.model.as_deref())?;
-    let input_tokens = prompt::of_chat(model, body.chat()?).await?.len();
+    let input_tokens = chat::count_tokens(model, body.chat()?, body.tools()?.as_ref()).await?;
     Ok(Json(json!({ "object": "response.input_tokens", "input_tokens": input_tokens })))
 }
 
@@ -39,13 +40,13 @@ pub(crate) async fn create(
 ) -> Result<Response> {
     body.check()?;
     let model = Arc::clone(state.models.find(body.model.as_deref())?);
-    let prompt = prompt::of_chat(&model, body.chat()?).await?;
-    let request = body.request(&model, prompt.len())?;
-    let head = Head::new(Arc::clone(&model), &body, &request)?;
-    let reply = Reply::start(&model, [(prompt, request)]).await?;
+    let chat = Chat::new(&model, body.chat()?, body.tools()?, body.grammar()?).await?;
+    let Chat { prompt, grammar, parser } = chat;
+    let request = Request { grammar, ..body.request(&model, prompt.len())? };
+    let mut events = Events::new(Head::new(Arc::clone(&model), &body, &request)?, parser);
+    let reply = Reply::start(&model, [(prompt, request)], body.telemetry).await?;
     if body.stream {
-        let mut events = Events::new(head);
         return reply.stream(Framing::NamedEvents, move |piece| events.say(piece)).await;
     }
-    Ok(Json(head.finished(&reply.finish_one().await?)).into_response())
+    Ok(Json(events.whole(&reply.finish_one().await?)).into_response())
 }

@@ -1,16 +1,19 @@
 //! The body of `POST /v1/responses`.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tercet_engine::{ChatInput, Request};
 
 use super::input::{Input, messages};
 use crate::body::nullable;
 use crate::error::{ApiError, Result, refuse};
+use crate::grammar::{self, Asked};
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::prompt;
 use crate::sampling::Sampling;
+use crate::telemetry::Telemetry;
+use crate::tools::Tools;
 
 /// The member of `include` that asks for probabilities.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -20,21 +23,28 @@ pub(crate) struct ResponsesRequest {
     /// The name of the model; the default model without one.
     pub(super) model: Option<String>,
     input: Input,
-    pub(super) instructions: Option<String>,
-    pub(super) max_output_tokens: Option<i64>,
+    instructions: Option<String>,
+    max_output_tokens: Option<i64>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) stream: bool,
     #[serde(default, deserialize_with = "nullable")]
-    pub(super) metadata: Map<String, Value>,
-    pub(super) user: Option<String>,
+    metadata: Map<String, Value>,
+    user: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     include: Vec<String>,
     #[serde(default, deserialize_with = "nullable")]
-    pub(super) top_logprobs: usize,
+    top_logprobs: usize,
     #[serde(default, deserialize_with = "nullable")]
     chat_template_kwargs: Map<String, Value>,
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    text: Text,
     #[serde(flatten)]
     sampling: Sampling,
+    #[serde(flatten)]
+    pub(super) telemetry: Telemetry,
     #[serde(flatten)]
     unsupported: Unsupported,
 }
@@ -47,19 +57,19 @@ struct Unsupported {
     conversation: Option<Value>,
     background: Option<bool>,
     prompt: Option<Value>,
-    tools: Option<Vec<Value>>,
-    text: Option<Text>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Text {
-    format: Option<Format>,
+    format: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct Format {
-    #[serde(rename = "type")]
-    kind: String,
+/// Returns a function as chats describe it: its fields are in an object of their own.
+fn nested(function: &Value) -> Value {
+    match function["type"].as_str() {
+        Some("function") => json!({ "type": "function", "function": function }),
+        _ => function.clone(),
+    }
 }
 
 impl ResponsesRequest {
@@ -68,8 +78,7 @@ impl ResponsesRequest {
     /// # Errors
     /// Fails with status 400 and the name of the first field that it cannot heed.
     pub(super) fn check(&self) -> Result<()> {
-        let Unsupported { previous_response_id, conversation, background, prompt, tools, text } =
-            &self.unsupported;
+        let Unsupported { previous_response_id, conversation, background, prompt } = &self.unsupported;
         let stored = "this server stores no answers; send the whole conversation in `input`";
         if previous_response_id.is_some() {
             return Err(ApiError::field("previous_response_id", stored));
@@ -77,13 +86,51 @@ impl ResponsesRequest {
         if conversation.is_some() {
             return Err(ApiError::field("conversation", stored));
         }
-        let format = text.as_ref().and_then(|text| text.format.as_ref());
-        refuse(&[
-            ("background", background.unwrap_or(false)),
-            ("prompt", prompt.is_some()),
-            ("tools", tools.as_ref().is_some_and(|tools| !tools.is_empty())),
-            ("text.format", format.is_some_and(|format| format.kind != "text")),
-        ])
+        refuse(&[("background", background.unwrap_or(false)), ("prompt", prompt.is_some())])
+    }
+
+    /// Returns the tools that the model may call.
+    ///
+    /// # Errors
+    /// Fails with status 400 if a field is not as expected.
+    pub(super) fn tools(&self) -> Result<Option<Tools>> {
+        let tools = self.tools.as_ref().map(|tools| tools.iter().map(nested).collect());
+        let choice = self.tool_choice.as_ref().map(|choice| match choice {
+            Value::Object(_) => nested(choice),
+            word => word.clone(),
+        });
+        Tools::read(tools, choice.as_ref(), self.parallel_tool_calls)
+    }
+
+    /// Returns the grammar of the text.
+    ///
+    /// # Errors
+    /// Fails with status 400 if the format is not as expected.
+    pub(super) fn grammar(&self) -> Result<Option<Asked>> {
+        self.text.format.as_ref().map_or(Ok(None), |format| grammar::of_format("text.format", format))
+    }
+
+    /// Returns the fields that an answer repeats.
+    pub(super) fn repeated(&self) -> Value {
+        let function = |tool: &Value| {
+            let mut tool = tool.clone();
+            // OpenAI's types know no tool without these.
+            for field in ["parameters", "strict"] {
+                tool.as_object_mut().map(|tool| tool.entry(field).or_insert(Value::Null));
+            }
+            tool
+        };
+        json!({
+            "instructions": self.instructions,
+            "max_output_tokens": self.max_output_tokens,
+            "metadata": self.metadata,
+            "parallel_tool_calls": self.parallel_tool_calls.unwrap_or(true),
+            "text": { "format": self.text.format.clone().unwrap_or(json!({ "type": "text" })) },
+            "tool_choice": self.tool_choice.clone().unwrap_or("auto".into()),
+            "tools": self.tools.iter().flatten().map(function).collect::<Vec<_>>(),
+            "top_logprobs": self.top_logprobs,
+            "user": self.user,
+        })
     }
 
     /// Returns the chat.
