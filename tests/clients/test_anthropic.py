@@ -9,6 +9,10 @@ from conftest import KEY, MODEL, QUESTION
 #: This version of the client knows no sampling, as the newest models of Anthropic have none.
 GREEDY = {"temperature": 0}
 
+CITIES = ["Rome", "Oslo"]
+CITY = {"type": "object", "properties": {"city": {"type": "string", "enum": CITIES}}, "required": ["city"]}
+WEATHER = {"name": "get_weather", "description": "Tell the weather", "input_schema": CITY}
+
 
 @pytest.fixture(scope="module")
 def client(server: str) -> anthropic.Anthropic:
@@ -52,3 +56,20 @@ def test_faults_are_exceptions(client: anthropic.Anthropic, server: str) -> None
         anthropic.Anthropic(base_url=server, api_key="wrong").messages.count_tokens(
             model=MODEL, messages=[QUESTION]
         )
+
+
+def test_tools_are_called(client: anthropic.Anthropic) -> None:
+    request = {"model": MODEL, "messages": [QUESTION], "max_tokens": 100, "extra_body": GREEDY}
+    request |= {"tools": [WEATHER], "tool_choice": {"type": "any", "disable_parallel_tool_use": True}}
+    whole = client.messages.create(**request)
+    [call] = whole.content
+    assert whole.stop_reason == "tool_use" and call.type == "tool_use" and call.name == "get_weather"
+    assert call.input["city"] in CITIES
+    with client.messages.stream(**request) as stream:
+        snapshots = [event.snapshot for event in stream if event.type == "input_json"]
+        final = stream.get_final_message()
+    assert snapshots[-1] == final.content[0].input == call.input
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "Snow"}
+    turns = [QUESTION, {"role": "assistant", "content": whole.content}, {"role": "user", "content": [result]}]
+    request |= {"messages": turns, "tool_choice": {"type": "none"}}
+    assert client.messages.create(**request).content[0].type == "text"

@@ -42,3 +42,21 @@ def test_faults_are_exceptions(client: ollama.Client) -> None:
     assert unknown.value.status_code == 404
     with pytest.raises(ollama.ResponseError, match="no embeddings"):
         client.embed(MODEL, "Tell me a story")
+
+
+def test_tools_may_be_called(client: ollama.Client) -> None:
+    def get_weather(city: str) -> str:
+        """Tell the weather.
+
+        Args:
+            city: The city
+        """
+        return f"Snow in {city}"
+
+    options = {"num_predict": 40, "temperature": 0}
+    called = {"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}
+    messages = [QUESTION, {"role": "assistant", "tool_calls": [called]}, {"role": "tool", "content": "Snow"}]
+    answer = client.chat(MODEL, messages, tools=[get_weather], options=options)
+    parts = list(client.chat(MODEL, messages, tools=[get_weather], options=options, stream=True))
+    assert "".join(part.message.content or "" for part in parts) == answer.message.content
+    assert "tools" in (client.show(MODEL).capabilities or [])

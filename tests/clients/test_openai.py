@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import openai
+import pydantic
 import pytest
 from conftest import KEY, MODEL, QUESTION
 
@@ -67,6 +70,38 @@ def test_a_response_that_ends_is_completed(client: openai.OpenAI) -> None:
         model=MODEL, input="Tell me a story", temperature=0, extra_body={"stop": ["."]}
     ) as stream:
         assert stream.get_final_response().status == "completed"
+
+
+class Answer(pydantic.BaseModel):
+    """A city."""
+
+    city: Literal["Rome", "Oslo"]
+
+
+def test_a_response_calls_functions(client: openai.OpenAI) -> None:
+    tools = [openai.pydantic_function_tool(Answer, name="answer")["function"] | {"type": "function"}]
+    request = {"model": MODEL, "input": "Where is it?", "tools": tools, "tool_choice": "required"}
+    request |= {"temperature": 0, "parallel_tool_calls": False}
+    whole = client.responses.create(**request)
+    [call] = whole.output
+    assert call.type == "function_call" and Answer.model_validate_json(call.arguments)
+    with client.responses.stream(**request) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.function_call_arguments.delta"]
+        final = stream.get_final_response()
+    assert "".join(deltas) == call.arguments == final.output[0].arguments
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": "Snow"}
+    turns = [{"role": "user", "content": "Where is it?"}, call, output]
+    answer = client.responses.create(**request | {"input": turns, "tool_choice": "none", "max_output_tokens": 16})
+    assert answer.output_text
+
+
+def test_structured_output_is_parsed(client: openai.OpenAI) -> None:
+    response = client.responses.parse(model=MODEL, input="Name a city", text_format=Answer, temperature=0)
+    assert response.output_parsed and response.output_parsed.city
+    chat = client.chat.completions.parse(
+        model=MODEL, messages=[QUESTION], response_format=Answer, temperature=0
+    )
+    assert chat.choices[0].message.parsed and chat.choices[0].message.parsed.city
 
 
 def test_faults_are_exceptions(client: openai.OpenAI, server: str) -> None:

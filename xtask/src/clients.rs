@@ -8,6 +8,8 @@ use crate::python::{environment, tool};
 use crate::steps::run;
 use crate::{ROOT, cargo, target};
 
+const INSTRUCTOR: &str = "../tests/clients/instructor";
+
 const STEP: &str = "official clients of the server";
 
 /// Builds the command and runs the clients, where this system has Python or `CI=true`.
@@ -19,7 +21,19 @@ pub(crate) fn test() -> Result<()> {
     };
     // The whole workspace, so that the features of dependencies are those of the tests.
     run("the server", &mut cargo("build --workspace --bin tercet"))?;
-    let mut pytest = tool(&venv, "pytest");
+    pytest(STEP, &venv, &["../tests/clients", "--ignore", INSTRUCTOR])?;
+    // It needs an older version of OpenAI's client.
+    let requirements = Path::new(ROOT).join("tests/clients/instructor/requirements.txt");
+    let requirements = requirements.to_string_lossy();
+    let Some(venv) = environment("instructor-venv", STEP, &["--requirement", &requirements])? else {
+        return Ok(());
+    };
+    pytest("instructor, a client of the server", &venv, &[INSTRUCTOR])
+}
+
+/// Runs tests with the programs of an environment, in the folder of the Python package.
+fn pytest(step: &str, venv: &Path, arguments: &[&str]) -> Result<()> {
+    let mut pytest = tool(venv, "pytest");
     pytest.env("TERCET", target().join("debug/tercet"));
-    run(STEP, pytest.args(["--quiet", "-rs", "../tests/clients"]))
+    run(step, pytest.args(["--quiet", "-rs"]).args(arguments))
 }
