@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps::{check, run, skip, skip_unless_ci};
 use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
 #[cfg(unix)]
-use crate::{aarch64, clients, page, python};
+use crate::{aarch64, clients, page, python, soak};
 
 /// Tells `tests/fuzz.rs` to try other inputs each time, for this many seconds per target.
 const FUZZ_SECONDS: &str = "FUZZ_SECONDS";
@@ -46,6 +46,7 @@ fn all(full: bool) -> Result<()> {
         python::test(full)?;
         python::test_differential(full)?;
         clients::test()?;
+        soak::test(60)?;
         page::test()?;
     }
     #[cfg(not(unix))]

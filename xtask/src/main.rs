@@ -4,14 +4,19 @@
 mod aarch64;
 #[cfg(unix)]
 mod clients;
+#[cfg(unix)]
+mod conformance;
 mod gate;
 mod golden;
 mod links;
+#[cfg(unix)]
+mod load;
 #[cfg(unix)]
 mod page;
 mod peers;
 #[cfg(unix)]
 mod python;
+mod soak;
 mod steps;
 mod targets;
 mod tools;
@@ -94,6 +99,19 @@ enum Task {
     /// Run official clients of OpenAI, Anthropic and Ollama against the server (needs Python and the package index)
     #[cfg(unix)]
     TestClients,
+    /// Run llama.cpp's own server tests against the server (needs Python and the package index)
+    #[cfg(unix)]
+    Conformance,
+    /// Measure the server under load, beside llama.cpp's (needs Python and the package index)
+    #[cfg(unix)]
+    Load(load::Load),
+    /// Trouble the server with good and bad clients, and check that nothing leaks and no text changes (needs Linux and
+    /// Python)
+    Soak {
+        /// Seconds that it takes
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Drive the page of `tercet serve` in Chromium (needs Node.js, Chromium and npm's registry)
     #[cfg(unix)]
     TestPage,
@@ -119,6 +137,11 @@ fn main() -> Result<()> {
         Task::TestDifferential { full } => python::test_differential(full),
         #[cfg(unix)]
         Task::TestClients => clients::test(),
+        #[cfg(unix)]
+        Task::Conformance => conformance::test(),
+        #[cfg(unix)]
+        Task::Load(load) => load.run(),
+        Task::Soak { seconds } => soak::test(seconds),
         #[cfg(unix)]
         Task::TestPage => page::test(),
         #[cfg(unix)]

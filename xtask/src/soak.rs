@@ -1,0 +1,26 @@
+//! Troubles `tercet serve` with many clients, good and bad ones.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::steps::{run, skip, skip_unless_ci};
+use crate::{ROOT, cargo, target, tools};
+
+const STEP: &str = "trouble for the server";
+
+/// Builds the command and troubles it for some seconds, where this system has Python or `CI=true`.
+pub(crate) fn test(seconds: u64) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        skip(STEP, "it reads memory and threads from /proc");
+        return Ok(());
+    }
+    if !tools::has("python3") {
+        return skip_unless_ci(STEP, "python3 is missing");
+    }
+    // The whole workspace, so that the features of dependencies are those of the tests.
+    run("the server", &mut cargo("build --workspace --bin tercet"))?;
+    let mut python = Command::new("python3");
+    python.arg("tests/soak/soak.py").arg(target().join("debug/tercet").canonicalize()?).current_dir(ROOT);
+    run(STEP, python.args(["--seconds", &seconds.to_string()]))
+}
