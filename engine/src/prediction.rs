@@ -23,25 +23,37 @@
 //! # fn main() {}
 //! ```
 
+mod continuations;
+
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generate::log_sum;
-use crate::model::{Logits, Model, State};
+use crate::model::{BATCH, Logits, Model, Part, State};
 use crate::sampler::argmax;
 use crate::tokenizer::Tokenizer;
 
+pub use continuations::{Continued, predict_continuations};
+
 /// Tokens of a window by default. With the start token they fill a context of 512.
 const WINDOW: usize = 511;
-/// Tokens per forward pass: the logits of all of them are in memory.
-const BATCH: usize = 64;
 
 /// A model's prediction of one token of a text, from the tokens before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// The token that the model finds most likely.
     pub best: u32,
     /// The natural logarithm of the probability of the text's token.
     pub log_probability: f64,
+}
+
+impl Prediction {
+    /// Returns the prediction of `target` by the logits of the vocabulary.
+    fn of(logits: &[f32], target: u32) -> Self {
+        Prediction {
+            best: argmax(logits).0,
+            log_probability: f64::from(logits[target as usize]) - log_sum(logits),
+        }
+    }
 }
 
 /// Consecutive windows of a text. Each runs on its own after the tokens that texts start with, so every token is predicted
@@ -138,18 +150,9 @@ fn predict_batch(
     predictions: &mut Vec<Prediction>,
 ) -> Result<()> {
     let inputs: Vec<u32> = [&[previous], &targets[..targets.len() - 1]].concat();
-    let logits = model.forward(state, &inputs, Logits::All)?;
-    let rows = logits.chunks(model.config().vocab_size);
-    predictions.extend(rows.zip(targets).map(|(logits, &target)| Prediction {
-        best: argmax(logits).0,
-        log_probability: log_probability(logits, target),
-    }));
+    let mut part = [Part { state, tokens: &inputs, wanted: inputs.len() }];
+    predictions.extend(model.forward_parts(&mut part, |i, logits| Prediction::of(logits, targets[i]))?);
     Ok(())
-}
-
-/// Returns the natural logarithm of the softmax of `logits` at `target`.
-fn log_probability(logits: &[f32], target: u32) -> f64 {
-    f64::from(logits[target as usize]) - log_sum(logits)
 }
 
 #[cfg(test)]
@@ -159,8 +162,11 @@ mod tests {
     #[test]
     fn probabilities_agree_with_sums_by_hand() {
         let logits = [1000.0, 1000.0 + 3f32.ln()];
-        assert!((log_probability(&logits, 0) - 0.25f64.ln()).abs() < 1e-4);
-        assert!((log_probability(&logits, 1) - 0.75f64.ln()).abs() < 1e-4);
+        for (target, p) in [(0, 0.25f64), (1, 0.75)] {
+            let Prediction { best, log_probability } = Prediction::of(&logits, target);
+            assert_eq!(best, 1);
+            assert!((log_probability - p.ln()).abs() < 1e-4);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM` or `Qwen3ForCausalLM`. The
 //! [`Config`](super::Config) decides which blocks a layer has.
 
+mod parts;
+
 use std::ops::Range;
 
 use tercet_codegen::ColumnsMut;
@@ -24,6 +26,7 @@ use crate::pool::{self, Team};
 use crate::runtime::HeadMode;
 use crate::vectors::dot::dot_stored;
 use crate::vectors::ops;
+pub(crate) use parts::Part;
 use tercet_formats::config::Activation;
 
 /// The logits that a caller wants.
@@ -38,6 +41,8 @@ pub enum Logits<'a> {
     /// Logits of the last tokens, one token per element, for that element's candidates only. This checks
     /// a draft of several tokens in one call.
     LastCandidates(&'a [Candidates<'a>]),
+    /// Logits of this number of last tokens.
+    LastTokens(usize),
     /// Logits of every token.
     All,
 }
@@ -49,6 +54,10 @@ struct Run<'s> {
 }
 
 impl Model {
+    /// Tokens per read of the head: enough to share it, and few enough to keep the sums of all rows
+    /// small.
+    const HEAD_TOKENS: usize = 16;
+
     /// Appends `tokens` to the sequence in `state` and returns logits, positions × vocabulary.
     ///
     /// A sequence's logits have the same bits however it is split into calls.
@@ -78,6 +87,7 @@ impl Model {
             Logits::Last => (1, &[][..]),
             Logits::Candidates(candidates) => (1, std::slice::from_ref(candidates)),
             Logits::LastCandidates(candidates) => (candidates.len(), *candidates),
+            Logits::LastTokens(count) => (*count, &[][..]),
             Logits::All => (tokens.len(), &[][..]),
         };
         assert!(count <= tokens.len(), "logits of more tokens than there are");
@@ -100,7 +110,7 @@ impl Model {
             }
             Ok(())
         });
-        let whole = matches!(wanted, Logits::Last | Logits::All);
+        let whole = matches!(wanted, Logits::Last | Logits::LastTokens(_) | Logits::All);
         let outcome = outcome.and_then(|()| self.weights.check()).and_then(|()| {
             let numbers = !whole || state.logits.iter().all(|logit| logit.is_finite());
             if numbers { Ok(()) } else { Err(self.yields_no_numbers()) }
@@ -416,25 +426,26 @@ impl Model {
         candidates: &[Candidates<'_>],
         logits: &mut Vec<f32>,
     ) -> Result<()> {
-        /// Tokens per read of the head: enough to share it, and few enough to keep the sums of all rows
-        /// small.
-        const TOKENS: usize = 16;
-        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
+        let vocabulary = self.config.vocab_size;
         let start = logits.len();
         logits.resize(start + tokens * vocabulary, 0.0);
-        let Buffers { residual, normed, .. } = buffers;
-        for (normed, residual) in
-            normed.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden)).take(tokens)
-        {
-            self.weights.norm.apply(normed, residual);
-        }
-        for (i, logits) in logits[start..].chunks_mut(TOKENS * vocabulary).enumerate() {
-            let tokens = i * TOKENS..(i * TOKENS + logits.len() / vocabulary);
+        self.norm_last(buffers, tokens);
+        for (i, logits) in logits[start..].chunks_mut(Self::HEAD_TOKENS * vocabulary).enumerate() {
+            let first = i * Self::HEAD_TOKENS;
+            let tokens = first..first + logits.len() / vocabulary;
             let candidates = candidates.get(tokens.clone());
             self.head(team, buffers, tokens, candidates, logits);
             team.check()?;
         }
         Ok(())
+    }
+
+    /// Computes the last norms of the first `tokens` tokens of the residual.
+    fn norm_last(&self, buffers: &mut Buffers, tokens: usize) {
+        let hidden = self.config.hidden_size;
+        let Buffers { residual, normed, .. } = buffers;
+        let rows = normed.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden));
+        rows.take(tokens).for_each(|(normed, residual)| self.weights.norm.apply(normed, residual));
     }
 
     /// Writes the logits of `tokens`, from their last norms in `buffers`.

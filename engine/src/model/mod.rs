@@ -36,6 +36,7 @@ pub(crate) use buffers::BATCH;
 use buffers::BufferStock;
 use cache::KvCache;
 pub use forward::Logits;
+pub(crate) use forward::Part;
 use head::Screen;
 pub use head::{Candidates, Rule};
 pub use layer::TernaryLinear;
