@@ -4,6 +4,7 @@ mod continuation;
 mod draft;
 mod guide;
 mod logprobs;
+mod processor;
 mod sequence;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
@@ -24,6 +25,7 @@ pub use continuation::{Continuation, Step};
 pub use draft::Draft;
 pub(crate) use logprobs::log_sum;
 pub use logprobs::{Logprob, TokenLogprobs};
+pub use processor::LogitsProcessor;
 pub use sequence::Sequence;
 
 /// A request for text. The default is greedy and knows no end tokens; [`Session::request`](crate::Session::request) has
@@ -44,10 +46,12 @@ pub struct Request {
     pub cancel: Cancel,
     /// The grammar that the text follows, at its start. Where the grammar ends, so does the text.
     pub grammar: Option<Matcher>,
+    /// Changes the logits before each token is chosen.
+    pub processor: Option<LogitsProcessor>,
     /// Report the probability of every chosen token, and of this number of the most probable ones.
     pub logprobs: Option<usize>,
     /// The source of drafts, which save time where a text repeats itself. A sequence that decodes beside others, follows a
-    /// grammar or reports probabilities does without.
+    /// grammar, has a processor or reports probabilities does without.
     pub draft: Draft,
 }
 

@@ -40,7 +40,8 @@ pub use conversion::{Conversion, convert};
 pub use embedded::fairy_tales;
 pub use error::{Error, Result};
 pub use generate::{
-    Continuation, Draft, Generation, Generator, Logprob, Request, Sequence, Step, Stop, TokenLogprobs,
+    Continuation, Draft, Generation, Generator, LogitsProcessor, Logprob, Request, Sequence, Step, Stop,
+    TokenLogprobs,
 };
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,

@@ -84,7 +84,17 @@ impl Sampler {
     ///
     /// Order as in transformers: repetition penalty, other penalties and biases, temperature, top-k, top-p, min-p.
     pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> u32 {
+        self.adjust(logits, history);
+        self.pick(logits)
+    }
+
+    /// Applies penalties and biases to the logits of the token that follows `history`.
+    pub(crate) fn adjust(&mut self, logits: &mut [f32], history: &[u32]) {
         self.adjustments.apply(&self.options, logits, history);
+    }
+
+    /// Chooses a token by adjusted logits.
+    pub(crate) fn pick(&mut self, logits: &[f32]) -> u32 {
         let (best, best_logit) = argmax(logits);
         if self.options.temperature == 0.0 {
             return best;

@@ -58,8 +58,9 @@ impl Continuation {
     ) -> Result<Self> {
         let sampler = Sampler::new(request.sampler.clone())?;
         let guide = request.grammar.as_ref().map(|matcher| Guide::new(matcher, &request.eos)).transpose()?;
-        // A grammar needs the tokens before to say what may follow, and probabilities need whole logits.
-        let can_draft = request.draft == Draft::Lookup && guide.is_none() && request.logprobs.is_none();
+        // A grammar needs the tokens before to say what may follow. Probabilities and processors need whole logits.
+        let whole_logits = request.logprobs.is_some() || request.processor.is_some();
+        let can_draft = request.draft == Draft::Lookup && guide.is_none() && !whole_logits;
         let drafter = can_draft.then(Drafter::new);
         let history = [&sequence.history, prompt].concat();
         let text = TextStream::new(tokenizer, &history, &request.stop)?;
@@ -199,14 +200,11 @@ impl Continuation {
 
     /// Returns the tokens whose logits decide the next choice.
     pub(crate) fn candidates<'a>(&'a mut self, history: &'a [u32]) -> Candidates<'a> {
-        match self.request.logprobs {
-            // Every logit counts in the sum of the probabilities.
-            Some(_) => Candidates::by(Rule::Within(f32::INFINITY)),
-            None => Candidates {
-                allowed: self.guide.as_ref().map(Guide::mask),
-                ..self.sampler.candidates(history)
-            },
+        // Every logit counts in the sum of the probabilities, and a processor may look at all.
+        if self.request.logprobs.is_some() || self.request.processor.is_some() {
+            return Candidates::by(Rule::Within(f32::INFINITY));
         }
+        Candidates { allowed: self.guide.as_ref().map(Guide::mask), ..self.sampler.candidates(history) }
     }
 
     /// Chooses the next token of the sequence by the logits that its state holds, and appends the tokens that must follow it
@@ -262,14 +260,22 @@ impl Continuation {
             self.sampler.pass(history);
             return Ok(id);
         }
+        self.sampler.adjust(logits, history);
+        if let Some(processor) = &self.request.processor {
+            processor.process(history, logits)?;
+        }
         if let Some(guide) = &self.guide {
             guide.restrict(logits);
         }
-        let id = self.sampler.sample(logits, history);
-        if !logits[id as usize].is_finite() {
-            return Err(model.yields_no_numbers());
+        let id = self.sampler.pick(logits);
+        match logits[id as usize].is_finite() {
+            true => Ok(id),
+            false if self.request.processor.is_some() => {
+                let problem = "it leaves no token that may follow";
+                Err(Error::bad_argument("logits_processor", problem, "leave at least one logit a number"))
+            }
+            false => Err(model.yields_no_numbers()),
         }
-        Ok(id)
     }
 
     /// Appends a token to the sequence, and ends the text if the token does.

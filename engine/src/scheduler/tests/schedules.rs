@@ -10,7 +10,7 @@ use tercet_grammar::{Grammar, Matcher};
 
 use super::*;
 use crate::cancel::Cancel;
-use crate::generate::TokenLogprobs;
+use crate::generate::{LogitsProcessor, TokenLogprobs};
 
 /// Fewer where programs are likely to run under an emulator.
 const SCHEDULES: usize = if cfg!(target_arch = "x86_64") { 120 } else { 8 };
@@ -94,12 +94,21 @@ impl<'s> Makings<'s> {
             stop_id: random.choose(&[vec![], vec![300, 301, 302]]),
             logprobs: random.choose(&[None, None, Some(0), Some(3)]),
             grammar: random.choose(&[None, None, None, Some(self.grammar.clone())]),
+            processor: random.choose(&[None, None, None, Some(never_twice())]),
             cancel: Cancel::default(),
             draft: Draft::Lookup,
         };
         let alone = alone(session, &prompt, &request);
         Case { prompt, request, alone }
     }
+}
+
+/// Returns a processor that excludes the latest token.
+fn never_twice() -> LogitsProcessor {
+    LogitsProcessor::new(|history, logits| {
+        history.last().into_iter().for_each(|&token| logits[token as usize] = f32::MIN);
+        Ok(())
+    })
 }
 
 impl Case {
