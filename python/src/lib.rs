@@ -7,6 +7,10 @@ mod kernel;
 mod layer;
 mod machine;
 mod model;
+mod scheduler;
+mod scoring;
+mod signals;
+mod stream;
 mod tokenizer;
 
 use std::ffi::OsString;
@@ -33,7 +37,7 @@ mod _tercet {
     #[pymodule_export]
     use crate::errors::Error;
     #[pymodule_export]
-    use crate::generation::{Generation, Stream};
+    use crate::generation::{Generation, Request};
     #[pymodule_export]
     use crate::kernel::Kernel;
     #[pymodule_export]
@@ -42,6 +46,12 @@ mod _tercet {
     use crate::machine::{Cpu, Tuned, cpu, options, tune};
     #[pymodule_export]
     use crate::model::Model;
+    #[pymodule_export]
+    use crate::scheduler::Scheduler;
+    #[pymodule_export]
+    use crate::scoring::Scored;
+    #[pymodule_export]
+    use crate::stream::Stream;
     #[pymodule_export]
     use crate::tokenizer::Tokenizer;
 

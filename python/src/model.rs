@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::{PyArray2, PyArrayMethods};
+use numpy::PyArray2;
 use pyo3::prelude::*;
-use tercet_engine::prediction::{self, Windows};
-use tercet_engine::{Logits, Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
+use tercet_engine::{Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
 
 use crate::errors::{bad_argument, exception};
-use crate::generation::{Generation, Requested, Signals, Stream, generate};
+use crate::generation::{Request, Requested};
+use crate::scheduler::Scheduler;
+use crate::scoring::{self, Scored};
+use crate::stream::Stream;
 use crate::tokenizer::Tokenizer;
 
 /// A loaded model. Several threads may use it at the same time.
@@ -135,53 +137,38 @@ impl Model {
         [ternary, embedding, head, screen, cache_per_token]
     }
 
-    /// Continues every prompt. `on_token` is called with the index of the prompt, the token and the
-    /// new text. If it returns false, that prompt ends.
-    fn generate(
-        &self,
-        py: Python<'_>,
-        prompts: Vec<Vec<u32>>,
-        request: Requested,
-        on_token: Option<Py<PyAny>>,
-    ) -> PyResult<Vec<Generation>> {
-        generate(py, &self.0, prompts, request, on_token)
+    /// Returns a request for texts.
+    fn request(&self, py: Python<'_>, requested: Requested) -> PyResult<Request> {
+        Request::new(py, &self.0, requested)
+    }
+
+    /// Returns a scheduler. An interactive one goes on with its texts while it reads a prompt.
+    fn scheduler(&self, interactive: bool) -> Scheduler {
+        Scheduler::new(Arc::clone(&self.0), interactive)
     }
 
     /// Returns an iterator over the pieces of text that continue a prompt.
-    fn stream(&self, prompt: Vec<u32>, request: Requested) -> PyResult<Stream> {
-        Stream::new(Arc::clone(&self.0), &prompt, request)
+    fn stream(&self, prompt: Vec<u32>, request: Py<Request>, seed: u64) -> PyResult<Stream> {
+        Stream::new(Arc::clone(&self.0), &prompt, request, seed)
     }
 
-    /// Returns the logits of every position: positions × vocabulary.
-    fn logits<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let model = self.0.model();
-        let vocabulary = model.config().vocab_size;
-        let logits = py.detach(|| {
-            let signals = Signals::new();
-            let logits = || -> tercet_engine::Result<Vec<f32>> {
-                let mut state = model.new_state(model.context_for(ids.len()))?;
-                state.set_cancel(signals.cancel());
-                Ok(model.forward(&mut state, &ids, Logits::All)?.to_vec())
-            };
-            let logits = logits();
-            signals.check()?;
-            logits.map_err(exception)
-        })?;
-        numpy::PyArray1::from_vec(py, logits).reshape([ids.len(), vocabulary])
+    /// Returns the probabilities of each pair's second tokens after its first tokens.
+    fn logprobs(&self, py: Python<'_>, pairs: Vec<(Vec<u32>, Vec<u32>)>) -> PyResult<Vec<Scored>> {
+        scoring::logprobs(py, &self.0, pairs)
     }
 
-    /// Returns the perplexity of `ids`, cut into windows: exp of the mean of -ln p.
+    /// Returns the logits of the last `last` tokens, or of all: positions × vocabulary.
+    fn logits<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Vec<u32>,
+        last: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        scoring::logits(py, &self.0, &ids, last)
+    }
+
+    /// Returns the perplexity of `ids`, cut into windows.
     fn perplexity(&self, py: Python<'_>, ids: Vec<u32>, window: Option<usize>) -> PyResult<f64> {
-        let (model, tokenizer) = (self.0.model(), self.0.tokenizer());
-        if ids.is_empty() {
-            return Err(bad_argument("the text", "it has no tokens", "give some"));
-        }
-        let windows = Windows::new(model, tokenizer, window).map_err(exception)?;
-        py.detach(|| {
-            let signals = Signals::new();
-            let predictions = windows.predict(model, &ids, &signals.cancel(), |_| {});
-            signals.check()?;
-            predictions.map(|predictions| prediction::perplexity(&predictions)).map_err(exception)
-        })
+        scoring::perplexity(py, &self.0, &ids, window)
     }
 }

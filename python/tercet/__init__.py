@@ -9,21 +9,26 @@ Arrays are numpy arrays. torch is optional: ``generate`` accepts a torch tensor,
 """
 
 from ._tercet import VERSION as __version__
-from ._tercet import Cpu, Error, Generation, Stream, Tuned
+from ._tercet import Cpu, Error, Generation, Scored, Stream, Tuned
 from .bitnet import BitNet
+from .chat import Chat
 from .kernel import Kernel
 from .layer import TernaryLinear
 from .machine import cpu, tune
 from .model import Model, load_model
+from .options import Options
 from .tokenizer import Tokenizer
 
 __all__ = [
     "BitNet",
+    "Chat",
     "Cpu",
     "Error",
     "Generation",
     "Kernel",
     "Model",
+    "Options",
+    "Scored",
     "Stream",
     "TernaryLinear",
     "Tokenizer",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Optional, Union, final
+from typing import Any, Optional, TypedDict, Union, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ __all__ = [
     "Generation",
     "Kernel",
     "Model",
+    "Request",
+    "Scheduler",
+    "Scored",
     "Stream",
     "TernaryLinear",
     "Tokenizer",
@@ -167,15 +170,50 @@ class Model:
     @property
     def context_length(self) -> int: ...
     def memory_use(self) -> list[int]: ...
-    def generate(
-        self,
-        prompts: list[list[int]],
-        request: dict[str, Any],
-        on_token: Optional[Callable[[int, int, str], Optional[bool]]],
-    ) -> list[Generation]: ...
-    def stream(self, prompt: list[int], request: dict[str, Any]) -> Stream: ...
-    def logits(self, ids: list[int]) -> npt.NDArray[np.float32]: ...
+    def request(self, requested: Requested) -> Request: ...
+    def scheduler(self, interactive: bool) -> Scheduler: ...
+    def stream(self, prompt: list[int], request: Request, seed: int) -> Stream: ...
+    def logprobs(self, pairs: list[tuple[list[int], list[int]]]) -> list[Scored]: ...
+    def logits(self, ids: list[int], last: Optional[int]) -> npt.NDArray[np.float32]: ...
     def perplexity(self, ids: list[int], window: Optional[int]) -> float: ...
+
+@type_check_only
+class Requested(TypedDict):
+    """What a caller asks for. The model's own defaults stand for None."""
+
+    max_tokens: int
+    greedy: bool
+    temperature: Optional[float]
+    top_k: Optional[int]
+    top_p: Optional[float]
+    min_p: Optional[float]
+    repetition_penalty: Optional[float]
+    repetition_window: Optional[int]
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: dict[int, float]
+    eos: Optional[list[int]]
+    stop: list[str]
+    stop_id: list[int]
+    json_schema: Optional[str]
+    json_object: bool
+    regex: Optional[str]
+    grammar: Optional[str]
+    logits_processor: Optional[
+        Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], Optional[npt.NDArray[np.float32]]]
+    ]
+    one_by_one: bool
+
+@final
+class Request: ...
+
+@final
+class Scheduler:
+    def submit(self, prompt: list[int], request: Request, seed: int) -> int: ...
+    def cancel(self, number: int) -> None: ...
+    @property
+    def is_idle(self) -> bool: ...
+    def round(self) -> list[tuple[int, list[int], str, Union[Generation, Exception, None]]]: ...
 
 @final
 class Generation:
@@ -192,13 +230,36 @@ class Generation:
         """The stop reason: ``eos``, ``length``, ``stop_string``, ``stop_id`` or ``cancelled``."""
     @property
     def prompt_tokens(self) -> int:
-        """The number of tokens in the prompt."""
+        """The number of tokens in the prompt, without those that another text had in common."""
+    @property
+    def cached_tokens(self) -> int:
+        """The number of tokens that another text had in common."""
     @property
     def prefill_s(self) -> float:
         """Seconds from the start to the logits of the first token."""
     @property
     def decode_s(self) -> float:
         """Seconds from there to the end."""
+
+@final
+class Scored:
+    """The probabilities of a continuation's tokens."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens."""
+    @property
+    def logprobs(self) -> list[float]:
+        """ln p of each token, after the prompt and the tokens before it."""
+    @property
+    def best(self) -> list[int]:
+        """The token that the model finds most likely in each place."""
+    @property
+    def total(self) -> float:
+        """ln p of the whole continuation."""
+    @property
+    def is_greedy(self) -> bool:
+        """True if every token is the most likely one: greedy decoding would choose the continuation."""
 
 @final
 class Stream(Iterator[str]):

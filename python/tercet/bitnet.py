@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Mapping, Optional, Union
 
 from ._tercet import Stream
 from .model import Model, load_model
 from .tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .machine import MachineOptions
+    from .options import Options
 
 
 class BitNet:
@@ -18,7 +24,9 @@ class BitNet:
         self.tokenizer = tokenizer
 
     @classmethod
-    def from_pretrained(cls, name: Union[str, os.PathLike[str], None] = None, **options: Any) -> BitNet:
+    def from_pretrained(
+        cls, name: Union[str, os.PathLike[str], None] = None, **options: Unpack[MachineOptions]
+    ) -> BitNet:
         """Loads a model. Takes the arguments of :func:`tercet.load_model`.
 
         The mode names of Litespark-Inference are accepted: ``neon`` is Tercet's ``fast``, and
@@ -33,8 +41,8 @@ class BitNet:
         *,
         chat: bool = False,
         system: Optional[str] = None,
-        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
-        **options: Any,
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        **options: Unpack[Options],
     ) -> str:
         """Returns the text that continues ``prompt``, or the model's answer to it if ``chat`` is true.
 
@@ -51,8 +59,8 @@ class BitNet:
         *,
         chat: bool = False,
         system: Optional[str] = None,
-        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
-        **options: Any,
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        **options: Unpack[Options],
     ) -> Stream:
         """Streams the text of :meth:`generate` piece by piece. Takes the options of :meth:`Model.stream`."""
         ids = self._encode(prompt, chat, system, chat_template_kwargs)
@@ -63,7 +71,7 @@ class BitNet:
         prompt: str,
         chat: bool,
         system: Optional[str],
-        chat_template_kwargs: Optional[Mapping[str, Any]],
+        chat_template_kwargs: Optional[Mapping[str, object]],
     ) -> list[int]:
         if not chat:
             return self.tokenizer.encode(prompt)

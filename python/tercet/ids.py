@@ -51,6 +51,19 @@ def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], An
     return [checked(ids)], lambda made, pad: made[0]
 
 
+def is_flat(ids: Any) -> bool:
+    """Returns true if ``ids`` is one sequence and not a list of sequences."""
+    return np.ndim(ids[:1]) == 1
+
+
+def masked(rows: list[list[int]], mask: Any) -> list[list[int]]:
+    """Returns the rows without the tokens where ``mask`` is 0."""
+    kept, _ = read(mask)
+    if [len(row) for row in kept] != [len(row) for row in rows]:
+        raise ValueError("attention_mask: it has another shape than input_ids")
+    return [[id for id, keeps in zip(*pair) if keeps] for pair in zip(rows, kept)]
+
+
 def one(ids: Any) -> list[int]:
     """Returns the only sequence in ``ids``."""
     sequences, _ = read(ids)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _tercet
-from .machine import machine_options
+from .machine import MachineOptions, machine_options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class TernaryLinear:
@@ -25,7 +28,7 @@ class TernaryLinear:
         self,
         weights: npt.ArrayLike,
         scale: Union[float, npt.ArrayLike] = 1.0,
-        **options: Any,
+        **options: Unpack[MachineOptions],
     ) -> None:
         """Packs n × k ``weights``: integers -1, 0 and 1.
 
@@ -50,7 +53,7 @@ class TernaryLinear:
         )
 
     @classmethod
-    def round(cls, weights: npt.ArrayLike, **options: Any) -> TernaryLinear:
+    def round(cls, weights: npt.ArrayLike, **options: Unpack[MachineOptions]) -> TernaryLinear:
         """Rounds n × k float ``weights`` and returns their layer.
 
         Each weight becomes the nearest of -1, 0 and 1 times the mean magnitude of all weights. BitNet

@@ -5,9 +5,31 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, Optional, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, Optional, TypedDict, Union, cast
 
 from . import _tercet
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+#: The modes of Tercet.
+Mode = Literal["fast", "exact"]
+#: The same modes, as Litespark-Inference calls them.
+LitesparkMode = Literal["neon", "accelerate"]
+LITESPARK_MODES = {"neon": "fast", "accelerate": "exact"}
+
+
+class MachineOptions(TypedDict, total=False):
+    """Options for the use of this machine. ``tercet generate --help`` explains them."""
+
+    isa: Optional[str]
+    threads: Optional[int]
+    packing: Optional[Literal["2bit", "1.6bit"]]
+    mode: Union[Mode, LitesparkMode, None]
+    activations: Optional[Literal["int8", "f32"]]
+    head: Optional[Literal["exact", "bf16", "int8"]]
+    cache_type: Optional[Literal["f16", "f32"]]
 
 
 def cpu() -> _tercet.Cpu:
@@ -20,7 +42,7 @@ def tune(
     *,
     shapes: Optional[Sequence[tuple[int, int]]] = None,
     budget: float = 30.0,
-    **options: Any,
+    **options: Unpack[MachineOptions],
 ) -> list[_tercet.Tuned]:
     """Finds the fastest kernels for the matrices of a model, or for matrices of the shapes (n, k).
 
@@ -34,36 +56,16 @@ def tune(
     return found
 
 
-#: The modes of Tercet.
-Mode = Literal["fast", "exact"]
-#: The same modes, as Litespark-Inference calls them.
-LitesparkMode = Literal["neon", "accelerate"]
-LITESPARK_MODES = {"neon": "fast", "accelerate": "exact"}
-
-
 def tercet_mode(name: Optional[str]) -> Optional[Mode]:
     """Returns Tercet's mode for a mode name of Litespark-Inference. Other names stay as they are."""
     # The native half refuses unknown names.
     return None if name is None else cast(Mode, LITESPARK_MODES.get(name, name))
 
 
-def machine_options(
-    *,
-    isa: Optional[str] = None,
-    threads: Optional[int] = None,
-    packing: Optional[Literal["2bit", "1.6bit"]] = None,
-    mode: Optional[Mode] = None,
-    activations: Optional[Literal["int8", "f32"]] = None,
-    head: Optional[Literal["exact", "bf16", "int8"]] = None,
-    cache_type: Optional[Literal["f16", "f32"]] = None,
-) -> dict[str, Any]:
+def machine_options(**options: Unpack[MachineOptions]) -> dict[str, Any]:
     """Returns the options in the form that the native half reads."""
-    return {
-        "isa": isa,
-        "threads": threads,
-        "packing": packing,
-        "mode": mode,
-        "activations": activations,
-        "head": head,
-        "cache_type": cache_type,
-    }
+    for name in options:
+        if name not in MachineOptions.__annotations__:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+    whole: dict[str, Any] = {**dict.fromkeys(MachineOptions.__annotations__), **options}
+    return {**whole, "mode": tercet_mode(whole["mode"])}

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Optional, Union
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Protocol, Union, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _tercet
-from .ids import Ids, one, read
-from .machine import LitesparkMode, Mode, machine_options, tercet_mode
+from .concurrent import Batcher, pieces
+from .ids import IdArray, Ids, is_flat, masked, one, read
+from .machine import MachineOptions, machine_options
+from .options import Options, StoppingCriterion, checked, one_text, requested, samples, seeds, some, tokens
+from .texts import OnStep, Text, all_made, grow
 from .tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    import torch
+    from typing_extensions import Unpack
+
+#: A text, or its tokens.
+Prompt = Union[str, Sequence[int], npt.NDArray[np.integer[Any]], "torch.Tensor"]
 #: Takes a piece of text. Returns False to end the generation; None goes on.
 Callback = Callable[[str], Optional[bool]]
 
 
+class Streamer(Protocol):
+    """Takes tokens as they are generated, as transformers' streamers do."""
+
+    def put(self, value: IdArray, /) -> None:
+        """Takes the prompt, and then each token."""
+
+    def end(self) -> None:
+        """Hears that the text has ended."""
+
+
 def load_model(
     name: Union[str, os.PathLike[str], None] = None,
-    *,
-    isa: Optional[str] = None,
-    threads: Optional[int] = None,
-    packing: Optional[Literal["2bit", "1.6bit"]] = None,
-    mode: Union[Mode, LitesparkMode, None] = None,
-    activations: Optional[Literal["int8", "f32"]] = None,
-    head: Optional[Literal["exact", "bf16", "int8"]] = None,
-    cache_type: Optional[Literal["f16", "f32"]] = None,
+    **options: Unpack[MachineOptions],
 ) -> tuple[Model, Tokenizer]:
     """Loads a model and its tokenizer.
 
@@ -50,17 +61,16 @@ def load_model(
     The mode names of Litespark-Inference are accepted too: ``neon`` is ``fast``, and ``accelerate``
     is ``exact``.
     """
-    options = machine_options(
-        isa=isa,
-        threads=threads,
-        packing=packing,
-        mode=tercet_mode(mode),
-        activations=activations,
-        head=head,
-        cache_type=cache_type,
-    )
-    model = Model(_tercet.Model.load(name, options))
+    model = _load(name, options)
     return model, model.tokenizer
+
+
+def _load(name: Union[str, os.PathLike[str], None], options: MachineOptions) -> Model:
+    model = Model(_tercet.Model.load(name, machine_options(**options)))
+    # A process that starts in another folder finds the same files.
+    is_path = name is not None and os.path.exists(name)
+    model._source = (os.path.abspath(name) if is_path and name is not None else name, options)
+    return model
 
 
 class Model:
@@ -68,6 +78,8 @@ class Model:
 
     def __init__(self, native: _tercet.Model) -> None:
         self._native = native
+        self._source: Optional[tuple[Union[str, os.PathLike[str], None], MachineOptions]] = None
+        self._batcher: Optional[Batcher] = None
         self.tokenizer = Tokenizer(native.tokenizer)
         for warning in native.warnings:
             warnings.warn(warning, RuntimeWarning, stacklevel=3)
@@ -111,117 +123,199 @@ class Model:
         parts = ("ternary", "embedding", "head", "screen", "cache_per_token")
         return dict(zip(parts, self._native.memory_use()))
 
+    @overload
+    def generate(
+        self,
+        input_ids: Sequence[int],
+        max_new_tokens: Optional[int] = None,
+        *,
+        attention_mask: Optional[Ids] = None,
+        pad_token_id: Optional[int] = None,
+        streamer: Optional[Streamer] = None,
+        callback: Optional[Callback] = None,
+        **options: Unpack[Options],
+    ) -> list[int]: ...
+    @overload
+    def generate(
+        self,
+        input_ids: Sequence[Sequence[int]],
+        max_new_tokens: Optional[int] = None,
+        *,
+        attention_mask: Optional[Ids] = None,
+        pad_token_id: Optional[int] = None,
+        streamer: Optional[Streamer] = None,
+        callback: Optional[Callback] = None,
+        **options: Unpack[Options],
+    ) -> list[list[int]]: ...
+    @overload
+    def generate(
+        self,
+        input_ids: npt.NDArray[np.integer[Any]],
+        max_new_tokens: Optional[int] = None,
+        *,
+        attention_mask: Optional[Ids] = None,
+        pad_token_id: Optional[int] = None,
+        streamer: Optional[Streamer] = None,
+        callback: Optional[Callback] = None,
+        **options: Unpack[Options],
+    ) -> IdArray: ...
+    @overload
+    def generate(
+        self,
+        input_ids: torch.Tensor,
+        max_new_tokens: Optional[int] = None,
+        *,
+        attention_mask: Optional[Ids] = None,
+        pad_token_id: Optional[int] = None,
+        streamer: Optional[Streamer] = None,
+        callback: Optional[Callback] = None,
+        **options: Unpack[Options],
+    ) -> torch.Tensor: ...
     def generate(
         self,
         input_ids: Ids,
-        max_new_tokens: int = 100,
+        max_new_tokens: Optional[int] = None,
         *,
-        temperature: Optional[float] = None,
-        top_k: Optional[int] = None,
-        top_p: Optional[float] = None,
-        min_p: Optional[float] = None,
-        repetition_penalty: Optional[float] = None,
-        repetition_window: Optional[int] = None,
-        presence_penalty: float = 0.0,
-        frequency_penalty: float = 0.0,
-        logit_bias: Optional[Mapping[int, float]] = None,
-        do_sample: Optional[bool] = None,
-        seed: int = 0,
-        stop: Union[str, Sequence[str], None] = None,
-        stop_id: Union[int, Sequence[int], None] = None,
-        json_schema: Union[str, Mapping[str, Any], None] = None,
-        json_object: bool = False,
-        regex: Optional[str] = None,
-        grammar: Optional[str] = None,
-        eos_token_id: Union[int, Sequence[int], None] = None,
-        streamer: Any = None,
+        attention_mask: Optional[Ids] = None,
+        pad_token_id: Optional[int] = None,
+        streamer: Optional[Streamer] = None,
         callback: Optional[Callback] = None,
-    ) -> Any:
+        **options: Unpack[Options],
+    ) -> object:
         """Returns the tokens of the prompt and of its continuation, in the form of ``input_ids``.
 
         ``input_ids`` is one prompt or several prompts. Several prompts share every read of the
-        weights. Shorter rows of arrays and tensors are padded with the end token.
+        weights. Shorter rows of arrays and tensors are padded with the end token, or with
+        ``pad_token_id``. Where ``attention_mask`` is 0 there is no token, as in a padded batch.
 
-        Sampling follows the model's ``generation_config.json``; the arguments override it.
-        ``do_sample=False`` or ``temperature=0`` always takes the most likely token. The same model,
-        prompt and seed give the same tokens on every machine.
-
-        ``presence_penalty`` and ``frequency_penalty`` are taken from the logits of generated tokens,
-        once or for each time. ``logit_bias`` maps tokens to numbers that are added to their logits.
-
-        ``stop`` ends the text before any of these strings, which may spell special tokens. ``stop_id``
-        ends it at any of these tokens, besides the model's end tokens. ``eos_token_id`` replaces the end tokens
-        of the model; with ``[]`` no token ends the text.
-
-        ``json_schema`` makes the text JSON that is valid by a schema, ``json_object`` a JSON object.
-        ``regex`` is matched by the whole text. ``grammar`` describes the text in GBNF or Lark. At
-        most one of them can be given.
+        A text has at most ``max_new_tokens`` tokens, 100 if the caller does not say. :class:`Options`
+        explains the other options. What transformers' ``generate`` takes is accepted where it can be
+        done, and refused by name elsewhere.
 
         A ``streamer`` has the methods ``put(ids)`` and ``end()``, as in transformers. A ``callback``
         gets each new piece of text, and ends the generation if it returns False. Both need a single
         prompt. Ctrl-C interrupts.
         """
-        prompts, like = read(input_ids)
-        generations = self.complete(
-            prompts,
-            max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            repetition_window=repetition_window,
-            presence_penalty=presence_penalty,
-            frequency_penalty=frequency_penalty,
-            logit_bias=logit_bias,
-            do_sample=do_sample,
-            seed=seed,
-            stop=stop,
-            stop_id=stop_id,
-            json_schema=json_schema,
-            json_object=json_object,
-            regex=regex,
-            grammar=grammar,
-            eos_token_id=eos_token_id,
-            streamer=streamer,
-            callback=callback,
-        )
-        pad = self.tokenizer.eos_token_id or 0
-        return like([prompt + made.ids for prompt, made in zip(prompts, generations)], pad)
+        rows, like = read(input_ids)
+        prompts = rows if attention_mask is None else masked(rows, attention_mask)
+        known = checked(options)
+        n = samples(known)
+        if n > 1 and is_flat(input_ids):
+            raise ValueError("n: several texts come back as rows; give the prompt as a row, as in [ids]")
+        made = self._grow(prompts, max_new_tokens, known, [len(row) for row in rows], streamer, callback)
+        pad = self.tokenizer.eos_token_id or 0 if pad_token_id is None else pad_token_id
+        return like([rows[i // n] + text.ids for i, text in enumerate(made)], pad)
 
     def complete(
         self,
-        prompts: Sequence[Union[str, Sequence[int]]],
-        max_new_tokens: int = 100,
+        prompts: Sequence[Prompt],
+        max_new_tokens: Optional[int] = None,
         *,
-        streamer: Any = None,
+        streamer: Optional[Streamer] = None,
         callback: Optional[Callback] = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> list[_tercet.Generation]:
         """Continues several prompts, each a text or a list of ids. Takes the options of :meth:`generate`.
 
-        Returns for each prompt the new text and tokens, the stop reason, and times.
+        Returns for each prompt the new text and tokens, the stop reason, and times. With ``n``, the
+        texts of one prompt follow each other.
         """
         if isinstance(prompts, str):
             raise TypeError("prompts must be a list of prompts, not one string")
         ids = [self._prompt(prompt) for prompt in prompts]
-        on_token = _on_token(ids, streamer, callback)
-        generations = self._native.generate(ids, _requested(max_new_tokens, **options), on_token)
-        if streamer is not None:
-            streamer.end()
-        return generations
+        return self._grow(ids, max_new_tokens, checked(options), [len(row) for row in ids], streamer, callback)
 
-    def stream(self, prompt: Union[str, Ids], max_new_tokens: int = 100, **options: Any) -> _tercet.Stream:
+    def stream(
+        self, prompt: Prompt, max_new_tokens: Optional[int] = None, **options: Unpack[Options]
+    ) -> _tercet.Stream:
         """Returns an iterator over the pieces of text that continue a prompt.
 
-        A piece is yielded once later tokens cannot change it. Takes the sampling arguments of
-        :meth:`generate`, its ends and its grammars.
+        A piece is yielded once later tokens cannot change it. Takes the options of :meth:`generate`,
+        but for several texts and criteria.
         """
-        return self._native.stream(self._prompt(prompt), _requested(max_new_tokens, **options))
+        text = self._text(prompt, max_new_tokens, options)
+        return self._native.stream(text.prompt, text.request, text.seed)
 
-    def logits(self, ids: Ids) -> npt.NDArray[np.float32]:
-        """Returns the logits of every position of one sequence: positions × vocabulary."""
-        return self._native.logits(one(ids))
+    async def astream(
+        self, prompt: Prompt, max_new_tokens: Optional[int] = None, **options: Unpack[Options]
+    ) -> AsyncIterator[str]:
+        """Yields the pieces of text that continue a prompt, as :meth:`stream` does.
+
+        The event loop stays free. Concurrent callers share every read of the weights.
+        """
+        async for piece in pieces(self._batched(), self._text(prompt, max_new_tokens, options)):
+            if isinstance(piece, str):
+                yield piece
+
+    async def acomplete(
+        self, prompt: Prompt, max_new_tokens: Optional[int] = None, **options: Unpack[Options]
+    ) -> _tercet.Generation:
+        """Continues a prompt. Concurrent callers share every read of the weights, as in :meth:`astream`."""
+        async for piece in pieces(self._batched(), self._text(prompt, max_new_tokens, options)):
+            if not isinstance(piece, str):
+                return piece
+        raise RuntimeError("the text has no end")
+
+    def _text(self, prompt: Prompt, max_new_tokens: Optional[int], options: Options) -> Text:
+        """Returns the only text that the options ask for."""
+        ids, known = self._prompt(prompt), checked(options)
+        one_text(known)
+        request = self._native.request(requested(tokens(max_new_tokens, known, len(ids)), known))
+        return Text(ids, request, seeds(known, 1)[0])
+
+    def _batched(self) -> Batcher:
+        if self._batcher is None:
+            self._batcher = Batcher(self._native)
+        return self._batcher
+
+    def _grow(
+        self,
+        prompts: list[list[int]],
+        max_new_tokens: Optional[int],
+        options: Options,
+        lengths: list[int],
+        streamer: Optional[Streamer],
+        callback: Optional[Callback],
+    ) -> list[_tercet.Generation]:
+        """Continues prompts. ``lengths`` are those that ``max_length`` counts."""
+        n = samples(options)
+        if (streamer is not None or callback is not None) and len(prompts) * n > 1:
+            raise ValueError("a streamer or callback needs a single prompt")
+        most = [tokens(max_new_tokens, options, length) for length in lengths]
+        requests = {count: self._native.request(requested(count, options)) for count in set(most)}
+        each = [(prompt, requests[count]) for prompt, count in zip(prompts, most) for _ in range(n)]
+        texts = [Text(*text, seed) for text, seed in zip(each, seeds(options, len(each)))]
+        if streamer is not None:
+            streamer.put(np.array(prompts, dtype=np.int64))
+        watch = watcher([text.prompt for text in texts], some(options.get("stopping_criteria")), streamer, callback)
+        made = all_made(grow(self._native, texts, watch))
+        if streamer is not None:
+            streamer.end()
+        return made
+
+    def logprobs(
+        self, prompts: Union[str, Sequence[Prompt]], continuations: Sequence[Prompt]
+    ) -> list[_tercet.Scored]:
+        """Returns how probable each continuation is after its prompt: ln p of its tokens.
+
+        Prompts and continuations are texts or lists of ids. One text as ``prompts`` comes before every
+        continuation. Common beginnings are read once, and all share passes over the weights.
+
+        Two texts are encoded as one. If a token lies across their border, it belongs to the continuation.
+        """
+        before = [prompts] * len(continuations) if isinstance(prompts, str) else list(prompts)
+        if len(before) != len(continuations):
+            raise ValueError(f"there are {len(before)} prompts for {len(continuations)} continuations")
+        return self._native.logprobs([self._pair(*pair) for pair in zip(before, continuations)])
+
+    def logits(self, ids: Ids, last: Optional[int] = None) -> npt.NDArray[np.float32]:
+        """Returns the logits of one sequence: positions × vocabulary.
+
+        They are those of every position, or of the ``last`` positions only, which takes less time and memory.
+        """
+        if last is not None and last < 1:
+            raise ValueError(f"last: {last} is out of range; use 1 or more")
+        return self._native.logits(one(ids), last)
 
     def perplexity(self, text: Union[str, Ids], window: Optional[int] = None) -> float:
         """Returns the perplexity of a text, as ``tercet perplexity`` measures it.
@@ -232,86 +326,53 @@ class Model:
         ids = self.tokenizer.encode(text, add_special_tokens=False) if isinstance(text, str) else one(text)
         return self._native.perplexity(ids, window)
 
-    def _prompt(self, prompt: Any) -> list[int]:
+    def _pair(self, prompt: Prompt, continuation: Prompt) -> tuple[list[int], list[int]]:
+        """Returns the tokens of a prompt and of its continuation."""
+        before = self._prompt(prompt)
+        if not isinstance(continuation, str):
+            return before, one(continuation)
+        if not isinstance(prompt, str):
+            return before, self.tokenizer.encode(continuation, add_special_tokens=False)
+        whole = self.tokenizer.encode(prompt + continuation)
+        common = next((i for i, (a, b) in enumerate(zip(before, whole)) if a != b), min(len(before), len(whole)))
+        return whole[:common], whole[common:]
+
+    def _prompt(self, prompt: Prompt) -> list[int]:
         return self.tokenizer.encode(prompt) if isinstance(prompt, str) else one(prompt)
+
+    def __reduce__(self) -> tuple[Callable[..., Model], tuple[object, ...]]:
+        """Pickles the model's name: unpickling loads it again."""
+        if self._source is None:
+            raise TypeError("only models of load_model can be pickled")
+        return _load, self._source
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.mode}, {self.isa}, threads={self.threads})"
 
 
-def _requested(
-    max_new_tokens: int,
-    temperature: Optional[float] = None,
-    top_k: Optional[int] = None,
-    top_p: Optional[float] = None,
-    min_p: Optional[float] = None,
-    repetition_penalty: Optional[float] = None,
-    repetition_window: Optional[int] = None,
-    presence_penalty: float = 0.0,
-    frequency_penalty: float = 0.0,
-    logit_bias: Optional[Mapping[int, float]] = None,
-    do_sample: Optional[bool] = None,
-    seed: int = 0,
-    stop: Union[str, Sequence[str], None] = None,
-    stop_id: Union[int, Sequence[int], None] = None,
-    json_schema: Union[str, Mapping[str, Any], None] = None,
-    json_object: bool = False,
-    regex: Optional[str] = None,
-    grammar: Optional[str] = None,
-    eos_token_id: Union[int, Sequence[int], None] = None,
-) -> dict[str, Any]:
-    """Returns the arguments in the form that the native half reads."""
-    whole = {
-        "max_new_tokens": max_new_tokens,
-        "top_k": top_k,
-        "repetition_window": repetition_window,
-        "seed": seed,
-    }
-    for what, value in whole.items():
-        if value is not None and value < 0:
-            raise ValueError(f"{what}: {value} is out of range; use 0 or more")
-    if sum((json_schema is not None, json_object, regex is not None, grammar is not None)) > 1:
-        raise ValueError("give one of json_schema, json_object, regex and grammar")
-    if do_sample and temperature is None:
-        temperature = 1.0
-    eos = [eos_token_id] if isinstance(eos_token_id, int) else eos_token_id
-    return {
-        "max_tokens": max_new_tokens,
-        "greedy": do_sample is False,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "repetition_window": repetition_window,
-        "presence_penalty": presence_penalty,
-        "frequency_penalty": frequency_penalty,
-        "logit_bias": dict(logit_bias or {}),
-        "seed": seed,
-        "eos": None if eos is None else list(eos),
-        "stop": [stop] if isinstance(stop, str) else list(stop or ()),
-        "stop_id": [stop_id] if isinstance(stop_id, int) else list(stop_id or ()),
-        "json_schema": json_schema if isinstance(json_schema, (str, type(None))) else json.dumps(json_schema),
-        "json_object": json_object,
-        "regex": regex,
-        "grammar": grammar,
-    }
-
-
-def _on_token(
-    prompts: list[list[int]], streamer: Any, callback: Optional[Callback]
-) -> Optional[Callable[[int, int, str], Optional[bool]]]:
-    """Returns the function that the native half calls for each token, or None."""
-    if streamer is None and callback is None:
+def watcher(
+    prompts: list[list[int]],
+    criteria: list[StoppingCriterion],
+    streamer: Optional[Streamer],
+    callback: Optional[Callback],
+) -> Optional[OnStep]:
+    """Returns the function that hears of every token and decides whether a text goes on. None if nobody listens."""
+    if not criteria and streamer is None and callback is None:
         return None
-    if len(prompts) > 1:
-        raise ValueError("a streamer or callback needs a single prompt")
-    if streamer is not None:
-        streamer.put(np.array(prompts, dtype=np.int64))
+    so_far = [list(prompt) for prompt in prompts]
 
-    def on_token(index: int, id: int, text: str) -> Optional[bool]:
-        if streamer is not None:
-            streamer.put(np.array([id], dtype=np.int64))
-        return callback(text) if callback is not None and text else None
+    def on_step(text: int, ids: list[int], piece: str) -> bool:
+        goes_on = True
+        for id in ids:
+            so_far[text].append(id)
+            if streamer is not None:
+                streamer.put(np.array([id], dtype=np.int64))
+            if criteria:
+                all_ids = np.array(so_far[text], dtype=np.int64)
+                goes_on &= not any([bool(criterion(all_ids)) for criterion in criteria])
+        if callback is not None and piece:
+            answer = callback(piece)
+            goes_on &= answer is None or bool(answer)
+        return goes_on
 
-    return on_token
+    return on_step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, overload
 
 from . import _tercet
@@ -92,7 +92,7 @@ class Tokenizer:
         ids = [ids] if isinstance(ids, int) else ids
         return self._native.decode(one(ids), skip_special_tokens)
 
-    def batch_decode(self, sequences: Any, skip_special_tokens: bool = False) -> list[str]:
+    def batch_decode(self, sequences: Iterable[Ids], skip_special_tokens: bool = False) -> list[str]:
         """Returns the texts of several sequences."""
         return [self.decode(ids, skip_special_tokens) for ids in sequences]
 
@@ -106,17 +106,17 @@ class Tokenizer:
 
     def apply_chat_template(
         self,
-        conversation: Sequence[Mapping[str, Any]],
-        tools: Optional[Sequence[Mapping[str, Any]]] = None,
-        documents: Optional[Sequence[Mapping[str, Any]]] = None,
+        conversation: Sequence[Mapping[str, object]],
+        tools: Optional[Sequence[Mapping[str, object]]] = None,
+        documents: Optional[Sequence[Mapping[str, object]]] = None,
         *,
         add_generation_prompt: bool = False,
         continue_final_message: bool = False,
         tokenize: bool = True,
         return_tensors: Optional[str] = None,
-        chat_template_kwargs: Optional[Mapping[str, Any]] = None,
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
         sanitize_control_tokens: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Renders messages as a prompt. Each message is a mapping with ``role``, ``content`` and other fields.
 

@@ -15,8 +15,8 @@ def test_prompts_continue_the_same_way_together_and_alone(model: tercet.Model, t
     many = [f"{prompt}, and {word}" for prompt in PROMPTS for word in "abcdefghijklm"]
     together = model.complete(many, 12, seed=3, temperature=0.9)
     assert len(together) == 39
-    for prompt, made in zip(many, together):
-        [alone] = model.complete([prompt], 12, seed=3, temperature=0.9)
+    for seed, (prompt, made) in enumerate(zip(many, together), start=3):
+        [alone] = model.complete([prompt], 12, seed=seed, temperature=0.9)
         assert (made.ids, made.text, made.stop) == (alone.ids, alone.text, alone.stop)
     ids = [tokenizer.encode(prompt) for prompt in many]
     assert model.generate(ids, 12, seed=3, temperature=0.9) == [a + b.ids for a, b in zip(ids, together)]

@@ -114,7 +114,7 @@ def test_errors_name_the_bad_argument() -> None:
         (ValueError, "last dimension", lambda: tercet.TernaryLinear(ones)(np.ones(9))),
         (ValueError, "finite", lambda: tercet.TernaryLinear.round(ones * np.nan)),
         (ValueError, "exact mode", lambda: tercet.TernaryLinear(ones, activations="f32")),
-        (TypeError, "unexpected keyword", lambda: tercet.TernaryLinear(ones, thread=2)),
+        (TypeError, "unexpected keyword", lambda: tercet.TernaryLinear(ones, thread=2)),  # type: ignore[call-arg]
         (ValueError, "budget", lambda: tercet.tune(shapes=[(64, 64)], budget=float("nan"))),
         (FileNotFoundError, "nowhere", lambda: tercet.tune("/nowhere")),
     ]
