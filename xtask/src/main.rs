@@ -118,6 +118,9 @@ enum Task {
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
+    /// Run batches by Ray on two simulated nodes, one of which is killed (needs Python and the package index)
+    #[cfg(unix)]
+    TestRay,
     /// Compare Tercet with other engines on this machine, in one table
     Peers(peers::Peers),
 }
@@ -146,6 +149,8 @@ fn main() -> Result<()> {
         Task::TestPage => page::test(),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
+        #[cfg(unix)]
+        Task::TestRay => python::test_ray(),
         Task::Peers(peers) => peers.run(),
     }
 }

@@ -67,6 +67,20 @@ pub(crate) fn test_torch() -> Result<()> {
     run("tests of the Python package with torch", tool(&venv, "pytest").args(["--quiet", "-rs"]))
 }
 
+/// Runs batches on two nodes that Ray simulates, and kills one of them.
+pub(crate) fn test_ray() -> Result<()> {
+    const STEP: &str = "batches by Ray";
+    let requirements = Path::new(ROOT).join("tests/ray/requirements.txt");
+    let requirements = requirements.to_string_lossy();
+    let Some(venv) =
+        environment("ray-venv", STEP, &[&NEEDED[..], &["--requirement", &requirements]].concat())?
+    else {
+        return Ok(());
+    };
+    develop(&venv)?;
+    run(STEP, tool(&venv, "pytest").args(["--quiet", "-rs", "../tests/ray"]))
+}
+
 /// Returns the virtual environment `name` with `packages`. Returns none if this system cannot make it, and then skips `step`.
 pub(crate) fn environment(name: &str, step: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
     let venv = target().join(name);
