@@ -1,13 +1,7 @@
 //! The end of a server: requests under way are finished, and new ones refused.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{Request, State as Extract};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-
-use crate::State;
 use crate::error::ApiError;
 
 /// The wish to end.
@@ -26,13 +20,5 @@ impl Drain {
             true => Err(ApiError::unavailable("this server is shutting down; try again later")),
             false => Ok(()),
         }
-    }
-}
-
-/// Refuses requests once the server is about to end.
-pub(crate) async fn check(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
-    match state.drain.check() {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
     }
 }

@@ -76,6 +76,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", message)
     }
 
+    /// The error while the models load, in llama-server's words, which its clients wait for.
+    pub(crate) fn loading() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "Loading model")
+    }
+
     /// The error of a fault of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)

@@ -48,7 +48,9 @@ use std::time::Duration;
 
 use tercet_engine::{SchedulerOptions, Session};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use access::Keys;
 use connections::Limits;
@@ -101,25 +103,29 @@ impl Default for ServerOptions {
     }
 }
 
-/// A server that listens, with models that are loaded.
+/// A server that listens. Until its models are loaded, it answers with status 503.
 ///
 /// ```no_run
 /// use tercet_engine::Session;
 /// use tercet_server::{Server, ServerOptions};
 ///
+/// let server = Server::bind("127.0.0.1:8080".parse()?, &ServerOptions::default())?;
 /// let session = Session::open("bitnet-2b")?;
-/// let address = "127.0.0.1:8080".parse()?;
-/// let server = Server::bind(address, [session], &ServerOptions::default())?;
 /// println!("http://{}", server.address());
-/// server.run(std::future::pending())?;
+/// server.run([session], std::future::pending())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: std::net::TcpListener,
     address: SocketAddr,
     state: Arc<State>,
+    scheduler: SchedulerOptions,
     drain_time: Duration,
+    /// Ends once the connections are told to shut down, and all of them have.
+    connections: JoinHandle<()>,
+    shutdown: oneshot::Sender<()>,
+    // Dropped last: its thread answers.
+    runtime: Runtime,
 }
 
 /// What every request may use.
@@ -136,17 +142,27 @@ struct State {
 }
 
 impl Server {
-    /// Listens at `address`; port 0 takes a free one. The first model is the default.
+    /// Listens at `address`; port 0 takes a free one. From now on a thread answers.
     ///
     /// # Errors
-    /// Fails if the address cannot be used, the system refuses a thread, a file of a model cannot be read, or
-    /// [`ServerOptions::kv_bytes`] leave no room for a sequence.
-    pub fn bind(
-        address: SocketAddr,
-        sessions: impl IntoIterator<Item = Session>,
-        options: &ServerOptions,
-    ) -> std::io::Result<Self> {
+    /// Fails if the address cannot be used, or the system refuses a thread.
+    pub fn bind(address: SocketAddr, options: &ServerOptions) -> std::io::Result<Self> {
         let listener = listen(address)?;
+        let address = listener.local_addr()?;
+        // One thread is enough for parsing and printing. The models' threads take the rest of the machine.
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("http").enable_all().build()?;
+        let limits = Limits { connections: options.connections, read_time: options.read_time };
+        let state = Arc::new(State {
+            models: Models::default(),
+            metrics: Arc::new(Metrics::new()),
+            keys: Keys::new(&options.api_keys),
+            origins: Origins::new(address.ip(), &options.cors),
+            parallel: options.parallel,
+            drain: Drain::default(),
+            body_bytes: options.body_bytes,
+            limits,
+        });
         let scheduler = SchedulerOptions {
             parallel: options.parallel,
             queue: options.queue,
@@ -154,19 +170,20 @@ impl Server {
             kv_bytes: options.kv_bytes,
             keep_prefixes: true,
         };
-        let metrics = Arc::new(Metrics::new());
-        let state = State {
-            models: Models::start(sessions, scheduler, &metrics)?,
-            metrics,
-            keys: Keys::new(&options.api_keys),
-            origins: Origins::new(address.ip(), &options.cors),
-            parallel: options.parallel,
-            drain: Drain::default(),
-            body_bytes: options.body_bytes,
-            limits: Limits { connections: options.connections, read_time: options.read_time },
+        let (shutdown, told) = oneshot::channel();
+        let routes = routes::router(Arc::clone(&state));
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener)?
         };
-        let (address, state, drain_time) = (listener.local_addr()?, Arc::new(state), options.drain_time);
-        Ok(Server { address, listener, state, drain_time })
+        // A server that is dropped ends its connections together with the runtime.
+        let connections = runtime.spawn(connections::serve(listener, routes, limits, async {
+            if told.await.is_err() {
+                std::future::pending().await
+            }
+        }));
+        let drain_time = options.drain_time;
+        Ok(Server { address, state, scheduler, drain_time, connections, shutdown, runtime })
     }
 
     /// Returns the address where it listens.
@@ -174,40 +191,34 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until `shutdown` is ready. Requests under way then get [`ServerOptions::drain_time`] to finish. New ones
-    /// are refused with status 503.
+    /// Answers requests for `models` until `shutdown` is ready. The first model is the default. Requests under way then get
+    /// [`ServerOptions::drain_time`] to finish. New ones are refused with status 503.
     ///
     /// # Errors
-    /// Fails if the system does not give what a listener needs.
-    pub fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let Server { listener, state, drain_time, .. } = self;
-        // One thread is enough for parsing and printing. The model's threads take the rest of the machine.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// Fails if the system refuses a thread, a file of a model cannot be read, or [`ServerOptions::kv_bytes`] leave no room
+    /// for a sequence.
+    pub fn run(
+        self,
+        models: impl IntoIterator<Item = Session>,
+        shutdown: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
+        let Server { state, scheduler, drain_time, connections, shutdown: tell, runtime, .. } = self;
+        state.models.start(models, scheduler, &state.metrics)?;
         runtime.block_on(async {
-            let limits = state.limits;
-            let (begun, drains) = oneshot::channel();
-            let routes = routes::router(Arc::clone(&state));
+            shutdown.await;
             // The listener goes on meanwhile, so that new requests hear why they are refused.
-            let drained = async move {
-                shutdown.await;
-                state.drain.begin();
-                // Nobody waits for it if the server has failed.
-                let _ = begun.send(());
+            state.drain.begin();
+            let drained = async {
                 state.models.idle().await;
+                // Nobody hears it if the server has failed.
+                let _ = tell.send(());
+                let _ = connections.await;
             };
-            let overdue = async {
-                match drains.await {
-                    Ok(()) => tokio::time::sleep(drain_time).await,
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            let listener = TcpListener::from_std(listener)?;
-            tokio::select! {
-                () = connections::serve(listener, routes, limits, drained) => {}
-                () = overdue => {}
-            }
-            Ok(())
-        })
+            // Requests that are overdue end with the process.
+            let _ = tokio::time::timeout(drain_time, drained).await;
+        });
+        runtime.shutdown_background();
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The models that a server has, by name.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::Digest;
@@ -86,20 +86,21 @@ impl Model {
     }
 }
 
-/// All models of a server. There is at least one.
-#[derive(Debug)]
-pub(crate) struct Models(Vec<Arc<Model>>);
+/// All models of a server: none while they load, then at least one.
+#[derive(Debug, Default)]
+pub(crate) struct Models(OnceLock<Vec<Arc<Model>>>);
 
 impl Models {
-    /// Starts a runner for each session.
+    /// Starts a runner for each session. The models are there from then on.
     ///
     /// # Errors
     /// Fails if the system refuses a thread, a file of a model cannot be read, or `options` leave no room for a sequence.
     pub(crate) fn start(
+        &self,
         sessions: impl IntoIterator<Item = Session>,
         options: SchedulerOptions,
         metrics: &Arc<Metrics>,
-    ) -> std::io::Result<Self> {
+    ) -> std::io::Result<()> {
         let start = |session: Session| {
             let session = Arc::new(session);
             let context = context(&session, options.kv_bytes)?;
@@ -117,7 +118,15 @@ impl Models {
                 session,
             }))
         };
-        sessions.into_iter().map(start).collect::<std::io::Result<_>>().map(Models)
+        let models = sessions.into_iter().map(start).collect::<std::io::Result<_>>()?;
+        self.0.get_or_init(|| models);
+        Ok(())
+    }
+
+    /// # Errors
+    /// Fails with status 503 while the models load.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.get().map(|_| ()).ok_or_else(ApiError::loading)
     }
 
     /// Returns the model called `name`, or the first without a name. Ollama's tag `:latest` may follow a name.
@@ -125,23 +134,24 @@ impl Models {
     /// # Errors
     /// Fails with status 404 if there is no such model.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Model>> {
-        let called = |name: &str| self.0.iter().find(|model| model.name == name);
+        self.check()?;
+        let called = |name: &str| self.iter().find(|model| model.name == name);
         let found = match name {
             Some(name) => called(name).or_else(|| called(name.strip_suffix(":latest")?)),
-            None => self.0.first(),
+            None => self.iter().next(),
         };
         found.ok_or_else(|| ApiError::unknown_model(name.unwrap_or_default()))
     }
 
     /// Waits until no request is under way.
     pub(crate) async fn idle(&self) {
-        for model in &self.0 {
+        for model in self.iter() {
             model.runner.idle().await;
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
-        self.0.iter()
+        self.0.get().into_iter().flatten()
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, drain, llama, metrics, ollama, openai, origin, page, status, text};
+use crate::{State, access, anthropic, llama, metrics, ollama, openai, origin, page, status, text};
 
 /// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -23,7 +23,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/detokenize", post(text::detokenize))
         .route("/apply-template", post(text::apply_template));
     let locked = |routes: Router<Arc<State>>| {
-        let open = routes.layer(from_fn_with_state(Arc::clone(&state), drain::check));
+        let open = routes.layer(from_fn_with_state(Arc::clone(&state), status::check));
         open.layer(from_fn_with_state(Arc::clone(&state), access::check))
     };
     // Outside of the lock, because its error is worded too.

@@ -1,20 +1,41 @@
-//! The state of the server: `/health` and `/ready`.
+//! The state of the server: `/health`, `/ready`, and the check of all requests.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State as Extract;
+use axum::extract::{Request, State as Extract};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::State;
 use crate::error::Result;
 
-pub(crate) async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// Tells that the server lives; not before its models are loaded, as in llama-server.
+pub(crate) async fn health(Extract(state): Extract<Arc<State>>) -> Result<Json<Value>> {
+    state.models.check()?;
+    Ok(Json(json!({ "status": "ok" })))
+}
+
+impl State {
+    /// # Errors
+    /// Fails with status 503 before the models are loaded, and once the server is about to end.
+    fn check_ready(&self) -> Result<()> {
+        self.drain.check()?;
+        self.models.check()
+    }
+}
+
+/// Refuses requests while the server is not ready.
+pub(crate) async fn check(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    match state.check_ready() {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Tells whether new requests are answered.
 pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> Result<Json<Value>> {
-    state.drain.check()?;
-    Ok(health().await)
+    state.check_ready()?;
+    Ok(Json(json!({ "status": "ok" })))
 }

@@ -74,7 +74,6 @@ impl Serve {
         if let Some(path) = &self.api_key_file {
             api_keys.extend(read_keys(path)?);
         }
-        let session = self.session.open(self.context.context)?;
         let options = ServerOptions {
             api_keys,
             cors: self.cors.clone(),
@@ -84,11 +83,11 @@ impl Serve {
             kv_bytes: self.kv_size.map(|size| size.0),
             ..ServerOptions::default()
         };
-        let name = session.model().name().to_owned();
-        let address = SocketAddr::new(self.host, self.port);
-        let server = Server::bind(address, [session], &options)?;
-        report::note(format_args!("serving {name} at http://{}", server.address()));
-        server.run(tercet_server::interrupted()).context("the server has failed")?;
+        // It listens at once: requests hear that the model loads.
+        let server = Server::bind(SocketAddr::new(self.host, self.port), &options)?;
+        let session = self.session.open(self.context.context)?;
+        report::note(format_args!("serving {} at http://{}", session.model().name(), server.address()));
+        server.run([session], tercet_server::interrupted())?;
         Ok(ExitCode::SUCCESS)
     }
 }

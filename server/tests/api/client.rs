@@ -22,7 +22,7 @@ pub(crate) struct Client {
     pub(crate) session: Arc<Session>,
 }
 
-fn session() -> Session {
+pub(crate) fn session() -> Session {
     let options = RuntimeOptions { threads: Some(1), no_cache: true, ..RuntimeOptions::default() };
     let files = tercet_engine::fairy_tales();
     Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
@@ -38,9 +38,9 @@ impl Client {
         options: &ServerOptions,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), [session()], options).unwrap();
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let base = format!("http://{}", server.address());
-        let thread = thread::spawn(move || server.run(shutdown).unwrap());
+        let thread = thread::spawn(move || server.run([session()], shutdown).unwrap());
         (Client { base, session: Arc::new(session()) }, thread)
     }
 

@@ -5,6 +5,7 @@ mod client;
 mod drain;
 mod limits;
 mod llama;
+mod loading;
 mod metrics;
 mod ollama;
 mod openai;
