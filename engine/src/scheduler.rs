@@ -103,7 +103,7 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
             waiting: VecDeque::new(),
             running: Vec::new(),
             prefixes: Prefixes::default(),
-            kv_bytes: options.kv_bytes.unwrap_or_else(admission::default_bytes),
+            kv_bytes: options.kv_bytes.unwrap_or_else(SchedulerOptions::default_kv_bytes),
             full: false,
             pace: Pace::new(),
             totals: SchedulerTotals::default(),

@@ -34,6 +34,7 @@ mod reply;
 mod routes;
 mod runner;
 mod sampling;
+mod served;
 mod status;
 mod stream;
 mod telemetry;
@@ -46,7 +47,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_engine::{SchedulerOptions, Session};
+use tercet_engine::SchedulerOptions;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -60,6 +61,7 @@ use models::Models;
 use origin::Origins;
 
 pub use origin::{InvalidOrigin, Origin};
+pub use served::ServedModel;
 
 /// Time that a round of a model shall take: texts grow at least this often while prompts are read.
 const ROUND_TIME: Duration = Duration::from_millis(100);
@@ -75,7 +77,8 @@ pub struct ServerOptions {
     pub parallel: usize,
     /// Requests for a model that may wait. The next one is refused with status 429.
     pub queue: usize,
-    /// Bytes that a model's keys and values may take; none is half of the free memory. A request waits until its own fit.
+    /// Bytes that the keys and values of all models may take; none is half of the free memory. A request waits until its own
+    /// fit. Every model gets room for as many tokens.
     pub kv_bytes: Option<u64>,
     /// Time that requests under way get to finish when the server is about to end.
     pub drain_time: Duration,
@@ -195,15 +198,15 @@ impl Server {
     /// [`ServerOptions::drain_time`] to finish. New ones are refused with status 503.
     ///
     /// # Errors
-    /// Fails if the system refuses a thread, a file of a model cannot be read, or [`ServerOptions::kv_bytes`] leave no room
-    /// for a sequence.
+    /// Fails if two models share a name, the system refuses a thread, a file of a model cannot be read, or
+    /// [`ServerOptions::kv_bytes`] leave no room for a sequence.
     pub fn run(
         self,
-        models: impl IntoIterator<Item = Session>,
+        models: impl IntoIterator<Item = impl Into<ServedModel>>,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
         let Server { state, scheduler, drain_time, connections, shutdown: tell, runtime, .. } = self;
-        state.models.start(models, scheduler, &state.metrics)?;
+        state.models.start(models.into_iter().map(Into::into).collect(), scheduler, &state.metrics)?;
         runtime.block_on(async {
             shutdown.await;
             // The listener goes on meanwhile, so that new requests hear why they are refused.

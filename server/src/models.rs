@@ -10,12 +10,15 @@ use crate::error::{ApiError, Result};
 use crate::grammar::Asked;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
+use crate::served::{self, ServedModel};
 use crate::tools::Format;
 
 /// A model that answers requests.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) name: String,
+    /// Its other names.
+    pub(crate) aliases: Vec<String>,
     pub(crate) session: Arc<Session>,
     pub(crate) runner: Runner,
     /// Tokens of the longest sequence.
@@ -57,6 +60,10 @@ impl Model {
         })
     }
 
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
     /// Returns true if it can hold chats.
     pub(crate) fn has_template(&self) -> bool {
         self.template.is_ok()
@@ -91,24 +98,29 @@ impl Model {
 pub(crate) struct Models(OnceLock<Vec<Arc<Model>>>);
 
 impl Models {
-    /// Starts a runner for each session. The models are there from then on.
+    /// Starts a runner for each model. The models are there from then on.
     ///
     /// # Errors
-    /// Fails if the system refuses a thread, a file of a model cannot be read, or `options` leave no room for a sequence.
+    /// Fails if two models share a name, the system refuses a thread, a file of a model cannot be read, or `options` leave no
+    /// room for a sequence.
     pub(crate) fn start(
         &self,
-        sessions: impl IntoIterator<Item = Session>,
+        models: Vec<ServedModel>,
         options: SchedulerOptions,
         metrics: &Arc<Metrics>,
     ) -> std::io::Result<()> {
-        let start = |session: Session| {
-            let session = Arc::new(session);
-            let context = context(&session, options.kv_bytes)?;
+        served::check_names(&models)?;
+        let parts = served::divide(&models, options.kv_bytes);
+        let start = |(served, kv_bytes): (ServedModel, Option<u64>)| {
+            let (session, mut names) = (Arc::new(served.session), served.names.into_iter());
+            let options = SchedulerOptions { kv_bytes, ..options };
+            let context = context(&session, kv_bytes)?;
             let template = session.template().map_err(|error| error.to_string());
             let with_tools = ChatInput { tools: Some(Vec::new()), ..ChatInput::default() };
             let text = template.as_ref().ok().and_then(|template| template.text(&with_tools).ok());
             Ok(Arc::new(Model {
-                name: session.model().name().to_owned(),
+                name: names.next().unwrap_or_default(),
+                aliases: names.collect(),
                 runner: Runner::start(Arc::clone(&session), options, Arc::clone(metrics))?,
                 format: Format::of(text.unwrap_or_default()),
                 context,
@@ -118,7 +130,7 @@ impl Models {
                 session,
             }))
         };
-        let models = sessions.into_iter().map(start).collect::<std::io::Result<_>>()?;
+        let models = models.into_iter().zip(parts).map(start).collect::<std::io::Result<_>>()?;
         self.0.get_or_init(|| models);
         Ok(())
     }
@@ -135,7 +147,7 @@ impl Models {
     /// Fails with status 404 if there is no such model.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Model>> {
         self.check()?;
-        let called = |name: &str| self.iter().find(|model| model.name == name);
+        let called = |name: &str| self.iter().find(|model| model.is_called(name));
         let found = match name {
             Some(name) => called(name).or_else(|| called(name.strip_suffix(":latest")?)),
             None => self.iter().next(),
@@ -161,8 +173,8 @@ fn context(session: &Session, kv_bytes: Option<u64>) -> std::io::Result<usize> {
     match session.model().context_within(bytes) {
         0 => {
             let (size, name) = (Size(bytes), session.model().name());
-            let problem = format!("{size} of keys and values hold no sequence of {name}; allow more");
-            Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem))
+            let problem = format!("{size} of keys and values hold no sequence of {name}");
+            Err(served::refusal(Error::bad_argument("kv_size", problem, "allow more")))
         }
         most => Ok(session.context().min(most)),
     }

@@ -25,8 +25,14 @@ fn lift(error: anyhow::Error) -> anyhow::Error {
         Ok(error) => return Error::from(error).into(),
         Err(error) => error,
     };
-    match error.downcast::<tercet_hub::Error>() {
-        Ok(error) => Error::from(error).into(),
+    let error = match error.downcast::<tercet_hub::Error>() {
+        Ok(error) => return Error::from(error).into(),
+        Err(error) => error,
+    };
+    // The server wraps its errors.
+    match error.downcast::<io::Error>().map(io::Error::downcast::<Error>) {
+        Ok(Ok(error)) => error.into(),
+        Ok(Err(error)) => error.into(),
         Err(error) => error,
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tercet_engine::{Error, Size};
-use tercet_server::{Origin, Server, ServerOptions};
+use tercet_server::{Origin, ServedModel, Server, ServerOptions};
 
-use super::args::{ContextArgs, SessionArgs};
+use super::args::{ContextArgs, ModelsArgs, SessionArgs};
 use super::report;
 
 const EXAMPLES: &str = "\
@@ -50,17 +50,17 @@ pub(super) struct Serve {
     /// Requests that may wait; others are refused with status 429
     #[arg(long, value_name = "N", default_value_t = ServerOptions::default().queue)]
     queue: usize,
-    /// Size that keys and values may have together; by default half of the free memory
+    /// Size that keys and values of all models may have; by default half of the free memory
     ///
     /// A request waits until the most that it can take fits. Keys and values of finished requests stay as long as
-    /// there is room, because later prompts may begin like them.
+    /// there is room, because later prompts may begin like them. Every model gets room for as many tokens.
     #[arg(long, value_name = "SIZE")]
     kv_size: Option<Size>,
     /// Seconds that requests under way get to finish after Ctrl-C or SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = ServerOptions::default().drain_time.as_secs())]
     drain_time: u64,
     #[command(flatten)]
-    session: SessionArgs,
+    session: SessionArgs<ModelsArgs>,
     #[command(flatten)]
     context: ContextArgs,
 }
@@ -70,6 +70,7 @@ impl Serve {
         if self.parallel == 0 {
             return Err(Error::bad_argument("parallel", "0 is out of range", "use 1 or more").into());
         }
+        let named = self.session.load.model.named()?;
         let mut api_keys = self.api_key.clone();
         if let Some(path) = &self.api_key_file {
             api_keys.extend(read_keys(path)?);
@@ -85,10 +86,19 @@ impl Serve {
         };
         // It listens at once: requests hear that the model loads.
         let server = Server::bind(SocketAddr::new(self.host, self.port), &options)?;
-        let session = self.session.open(self.context.context)?;
-        report::note(format_args!("serving {} at http://{}", session.model().name(), server.address()));
-        server.run([session], tercet_server::interrupted())?;
+        let models = self.open(&named)?;
+        let names: Vec<&str> = models.iter().map(ServedModel::name).collect();
+        report::note(format_args!("serving {} at http://{}", names.join(", "), server.address()));
+        server.run(models, tercet_server::interrupted())?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn open(&self, named: &[(Option<&Path>, &[String])]) -> Result<Vec<ServedModel>> {
+        let open = |(model, names): &(Option<&Path>, &[String])| {
+            let session = self.session.open_model(*model, self.context.context)?;
+            Ok(ServedModel::from(session).named(names.iter().cloned()))
+        };
+        named.iter().map(open).collect()
     }
 }
 

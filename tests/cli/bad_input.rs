@@ -63,6 +63,21 @@ fn a_server_that_cannot_start_says_why_in_one_line() {
 }
 
 #[test]
+fn models_of_a_server_have_names_of_their_own() {
+    let ran = tercet(&["serve", "--port", "0", "-m", TINY, "-m", TINY]);
+    assert_eq!(ran.status, Some(2), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with(
+            "error: --alias: \"bitnet-tiny\" stands for two models; give each model a name of its own\n"
+        ),
+        "{}",
+        ran.stderr
+    );
+    let ran = tercet(&["serve", "--port", "0", "-m", TINY, "-m", TINY, "--alias", "a,b,c"]);
+    assert!(ran.status == Some(2) && ran.stderr.starts_with("error: --alias: 3 names"), "{}", ran.stderr);
+}
+
+#[test]
 fn keys_of_a_server_come_from_a_file_that_holds_some() {
     let scratch = Scratch::new();
     let empty = scratch.file("keys");

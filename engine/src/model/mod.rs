@@ -253,7 +253,7 @@ impl Model {
     }
 
     /// Returns the bytes of keys and values that a sequence of `tokens` tokens takes, in whole pages.
-    pub(crate) fn cache_bytes(&self, tokens: usize) -> u64 {
+    pub fn cache_bytes(&self, tokens: usize) -> u64 {
         KvCache::bytes_for(&self.config, self.cache_type, tokens)
     }
 

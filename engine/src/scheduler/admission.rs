@@ -10,14 +10,8 @@ use std::ops::Deref;
 use super::{Event, Prefixes, Running, Scheduler, Waiting};
 use crate::error::{Error, Result};
 use crate::generate::{Continuation, Sequence};
-use crate::memory;
 use crate::model::Model;
 use crate::session::Session;
-
-/// Returns the bytes that keys and values may take unless told otherwise: half of the free memory.
-pub(super) fn default_bytes() -> u64 {
-    memory::free().map_or(u64::MAX, |free| free / 2)
-}
 
 /// Returns the bytes of all pages that `sequences` hold, and the bytes that they may still take.
 pub(super) fn usage<'a>(model: &Model, sequences: impl Iterator<Item = &'a Sequence>) -> (u64, u64) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::memory;
+
 /// Options of a [`Scheduler`](super::Scheduler). None changes a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchedulerOptions {
@@ -17,6 +19,13 @@ pub struct SchedulerOptions {
     pub kv_bytes: Option<u64>,
     /// Keep finished sequences as long as there is room, because later prompts may begin like them.
     pub keep_prefixes: bool,
+}
+
+impl SchedulerOptions {
+    /// Returns the bytes that keys and values may take unless told otherwise: half of the free memory.
+    pub fn default_kv_bytes() -> u64 {
+        memory::free().map_or(u64::MAX, |free| free / 2)
+    }
 }
 
 impl Default for SchedulerOptions {

@@ -26,6 +26,7 @@ fn describe(model: &Model) -> Value {
     let config = model.session.model().config();
     json!({
         "id": model.name,
+        "aliases": model.aliases,
         "object": "model",
         "created": model.created,
         "owned_by": "tercet",

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tercet_engine::{Runtime, RuntimeOptions, Session};
-use tercet_server::{Server, ServerOptions};
+use tercet_server::{ServedModel, Server, ServerOptions};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
@@ -33,15 +34,32 @@ impl Client {
         Self::until(options, std::future::pending()).0
     }
 
+    /// Starts a server with these models.
+    pub(crate) fn with(options: &ServerOptions, models: Vec<ServedModel>) -> Self {
+        Self::run(options, models, std::future::pending()).0
+    }
+
     /// Starts a server that ends once `shutdown` is ready. Also returns its thread.
     pub(crate) fn until(
         options: &ServerOptions,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
+        Self::run(options, vec![session().into()], shutdown)
+    }
+
+    fn run(
+        options: &ServerOptions,
+        models: Vec<ServedModel>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let base = format!("http://{}", server.address());
-        let thread = thread::spawn(move || server.run([session()], shutdown).unwrap());
-        (Client { base, session: Arc::new(session()) }, thread)
+        let thread = thread::spawn(move || server.run(models, shutdown).unwrap());
+        let client = Client { base, session: Arc::new(session()) };
+        while client.wire("GET /health HTTP/1.1\nHost: localhost").starts_with("HTTP/1.1 503") {
+            thread::sleep(Duration::from_millis(1));
+        }
+        (client, thread)
     }
 
     /// Returns status and text of the answer.

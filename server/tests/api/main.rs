@@ -7,6 +7,7 @@ mod limits;
 mod llama;
 mod loading;
 mod metrics;
+mod models;
 mod ollama;
 mod openai;
 mod origins;

@@ -17,7 +17,7 @@ use super::report;
 
 pub(super) use grammar::GrammarArgs;
 pub(super) use machine::{IsaArgs, MachineArgs, PackingArgs, ThreadsArgs, packing};
-pub(super) use model::{ContextArgs, ModelArgs};
+pub(super) use model::{ContextArgs, ModelArgs, ModelsArgs};
 pub(super) use output::{OutputArgs, TextArgs};
 pub(super) use precision::{ModeArgs, PrecisionArgs};
 pub(super) use sampling::{ContinuationArgs, Described};

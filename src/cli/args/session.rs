@@ -1,5 +1,7 @@
 //! The options of commands that load a model and run text through it.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::Args;
 use tercet_engine::{RuntimeOptions, Session, SessionOptions, Size};
@@ -10,9 +12,9 @@ use crate::cli::loading::Steps;
 /// All options of a model's load, except for the mode.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
-pub(in crate::cli) struct LoadArgs {
+pub(in crate::cli) struct LoadArgs<M: Args = ModelArgs> {
     #[command(flatten)]
-    pub(in crate::cli) model: ModelArgs,
+    pub(in crate::cli) model: M,
     #[command(flatten)]
     pub(in crate::cli) machine: MachineArgs,
     /// Do not tune kernels at the first load of a model
@@ -54,26 +56,37 @@ impl RuntimeArgs for CacheArgs {
 
 /// All options of a model's load.
 #[derive(Args, Clone, Debug)]
-pub(in crate::cli) struct SessionArgs {
+pub(in crate::cli) struct SessionArgs<M: Args = ModelArgs> {
     #[command(flatten)]
-    pub(in crate::cli) load: LoadArgs,
+    pub(in crate::cli) load: LoadArgs<M>,
     #[command(flatten)]
     pub(in crate::cli) mode: ModeArgs,
 }
 
 impl SessionArgs {
+    /// Opens the model with a context of `context` tokens, and shows progress on standard error.
+    pub(in crate::cli) fn open(&self, context: Option<usize>) -> Result<Session> {
+        self.open_model(self.load.model.model.as_deref(), context)
+    }
+}
+
+impl<M: Args> SessionArgs<M> {
     /// Returns the environment's options, overridden by the flags.
     pub(in crate::cli) fn runtime_options(&self) -> Result<RuntimeOptions> {
         super::runtime_options(&self.groups())
     }
 
-    /// Opens the model with a context of `context` tokens, and shows progress on standard error.
-    pub(in crate::cli) fn open(&self, context: Option<usize>) -> Result<Session> {
+    /// Opens `model`, or else the default one.
+    pub(in crate::cli) fn open_model(
+        &self,
+        model: Option<&Path>,
+        context: Option<usize>,
+    ) -> Result<Session> {
         let environment = SessionOptions::from_environment()?;
         let tune = environment.tune && !self.load.no_tune;
         let options = SessionOptions { runtime: self.runtime_options()?, context, tune };
         let mut steps = Steps::default();
-        Ok(Session::open_with(self.load.model.model.as_deref(), &options, &mut |step| steps.show(step))?)
+        Ok(Session::open_with(model, &options, &mut |step| steps.show(step))?)
     }
 
     fn groups(&self) -> [&dyn RuntimeArgs; 4] {
