@@ -99,6 +99,10 @@ impl ApiError {
         self.status
     }
 
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -149,7 +153,7 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.respond(self.body());
-        // For `reword`.
+        // For `reword` and the log.
         response.extensions_mut().insert(self);
         response
     }
@@ -169,7 +173,11 @@ pub(crate) fn refuse(fields: &[(&str, bool)]) -> Result<()> {
 /// Words an answer's error as another API does.
 pub(crate) fn reword(response: Response, word: fn(&ApiError) -> Value) -> Response {
     match response.extensions().get::<ApiError>() {
-        Some(error) => error.respond(word(error)),
+        Some(error) => {
+            let mut worded = error.respond(word(error));
+            worded.extensions_mut().insert(error.clone());
+            worded
+        }
         None => response,
     }
 }

@@ -8,7 +8,7 @@
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler. `listener` measures what comes back.
 //! 4. `reply` gathers the scheduler's news into an answer, and `stream` sends them on as they come.
 //!
-//! Each text is bit for bit that of its request alone, whatever runs beside it.
+//! `log` writes a line for each request at its end, by what `record` learns on the way. Each text is bit for bit that of its request alone, whatever runs beside it.
 
 mod access;
 mod anthropic;
@@ -22,6 +22,7 @@ mod grammar;
 mod ids;
 mod listener;
 mod llama;
+mod log;
 mod logprobs;
 mod metrics;
 mod models;
@@ -30,6 +31,7 @@ mod openai;
 mod origin;
 mod page;
 mod prompt;
+mod record;
 mod reply;
 mod routes;
 mod runner;
@@ -80,6 +82,8 @@ pub struct ServerOptions {
     /// Bytes that the keys and values of all models may take; none is half of the free memory. A request waits until its own
     /// fit. Every model gets room for as many tokens.
     pub kv_bytes: Option<u64>,
+    /// The log has prompts and texts, too.
+    pub log_prompts: bool,
     /// Time that requests under way get to finish when the server is about to end.
     pub drain_time: Duration,
     /// Largest body of a request, in bytes.
@@ -98,6 +102,7 @@ impl Default for ServerOptions {
             parallel: 8,
             queue: 64,
             kv_bytes: None,
+            log_prompts: false,
             drain_time: Duration::from_secs(60),
             body_bytes: 8 << 20,
             connections: 512,
@@ -139,6 +144,7 @@ struct State {
     keys: Keys,
     origins: Origins,
     parallel: usize,
+    log_prompts: bool,
     drain: Drain,
     body_bytes: usize,
     limits: Limits,
@@ -162,6 +168,7 @@ impl Server {
             keys: Keys::new(&options.api_keys),
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
+            log_prompts: options.log_prompts,
             drain: Drain::default(),
             body_bytes: options.body_bytes,
             limits,

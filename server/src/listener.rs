@@ -7,6 +7,7 @@ use tercet_engine::{Generation, SequenceStatus, Stop};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
+use crate::record::Record;
 use crate::runner::News;
 use crate::telemetry::Reader;
 
@@ -14,6 +15,7 @@ use crate::telemetry::Reader;
 pub(crate) struct Listener {
     news: mpsc::Sender<News>,
     metrics: Arc<Metrics>,
+    record: Option<Arc<Record>>,
     /// Follows the prompt, if the client wants to know.
     reader: Option<Reader>,
     arrival: Instant,
@@ -24,7 +26,8 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>, reader: Option<Reader>) -> Self {
-        Listener { news, metrics, reader, arrival: Instant::now(), tokens: None, ended: false }
+        let record = Record::current();
+        Listener { news, metrics, record, reader, arrival: Instant::now(), tokens: None, ended: false }
     }
 
     /// Returns true if the client wants to know how far its prompt is read.
@@ -45,7 +48,7 @@ impl Listener {
     pub(crate) fn tell(&mut self, news: News) -> bool {
         match &news {
             News::Step(step) if step.ids.is_empty() => {}
-            News::Step(_) => self.note_token(Instant::now()),
+            News::Step(step) => self.note_tokens(step.ids.len(), Instant::now()),
             News::Progress(_) => {}
             News::Finished(generation) => self.finish(generation),
             News::Failed(_) => self.end("failed"),
@@ -61,9 +64,11 @@ impl Listener {
     fn end(&mut self, outcome: &'static str) {
         self.ended = true;
         self.metrics.ended(outcome);
+        self.record.iter().for_each(|record| record.end(outcome));
     }
 
-    fn note_token(&mut self, now: Instant) {
+    fn note_tokens(&mut self, tokens: usize, now: Instant) {
+        self.record.iter().for_each(|record| record.step(tokens, now));
         let first = match self.tokens {
             Some((first, latest)) => {
                 self.metrics.between_tokens.observe((now - latest).as_secs_f64());
@@ -80,6 +85,7 @@ impl Listener {
     fn finish(&mut self, generation: &Generation) {
         let Generation { prompt_tokens, cached_tokens, prefill, decode, .. } = generation;
         let metrics = &self.metrics;
+        self.record.iter().for_each(|record| record.finish(generation));
         if let Some((first, _)) = self.tokens {
             let queue = (first - self.arrival).saturating_sub(*prefill);
             metrics.queue.observe(queue.as_secs_f64());

@@ -5,6 +5,7 @@ use tercet_engine::{Generation, Request};
 
 use crate::error::{ApiError, Result};
 use crate::models::Model;
+use crate::record::Record;
 use crate::runner::{Job, News};
 use crate::telemetry::Telemetry;
 
@@ -33,6 +34,9 @@ impl Reply {
     ) -> Result<Self> {
         let (mut news, mut finished) = (SelectAll::new(), Vec::new());
         for (index, (prompt, request)) in choices.into_iter().enumerate() {
+            if let Some(record) = Record::current() {
+                record.submit(model, &prompt);
+            }
             let job = model.runner.submit(prompt, request, telemetry).await?;
             finished.push(None);
             let same: fn((usize, News)) -> (usize, News) = |numbered| numbered;

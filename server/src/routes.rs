@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{ApiError, reword};
-use crate::{State, access, anthropic, llama, metrics, ollama, openai, origin, page, status, text};
+use crate::{State, access, anthropic, llama, log, metrics, ollama, openai, origin, page, status, text};
 
 /// Returns the routes. The page, and those that tell whether the server lives, need no key.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -42,6 +42,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(failed))
         .layer(from_fn_with_state(Arc::clone(&state), origin::check))
+        .layer(from_fn_with_state(Arc::clone(&state), log::log))
         // Outside of the checks, because pages may read refusals. A page asks first without a key.
         .layer(cors)
         .with_state(state)

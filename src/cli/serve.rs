@@ -1,5 +1,7 @@
 //! `tercet serve`: answers requests over HTTP.
 
+mod log;
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use tercet_server::{Origin, ServedModel, Server, ServerOptions};
 
 use super::args::{ContextArgs, ModelsArgs, SessionArgs};
 use super::report;
+use log::LogArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +63,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SECONDS", default_value_t = ServerOptions::default().drain_time.as_secs())]
     drain_time: u64,
     #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
     session: SessionArgs<ModelsArgs>,
     #[command(flatten)]
     context: ContextArgs,
@@ -78,12 +83,14 @@ impl Serve {
         let options = ServerOptions {
             api_keys,
             cors: self.cors.clone(),
+            log_prompts: self.log.log_prompts,
             parallel: self.parallel,
             queue: self.queue,
             drain_time: Duration::from_secs(self.drain_time),
             kv_bytes: self.kv_size.map(|size| size.0),
             ..ServerOptions::default()
         };
+        self.log.start();
         // It listens at once: requests hear that the model loads.
         let server = Server::bind(SocketAddr::new(self.host, self.port), &options)?;
         let models = self.open(&named)?;

@@ -23,6 +23,8 @@ mod models;
 mod mutations;
 mod reports;
 mod scarce;
+#[cfg(unix)]
+mod serving;
 mod snapshots;
 #[cfg(target_os = "linux")]
 mod streams;
