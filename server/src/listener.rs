@@ -6,7 +6,7 @@ use std::time::Instant;
 use tercet_engine::{Generation, SequenceStatus, Stop};
 use tokio::sync::mpsc;
 
-use crate::metrics::Metrics;
+use crate::metrics::ModelMetrics;
 use crate::record::Record;
 use crate::runner::News;
 use crate::telemetry::Reader;
@@ -14,7 +14,7 @@ use crate::telemetry::Reader;
 /// Hears the news of a request. The metrics learn of them here, whether the client reads them or not.
 pub(crate) struct Listener {
     news: mpsc::Sender<News>,
-    metrics: Arc<Metrics>,
+    metrics: ModelMetrics,
     record: Option<Arc<Record>>,
     /// Follows the prompt, if the client wants to know.
     reader: Option<Reader>,
@@ -25,7 +25,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>, reader: Option<Reader>) -> Self {
+    pub(crate) fn new(news: mpsc::Sender<News>, metrics: ModelMetrics, reader: Option<Reader>) -> Self {
         let record = Record::current();
         Listener { news, metrics, record, reader, arrival: Instant::now(), tokens: None, ended: false }
     }
@@ -63,7 +63,7 @@ impl Listener {
 
     fn end(&mut self, outcome: &'static str) {
         self.ended = true;
-        self.metrics.ended(outcome);
+        self.metrics.end(outcome);
         self.record.iter().for_each(|record| record.end(outcome));
     }
 
@@ -71,11 +71,11 @@ impl Listener {
         self.record.iter().for_each(|record| record.step(tokens, now));
         let first = match self.tokens {
             Some((first, latest)) => {
-                self.metrics.between_tokens.observe((now - latest).as_secs_f64());
+                self.metrics.between_tokens(now - latest);
                 first
             }
             None => {
-                self.metrics.first_token.observe((now - self.arrival).as_secs_f64());
+                self.metrics.first_token(now - self.arrival);
                 now
             }
         };
@@ -83,21 +83,11 @@ impl Listener {
     }
 
     fn finish(&mut self, generation: &Generation) {
-        let Generation { prompt_tokens, cached_tokens, prefill, decode, .. } = generation;
-        let metrics = &self.metrics;
         self.record.iter().for_each(|record| record.finish(generation));
         if let Some((first, _)) = self.tokens {
-            let queue = (first - self.arrival).saturating_sub(*prefill);
-            metrics.queue.observe(queue.as_secs_f64());
+            self.metrics.queue((first - self.arrival).saturating_sub(generation.prefill));
         }
-        metrics.whole.observe(self.arrival.elapsed().as_secs_f64());
-        metrics.prompt_length.observe((prompt_tokens + cached_tokens) as f64);
-        metrics.text_length.observe(generation.ids.len() as f64);
-        metrics.prompt_tokens.inc_by(*prompt_tokens as u64);
-        metrics.cached_tokens.inc_by(*cached_tokens as u64);
-        metrics.generated_tokens.inc_by(generation.ids.len() as u64);
-        metrics.prompt_time.inc_by(prefill.as_secs_f64());
-        metrics.generation_time.inc_by(decode.as_secs_f64());
+        self.metrics.finish(generation, self.arrival.elapsed());
         self.end(match generation.stop {
             Stop::Length => "length",
             Stop::Cancelled => "cancelled",

@@ -118,10 +118,11 @@ impl Models {
             let template = session.template().map_err(|error| error.to_string());
             let with_tools = ChatInput { tools: Some(Vec::new()), ..ChatInput::default() };
             let text = template.as_ref().ok().and_then(|template| template.text(&with_tools).ok());
+            let name = names.next().unwrap_or_default();
             Ok(Arc::new(Model {
-                name: names.next().unwrap_or_default(),
                 aliases: names.collect(),
-                runner: Runner::start(Arc::clone(&session), options, Arc::clone(metrics))?,
+                runner: Runner::start(Arc::clone(&session), options, metrics.of(&name))?,
+                name,
                 format: Format::of(text.unwrap_or_default()),
                 context,
                 template,

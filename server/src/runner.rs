@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{ApiError, Result};
 use crate::listener::Listener;
-use crate::metrics::Metrics;
+use crate::metrics::ModelMetrics;
 use crate::telemetry::{Progress, Reader, Telemetry};
 
 /// News that wait for a client. One that falls further behind is dropped.
@@ -38,7 +38,7 @@ pub(crate) enum News {
 
 /// What the thread is asked for.
 enum Call {
-    Submit(Box<Submission>),
+    Submit(Submission),
     Status(oneshot::Sender<SchedulerStatus>),
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Runner {
     calls: Sender<Call>,
     /// The number of jobs.
     jobs: Arc<watch::Sender<usize>>,
-    metrics: Arc<Metrics>,
+    metrics: ModelMetrics,
 }
 
 impl Runner {
@@ -66,12 +66,12 @@ impl Runner {
     pub(crate) fn start(
         session: Arc<Session>,
         options: SchedulerOptions,
-        metrics: Arc<Metrics>,
+        metrics: ModelMetrics,
     ) -> std::io::Result<Self> {
         let (sender, calls) = channel();
         let name = format!("model {}", session.model().name());
         thread::Builder::new().name(name).spawn({
-            let metrics = Arc::clone(&metrics);
+            let metrics = metrics.clone();
             move || run(&session, options, &metrics, &calls)
         })?;
         Ok(Runner { calls: sender, jobs: Arc::new(watch::Sender::new(0)), metrics })
@@ -94,9 +94,8 @@ impl Runner {
         let request = Request { cancel: cancel.clone(), ..request };
         let job = Job::new(receiver, cancel, Arc::clone(&self.jobs));
         let reader = telemetry.watches().then(Reader::default);
-        let news = Listener::new(news, Arc::clone(&self.metrics), reader);
-        let submission = Box::new(Submission { prompt, request, news, reply });
-        self.calls.send(Call::Submit(submission)).map_err(|_| gone())?;
+        let news = Listener::new(news, self.metrics.clone(), reader);
+        self.calls.send(Call::Submit(Submission { prompt, request, news, reply })).map_err(|_| gone())?;
         submitted.await.map_err(|_| gone())??;
         Ok(job)
     }
@@ -152,11 +151,12 @@ impl Drop for Job {
     }
 }
 
-fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &Metrics, calls: &Receiver<Call>) {
+fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &ModelMetrics, calls: &Receiver<Call>) {
     let mut jobs = HashMap::new();
     let mut load = (0, 0);
     let mut scheduler = Scheduler::new(Arc::clone(session), options);
     loop {
+        metrics.follow(&mut load, &scheduler.status());
         if scheduler.is_idle() {
             let Ok(call) = calls.recv() else { return };
             answer(call, &mut scheduler, &mut jobs);
@@ -180,7 +180,6 @@ fn run(session: &Arc<Session>, options: SchedulerOptions, metrics: &Metrics, cal
                 }
             }
         }
-        metrics.follow(&mut load, scheduler.load());
     }
 }
 
@@ -188,7 +187,7 @@ type Jobs = HashMap<JobId, Listener>;
 
 fn answer(call: Call, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {
     match call {
-        Call::Submit(submission) => submit(*submission, scheduler, jobs),
+        Call::Submit(submission) => submit(submission, scheduler, jobs),
         // A client that is gone needs no answer.
         Call::Status(reply) => drop(reply.send(scheduler.status())),
     }

@@ -14,6 +14,10 @@ fn metric(text: &str, name: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }
 
+fn requests(outcome: &str) -> String {
+    format!("tercet_requests_total{{model=\"fairy-tales\",outcome=\"{outcome}\"}}")
+}
+
 #[test]
 fn counters_equal_what_requests_report() {
     let client = Client::start(&ServerOptions::default());
@@ -30,24 +34,27 @@ fn counters_equal_what_requests_report() {
     assert!(cached > 0.0);
 
     let text = metrics(&client);
-    let metric = |name: &str| metric(&text, name);
-    assert_eq!(metric("tercet_cached_tokens_total"), cached);
-    assert_eq!(metric("tercet_prompt_tokens_total"), prompt - cached);
-    assert_eq!(metric("tercet_generated_tokens_total"), generated);
-    assert_eq!(metric("llamacpp:tokens_predicted_total"), generated);
-    assert_eq!(metric("tercet_requests_total{outcome=\"length\"}"), 3.0);
-    assert_eq!(metric("tercet_request_prompt_tokens_sum"), prompt);
+    let of_model = |name: &str| metric(&text, &format!("tercet_{name}{{model=\"fairy-tales\"}}"));
+    assert_eq!(of_model("cached_tokens_total"), cached);
+    assert_eq!(of_model("prompt_tokens_total"), prompt - cached);
+    assert_eq!(of_model("generated_tokens_total"), generated);
+    assert_eq!(metric(&text, "llamacpp:tokens_predicted_total"), generated);
+    assert_eq!(metric(&text, &requests("length")), 3.0);
+    assert_eq!(of_model("request_prompt_tokens_sum"), prompt);
     for name in ["time_to_first_token", "queue_time", "request_time"] {
-        assert_eq!(metric(&format!("tercet_{name}_seconds_count")), 3.0, "{name}");
+        assert_eq!(of_model(&format!("{name}_seconds_count")), 3.0, "{name}");
     }
-    assert_eq!(metric("tercet_time_between_tokens_seconds_count"), generated - 3.0);
+    assert_eq!(of_model("time_between_tokens_seconds_count"), generated - 3.0);
+    // The prompt of the last request is kept for the next one.
+    let held = of_model("kv_bytes");
+    assert!(0.0 < held && held < of_model("kv_bytes_limit"), "{text}");
 }
 
 #[test]
 fn refused_requests_count_as_such() {
     let client = Client::start(&ServerOptions { queue: 0, ..ServerOptions::default() });
     assert_eq!(client.post(CHAT, &chat()).0, 429);
-    assert_eq!(metric(&metrics(&client), "tercet_requests_total{outcome=\"refused\"}"), 1.0);
+    assert_eq!(metric(&metrics(&client), &requests("refused")), 1.0);
 }
 
 #[test]
