@@ -18,7 +18,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self> {
-        let bytes = tokio::time::timeout(state.limits.read_time, Bytes::from_request(request, state)).await;
+        let bytes = tokio::time::timeout(state.limits.idle_time, Bytes::from_request(request, state)).await;
         let late = |_| ApiError::unreadable(StatusCode::REQUEST_TIMEOUT, "the body has not arrived in time");
         let bytes =
             bytes.map_err(late)?.map_err(|error| ApiError::unreadable(error.status(), error.body_text()))?;

@@ -28,6 +28,7 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod options;
 mod origin;
 mod page;
 mod prompt;
@@ -56,60 +57,18 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use access::Keys;
-use connections::Limits;
+use connections::{Limits, Service};
 use drain::Drain;
 use metrics::Metrics;
 use models::Models;
 use origin::Origins;
 
+pub use options::ServerOptions;
 pub use origin::{InvalidOrigin, Origin};
 pub use served::ServedModel;
 
 /// Time that a round of a model shall take: texts grow at least this often while prompts are read.
 const ROUND_TIME: Duration = Duration::from_millis(100);
-
-/// Options of a [`Server`].
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    /// Keys of which every request must bring one; none lets everybody in.
-    pub api_keys: Vec<String>,
-    /// Origins whose pages may ask, beside the server's own.
-    pub cors: Vec<Origin>,
-    /// Sequences of a model that run at once.
-    pub parallel: usize,
-    /// Requests for a model that may wait. The next one is refused with status 429.
-    pub queue: usize,
-    /// Bytes that the keys and values of all models may take; none is half of the free memory. A request waits until its own
-    /// fit. Every model gets room for as many tokens.
-    pub kv_bytes: Option<u64>,
-    /// The log has prompts and texts, too.
-    pub log_prompts: bool,
-    /// Time that requests under way get to finish when the server is about to end.
-    pub drain_time: Duration,
-    /// Largest body of a request, in bytes.
-    pub body_bytes: usize,
-    /// Connections that are open at once.
-    pub connections: usize,
-    /// Longest time that a request's headers or body take to arrive, or that a connection is idle.
-    pub read_time: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        ServerOptions {
-            api_keys: Vec::new(),
-            cors: Vec::new(),
-            parallel: 8,
-            queue: 64,
-            kv_bytes: None,
-            log_prompts: false,
-            drain_time: Duration::from_secs(60),
-            body_bytes: 8 << 20,
-            connections: 512,
-            read_time: Duration::from_secs(60),
-        }
-    }
-}
 
 /// A server that listens. Until its models are loaded, it answers with status 503.
 ///
@@ -156,12 +115,12 @@ impl Server {
     /// # Errors
     /// Fails if the address cannot be used, or the system refuses a thread.
     pub fn bind(address: SocketAddr, options: &ServerOptions) -> std::io::Result<Self> {
-        let listener = listen(address)?;
-        let address = listener.local_addr()?;
         // One thread is enough for parsing and printing. The models' threads take the rest of the machine.
         let runtime =
             Builder::new_multi_thread().worker_threads(1).thread_name("http").enable_all().build()?;
-        let limits = Limits { connections: options.connections, read_time: options.read_time };
+        let listener = runtime.block_on(listen(address))?;
+        let address = listener.local_addr()?;
+        let limits = Limits { connections: options.connections, idle_time: options.idle_time };
         let state = Arc::new(State {
             models: Models::default(),
             metrics: Arc::new(Metrics::new()),
@@ -169,7 +128,7 @@ impl Server {
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
             log_prompts: options.log_prompts,
-            drain: Drain::default(),
+            drain: Drain::after(options.max_requests),
             body_bytes: options.body_bytes,
             limits,
         });
@@ -181,13 +140,9 @@ impl Server {
             keep_prefixes: true,
         };
         let (shutdown, told) = oneshot::channel();
-        let routes = routes::router(Arc::clone(&state));
-        let listener = {
-            let _context = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
+        let service = Service { router: routes::router(Arc::clone(&state)), limits };
         // A server that is dropped ends its connections together with the runtime.
-        let connections = runtime.spawn(connections::serve(listener, routes, limits, async {
+        let connections = runtime.spawn(connections::serve(listener, service, async {
             if told.await.is_err() {
                 std::future::pending().await
             }
@@ -201,8 +156,9 @@ impl Server {
         self.address
     }
 
-    /// Answers requests for `models` until `shutdown` is ready. The first model is the default. Requests under way then get
-    /// [`ServerOptions::drain_time`] to finish. New ones are refused with status 503.
+    /// Answers requests for `models` until `shutdown` is ready, or [`ServerOptions::max_requests`] are answered. The first
+    /// model is the default. Requests under way then get [`ServerOptions::drain_time`] to finish. New ones are refused with
+    /// status 503.
     ///
     /// # Errors
     /// Fails if two models share a name, the system refuses a thread, a file of a model cannot be read, or
@@ -215,7 +171,10 @@ impl Server {
         let Server { state, scheduler, drain_time, connections, shutdown: tell, runtime, .. } = self;
         state.models.start(models.into_iter().map(Into::into).collect(), scheduler, &state.metrics)?;
         runtime.block_on(async {
-            shutdown.await;
+            tokio::select! {
+                () = shutdown => {}
+                () = state.drain.enough() => {}
+            }
             // The listener goes on meanwhile, so that new requests hear why they are refused.
             state.drain.begin();
             let drained = async {
@@ -232,13 +191,11 @@ impl Server {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address).map_err(|error| {
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
         let problem = format!("{address} cannot be listened at: {error}; choose another port or host");
         std::io::Error::new(error.kind(), problem)
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    })
 }
 
 /// Waits for Ctrl-C or, on Unix, SIGTERM.

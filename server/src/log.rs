@@ -54,6 +54,7 @@ struct Line {
     route: Option<MatchedPath>,
     arrival: Instant,
     record: Arc<Record>,
+    state: Arc<State>,
     /// None if the client was gone before there was an answer.
     status: Option<StatusCode>,
     error: Option<&'static str>,
@@ -62,13 +63,14 @@ struct Line {
 }
 
 impl Line {
-    fn new(request: &Request, state: &State) -> Self {
+    fn new(request: &Request, state: &Arc<State>) -> Self {
         Line {
             id: request_id(request.headers()),
             method: request.method().clone(),
             route: request.extensions().get().cloned(),
             arrival: Instant::now(),
             record: Record::new(state.log_prompts),
+            state: Arc::clone(state),
             status: None,
             error: None,
             is_sent: false,
@@ -79,6 +81,9 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let facts = self.record.facts();
+        if facts.model.is_some() {
+            self.state.drain.count();
+        }
         let route = self.route.as_ref().map_or("unknown", MatchedPath::as_str);
         let outcome = if self.is_sent { facts.outcome } else { Some("cancelled") };
         macro_rules! write_line {

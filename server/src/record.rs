@@ -1,4 +1,4 @@
-//! What is known of a request at its end, for its line in the log.
+//! The facts about a request, gathered for its line in the log.
 //!
 //! The handler of a request runs within its record. So parts that know a fact find the record, and others need not carry it.
 

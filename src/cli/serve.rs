@@ -62,6 +62,9 @@ pub(super) struct Serve {
     /// Seconds that requests under way get to finish after Ctrl-C or SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = ServerOptions::default().drain_time.as_secs())]
     drain_time: u64,
+    /// Requests for texts after which the server ends by itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_requests: Option<u64>,
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
@@ -87,6 +90,7 @@ impl Serve {
             parallel: self.parallel,
             queue: self.queue,
             drain_time: Duration::from_secs(self.drain_time),
+            max_requests: self.max_requests,
             kv_bytes: self.kv_size.map(|size| size.0),
             ..ServerOptions::default()
         };
@@ -95,8 +99,13 @@ impl Serve {
         let server = Server::bind(SocketAddr::new(self.host, self.port), &options)?;
         let models = self.open(&named)?;
         let names: Vec<&str> = models.iter().map(ServedModel::name).collect();
-        report::note(format_args!("serving {} at http://{}", names.join(", "), server.address()));
-        server.run(models, tercet_server::interrupted())?;
+        let up = format!("serving {} at http://{}", names.join(", "), server.address());
+        let until = async {
+            // From here on requests are answered.
+            report::note(up);
+            tercet_server::interrupted().await;
+        };
+        server.run(models, until)?;
         Ok(ExitCode::SUCCESS)
     }
 

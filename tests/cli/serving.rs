@@ -165,3 +165,13 @@ fn texts_are_logged_on_demand_and_people_read_lines() {
     }
     assert!(line.contains("Zanzibar") && line.matches("\"").count() == 4, "{line}");
 }
+
+#[test]
+fn a_log_that_nobody_reads_harms_no_request() {
+    let mut serving = Serving::start(&[]);
+    // The thread that reads standard error ends with the receiver, at the next line.
+    serving.lines = channel().1;
+    for _ in 0..3 {
+        assert!(serving.ask("POST", CHAT, "", &chat(json!({}))).starts_with("HTTP/1.1 200"));
+    }
+}

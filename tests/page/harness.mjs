@@ -18,7 +18,7 @@ after(() => browser.close());
 // A server of its own process. Texts depend on request and seed only, on every machine.
 export class Server {
     static async start(...options) {
-        const program = spawn(TERCET, ["serve", "--port", "0", ...options], {
+        const program = spawn(TERCET, ["serve", "--port", "0", "--log", "off", ...options], {
             stdio: ["ignore", "ignore", "pipe"],
         });
         after(() => program.kill("SIGKILL"));

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tercet_engine::{Runtime, RuntimeOptions, Session};
@@ -54,11 +54,17 @@ impl Client {
     ) -> (Self, JoinHandle<()>) {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let base = format!("http://{}", server.address());
-        let thread = thread::spawn(move || server.run(models, shutdown).unwrap());
+        let (loaded, is_loaded) = channel();
+        let thread = thread::spawn(move || {
+            let up = async move { loaded.send(()).unwrap() };
+            server
+                .run(models, async {
+                    tokio::join!(up, shutdown);
+                })
+                .unwrap();
+        });
+        is_loaded.recv().unwrap();
         let client = Client { base, session: Arc::new(session()) };
-        while client.wire("GET /health HTTP/1.1\nHost: localhost").starts_with("HTTP/1.1 503") {
-            thread::sleep(Duration::from_millis(1));
-        }
         (client, thread)
     }
 

@@ -36,17 +36,25 @@ fn a_server_that_ends_finishes_what_is_under_way() {
     // The answer's head arrives once the first text has begun.
     let mut under_way = agent.post(format!("{}{COMPLETIONS}", client.base)).send_json(long()).unwrap();
     end.send(()).unwrap();
-    let mut refused = client.post(CHAT, &chat());
-    while refused.0 == 200 {
-        refused = client.post(CHAT, &chat());
-    }
+    let ready = || agent.get(format!("{}/ready", client.base)).call().unwrap();
+    while ready().status().as_u16() == 200 {}
+    assert_eq!(ready().headers()["retry-after"], "1");
+    let refused = client.post(CHAT, &chat());
     assert_eq!(refused.0, 503, "{}", refused.1);
-    let ready = agent.get(format!("{}/ready", client.base)).call().unwrap();
-    assert_eq!(ready.status().as_u16(), 503);
-    assert_eq!(ready.headers()["retry-after"], "1");
 
     let whole = under_way.body_mut().read_to_string().unwrap();
     let other = Client::start(&ServerOptions::default());
     assert_eq!(texts(&whole), texts(&other.post(COMPLETIONS, &long()).1));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_ends_after_its_number_of_requests() {
+    let options = ServerOptions { max_requests: Some(2), ..ServerOptions::default() };
+    let (client, server) = Client::until(&options, std::future::pending());
+    assert!(client.wire("GET /v1/models HTTP/1.1\nHost: localhost").starts_with("HTTP/1.1 200"));
+    for _ in 0..2 {
+        assert_eq!(client.post(CHAT, &chat()).0, 200);
+    }
     server.join().unwrap();
 }
