@@ -10,9 +10,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
+
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// Wait after a connection that the system could not give, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,7 +29,7 @@ const PROBES: Duration = Duration::from_secs(10);
 pub(crate) struct Limits {
     /// Connections that are open at once. Others wait in the system's queue.
     pub(crate) connections: usize,
-    /// Time for the headers of a request, between requests, and until a client reads on.
+    /// Time for a handshake, for the headers of a request, between requests, and until a client reads on.
     pub(crate) idle_time: Duration,
 }
 
@@ -34,6 +38,8 @@ pub(crate) struct Limits {
 pub(crate) struct Service {
     pub(crate) router: Router,
     pub(crate) limits: Limits,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Answers connections until `shutdown` is ready, and then finishes the requests under way.
@@ -59,6 +65,18 @@ pub(crate) async fn serve(listener: TcpListener, service: Service, shutdown: imp
 impl Service {
     /// Answers the requests of one connection. One that fails is the client's matter.
     async fn answer(self, stream: TcpStream, watcher: Watcher) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let greeted = tokio::time::timeout(self.limits.idle_time, tls.accept(stream)).await;
+            if let Ok(Ok(stream)) = greeted {
+                self.serve(stream, watcher).await;
+            }
+            return;
+        }
+        self.serve(stream, watcher).await;
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + 'static, watcher: Watcher) {
         let idle_time = self.limits.idle_time;
         // A client that does not read on fails the connection, which cancels its request.
         let mut stream = TimeoutWriter::new(stream);

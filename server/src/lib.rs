@@ -33,6 +33,8 @@ mod origin;
 mod page;
 mod prompt;
 mod record;
+#[cfg(unix)]
+mod reload;
 mod reply;
 mod routes;
 mod runner;
@@ -44,6 +46,8 @@ mod telemetry;
 mod text;
 mod texts;
 mod timings;
+#[cfg(feature = "tls")]
+mod tls;
 mod tools;
 
 use std::net::SocketAddr;
@@ -62,10 +66,14 @@ use drain::Drain;
 use metrics::Metrics;
 use models::Models;
 use origin::Origins;
+#[cfg(feature = "tls")]
+use tls::Tls;
 
 pub use options::ServerOptions;
 pub use origin::{InvalidOrigin, Origin};
 pub use served::ServedModel;
+#[cfg(feature = "tls")]
+pub use tls::TlsFiles;
 
 /// Time that a round of a model shall take: texts grow at least this often while prompts are read.
 const ROUND_TIME: Duration = Duration::from_millis(100);
@@ -101,6 +109,8 @@ struct State {
     models: Models,
     metrics: Arc<Metrics>,
     keys: Keys,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<Tls>>,
     origins: Origins,
     parallel: usize,
     log_prompts: bool,
@@ -113,7 +123,7 @@ impl Server {
     /// Listens at `address`; port 0 takes a free one. From now on a thread answers.
     ///
     /// # Errors
-    /// Fails if the address cannot be used, or the system refuses a thread.
+    /// Fails if the address cannot be used, a file of keys or certificates cannot be, or the system refuses a thread.
     pub fn bind(address: SocketAddr, options: &ServerOptions) -> std::io::Result<Self> {
         // One thread is enough for parsing and printing. The models' threads take the rest of the machine.
         let runtime =
@@ -124,7 +134,9 @@ impl Server {
         let state = Arc::new(State {
             models: Models::default(),
             metrics: Arc::new(Metrics::new()),
-            keys: Keys::new(&options.api_keys),
+            keys: Keys::new(&options.api_keys, options.api_key_file.as_deref())?,
+            #[cfg(feature = "tls")]
+            tls: options.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new),
             origins: Origins::new(address.ip(), &options.cors),
             parallel: options.parallel,
             log_prompts: options.log_prompts,
@@ -140,7 +152,14 @@ impl Server {
             keep_prefixes: true,
         };
         let (shutdown, told) = oneshot::channel();
-        let service = Service { router: routes::router(Arc::clone(&state)), limits };
+        let service = Service {
+            router: routes::router(Arc::clone(&state)),
+            limits,
+            #[cfg(feature = "tls")]
+            tls: state.tls.clone(),
+        };
+        #[cfg(unix)]
+        runtime.spawn(reload::on_hangup(Arc::clone(&state)));
         // A server that is dropped ends its connections together with the runtime.
         let connections = runtime.spawn(connections::serve(listener, service, async {
             if told.await.is_err() {

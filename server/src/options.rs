@@ -1,14 +1,22 @@
 //! Options of a server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::origin::Origin;
+#[cfg(feature = "tls")]
+use crate::tls::TlsFiles;
 
 /// Options of a [`Server`](crate::Server).
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Keys of which every request must bring one; none lets everybody in.
     pub api_keys: Vec<String>,
+    /// A file with more keys, one a line. On Unix, SIGHUP reads it again.
+    pub api_key_file: Option<PathBuf>,
+    /// The server's identity for TLS; without it, it speaks plain HTTP. On Unix, SIGHUP reads its files again.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsFiles>,
     /// Origins whose pages may ask, beside the server's own.
     pub cors: Vec<Origin>,
     /// Sequences of a model that run at once.
@@ -28,7 +36,7 @@ pub struct ServerOptions {
     pub body_bytes: usize,
     /// Connections that are open at once.
     pub connections: usize,
-    /// Longest time that a request's headers or its body take to arrive, that a connection is idle, or that a
+    /// Longest time that a handshake, a request's headers or its body take to arrive, that a connection is idle, or that a
     /// client does not read its answer.
     pub idle_time: Duration,
 }
@@ -37,6 +45,9 @@ impl Default for ServerOptions {
     fn default() -> Self {
         ServerOptions {
             api_keys: Vec::new(),
+            api_key_file: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             cors: Vec::new(),
             parallel: 8,
             queue: 64,

@@ -2,15 +2,16 @@
 
 mod log;
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use tercet_engine::{Error, Size};
+#[cfg(feature = "tls")]
+use tercet_server::TlsFiles;
 use tercet_server::{Origin, ServedModel, Server, ServerOptions};
 
 use super::args::{ContextArgs, ModelsArgs, SessionArgs};
@@ -41,9 +42,17 @@ pub(super) struct Serve {
     /// Key that every request must bring; may be repeated
     #[arg(long, value_name = "KEY")]
     api_key: Vec<String>,
-    /// File with more keys, one a line
+    /// File with more keys, one a line; SIGHUP reads it and the files of TLS again
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Certificate in PEM, with those that vouch for it: the server speaks TLS
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Origin whose pages may ask, such as https://chat.example.org, or * for all; repeatable
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<Origin>,
@@ -79,12 +88,11 @@ impl Serve {
             return Err(Error::bad_argument("parallel", "0 is out of range", "use 1 or more").into());
         }
         let named = self.session.load.model.named()?;
-        let mut api_keys = self.api_key.clone();
-        if let Some(path) = &self.api_key_file {
-            api_keys.extend(read_keys(path)?);
-        }
         let options = ServerOptions {
-            api_keys,
+            api_keys: self.api_key.clone(),
+            api_key_file: self.api_key_file.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
             cors: self.cors.clone(),
             log_prompts: self.log.log_prompts,
             parallel: self.parallel,
@@ -99,7 +107,7 @@ impl Serve {
         let server = Server::bind(SocketAddr::new(self.host, self.port), &options)?;
         let models = self.open(&named)?;
         let names: Vec<&str> = models.iter().map(ServedModel::name).collect();
-        let up = format!("serving {} at http://{}", names.join(", "), server.address());
+        let up = format!("serving {} at {}://{}", names.join(", "), self.scheme(), server.address());
         let until = async {
             // From here on requests are answered.
             report::note(up);
@@ -109,6 +117,14 @@ impl Serve {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "tls")]
+        if self.tls_cert.is_some() {
+            return "https";
+        }
+        "http"
+    }
+
     fn open(&self, named: &[(Option<&Path>, &[String])]) -> Result<Vec<ServedModel>> {
         let open = |(model, names): &(Option<&Path>, &[String])| {
             let session = self.session.open_model(*model, self.context.context)?;
@@ -116,15 +132,4 @@ impl Serve {
         };
         named.iter().map(open).collect()
     }
-}
-
-/// Reads keys, one a line.
-fn read_keys(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("{} cannot be read; give --api-key-file another file", path.display()))?;
-    let keys: Vec<String> =
-        text.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
-    // A server without keys lets everybody in.
-    ensure!(!keys.is_empty(), "{} holds no key; write one a line", path.display());
-    Ok(keys)
 }

@@ -86,6 +86,12 @@ fn keys_of_a_server_come_from_a_file_that_holds_some() {
         let ran = tercet(&["serve", "--port", "0", "--api-key-file", file]);
         assert!(ran.status != Some(0) && ran.stderr.contains(file), "{}", ran.stderr);
     }
+    let ran = tercet(&["serve", "--port", "0", "--tls-cert", "/no/such/cert", "--tls-key", "/no/such/key"]);
+    assert!(
+        ran.status == Some(2) && ran.stderr.starts_with("error: --tls-cert: /no/such/cert"),
+        "{}",
+        ran.stderr
+    );
     let ran = tercet(&["serve", "--cors", "chat.example"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("https://"), "{}", ran.stderr);
 }

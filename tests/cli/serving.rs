@@ -1,5 +1,6 @@
 //! `tercet serve` as a process: its log and its signals.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::command;
+use crate::harness::{Scratch, command};
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(120);
@@ -174,4 +175,34 @@ fn a_log_that_nobody_reads_harms_no_request() {
     for _ in 0..3 {
         assert!(serving.ask("POST", CHAT, "", &chat(json!({}))).starts_with("HTTP/1.1 200"));
     }
+}
+
+#[test]
+fn keys_are_read_again_on_demand() {
+    let scratch = Scratch::new();
+    let keys = scratch.file("keys");
+    fs::write(&keys, "first\n").unwrap();
+    let mut serving = Serving::start(&["--api-key-file", &keys, "--api-key", "always"]);
+    let opens = |key: &str| {
+        let answer = serving.ask("GET", "/v1/models", &format!("Authorization: Bearer {key}\r\n"), "");
+        answer.starts_with("HTTP/1.1 200")
+    };
+    assert_eq!(["first", "second", "always"].map(opens), [true, false, true]);
+    fs::write(&keys, "second\n").unwrap();
+    serving.signal("-HUP");
+    serving.line(|line| line.ends_with("info  keys and certificates are read again"));
+    assert_eq!(["first", "second", "always"].map(opens), [false, true, true]);
+    fs::write(&keys, "\n").unwrap();
+    serving.signal("-HUP");
+    serving.line(|line| line.contains("  error  ") && line.contains("holds no key"));
+    assert_eq!(["first", "second", "always"].map(opens), [false, true, true]);
+    serving.signal("-TERM");
+    assert!(serving.wait().success());
+}
+
+#[test]
+fn a_server_without_files_ends_when_its_terminal_does() {
+    let mut serving = Serving::start(&[]);
+    serving.signal("-HUP");
+    assert!(!serving.wait().success());
 }

@@ -12,4 +12,5 @@ mod ollama;
 mod openai;
 mod origins;
 mod responses;
+mod tls;
 mod tools;
