@@ -118,6 +118,10 @@ enum Task {
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
+    /// Compare the figures of lm-evaluation-harness for Tercet with those for transformers (needs Python and the package
+    /// index)
+    #[cfg(unix)]
+    TestEval,
     /// Run batches by Ray on two simulated nodes, one of which is killed (needs Python and the package index)
     #[cfg(unix)]
     TestRay,
@@ -149,6 +153,8 @@ fn main() -> Result<()> {
         Task::TestPage => page::test(),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
+        #[cfg(unix)]
+        Task::TestEval => python::test_eval(),
         #[cfg(unix)]
         Task::TestRay => python::test_ray(),
         Task::Peers(peers) => peers.run(),

@@ -67,6 +67,16 @@ pub(crate) fn test_torch() -> Result<()> {
     run("tests of the Python package with torch", tool(&venv, "pytest").args(["--quiet", "-rs"]))
 }
 
+/// Runs lm-evaluation-harness with Tercet and with transformers, on the same tasks.
+pub(crate) fn test_eval() -> Result<()> {
+    let venv = golden::environment()?;
+    let mut pip = tool(&venv, "pip");
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(NEEDED);
+    run("install the harness", pip.args(["--requirement", "../tests/eval/requirements.txt"]))?;
+    develop(&venv)?;
+    run("lm-evaluation-harness", tool(&venv, "pytest").args(["--quiet", "-rs", "../tests/eval"]))
+}
+
 /// Runs batches on two nodes that Ray simulates, and kills one of them.
 pub(crate) fn test_ray() -> Result<()> {
     const STEP: &str = "batches by Ray";
