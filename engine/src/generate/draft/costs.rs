@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::MOST;
 
-/// Mean times, in seconds. Until a number of tokens is measured, its cost is estimated.
+/// Mean times, in seconds; 0 where none is measured. Other costs lie between those of their neighbours.
 #[derive(Debug)]
 pub(super) struct Costs {
     seconds: [f32; MOST + 1],
@@ -28,11 +28,22 @@ impl Costs {
     /// Returns the time of a pass over `tokens` tokens, in passes over a single one. It has no limit until one of these is
     /// measured.
     pub(super) fn of(&self, tokens: usize) -> f32 {
-        let (single, several) = (self.seconds[0], self.seconds[tokens - 1]);
-        match self.weight == 0.0 {
-            false if single == 0.0 => f32::INFINITY,
-            false if several > 0.0 => several / single,
-            _ => estimate(tokens),
+        if self.weight == 0.0 {
+            return estimate(tokens);
+        }
+        if self.seconds[0] == 0.0 {
+            return f32::INFINITY;
+        }
+        let measured = |count: &usize| self.seconds[count - 1] > 0.0;
+        let cost = |count: usize| self.seconds[count - 1] / self.seconds[0];
+        let below = (1..=tokens).rev().find(measured).unwrap_or(1);
+        match (tokens..=self.seconds.len()).find(measured) {
+            Some(above) if above == below => cost(tokens),
+            Some(above) => {
+                let part = (tokens - below) as f32 / (above - below) as f32;
+                cost(below) + part * (cost(above) - cost(below))
+            }
+            None => cost(below) * estimate(tokens) / estimate(below),
         }
     }
 
@@ -40,7 +51,7 @@ impl Costs {
     pub(super) fn learn(&mut self, tokens: usize, time: Duration) {
         /// The share of an old time that turns into the estimate with each pass over one token, so that a number of
         /// tokens that was slow once gets another chance.
-        const FORGOTTEN: f32 = 1.0 / 256.0;
+        const FORGOTTEN: f32 = 1.0 / 1024.0;
         let known = self.seconds[tokens - 1];
         if self.weight == 0.0 {
             return;

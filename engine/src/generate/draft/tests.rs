@@ -54,6 +54,6 @@ fn passes_that_cost_as_much_as_their_tokens_end_drafts() {
         let cost = if drafted == 0 { 2 } else { 3 * (drafted as u32 + 1) };
         drafter.learn(drafted, &history[10..=10 + drafted], MILLISECOND * cost);
     }
-    // Each length was tried once.
-    assert_eq!(drafter.drafted, (1..=7).sum::<usize>());
+    // One trial tells enough of all lengths.
+    assert_eq!(drafter.drafted, 7);
 }

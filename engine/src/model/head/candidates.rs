@@ -75,8 +75,8 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
 /// The `count`-th largest of the chunks' maxima is a threshold that `count` values reach, and few others do. It takes one
 /// quick pass, where a selection among all values takes several slow ones.
 fn keep_largest(values: &mut Vec<f32>, count: usize) -> f32 {
-    const CHUNKS: usize = 4;
-    let size = (values.len() / (CHUNKS * count)).max(1);
+    const CHUNKS_PER_VALUE: usize = 4;
+    let size = (values.len() / (CHUNKS_PER_VALUE * count)).max(1);
     let largest = |chunk: &[f32]| chunk.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut maxima: Vec<f32> = values.chunks(size).map(largest).collect();
     let threshold = nth_largest(&mut maxima, count);
