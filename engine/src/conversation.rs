@@ -1,11 +1,13 @@
 //! A conversation: messages in, and only the new tokens go through the model.
 
+mod editing;
+
 use std::ops::{ControlFlow, Deref};
 
 use serde_json::{Map, Value};
 use tercet_chat::{ChatInput, ChatTemplate, Message};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
 use crate::session::Session;
 use crate::tokenizer::Spelled;
@@ -37,6 +39,8 @@ pub struct Conversation<S> {
     sequence: Sequence,
     system: Option<Message>,
     messages: Vec<Message>,
+    /// True if the sequence ends within the last message, which is a reply that was cut.
+    cut: bool,
     spelled: Spelled,
     chat_template_kwargs: Map<String, Value>,
 }
@@ -53,6 +57,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             sequence: Sequence::new(session.model(), session.context())?,
             messages: system.iter().cloned().collect(),
             system,
+            cut: false,
             spelled: Spelled::default(),
             chat_template_kwargs: Map::new(),
             session,
@@ -67,24 +72,6 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     /// Gives the chat template further variables, such as `enable_thinking`.
     pub fn chat_template_kwargs(self, variables: Map<String, Value>) -> Self {
         Conversation { chat_template_kwargs: variables, ..self }
-    }
-
-    /// Forgets everything but the system's message.
-    pub fn reset(&mut self) {
-        self.messages = self.system.iter().cloned().collect();
-        self.sequence.rewind_to(&[]);
-    }
-
-    /// Returns the number of turns: messages of the user with their replies.
-    pub fn turns(&self) -> usize {
-        (self.messages.len() - self.system.iter().len()) / 2
-    }
-
-    /// Forgets the oldest turns, `turns` of them or all, and returns how many it has forgotten.
-    pub fn drop_oldest(&mut self, turns: usize) -> usize {
-        let (first, turns) = (self.system.iter().len(), turns.min(self.turns()));
-        self.messages.drain(first..first + 2 * turns);
-        turns
     }
 
     /// Returns how many of the oldest turns leave no place for the message `text` and a reply of `room` tokens. Returns none
@@ -132,7 +119,10 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             Ok(generation) if generation.stop == Stop::Cancelled && generation.ids.is_empty() => {
                 self.messages.pop();
             }
-            Ok(generation) => self.messages.push(Message::new("assistant", &generation.text)),
+            Ok(generation) => {
+                self.messages.push(Message::new("assistant", &generation.text));
+                self.cut = is_cut(generation);
+            }
             Err(_) => {
                 self.messages.pop();
             }
@@ -145,7 +135,51 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         request: &Request,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation> {
+        self.cut = false;
         let ids = self.encode(&self.messages)?;
+        self.read_on(&ids, request, on_text)
+    }
+
+    /// Goes on with the last reply, which a limit or the caller has cut. The whole is the reply that a higher limit would
+    /// have given, if chance has no part in it. `on_text` is that of [`Conversation::reply`].
+    ///
+    /// # Errors
+    /// Fails if there is no reply. The others are those of [`Conversation::reply`].
+    pub fn continue_reply(
+        &mut self,
+        request: &Request,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation> {
+        let Some(last) = self.messages.last().filter(|last| last.role == "assistant") else {
+            let problem = "there is no reply that could go on";
+            return Err(Error::bad_argument("the conversation", problem, "say something first"));
+        };
+        let ids = match self.cut {
+            true => self.sequence.history().to_vec(),
+            // The template may not allow an empty last message.
+            false if last.content.is_empty() => self.encode(&self.messages[..self.messages.len() - 1])?,
+            false => {
+                let question = ChatInput::question(&self.messages);
+                let input =
+                    ChatInput { add_generation_prompt: false, continue_final_message: true, ..question };
+                self.encode_input(input)?
+            }
+        };
+        let generation = self.read_on(&ids, request, on_text)?;
+        if let Some(last) = self.messages.last_mut() {
+            last.content += &generation.text;
+        }
+        self.cut = is_cut(&generation);
+        Ok(generation)
+    }
+
+    /// Generates what follows `ids`, of which the sequence may hold a part.
+    fn read_on(
+        &mut self,
+        ids: &[u32],
+        request: &Request,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation> {
         // The last token must go through the model even if the cache holds it: the next token is chosen by its logits.
         self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);
         let fresh = &ids[self.tokens()..];
@@ -157,12 +191,18 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     /// Returns the tokens of the prompt for `messages`. They are encoded as one text, because some tokenizers treat the
     /// beginning of a text differently.
     fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        let input = ChatInput {
-            chat_template_kwargs: self.chat_template_kwargs.clone(),
-            ..ChatInput::question(messages)
-        };
+        self.encode_input(ChatInput::question(messages))
+    }
+
+    fn encode_input(&self, input: ChatInput) -> Result<Vec<u32>> {
+        let input = ChatInput { chat_template_kwargs: self.chat_template_kwargs.clone(), ..input };
         self.session.tokenizer().encode_chat(&self.template, &input, self.spelled)
     }
+}
+
+/// Returns true if a text ended before the model ended it.
+fn is_cut(generation: &Generation) -> bool {
+    matches!(generation.stop, Stop::Length | Stop::Cancelled)
 }
 
 #[cfg(all(test, feature = "embedded"))]
@@ -177,7 +217,7 @@ mod tests {
         RuntimeOptions { isa_cap: Some(Isa::Portable), threads: Some(1), ..RuntimeOptions::default() }
     }
 
-    fn session() -> Session {
+    pub(super) fn session() -> Session {
         session_of(512)
     }
 
@@ -185,12 +225,16 @@ mod tests {
         Session::new(crate::fairy_tales(), Runtime::new(&options()), Some(context), &mut |_| {}).unwrap()
     }
 
-    fn request(session: &Session, tokens: usize) -> Request {
+    pub(super) fn request(session: &Session, tokens: usize) -> Request {
         let eos = session.defaults().eos_token_ids.clone();
         Request { max_tokens: tokens, eos, ..Request::default() }
     }
 
-    fn say(conversation: &mut Conversation<&Session>, text: &str, request: &Request) -> Generation {
+    pub(super) fn say(
+        conversation: &mut Conversation<&Session>,
+        text: &str,
+        request: &Request,
+    ) -> Generation {
         conversation.reply(text, request, |_| ControlFlow::Continue(())).unwrap()
     }
 
@@ -221,6 +265,28 @@ mod tests {
         let anew = generator.generate(prompt, &request, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(anew.ids, second.ids);
         assert_eq!(anew.prompt_tokens, prompt.len());
+    }
+
+    #[test]
+    fn a_reply_in_two_parts_is_the_whole_reply() {
+        let session = session();
+        let [mut parts, mut whole] = [(); 2].map(|()| session.conversation(None).unwrap());
+        let expected = say(&mut whole, "Tell me about the sea", &request(&session, 30)).text;
+        let first = say(&mut parts, "Tell me about the sea", &request(&session, 11)).text;
+        let go_on = |conversation: &mut Conversation<&Session>, tokens| {
+            conversation.continue_reply(&request(&session, tokens), |_| ControlFlow::Continue(())).unwrap()
+        };
+        let second = go_on(&mut parts, 19);
+        assert_eq!(first + &second.text, expected);
+        assert_eq!(second.prompt_tokens, 1, "only the last token was not read yet");
+        assert_eq!(parts.messages(), whole.messages());
+
+        // A conversation that was restored goes on too.
+        let messages = parts.messages().to_vec();
+        let mut restored = session.conversation(None).unwrap();
+        assert!(restored.continue_reply(&request(&session, 1), |_| ControlFlow::Continue(())).is_err());
+        restored.restore(messages).unwrap();
+        assert_eq!(go_on(&mut restored, 12).ids, go_on(&mut parts, 12).ids);
     }
 
     #[test]
