@@ -26,7 +26,8 @@ pub struct Measured<C> {
     pub time: Duration,
     /// The fastest of the other leaders.
     pub runner_up: Option<C>,
-    /// Median, over rounds in which both ran, of the default's time over the winner's. It is 1 if the default wins.
+    /// The default's time over the winner's, by the median of rounds in which both ran or by the best times: the lower of
+    /// both. It is 1 if the default wins.
     pub gain: f64,
     /// Number of timed candidates.
     pub timed: usize,
@@ -54,7 +55,7 @@ struct Runner<C> {
 /// Times `candidates` while `budget` lasts. The first is the default, and is always timed.
 ///
 /// - Candidates take turns, so that a disturbance hits all alike, and the clearly slower ones drop out.
-/// - The leaders then meet in rounds. Times are compared with the default's of the same round.
+/// - The leaders then meet in rounds. Times are compared with the default's of the same round, and best times with the best.
 /// - Among those within 2.5 % of the fastest, the default wins, otherwise the first in order. So two searches agree.
 ///
 /// # Errors
@@ -132,7 +133,14 @@ fn meet<C, T: Timer<C>>(
 }
 
 fn decide<C: Copy>(leaders: &[Runner<C>], rounds: &[Vec<f64>], timed: usize) -> Measured<C> {
-    let relative = |i: usize| median(rounds.iter().map(|round| round[i] / round[0]).collect());
+    let least = |i: usize| {
+        rounds.iter().map(|round| round[i]).fold(leaders[i].best.as_secs_f64().max(1e-9), f64::min)
+    };
+    // A disturbance of the default alone must not make another look fast: its best time has to be better too.
+    let relative = |i: usize| {
+        let met = median(rounds.iter().map(|round| round[i] / round[0]).collect());
+        met.max(least(i) / least(0))
+    };
     let relative: Vec<f64> = (0..leaders.len()).map(relative).collect();
     let fastest = relative.iter().copied().fold(f64::INFINITY, f64::min);
     let winner = relative.iter().position(|&time| time <= fastest * EQUAL).unwrap_or(0);

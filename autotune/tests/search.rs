@@ -115,6 +115,19 @@ fn two_noisy_searches_agree() {
     assert!(fastest < 100.0 * 1.03);
 }
 
+/// Other programs stop some runs for a long time. All kernels are equally fast.
+#[test]
+fn disturbances_are_no_gains() {
+    let candidates = &candidates()[..20];
+    for seed in 0..50 {
+        for budget in [Duration::from_millis(20), Duration::from_millis(60)] {
+            let mut machine = Machine::new(candidates, |_| 100.0).with_noise(5.0, seed);
+            let Ok(Measured { gain, .. }) = measure(candidates, budget, &mut machine);
+            assert!(gain < 1.1, "seed {seed}: a gain of {gain}");
+        }
+    }
+}
+
 #[test]
 fn the_budget_ends_the_search_with_an_answer() {
     let candidates = candidates();

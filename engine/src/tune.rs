@@ -40,7 +40,8 @@ impl Tuned {
 
 /// Searches the fastest kernels for the matrix shapes (n, k) and each of [`PLANNED_TOKENS`].
 ///
-/// The whole search takes about `budget`. Calls `progress` with every result.
+/// The whole search takes about `budget`. On a machine that is busy with other work, searches that would take much longer
+/// are left out. Calls `progress` with every result.
 ///
 /// # Errors
 /// Fails if a shape cannot be packed, a kernel cannot be made or the threads cannot be started.
@@ -50,6 +51,8 @@ pub fn tune(
     budget: Duration,
     mut progress: impl FnMut(&Tuned),
 ) -> Result<Vec<Tuned>> {
+    /// Time beyond twice the budget, for the smallest budgets.
+    const GRACE: Duration = Duration::from_secs(10);
     let start = Instant::now();
     let tuner = Tuner {
         planner: runtime.planner(),
@@ -58,6 +61,9 @@ pub fn tune(
     };
     let mut found = Vec::new();
     for (i, &shape) in shapes.iter().enumerate() {
+        if start.elapsed() > 2 * budget + GRACE {
+            break;
+        }
         let operands = Operands::new(tuner.planner.layout(), &tuner.pool, shape)?;
         for (j, (_, m)) in PLANNED_TOKENS.into_iter().enumerate() {
             let searches = (shapes.len() - i) * PLANNED_TOKENS.len() - j;
