@@ -107,7 +107,12 @@ impl Runtime {
         let limit = options.cache_size.unwrap_or(PackedCache::DEFAULT_LIMIT);
         let packed = options.cache_dir.as_deref().filter(|_| !options.no_cache);
         let packed = packed.map(|dir| PackedCache::in_dir(dir).with_limit(limit));
-        let threads = options.threads.unwrap_or_else(|| cpu.default_threads(&Limits::host()));
+        let limits = Limits::host();
+        let threads = options.threads.unwrap_or_else(|| cpu.default_threads(&limits));
+        let cpus = limits.affinity.len();
+        if threads > cpus {
+            warnings.push(format!("{threads} threads share {cpus} CPUs: more threads than CPUs are slower"));
+        }
         Runtime {
             isa,
             reason,

@@ -30,6 +30,16 @@ impl RepositoryCache {
         RepositoryCache { folder: cache.join(&name), locks: cache.join(".locks").join(&name) }
     }
 
+    /// Returns the folder of the repository.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the folder of the locks of its downloads.
+    pub(super) fn locks(&self) -> &Path {
+        &self.locks
+    }
+
     /// Returns the commit that `revision` stood for at the last download.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         let noted = read_text(&self.folder.join("refs").join(revision));

@@ -84,6 +84,25 @@ impl NamedModel {
         MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name))
     }
 
+    /// Returns what to give in place of `name`, which is unknown.
+    pub(super) fn suggestion(name: &str) -> String {
+        /// The least similarity of a slip of the keyboard, from 0 to 1.
+        const SIMILAR: f64 = 0.85;
+        let name = name.to_ascii_lowercase();
+        let similarity = |model: &NamedModel| match name.len() >= 3 && model.name.starts_with(&name) {
+            true => 1.0,
+            false => strsim::jaro_winkler(&name, model.name),
+        };
+        // Of equals, the first of the table.
+        let best = MODELS.iter().rev().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+        match best.filter(|best| similarity(best) >= SIMILAR) {
+            Some(best) => format!("did you mean {}? `tercet models` lists all names", best.name),
+            None => "give the directory that holds the model's config.json, a name that `tercet models` lists, or \
+                     owner/repo"
+                .to_owned(),
+        }
+    }
+
     /// Returns the repository that publishes the model, at the model's revision.
     ///
     /// # Errors
@@ -99,6 +118,24 @@ impl NamedModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn misspelt_names_get_a_suggestion() {
+        for (name, meant) in [
+            ("bitnet", "bitnet-2b"),
+            ("bitnet-2", "bitnet-2b"),
+            ("BitNet2b", "bitnet-2b"),
+            ("bonsai", "bonsai-1.7b"),
+            ("falcon-e", "falcon-e-1b"),
+            ("falcom-e-3b", "falcon-e-3b"),
+        ] {
+            let suggestion = NamedModel::suggestion(name);
+            assert!(suggestion.starts_with(&format!("did you mean {meant}?")), "{name}: {suggestion}");
+        }
+        for name in ["gpt-4", "no-such-model", "", "b"] {
+            assert!(NamedModel::suggestion(name).starts_with("give "), "{name}");
+        }
+    }
 
     #[test]
     fn names_are_unique_and_lead_to_repositories() {

@@ -10,6 +10,7 @@ mod client;
 mod download;
 mod environment;
 mod error;
+mod library;
 mod listing;
 mod repository;
 mod space;
@@ -28,6 +29,7 @@ use tercet_formats::{CONFIG, MODEL, ModelFiles, SHARD_INDEX, read_regular, witho
 
 pub use catalog::{MODELS, NamedModel};
 pub use error::{Error, Result};
+pub use library::LocalModel;
 pub use repository::Repository;
 
 /// The hub's address, access and cache. [`HubOptions::from_environment`] reads them.
@@ -105,29 +107,38 @@ impl Hub {
         Ok(Hub { client, cache_dir, offline })
     }
 
-    /// Opens `model`: a path, a short name of [`MODELS`], or a repository written as
-    /// `hf:owner/repo`.
+    /// Opens `model`: a path, a short name of [`MODELS`], or a repository written as `owner/repo` or `hf:owner/repo`.
     ///
     /// Files that are not on this machine are downloaded. `progress` gets news of downloads.
     ///
     /// # Errors
     /// The errors of [`ModelFiles::open`] and [`Hub::fetch`], and [`Error::UnknownModel`].
     pub fn open(&self, model: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelFiles> {
-        let text = model.to_str().filter(|_| !model.exists());
-        let repository = match text {
-            Some(text) if text.starts_with(repository::SCHEME) => text.parse()?,
-            Some(text) => match NamedModel::find(text) {
-                Some(named) => named.repository()?,
-                None => {
-                    let remedy = "give the directory that holds the model's config.json, a name that `tercet models` \
-                                  lists, or hf:owner/repo";
-                    return Err(Error::unknown_model(text, remedy));
-                }
-            },
-            None => return Ok(ModelFiles::open(model)?),
-        };
+        let Some(repository) = Self::repository(model)? else { return Ok(ModelFiles::open(model)?) };
         let path = self.fetch(&repository, progress)?;
         Ok(ModelFiles::open(&path)?.named(repository.name()))
+    }
+
+    /// Returns the repository that `model` stands for, or none if it is a path.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] if it is neither, and the errors of a [`Repository`]'s name.
+    pub fn repository(model: &Path) -> Result<Option<Repository>> {
+        let Some(text) = model.to_str().filter(|_| !model.exists()) else { return Ok(None) };
+        if text.starts_with(repository::SCHEME) {
+            return text.parse().map(Some);
+        }
+        if let Some(named) = NamedModel::find(text) {
+            return named.repository().map(Some);
+        }
+        // A misspelt path within a folder that exists is no repository.
+        let owner = model.components().next().map(|owner| Path::new(owner.as_os_str()).exists());
+        match text.parse::<Repository>() {
+            Ok(repository) if owner == Some(false) && !repository.id().ends_with(".gguf") => {
+                Ok(Some(repository))
+            }
+            _ => Err(Error::unknown_model(text, NamedModel::suggestion(text))),
+        }
     }
 
     /// Returns the path of the files of `repository` on this machine, if all of them are there.

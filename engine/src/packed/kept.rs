@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tercet_codegen::Packing;
-use tercet_formats::open_own;
+use tercet_formats::{ModelFiles, open_own};
 
 use super::header::{Header, MAGIC};
-use super::source::{NOTE, is_digest, is_note};
+use super::source::{Appearance, NOTE, is_digest, is_note, noted};
 use super::{PACKED, PackedCache, UNFINISHED};
 use crate::error::{Error, Result};
 use crate::size::Size;
@@ -68,6 +68,27 @@ impl PackedCache {
             }
         }
         Ok(cleared)
+    }
+
+    /// Deletes the packed forms of the model in `files`, and returns the number of bytes that they took.
+    ///
+    /// # Errors
+    /// Fails if the model's files or the directory cannot be read, or a packed form cannot be deleted.
+    pub fn forget(&self, files: &ModelFiles) -> Result<u64> {
+        let Some(seen) = Appearance::of(files)? else { return Ok(0) };
+        let name = seen.name();
+        let note = self.dir.join(&name).with_extension(NOTE);
+        // Whoever packs a model notes the digest of its contents.
+        let Some(contents) = noted(&note, &name) else { return Ok(0) };
+        let mut freed = 0;
+        for path in
+            self.own()?.into_iter().filter(|path| stem(path).is_some_and(|stem| stem.starts_with(&contents)))
+        {
+            freed += fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
+            fs::remove_file(&path).map_err(|e| Error::io("delete", &path, e))?;
+        }
+        fs::remove_file(&note).map_err(|e| Error::io("delete", &note, e))?;
+        Ok(freed)
     }
 
     /// Deletes the packed files that were not used for the longest time, until `bytes` more at `path` keep the limit. The

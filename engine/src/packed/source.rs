@@ -117,7 +117,7 @@ impl Appearance {
     }
 
     /// Returns a name for this appearance.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{:032x}", xxh3_128(self.text.as_bytes()))
     }
 }
@@ -171,7 +171,7 @@ fn text(name: &str, contents: &str) -> String {
 }
 
 /// Returns the digest in the note at `path`, if the note is whole and belongs to the appearance `name`.
-fn noted(path: &Path, name: &str) -> Option<String> {
+pub(super) fn noted(path: &Path, name: &str) -> Option<String> {
     let note = read_note(path)?;
     let contents = note.split(' ').nth(1)?;
     (note == text(name, contents)).then(|| contents.to_owned())

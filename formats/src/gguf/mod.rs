@@ -152,6 +152,16 @@ impl GgufFile {
         self.metadata.text(KEY)?.ok_or_else(|| self.metadata.malformed(KEY, "is missing"))
     }
 
+    /// Returns the name of the type that holds the most values.
+    pub(super) fn main_type(&self) -> Option<&'static str> {
+        let mut values = BTreeMap::new();
+        for tensor in self.tensors.values() {
+            let name = tensor.kind.ok().map(TensorType::name);
+            *values.entry(name).or_insert(0) += tensor.shape.iter().product::<usize>();
+        }
+        values.into_iter().max_by_key(|(_, count)| *count)?.0
+    }
+
     /// Returns the tensors' names in GGUF, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
