@@ -1,4 +1,4 @@
-//! Runs the commands of the README.
+//! Runs the commands of the README and of the documentation.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,8 +11,17 @@ fn commands(readme: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_command_of_the_readme_works() {
+    every_command_works("README.md");
+}
+
+#[test]
+fn every_command_for_those_who_come_from_elsewhere_works() {
+    every_command_works("docs/coming-from.md");
+}
+
+fn every_command_works(document: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(root.join(document)).unwrap();
     let tercet = Path::new(env!("CARGO_BIN_EXE_tercet"));
     let path = format!("{}:{}", tercet.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut run = 0;

@@ -1,6 +1,5 @@
 //! `tercet bench`: the speed of a model, and its distance to the limit of this machine.
 
-mod busy;
 mod kernels;
 mod markdown;
 mod plot;
@@ -21,7 +20,7 @@ use super::args::{
     RuntimeArgs,
 };
 use super::roofline::Roof;
-use super::{progress, report};
+use super::{busy, progress, report};
 use summary::{Outcome, Summary};
 use tercet_engine::{Error, Model, Preset, Runtime, RuntimeOptions, SamplerOptions, SamplingChoices};
 use tercet_formats::GenerationDefaults;

@@ -1,27 +1,38 @@
 //! `tercet chat`: turns of a conversation, typed or piped in.
 
+mod choice;
+mod clipboard;
 mod command;
-mod input;
+mod editor;
+mod lines;
+mod pipe;
+mod saved;
+mod settings;
+mod terminal;
 mod turn;
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tercet_engine::{Error, Request, Session};
+use tercet_engine::{Conversation, Error, Session};
 
 use super::args::{
-    ContextArgs, ContinuationArgs, Described, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
+    ContextArgs, ContinuationArgs, OutputArgs, SessionArgs, SpelledArgs, TextArgs, random_seed,
     template_variables,
 };
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::Look;
-use command::{Command, HELP};
-use input::{Pipe, Terminal};
+use super::toy;
+use pipe::Pipe;
+use settings::Settings;
+use terminal::Terminal;
 use turn::{Dialogue, Turn};
 
 const EXAMPLES: &str = "\
@@ -41,16 +52,19 @@ before it are printed, and the status is not 0.";
 /// that every turn costs only its own tokens. Every line of a pipe is text, also one that begins with a slash.
 #[derive(Args, Debug)]
 #[command(
-    after_help = format!("At the terminal:\n{HELP}\n\n{EXAMPLES}"),
-    after_long_help = format!("At the terminal:\n{HELP}\n\n{EXAMPLES}\n\n{JSON}")
+    after_help = EXAMPLES,
+    after_long_help = format!("At the terminal:\n{}\n\n{EXAMPLES}\n\n{JSON}", command::help())
 )]
 pub(super) struct Chat {
     /// System message, which the model reads before the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     /// Variables of the chat template, as a JSON object such as '{"enable_thinking": false}'
-    #[arg(long, value_name = "JSON", value_parser = template_variables)]
+    #[arg(long, value_name = "JSON", value_parser = template_variables, hide_short_help = true)]
     chat_template_kwargs: Option<Map<String, Value>>,
+    /// Forget the oldest turns at the terminal when the context is full
+    #[arg(long)]
+    context_shift: bool,
     #[command(flatten)]
     continuation: ContinuationArgs,
     #[command(flatten)]
@@ -82,92 +96,74 @@ impl Chat {
             let problem = "a chat at the terminal cannot print JSON";
             return Err(Error::bad_argument("--json", problem, "pipe the turns in, one per line").into());
         }
-        let session = self.session.open(self.context.context)?;
-        let request = self.continuation.request(session.defaults(), usize::MAX);
-        request.sampler.validate()?;
+        let mut model = None;
+        if interactive && toy::is_chosen(self.session.load.model.model.as_deref()) {
+            model = choice::choose()?;
+            if model.is_none() {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        let session = self.open(model.as_deref())?;
+        let seed = if interactive { random_seed() } else { 0 };
+        let settings = Settings::new(self.continuation.clone(), seed);
         let mut dialogue = Dialogue {
-            session: &session,
-            conversation: session
-                .conversation(self.system.clone())?
-                .spelled(self.spelled.choice())
-                .chat_template_kwargs(self.chat_template_kwargs.clone().unwrap_or_default()),
-            request,
+            request: settings.request(session.defaults()),
+            conversation: self.conversation(session.clone())?,
+            session,
             look: if self.output.json { Look::Hidden } else { self.text.look() },
         };
+        dialogue.request.sampler.validate()?;
         interrupt::at_rest(AtRest::EndIfRepeated);
         if interactive {
-            report::note(greeting(&session, &dialogue.request));
-            at_terminal(&mut dialogue)?;
+            Terminal::new(self, dialogue, settings).run()?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut turns = Vec::new();
         let outcome = from_pipe(&mut dialogue, &mut turns);
         if self.output.json {
             report::print_json(&Summary {
-                model: session.model().name(),
-                isa: session.runtime().isa().name(),
-                threads: session.runtime().threads(),
+                model: dialogue.session.model().name(),
+                isa: dialogue.session.runtime().isa().name(),
+                threads: dialogue.session.runtime().threads(),
                 turns,
                 peak_rss_bytes: report::peak_rss_bytes(),
             })?;
         }
         outcome.map(|()| ExitCode::SUCCESS)
     }
-}
 
-fn greeting(session: &Session, request: &Request) -> String {
-    format!(
-        "[{} | {}, {} | context {} tokens | {}]\n/help shows the commands, /quit or Ctrl-D leaves, Ctrl-C stops a reply",
-        session.model().name(),
-        session.runtime().isa(),
-        report::count(session.runtime().threads(), "thread"),
-        session.context(),
-        Described(&request.sampler),
-    )
-}
-
-/// Takes turns and commands until the user leaves. A turn that fails causes a note and is not part of the conversation.
-fn at_terminal(dialogue: &mut Dialogue<'_>) -> Result<()> {
-    let mut input = Terminal::new()?;
-    while let Some(line) = input.next()? {
-        match Command::parse(&line) {
-            None if line.trim().is_empty() => {}
-            None => match dialogue.take(line.trim()).map_err(|error| error.downcast::<Error>()) {
-                Ok(_) => {}
-                Err(Ok(Error::ContextExceeded { tokens, context })) => report::note(format_args!(
-                    "the conversation would take {tokens} tokens but the context holds {context}: {}",
-                    dialogue.ways_out(line.trim())?
-                )),
-                Err(Ok(error)) => report::note(format_args!("error: {error}")),
-                Err(Err(other)) => return Err(other),
-            },
-            Some(Command::Drop(turns)) => {
-                let dropped = dialogue.conversation.drop_oldest(turns);
-                let (dropped, left) = (report::count(dropped, "turn"), dialogue.conversation.turns());
-                report::note(format_args!("forgot {dropped}, {left} left"));
-            }
-            Some(Command::Reset) => dialogue.conversation.reset(),
-            Some(Command::Help) => report::note(HELP),
-            Some(Command::Quit) => break,
-            Some(Command::Unknown(line)) => report::note(format_args!(
-                "{line:?} is no command: /help shows them; begin the line with a space to say it"
-            )),
-        }
+    /// Opens `model`, or else the one that the flags name.
+    fn open(&self, model: Option<&Path>) -> Result<Arc<Session>> {
+        let model = model.or(self.session.load.model.model.as_deref());
+        Ok(Arc::new(self.session.open_model(model, self.context.context)?))
     }
-    Ok(())
+
+    /// Starts a conversation as the flags say.
+    fn conversation(&self, session: Arc<Session>) -> Result<Conversation<Arc<Session>>> {
+        Ok(Conversation::new(session, self.system.clone())?
+            .spelled(self.spelled.choice())
+            .chat_template_kwargs(self.chat_template_kwargs.clone().unwrap_or_default()))
+    }
+}
+
+/// Returns true if `line` is a command at the terminal.
+#[cfg(test)]
+pub(super) fn is_command(line: &str) -> bool {
+    use command::Command;
+    !matches!(Command::parse(line), None | Some(Command::Unknown(_) | Command::Misused(_)))
 }
 
 /// Takes every line as a turn, into `turns`.
 ///
 /// # Errors
 /// Fails at the first line that is not text, and the first turn that fails. What does not fit the context fails too.
-fn from_pipe(dialogue: &mut Dialogue<'_>, turns: &mut Vec<Turn>) -> Result<()> {
+fn from_pipe(dialogue: &mut Dialogue, turns: &mut Vec<Turn>) -> Result<()> {
     let mut input = Pipe::new();
     while let Some((number, line)) = input.next()? {
         if line.trim().is_empty() {
             continue;
         }
-        let turn = dialogue.take(&line).map_err(|error| match error.downcast::<Error>() {
+        let generation = dialogue.take(&line).map_err(|error| match error.downcast::<Error>() {
             Ok(Error::ContextExceeded { tokens, context }) => {
                 let most = dialogue.session.model().config().max_positions;
                 let problem =
@@ -177,8 +173,9 @@ fn from_pipe(dialogue: &mut Dialogue<'_>, turns: &mut Vec<Turn>) -> Result<()> {
             }
             Ok(error) => error.into(),
             Err(error) => error,
-        });
-        turns.push(turn?);
+        })?;
+        dialogue.fullness(&line, &generation)?.into_iter().for_each(report::note);
+        turns.push(Turn::new(&line, generation));
     }
     Ok(())
 }

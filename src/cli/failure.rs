@@ -20,7 +20,7 @@ pub(super) fn print(error: anyhow::Error, command: &Command) -> ExitCode {
 }
 
 /// Turns errors of the crates below the engine into the engine's error, and leaves others as they are.
-fn lift(error: anyhow::Error) -> anyhow::Error {
+pub(super) fn lift(error: anyhow::Error) -> anyhow::Error {
     let error = match error.downcast::<tercet_formats::Error>() {
         Ok(error) => return Error::from(error).into(),
         Err(error) => error,

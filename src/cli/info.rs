@@ -124,7 +124,7 @@ fn kind(cache: &Cache) -> &'static str {
 }
 
 /// Counts ternary and floating-point parameters, without the few of norms and scales.
-pub(super) fn parameters(config: &Config) -> (usize, usize) {
+pub(in crate::cli) fn parameters(config: &Config) -> (usize, usize) {
     let Config { layers, hidden_size, intermediate_size, heads, kv_heads, head_dim, vocab_size, .. } =
         *config;
     let attention = 2 * (heads + kv_heads) * head_dim * hidden_size;

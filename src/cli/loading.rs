@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::ProgressBar;
 
 use super::{progress, report};
-use tercet_engine::{Loading, OpenProgress, Result};
+use tercet_engine::{Loading, OpenProgress, Result, Size};
 use tercet_formats::ModelFiles;
 
 /// Opens the files of `model`, or else the default model, and shows downloads.
@@ -43,7 +43,7 @@ impl Steps {
 
     fn download(&mut self, download: OpenProgress<'_>) {
         /// Smaller downloads are not shown.
-        const LARGE: u64 = 1 << 20;
+        const LARGE: u64 = 1_000_000;
         let (file, done, size) = match download {
             OpenProgress::Asking(hub) => {
                 return self.replace(Some(progress::spinner(format!("asking {hub} for the model's files"))));
@@ -57,8 +57,8 @@ impl Steps {
             self.replace(None);
             file.clone_into(&mut self.file);
             if size >= LARGE {
-                let here = if done > 0 { format!(", {} here", HumanBytes(done)) } else { String::new() };
-                report::note(format_args!("downloading {file} ({}{here})", HumanBytes(size)));
+                let here = if done > 0 { format!(", {} here", Size(done)) } else { String::new() };
+                report::note(format_args!("downloading {file} ({}{here})", Size(size)));
                 self.bar = Some(progress::bytes(size));
             }
         }

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod busy;
 mod cache;
 mod chat;
 mod compare_modes;
@@ -22,14 +23,18 @@ mod printable;
 mod progress;
 mod report;
 mod roofline;
+mod run;
 mod screen;
 mod serve;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod text;
 mod threads;
+mod toy;
 mod tune;
 mod verify;
+mod wrap;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,16 +44,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
+  tercet run bitnet-2b                      talk with a model, which is downloaded first
   tercet generate \"Once upon a time\"        let the built-in fairy-tales model tell a story
-  tercet generate -m DIR --chat \"Why?\"      ask a model of your own
-  tercet chat -m bitnet-2b                  talk with a model that is downloaded first
+  tercet list                               list the models on this machine
   tercet serve -m bitnet-2b                 answer requests of OpenAI's clients
-  tercet models                             list the models that have names
-  tercet convert -o tales.gguf              write the model in another format
-  tercet info                               show this CPU, the kernels chosen for it, and why
-  tercet dump                               show the machine code of a kernel
-  tercet tune                               find this machine's fastest kernels, and keep them
-  tercet verify                             check every kernel on this machine
+  tercet bench -m bitnet-2b                 measure a model on this machine
 
 Without --model, a command uses the model that TERCET_MODEL names, or else the small model inside
 this program. `tercet info` lists every environment variable.
@@ -64,9 +64,17 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Generate(generate::Generate),
+    Run(run::Run),
     Chat(chat::Chat),
+    Generate(generate::Generate),
     Serve(serve::Serve),
+    Models(models::Models),
+    Pull(models::Pull),
+    #[command(alias = "ls")]
+    List(models::List),
+    Show(models::Show),
+    #[command(name = "rm", alias = "remove")]
+    Remove(models::Remove),
     Info(info::Info),
     Convert(convert::Convert),
     Dump(dump::Dump),
@@ -74,18 +82,25 @@ enum Command {
     CompareModes(compare_modes::CompareModes),
     Tune(tune::Tune),
     Verify(verify::Verify),
-    Models(models::Models),
     Cache(cache::Cache),
     #[command(alias = "benchmark")]
     Bench(bench::Bench),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 impl Command {
     fn run(&self) -> Result<ExitCode> {
         match self {
-            Command::Generate(generate) => generate.run(),
+            Command::Run(run) => run.run(),
             Command::Chat(chat) => chat.run(),
+            Command::Generate(generate) => generate.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Models(models) => models.run(),
+            Command::Pull(pull) => pull.run(),
+            Command::List(list) => list.run(),
+            Command::Show(show) => show.run(),
+            Command::Remove(remove) => remove.run(),
             Command::Info(info) => info.run(),
             Command::Convert(convert) => convert.run(),
             Command::Dump(dump) => dump.run(),
@@ -93,9 +108,10 @@ impl Command {
             Command::CompareModes(compare) => compare.run(),
             Command::Tune(tune) => tune.run(),
             Command::Verify(verify) => verify.run(),
-            Command::Models(models) => models.run(),
             Command::Cache(cache) => cache.run(),
             Command::Bench(bench) => bench.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         }
     }
 }

@@ -1,76 +1,50 @@
-//! `tercet models`: the list of models that have names.
+//! The models that have names, and those on this machine.
 
-use std::process::ExitCode;
+mod list;
+mod named;
+mod pull;
+mod remove;
+mod show;
+
+use std::path::Path;
 
 use anyhow::Result;
-use clap::Args;
-use serde_json::{Value, json};
+use tercet_engine::{Error, PackedCache, RuntimeOptions};
+use tercet_formats::ModelFiles;
+use tercet_hub::{Hub, HubOptions};
 
-use super::args::OutputArgs;
-use super::report::{self, Report, size};
-use tercet_hub::{Hub, HubOptions, MODELS, NamedModel};
+use super::args;
 
-const EXAMPLES: &str = "\
-Examples:
-  tercet models
-  tercet chat -m bitnet-2b
-  tercet models --json | jq -r '.models[] | select(.path).name'";
+pub(super) use list::List;
+pub(super) use named::Models;
+pub(super) use pull::Pull;
+pub(super) use remove::Remove;
+pub(super) use show::Show;
 
-const JSON: &str = "\
-JSON: models: [{name, repository, revision, license, download (bytes), memory (bytes), path}].
-revision is null if the newest one is taken. path is null if the model is not on this machine.";
-
-/// List the models that have names
-///
-/// The option --model of other commands takes any of these names. A model that is not on this machine
-/// is then downloaded from the Hugging Face hub. --model also takes fairy-tales (the model inside this
-/// program), hf:OWNER/REPO, hf:OWNER/REPO@REVISION and hf:OWNER/REPO/FILE.gguf.
-///
-/// A revision after @ names one commit for ever. Without one, the newest commit is taken.
-#[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
-pub(super) struct Models {
-    #[command(flatten)]
-    output: OutputArgs,
+/// Returns the hub that the environment names.
+pub(super) fn hub() -> Result<Hub> {
+    Ok(Hub::new(HubOptions::from_environment()?)?)
 }
 
-impl Models {
-    pub(super) fn run(&self) -> Result<ExitCode> {
-        let hub = Hub::new(HubOptions::from_environment()?)?;
-        match self.output.json {
-            true => {
-                let models = MODELS.iter().map(|model| json(&hub, model)).collect::<Result<Vec<_>>>()?;
-                report::print_json(&json!({ "models": models }))?;
-            }
-            false => table(&hub)?.print()?,
-        }
-        Ok(ExitCode::SUCCESS)
+/// Opens the files of `model` without a download.
+fn files_here(hub: &Hub, model: &Path) -> Result<ModelFiles> {
+    if model.as_os_str() == "fairy-tales" && !model.exists() {
+        return Ok(tercet_engine::fairy_tales());
     }
+    let Some(repository) = Hub::repository(model)? else { return Ok(ModelFiles::open(model)?) };
+    let path = hub.find(&repository).ok_or_else(|| {
+        let name = model.display();
+        Error::bad_argument(
+            name.to_string(),
+            "it is not on this machine",
+            format!("`tercet pull {name}` downloads it"),
+        )
+    })?;
+    Ok(ModelFiles::open(&path)?.named(repository.name()))
 }
 
-fn json(hub: &Hub, model: &NamedModel) -> Result<Value> {
-    let NamedModel { name, repository, revision, license, .. } = model;
-    let path = hub.find(&model.repository()?);
-    Ok(json!({
-        "name": name, "repository": repository, "revision": revision, "license": license,
-        "download": bytes(model.download_mb), "memory": bytes(model.memory_mb), "path": path,
-    }))
-}
-
-fn table(hub: &Hub) -> Result<Report> {
-    let mut report = Report::new();
-    report.heading("Models (download, memory with a context of 4096, licence, repository)");
-    for model in &MODELS {
-        let here = if hub.find(&model.repository()?).is_some() { ", on this machine" } else { "" };
-        let (download, memory) = (size(bytes(model.download_mb)), size(bytes(model.memory_mb)));
-        let NamedModel { name, repository, license, .. } = model;
-        let revision = model.revision.map(|commit| format!("@{}", &commit[..8])).unwrap_or_default();
-        report
-            .row(name, format_args!("{download:<9} {memory:<9} {license:<11} {repository}{revision}{here}"));
-    }
-    Ok(report)
-}
-
-fn bytes(megabytes: u32) -> usize {
-    megabytes as usize * 1_000_000
+/// Returns the cache of packed models, if the system has a place for it.
+fn packed_cache() -> Result<Option<PackedCache>> {
+    let RuntimeOptions { cache_dir, .. } = args::runtime_options(&[])?;
+    Ok(cache_dir.map(|dir| PackedCache::in_dir(&dir)))
 }

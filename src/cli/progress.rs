@@ -45,7 +45,8 @@ pub(super) fn bar(message: &'static str, total: usize) -> ProgressBar {
 
 /// Shows a bar for the bytes of a download.
 pub(super) fn bytes(total: u64) -> ProgressBar {
-    ProgressBar::new(total).with_style(style("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left"))
+    let template = "{wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+    ProgressBar::new(total).with_style(style(template))
 }
 
 fn style(template: &str) -> ProgressStyle {

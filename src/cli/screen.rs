@@ -8,6 +8,7 @@ use clap::builder::styling::Style;
 use indicatif::ProgressBar;
 
 use super::printable::printable;
+use super::wrap::Wrap;
 use super::{progress, report};
 
 /// How a text is shown.
@@ -15,7 +16,7 @@ use super::{progress, report};
 pub(super) enum Look {
     /// Not at all, because it is part of a JSON value.
     Hidden,
-    /// As it is, but a terminal shows symbols in the place of control characters.
+    /// As it is, but a terminal shows symbols in the place of control characters, and breaks lines between words.
     Printable,
     /// As it is.
     Raw,
@@ -26,6 +27,8 @@ pub(super) struct Screen {
     look: Look,
     /// Text that precedes the generated text; empty once written.
     lead: String,
+    dim: Style,
+    wrap: Option<Wrap>,
     /// Runs during prefill.
     spinner: ProgressBar,
     failure: io::Result<()>,
@@ -35,10 +38,14 @@ impl Screen {
     /// Creates a screen where the text follows `lead`. A terminal shows `lead` dimmed.
     pub(super) fn new(look: Look, lead: &str) -> Self {
         let look = if look == Look::Printable && !io::stdout().is_terminal() { Look::Raw } else { look };
-        let dim = report::on_terminal(&io::stdout(), Style::new().dimmed());
-        let lead = if look == Look::Printable { printable(lead) } else { lead.into() };
-        let lead = if lead.is_empty() { String::new() } else { format!("{dim}{lead}{dim:#}") };
-        Screen { look, lead, spinner: progress::spinner("reading the prompt"), failure: Ok(()) }
+        Screen {
+            look,
+            lead: lead.to_owned(),
+            dim: report::on_terminal(&io::stdout(), Style::new().dimmed()),
+            wrap: if look == Look::Printable { Wrap::for_stdout() } else { None },
+            spinner: progress::spinner("reading the prompt"),
+            failure: Ok(()),
+        }
     }
 
     /// Shows the next piece of text. Breaks if the reader has closed the output.
@@ -58,15 +65,27 @@ impl Screen {
 
     fn write(&mut self, piece: &str) -> io::Result<()> {
         self.spinner.finish_and_clear();
-        let piece = match self.look {
-            Look::Hidden => return Ok(()),
-            Look::Printable => printable(piece),
-            Look::Raw => piece.into(),
-        };
+        if self.look == Look::Hidden {
+            return Ok(());
+        }
+        let lead = std::mem::take(&mut self.lead);
+        let mut text = self.shown(&lead);
+        if !text.is_empty() {
+            text = format!("{0}{text}{0:#}", self.dim);
+        }
+        text += &self.shown(piece);
         let mut stdout = io::stdout().lock();
-        stdout.write_all(std::mem::take(&mut self.lead).as_bytes())?;
-        stdout.write_all(piece.as_bytes())?;
+        stdout.write_all(text.as_bytes())?;
         stdout.flush()
+    }
+
+    /// Returns the part of the text so far that can be shown now.
+    fn shown(&mut self, piece: &str) -> String {
+        let piece = if self.look == Look::Printable { printable(piece) } else { piece.into() };
+        match &mut self.wrap {
+            Some(wrap) => wrap.push(&piece),
+            None => piece.into_owned(),
+        }
     }
 }
 

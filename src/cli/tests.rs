@@ -74,7 +74,15 @@ fn every_command_takes_only_the_options_that_it_heeds() {
         // It checks every packing.
         ("verify", BTreeSet::from(["model", "isa", "threads"])),
         ("convert", BTreeSet::from(["model"])),
+        // Its options are those of chat and generate.
+        ("run", BTreeSet::new()),
         ("models", BTreeSet::new()),
+        ("pull", BTreeSet::new()),
+        ("list", BTreeSet::new()),
+        ("show", BTreeSet::new()),
+        ("rm", BTreeSet::new()),
+        ("completions", BTreeSet::new()),
+        ("man", BTreeSet::new()),
         ("cache", BTreeSet::new()),
         ("cache clear", BTreeSet::new()),
     ]);
@@ -83,8 +91,9 @@ fn every_command_takes_only_the_options_that_it_heeds() {
     for (name, command) in &commands {
         let found: BTreeSet<&str> = options(command).intersection(&SHARED.into()).copied().collect();
         assert_eq!(found, heeded[name.as_str()], "{name}");
-        // A server's answers are JSON in any case.
-        assert!(options(command).contains("json") || name == "serve", "{name}");
+        // A server's answers are JSON in any case. Scripts and pages are no results.
+        let without = ["serve", "run", "completions", "man"];
+        assert!(options(command).contains("json") || without.contains(&name.as_str()), "{name}");
     }
 }
 
@@ -151,17 +160,57 @@ fn other_options_are_refused_and_not_ignored() {
     }
 }
 
+/// Splits a command line into words, where quotes hold words together.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split(['"', '\'']).enumerate();
+    let words = parts.flat_map(|(i, part)| match i % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn the_tables_for_those_who_come_from_elsewhere_name_commands_that_parse() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/coming-from.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines: Vec<&str> = page.split('`').filter(|span| span.starts_with("tercet ")).collect();
+    assert!(lines.len() > 20, "only {} commands found", lines.len());
+    for line in lines {
+        assert!(Cli::try_parse_from(words(line)).is_ok(), "{line}");
+    }
+    // Rows without a command name options of `generate`, or commands of a chat.
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let here = row.rsplit('|').nth(1).unwrap_or_default();
+        for span in here.split('`').skip(1).step_by(2) {
+            if span.starts_with('-') {
+                assert!(
+                    Cli::try_parse_from(words(&format!("tercet generate {span} Hi"))).is_ok()
+                        || span == "--context-shift",
+                    "{span}"
+                );
+            } else if span.starts_with('/') {
+                assert!(super::chat::is_command(span), "{span}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_letter_means_the_same_in_every_command() {
     let meanings = BTreeMap::from([
+        ('f', "file"),
         ('h', "help"),
         ('V', "version"),
         ('m', "model"),
         ('n', "tokens to generate"),
         ('o', "output"),
         ('p', "prompt"),
+        ('q', "quiet"),
         ('r', "repeat"),
         ('t', "temperature"),
+        ('v', "verbose"),
+        ('y', "yes"),
     ]);
     for (name, command) in &commands() {
         for argument in command.get_arguments() {
@@ -189,6 +238,17 @@ fn every_option_is_explained_in_one_short_line() {
             assert!(!help.is_empty() && !help.ends_with('.'), "{name} {id}: {help:?}");
             assert!(help.len() <= LONGEST, "{name} {id} takes {} bytes: {help:?}", help.len());
         }
+    }
+}
+
+/// Short help shows what people need on most days. The whole is in `--help`.
+#[test]
+fn short_help_fits_on_a_screen() {
+    /// Lines of a large window.
+    const SCREEN: usize = 60;
+    for (name, mut command) in commands() {
+        let lines = command.render_help().to_string().lines().count();
+        assert!(lines <= SCREEN, "tercet {name} -h takes {lines} lines");
     }
 }
 

@@ -31,6 +31,15 @@ pub(super) fn from_stdin(name: &str) -> Result<String> {
     Ok(text.map_err(|_| Error::bad_argument(name, "standard input is not UTF-8", "convert it to UTF-8"))?)
 }
 
+/// Reads the text in the file `path`.
+///
+/// # Errors
+/// Fails if it is no regular file, cannot be read, or is not UTF-8.
+pub(super) fn from_file(path: &Path) -> Result<String> {
+    let bytes = Bytes::read(path)?.to_vec();
+    Ok(String::from_utf8(bytes).map_err(|e| bad_file(path, e.to_string(), "convert it to UTF-8"))?)
+}
+
 /// Returns the error of a text with more than [`MOST_BYTES`].
 pub(super) fn too_long(name: impl Into<String>) -> Error {
     let problem = format!("it has more than {}", Size(MOST_BYTES));
@@ -45,10 +54,7 @@ pub(super) struct TextFile {
 
 impl TextFile {
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = Bytes::read(path)?.to_vec();
-        let text =
-            String::from_utf8(bytes).map_err(|e| bad_file(path, e.to_string(), "convert it to UTF-8"))?;
-        Ok(TextFile { path: path.to_owned(), text })
+        Ok(TextFile { path: path.to_owned(), text: from_file(path)? })
     }
 
     /// Returns the tokens of the text, without special tokens.

@@ -11,9 +11,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::args::{self, MachineArgs, ModelArgs, OutputArgs};
-use super::progress;
 use super::report::{note, print_json};
 use super::roofline::Roof;
+use super::{busy, progress};
 use report::Outcome;
 use tercet_engine::Runtime;
 use tercet_engine::tune::{Tuned, records, tune};
@@ -93,8 +93,17 @@ impl Tune {
         } else if self.forget {
             store::forget(&runtime, self.output)?;
         } else {
+            let watch = busy::Watch::start();
             let roof = Roof::measure(runtime.isa(), runtime.threads())?;
-            let found = with_bar(&runtime, &self.shapes()?, Duration::from_secs_f64(self.budget))?;
+            let (shapes, budget) = (self.shapes()?, Duration::from_secs_f64(self.budget));
+            let found = with_bar(&runtime, &shapes, budget)?;
+            let missing = shapes.len() * PLANNED_TOKENS.len() - found.len();
+            if missing > 0 {
+                note(format_args!(
+                    "warning: {missing} races are left out, because they would have taken too long"
+                ));
+            }
+            watch.remark().iter().for_each(note);
             let stored = keep(&mut runtime, &found);
             let outcome = Outcome { runtime: &runtime, roof: &roof, stored, found: &found };
             match self.output.json {

@@ -319,3 +319,77 @@ fn a_grammar_holds_the_text() {
     }
     assert!(text(&["--json-object"]).as_str().unwrap().starts_with('{'));
 }
+
+#[test]
+fn samples_are_the_texts_of_their_seeds() {
+    let flags = ["generate", PROMPT, "-n", "12", "-t", "1.1", "--seed"];
+    let object = json(&[&flags[..], &["5", "--n", "3"]].concat());
+    let samples = object["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 3);
+    for (sample, seed) in samples.iter().zip(["5", "6", "7"]) {
+        assert_fields(sample, &["seed", "ids", "text", "stop"]);
+        assert_eq!(sample["seed"].to_string(), seed);
+        assert_eq!(sample["ids"], json(&[&flags[..], &[seed]].concat())["ids"], "seed {seed}");
+    }
+    assert_eq!(object["ids"], samples[0]["ids"]);
+    let shown = output(&[&flags[..], &["5", "--n", "2"]].concat());
+    assert_eq!(shown.matches(PROMPT).count(), 2, "{shown}");
+}
+
+/// The probabilities of a vocabulary come from the logits file, by plain arithmetic.
+#[test]
+fn logprobs_are_those_of_the_logits() {
+    let scratch = Scratch::new();
+    let path = scratch.file("logits.safetensors");
+    let flags = ["generate", PROMPT, "--greedy", "-n", "1", "--logprobs=3", "--logits", &path];
+    let object = json(&flags);
+    let token = &object["logprobs"][0];
+    assert_fields(token, &["id", "logprob", "best"]);
+    let best = token["best"].as_array().unwrap();
+    assert_eq!((best.len(), &best[0]["id"], &token["id"]), (3, &object["ids"][0], &object["ids"][0]));
+
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let logits = tensors.tensor("logits").unwrap();
+    let values: Vec<f64> =
+        logits.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect();
+    let last = &values[values.len() - logits.shape()[1]..];
+    let total = last.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    for found in best {
+        let expected = last[found["id"].as_u64().unwrap() as usize] - total;
+        assert!((found["logprob"].as_f64().unwrap() - expected).abs() < 1e-3, "{found} {expected}");
+    }
+    let shown = output(&["generate", PROMPT, "--greedy", "-n", "2", "--logprobs"]);
+    assert_eq!(shown.matches(" %").count(), 2, "{shown}");
+}
+
+#[test]
+fn the_prompt_may_be_in_a_file_and_need_not_be_shown() {
+    let scratch = Scratch::new();
+    let file = scratch.file("prompt.txt");
+    std::fs::write(&file, format!("{PROMPT}\n")).unwrap();
+    let usual = output(&["generate", PROMPT, "-n", "8"]);
+    assert_eq!(output(&["generate", "-f", &file, "-n", "8"]), usual);
+    let bare = tercet(&["generate", "-q", "--no-echo", "-f", &file, "-n", "8"]);
+    assert_eq!((PROMPT.to_owned() + &bare.stdout, bare.stderr.as_str()), (usual, ""));
+    assert_eq!(tercet(&["generate", "-f", &file, PROMPT]).status, Some(2));
+    let verbose = tercet(&["generate", "-v", PROMPT, "-n", "8"]).stderr;
+    assert!(verbose.contains("stopped by length") && verbose.contains("load "), "{verbose}");
+}
+
+#[test]
+fn the_system_s_message_comes_before_the_question() {
+    let ids = |flags: &[&str]| {
+        let object = json(&[&["generate", "-n", "0", "--chat", "Hi"], flags].concat());
+        object["prompt_ids"].as_array().unwrap().len()
+    };
+    assert!(ids(&["--system", "Be brief."]) > ids(&[]));
+    assert_eq!(tercet(&["generate", "--system", "Be brief.", "Hi"]).status, Some(2));
+}
+
+#[test]
+fn more_threads_than_cpus_are_a_warning() {
+    let threads = (std::thread::available_parallelism().unwrap().get() + 1).to_string();
+    let ran = tercet(&["generate", "--threads", &threads, "-n", "1", "Hi"]);
+    assert!(ran.stderr.contains(&format!("{threads} threads share")), "{ran:?}");
+}

@@ -8,6 +8,8 @@ mod cache;
 mod chaos;
 mod chat;
 mod convert;
+#[cfg(unix)]
+mod first_minutes;
 mod generate;
 mod harness;
 mod hub;
@@ -17,6 +19,7 @@ mod in_use;
 #[cfg(unix)]
 mod interrupt;
 mod kernels;
+mod library;
 mod models;
 #[cfg(target_os = "linux")]
 #[path = "../common/mutations.rs"]
@@ -28,4 +31,6 @@ mod serving;
 mod snapshots;
 #[cfg(target_os = "linux")]
 mod streams;
+#[cfg(unix)]
+mod terminal;
 mod tune;

@@ -25,7 +25,7 @@ pub(in crate::cli) struct IsaArgs {
     /// Best instruction set to use; by default the best of this CPU
     ///
     /// The choice does not change the text. TERCET_ISA sets the default.
-    #[arg(long, value_name = "ISA", value_parser = isa())]
+    #[arg(long, value_name = "ISA", value_parser = isa(), hide_short_help = true)]
     pub(in crate::cli) isa: Option<Isa>,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::cli) struct PackingArgs {
     ///
     /// The packing does not change the text. 1.6bit takes less memory. It is the default with
     /// AVX-512, except with one or two threads on Zen 4. TERCET_PACKING sets the default.
-    #[arg(long, value_name = "PACKING", value_parser = packing())]
+    #[arg(long, value_name = "PACKING", value_parser = packing(), hide_short_help = true)]
     pub(in crate::cli) packing: Option<Packing>,
 }
 

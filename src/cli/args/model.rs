@@ -9,15 +9,17 @@ use tercet_formats::ModelFiles;
 
 use crate::cli::loading;
 
-const ONE: &str = "Model: a directory, a GGUF file, a name, or hf:OWNER/REPO";
+const ONE: &str = "Model: a directory, a GGUF file, a name, or OWNER/REPO";
 
 const FORMS: &str = "\
 MODEL is one of
 - a directory in the Hugging Face format,
 - a GGUF file,
 - a name that `tercet models` lists,
-- hf:OWNER/REPO or hf:OWNER/REPO@REVISION, a repository of the Hugging Face hub,
-- hf:OWNER/REPO/FILE.gguf, a file of such a repository.
+- OWNER/REPO or OWNER/REPO@REVISION, a repository of the Hugging Face hub,
+- OWNER/REPO/FILE.gguf, a file of such a repository.
+
+A file or folder of this name comes first, unless hf: precedes it.
 
 Models that are not on this machine are downloaded first. The default is the model that
 TERCET_MODEL names, or else the small fairy-tales model inside this program.";
@@ -25,7 +27,7 @@ TERCET_MODEL names, or else the small fairy-tales model inside this program.";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(in crate::cli) struct ModelArgs {
-    /// Model: a directory, a GGUF file, a name, or hf:OWNER/REPO
+    /// Model: a directory, a GGUF file, a name, or OWNER/REPO
     #[arg(short, long, value_name = "MODEL", long_help = format!("{ONE}\n\n{FORMS}"))]
     pub(in crate::cli) model: Option<PathBuf>,
 }
@@ -34,7 +36,7 @@ pub(in crate::cli) struct ModelArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(in crate::cli) struct ModelsArgs {
-    /// Model: a directory, a GGUF file, a name, or hf:OWNER/REPO; repeatable
+    /// Model: a directory, a GGUF file, a name, or OWNER/REPO; repeatable
     #[arg(short, long, value_name = "MODEL", long_help = format!("{ONE}; repeatable\n\n{FORMS}"))]
     model: Vec<PathBuf>,
     /// Name by which clients find the model, instead of its own; repeatable

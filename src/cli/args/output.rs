@@ -21,7 +21,7 @@ pub(in crate::cli) struct TextArgs {
     /// Write the control characters of the text to the terminal, such as colours
     ///
     /// By default the terminal shows a symbol in the place of each. Files and pipes get the text as it is.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     raw: bool,
 }
 

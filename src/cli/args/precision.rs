@@ -11,7 +11,7 @@ use super::RuntimeArgs;
 #[command(next_help_heading = "Precision")]
 pub(in crate::cli) struct ModeArgs {
     /// Arithmetic of the ternary layers; by default fast
-    #[arg(long, value_name = "MODE", value_parser = mode(), display_order = 0)]
+    #[arg(long, value_name = "MODE", value_parser = mode(), display_order = 0, hide_short_help = true)]
     pub(in crate::cli) mode: Option<Mode>,
 }
 
@@ -19,17 +19,17 @@ pub(in crate::cli) struct ModeArgs {
 #[command(next_help_heading = "Precision")]
 pub(in crate::cli) struct PrecisionArgs {
     /// Activations in the exact mode; by default int8
-    #[arg(long, value_name = "TYPE", value_parser = activations())]
+    #[arg(long, value_name = "TYPE", value_parser = activations(), hide_short_help = true)]
     pub(in crate::cli) activations: Option<ActivationType>,
     /// Computation of the output head; by default exact
     ///
     /// TERCET_HEAD sets the default.
-    #[arg(long, value_name = "HEAD", value_parser = head())]
+    #[arg(long, value_name = "HEAD", value_parser = head(), hide_short_help = true)]
     head: Option<HeadMode>,
     /// Type of keys and values; by default f16, and f32 in the exact mode
     ///
     /// TERCET_CACHE_TYPE sets the default.
-    #[arg(long, value_name = "TYPE", value_parser = cache_type())]
+    #[arg(long, value_name = "TYPE", value_parser = cache_type(), hide_short_help = true)]
     cache_type: Option<CacheType>,
 }
 

@@ -1,6 +1,7 @@
 //! The continuation of a text: flags override the defaults of the model's authors.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -21,13 +22,13 @@ pub(in crate::cli) struct ContinuationArgs {
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
     /// End the text before these tokens, besides the model's end tokens
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', hide_short_help = true)]
     stop_id: Vec<u32>,
     /// Continue after the model's end tokens
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     ignore_eos: bool,
     /// Source of drafts: tokens that may come next, which one pass checks. It changes no text
-    #[arg(long, value_name = "SOURCE", default_value = Draft::default().name(), value_parser = draft())]
+    #[arg(long, value_name = "SOURCE", default_value = Draft::default().name(), value_parser = draft(), hide_short_help = true)]
     draft: Draft,
     #[command(flatten)]
     sampling: SamplingArgs,
@@ -49,31 +50,48 @@ struct SamplingArgs {
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
     /// Choose among tokens with at least P times the probability of the best
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, hide_short_help = true)]
     min_p: Option<f32>,
     /// Make tokens that already occurred less probable (above 1)
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, hide_short_help = true)]
     repetition_penalty: Option<f32>,
     /// Apply the repetition penalty to the last N tokens only; 0 means all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     repetition_window: Option<usize>,
     /// Take P from the logits of tokens that were generated before
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
     presence_penalty: f32,
     /// Take P from the logits of generated tokens for each time that they occurred
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
     frequency_penalty: f32,
     /// Add BIAS to the logit of token ID; may be repeated
-    #[arg(long, value_name = "ID=BIAS", value_parser = bias)]
+    #[arg(long, value_name = "ID=BIAS", value_parser = bias, hide_short_help = true)]
     logit_bias: Vec<(u32, f32)>,
-    /// Seed of the random choices
+    /// Seed of the random choices, or `random`; by default 0, and random in a chat at a terminal
     ///
     /// The same seed gives the same text, on any CPU and with any number of threads.
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    seed: u64,
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
+    seed: Option<u64>,
 }
 
 impl ContinuationArgs {
+    /// Returns the sampling that the flags ask for, with the seed `seed` unless they set another.
+    pub(in crate::cli) fn choices(&self, seed: u64) -> SamplingChoices {
+        SamplingChoices { seed: self.sampling.seed.unwrap_or(seed), ..self.sampling.choices() }
+    }
+
     /// Returns the request for at most `tokens` tokens, unless the flags set another limit.
     pub(in crate::cli) fn request(&self, defaults: &GenerationDefaults, tokens: usize) -> Request {
         Request {
@@ -101,7 +119,7 @@ impl SamplingArgs {
             presence_penalty: self.presence_penalty,
             frequency_penalty: self.frequency_penalty,
             logit_bias: self.logit_bias.clone(),
-            seed: self.seed,
+            seed: self.seed.unwrap_or_default(),
         }
     }
 }
@@ -115,6 +133,20 @@ fn draft() -> impl TypedValueParser<Value = Draft> {
     });
     let named = |name: String| Draft::ALL.into_iter().find(|source| source.name() == name);
     PossibleValuesParser::new(values).map(move |name| named(name).unwrap_or_default())
+}
+
+/// Reads a seed: a number, or `random`.
+pub(in crate::cli) fn seed(text: &str) -> Result<u64, String> {
+    match text {
+        "random" => Ok(random_seed()),
+        number => number.parse().map_err(|_| "use a number from 0, or random".to_owned()),
+    }
+}
+
+/// Returns another seed at every call. It is short enough to be typed again.
+pub(in crate::cli) fn random_seed() -> u64 {
+    // The standard library seeds its hash maps with the system's random numbers.
+    RandomState::new().hash_one(0) % 1_000_000
 }
 
 /// Reads a token and its bias, as in `13=-2.5`.

@@ -21,7 +21,7 @@ pub(in crate::cli) struct LoadArgs<M: Args = ModelArgs> {
     ///
     /// By default the first load spends a few seconds on finding the fastest kernels for the model's
     /// large matrices, and keeps them. TERCET_NO_TUNE=1 has the same effect.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(in crate::cli) no_tune: bool,
     #[command(flatten)]
     pub(in crate::cli) cache: CacheArgs,
@@ -36,13 +36,13 @@ pub(in crate::cli) struct CacheArgs {
     ///
     /// By default the first load keeps the packed form of a model, and later loads read it.
     /// TERCET_NO_CACHE=1 has the same effect. `tercet cache` lists packed models.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_cache: bool,
     /// Size that all packed models may have together; by default 20GB
     ///
     /// A first load that would exceed it deletes the packed models that were not used for the longest time.
     /// TERCET_CACHE_SIZE sets the default.
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     cache_size: Option<Size>,
 }
 
@@ -77,11 +77,7 @@ impl<M: Args> SessionArgs<M> {
     }
 
     /// Opens `model`, or else the default one.
-    pub(in crate::cli) fn open_model(
-        &self,
-        model: Option<&Path>,
-        context: Option<usize>,
-    ) -> Result<Session> {
+    pub(in crate::cli) fn open_model(&self, model: Option<&Path>, context: Option<usize>) -> Result<Session> {
         let environment = SessionOptions::from_environment()?;
         let tune = environment.tune && !self.load.no_tune;
         let options = SessionOptions { runtime: self.runtime_options()?, context, tune };

@@ -10,7 +10,7 @@ pub(in crate::cli) struct SpelledArgs {
     /// Take special tokens that the text spells out as mere text
     ///
     /// In a chat, only the model's own template then structures the prompt.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_special: bool,
 }
 

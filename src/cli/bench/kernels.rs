@@ -31,6 +31,9 @@ Examples:
   tercet bench kernels --plot kernels.svg
   tercet bench kernels --packing 1.6bit --json | jq '.[] | select(.picked)'";
 
+/// Kernels of a problem that the tables show without `--all`.
+const TOP: usize = 10;
+
 const JSON: &str = "\
 JSON: a list of {spec, n, k, m, threads, median_ns, gb_s, gmac_s, roofline_pct, picked}.";
 
@@ -61,6 +64,9 @@ pub(super) struct Kernels {
     /// Exit with status 1 if a pick takes more than RATIO times the time of the fastest kernel
     #[arg(long, value_name = "RATIO")]
     assert: Option<f64>,
+    /// Show every kernel, not only the ten fastest and the picks
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
     /// Draw the kernels under the roofline to FILE, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -85,7 +91,7 @@ impl Kernels {
         let bar = progress::bar("measuring", shapes.len() * self.tokens.len() * self.repeat);
         let mut rows = Vec::new();
         for &shape in shapes {
-            let contest = Contest::new(&runtimes, shape, self.budget_mb << 20)?;
+            let contest = Contest::new(&runtimes, shape, self.budget_mb * 1_000_000)?;
             for &m in &self.tokens {
                 rows.extend(contest.run(m, self.repeat, &roof, &bar)?);
             }
@@ -93,7 +99,7 @@ impl Kernels {
         bar.finish_and_clear();
         match self.output.json {
             true => report::print_json(&rows)?,
-            false => report::print(&tables(&rows))?,
+            false => report::print(&tables(&rows, if self.all { usize::MAX } else { TOP }))?,
         }
         if let Some(path) = &self.plot {
             plot::write(path, &plot::of_kernels(&rows, &roof, &Cpu::host().brand))?;

@@ -1,5 +1,7 @@
 //! One turn of a conversation.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use serde::Serialize;
 use tercet_engine::{Conversation, Generation, Request, Session, Stop};
@@ -22,7 +24,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    fn new(user: &str, generation: Generation) -> Self {
+    pub(super) fn new(user: &str, generation: Generation) -> Self {
         Turn {
             user: user.to_owned(),
             stop: generation.stop.name(),
@@ -36,30 +38,62 @@ impl Turn {
 }
 
 /// A conversation, and how it is shown.
-pub(super) struct Dialogue<'s> {
-    pub(super) session: &'s Session,
-    pub(super) conversation: Conversation<&'s Session>,
+pub(super) struct Dialogue {
+    pub(super) session: Arc<Session>,
+    pub(super) conversation: Conversation<Arc<Session>>,
     pub(super) request: Request,
     pub(super) look: Look,
 }
 
-impl Dialogue<'_> {
+impl Dialogue {
     /// Says `text` and shows the reply. Ctrl-C ends the reply only.
     ///
     /// # Errors
     /// Those of [`Conversation::reply`], and of standard output.
-    pub(super) fn take(&mut self, text: &str) -> Result<Turn> {
+    pub(super) fn take(&mut self, text: &str) -> Result<Generation> {
+        self.show(|conversation, request, screen| {
+            conversation.reply(text, request, |piece| screen.show(piece))
+        })
+    }
+
+    /// Goes on with the last reply.
+    ///
+    /// # Errors
+    /// Those of [`Conversation::continue_reply`], and of standard output.
+    pub(super) fn go_on(&mut self) -> Result<Generation> {
+        self.show(|conversation, request, screen| {
+            conversation.continue_reply(request, |piece| screen.show(piece))
+        })
+    }
+
+    /// Shows the text of `speak` as it grows.
+    fn show(
+        &mut self,
+        speak: impl FnOnce(
+            &mut Conversation<Arc<Session>>,
+            &Request,
+            &mut Screen,
+        ) -> tercet_engine::Result<Generation>,
+    ) -> Result<Generation> {
         let mut screen = Screen::new(self.look, "");
         let generation = interrupt::during(AtRest::EndIfRepeated, |cancel| {
             let request = Request { cancel, ..self.request.clone() };
-            self.conversation.reply(text, &request, |piece| screen.show(piece))
+            speak(&mut self.conversation, &request, &mut screen)
         })?;
         screen.end()?;
+        Ok(generation)
+    }
+
+    /// Returns how to go on after the message `text`, if the context was too small for the reply.
+    ///
+    /// # Errors
+    /// Those of the template and the tokenizer.
+    pub(super) fn fullness(&self, text: &str, generation: &Generation) -> Result<Option<String>> {
         let context = self.session.context();
-        if generation.stop == Stop::Length && self.conversation.tokens() > context {
-            report::note(format_args!("the context of {context} tokens is full: {}", self.ways_out(text)?));
+        if generation.stop != Stop::Length || self.conversation.tokens() <= context {
+            return Ok(None);
         }
-        Ok(Turn::new(text, generation))
+        Ok(Some(format!("the context of {context} tokens is full: {}", self.ways_out(text)?)))
     }
 
     /// Returns how to make room in the context for the message `text` and a reply.

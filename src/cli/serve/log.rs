@@ -63,7 +63,9 @@ impl LogArgs {
 /// Writes an event as a line for people.
 struct Line;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, F: for<'a> FormatFields<'a> + 'static> FormatEvent<S, F> for Line {
+impl<S: Subscriber + for<'a> LookupSpan<'a>, F: for<'a> FormatFields<'a> + 'static> FormatEvent<S, F>
+    for Line
+{
     fn format_event(
         &self,
         _: &FmtContext<'_, S, F>,

@@ -48,15 +48,18 @@ pub(super) fn best_rival<'a>(pick: &'a Row, rows: &'a [Row]) -> &'a Row {
     rivals.min_by(|a, b| a.median_ns.total_cmp(&b.median_ns)).unwrap_or(pick)
 }
 
-/// Formats a table for every problem, fastest kernel first.
-pub(super) fn tables(rows: &[Row]) -> String {
+/// Formats a table for every problem: the picks and the `top` fastest kernels, fastest first.
+pub(super) fn tables(rows: &[Row], top: usize) -> String {
     let problems = rows.chunk_by(|a, b| (a.n, a.k, a.m) == (b.n, b.k, b.m));
-    problems.map(table).collect::<Vec<_>>().join("\n")
+    problems.map(|rows| table(rows, top)).collect::<Vec<_>>().join("\n")
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row], top: usize) -> String {
     let mut sorted: Vec<&Row> = rows.iter().collect();
     sorted.sort_by(|a, b| a.median_ns.total_cmp(&b.median_ns));
+    let mut rank = 0..;
+    sorted.retain(|row| rank.next().is_some_and(|rank| rank < top) || row.picked);
+    let left_out = rows.len() - sorted.len();
     let Row { n, k, m, .. } = rows[0];
     let title = format!("{n} x {k}, m {m}");
     let cells = sorted.iter().map(|row| {
@@ -69,7 +72,14 @@ fn table(rows: &[Row]) -> String {
             format!("{:.1} %", row.roofline_pct),
         ]
     });
-    markdown::table([&title, "µs", "GB/s", "G mult.-adds/s", "of roofline"], cells)
+    let table = markdown::table([&title, "µs", "GB/s", "G mult.-adds/s", "of roofline"], cells);
+    match left_out {
+        0 => table,
+        _ => format!(
+            "{table}{} left out: --all shows them\n",
+            crate::cli::report::count(left_out, "slower kernel")
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +101,19 @@ mod tests {
             picked,
             packing,
         }
+    }
+
+    #[test]
+    fn tables_have_the_fastest_kernels_and_the_picks() {
+        let rows: Vec<Row> =
+            (0..14).map(|i| row(&format!("kernel{i}"), "2bit", 100.0 + f64::from(i), i == 12)).collect();
+        let shown = tables(&rows, 10);
+        assert!(
+            shown.contains("kernel9 ") && shown.contains("kernel12 *") && !shown.contains("kernel11"),
+            "{shown}"
+        );
+        assert!(shown.contains("3 slower kernels left out"), "{shown}");
+        assert!(tables(&rows, usize::MAX).contains("kernel13"));
     }
 
     #[test]

@@ -1,45 +1,13 @@
-//! The source of the user's turns.
+//! Turns from a pipe, one per line.
 
 use std::io::{self, BufRead, Read, StdinLock};
 
 use anyhow::Result;
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
 use tercet_engine::Error;
 
-use crate::cli::{report, text};
+use crate::cli::text;
 
-const PROMPT: &str = "> ";
-
-/// Lines from a terminal with editing and history.
-pub(super) struct Terminal(DefaultEditor);
-
-impl Terminal {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Terminal(DefaultEditor::new()?))
-    }
-
-    /// Returns the next line; none at the end, which is Ctrl-D, or Ctrl-C twice in a row.
-    pub(super) fn next(&mut self) -> Result<Option<String>> {
-        let mut warned = false;
-        loop {
-            match self.0.readline(PROMPT) {
-                Ok(line) => {
-                    self.0.add_history_entry(&line)?;
-                    return Ok(Some(line));
-                }
-                Err(ReadlineError::Interrupted) if !warned => {
-                    report::note("Ctrl-C once more leaves the chat, as does /quit");
-                    warned = true;
-                }
-                Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Lines from a pipe.
+/// The lines of standard input.
 pub(super) struct Pipe {
     stdin: StdinLock<'static>,
     line: usize,
