@@ -62,6 +62,7 @@ pub(super) struct Scratch {
     /// Lower and upper bound of each row's logit, for one token.
     bounds: Vec<(f32, f32)>,
     ranking: Vec<f32>,
+    maxima: Vec<f32>,
     chosen: Vec<(u32, f32)>,
 }
 

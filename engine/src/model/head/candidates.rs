@@ -44,7 +44,7 @@ impl Candidates<'_> {
 /// Chooses the tokens that can matter by their bounds, into `scratch`. Tokens with NaN bounds are
 /// chosen too.
 pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
-    let Scratch { bounds, ranking, chosen, .. } = scratch;
+    let Scratch { bounds, ranking, maxima, chosen, .. } = scratch;
     for &token in candidates.always {
         if let Some(bounds) = bounds.get_mut(token as usize) {
             *bounds = (f32::NEG_INFINITY, f32::INFINITY);
@@ -60,7 +60,7 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
     let least = match candidates.rule {
         Rule::Best => largest,
         Rule::Within(distance) => largest - distance,
-        Rule::Top(count) if (1..ranking.len()).contains(&count) => keep_largest(ranking, count),
+        Rule::Top(count) if (1..ranking.len()).contains(&count) => keep_largest(ranking, maxima, count),
         Rule::Top(_) => f32::NEG_INFINITY,
     };
     chosen.clear();
@@ -74,12 +74,13 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
 ///
 /// The `count`-th largest of the chunks' maxima is a threshold that `count` values reach, and few others do. It takes one
 /// quick pass, where a selection among all values takes several slow ones.
-fn keep_largest(values: &mut Vec<f32>, count: usize) -> f32 {
+fn keep_largest(values: &mut Vec<f32>, maxima: &mut Vec<f32>, count: usize) -> f32 {
     const CHUNKS_PER_VALUE: usize = 4;
     let size = (values.len() / (CHUNKS_PER_VALUE * count)).max(1);
     let largest = |chunk: &[f32]| chunk.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut maxima: Vec<f32> = values.chunks(size).map(largest).collect();
-    let threshold = nth_largest(&mut maxima, count);
+    maxima.clear();
+    maxima.extend(values.chunks(size).map(largest));
+    let threshold = nth_largest(maxima, count);
     values.retain(|value| *value >= threshold);
     nth_largest(values, count)
 }
@@ -102,11 +103,11 @@ mod tests {
             let mut sorted: Vec<f32> = (0..len).map(value).collect();
             let mut values = sorted.clone();
             sorted.sort_by(|a, b| b.total_cmp(a));
-            assert_eq!(keep_largest(&mut values, count), sorted[count - 1]);
+            assert_eq!(keep_largest(&mut values, &mut Vec::new(), count), sorted[count - 1]);
             values.sort_by(|a, b| b.total_cmp(a));
             assert_eq!(values[..count], sorted[..count]);
         }
-        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0, f32::NAN, 2.0], 2), 1.0);
-        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0], 2), f32::NEG_INFINITY);
+        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0, f32::NAN, 2.0], &mut Vec::new(), 2), 1.0);
+        assert_eq!(keep_largest(&mut vec![f32::NAN, 1.0], &mut Vec::new(), 2), f32::NEG_INFINITY);
     }
 }
