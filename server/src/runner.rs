@@ -38,7 +38,7 @@ pub(crate) enum News {
 
 /// What the thread is asked for.
 enum Call {
-    Submit(Submission),
+    Submit(Box<Submission>),
     Status(oneshot::Sender<SchedulerStatus>),
 }
 
@@ -95,7 +95,9 @@ impl Runner {
         let job = Job::new(receiver, cancel, Arc::clone(&self.jobs));
         let reader = telemetry.watches().then(Reader::default);
         let news = Listener::new(news, self.metrics.clone(), reader);
-        self.calls.send(Call::Submit(Submission { prompt, request, news, reply })).map_err(|_| gone())?;
+        self.calls
+            .send(Call::Submit(Box::new(Submission { prompt, request, news, reply })))
+            .map_err(|_| gone())?;
         submitted.await.map_err(|_| gone())??;
         Ok(job)
     }
@@ -187,7 +189,7 @@ type Jobs = HashMap<JobId, Listener>;
 
 fn answer(call: Call, scheduler: &mut Scheduler<Arc<Session>>, jobs: &mut Jobs) {
     match call {
-        Call::Submit(submission) => submit(submission, scheduler, jobs),
+        Call::Submit(submission) => submit(*submission, scheduler, jobs),
         // A client that is gone needs no answer.
         Call::Status(reply) => drop(reply.send(scheduler.status())),
     }
