@@ -29,7 +29,11 @@ pub(super) fn lift(error: anyhow::Error) -> anyhow::Error {
         Ok(error) => return Error::from(error).into(),
         Err(error) => error,
     };
-    // The server wraps its errors.
+    // The server wraps errors of the engine. Other errors of the system keep their context.
+    let wraps = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    if !error.downcast_ref::<io::Error>().is_some_and(wraps) {
+        return error;
+    }
     match error.downcast::<io::Error>().map(io::Error::downcast::<Error>) {
         Ok(Ok(error)) => error.into(),
         Ok(Err(error)) => error.into(),

@@ -100,7 +100,6 @@ fn every_command_takes_only_the_options_that_it_heeds() {
 #[test]
 fn sampling_belongs_to_commands_that_write_text() {
     let sampling = [
-        "greedy",
         "temperature",
         "top-k",
         "top-p",
