@@ -39,6 +39,7 @@ impl Keys {
         Ok(keys)
     }
 
+    #[cfg(unix)]
     pub(crate) fn has_file(&self) -> bool {
         self.file.is_some()
     }

@@ -62,6 +62,7 @@ fn refused(argument: &str, path: &Path, error: &pem::Error) -> io::Error {
 /// The server's side of TLS. Connections keep the identity that they began with.
 #[derive(Debug)]
 pub(crate) struct Tls {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only SIGHUP reads the files again"))]
     files: TlsFiles,
     config: RwLock<Arc<ServerConfig>>,
 }
@@ -77,6 +78,7 @@ impl Tls {
     ///
     /// # Errors
     /// Fails if a file cannot be used.
+    #[cfg(unix)]
     pub(crate) fn reload(&self) -> io::Result<()> {
         let config = self.files.load()?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
