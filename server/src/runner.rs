@@ -36,7 +36,7 @@ pub(crate) enum News {
     Failed(ApiError),
 }
 
-/// What the thread is asked for.
+/// A call of the thread.
 enum Call {
     Submit(Box<Submission>),
     Status(oneshot::Sender<SchedulerStatus>),

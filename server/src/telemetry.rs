@@ -1,4 +1,4 @@
-//! What a stream tells beside its text, in llama-server's words: how far the prompt is read, and times.
+//! News of a stream beside its text, in llama-server's words: the part of the prompt that is read, and times.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tercet_engine::{SequenceStatus, Step};
 use crate::body::nullable;
 use crate::timings::Timings;
 
-/// What a client wants to know.
+/// The news that a client asked for.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Telemetry {

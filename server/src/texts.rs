@@ -7,8 +7,11 @@ use crate::error::{ApiError, Result};
 
 /// Returns the tokens of each prompt in `prompt`.
 ///
-/// A prompt is a text, a list of tokens, a list of tokens and texts, or llama-server's object with a `prompt_string`.
-/// `prompt` is one of them, or a list of them.
+/// `prompt` is one prompt or a list of prompts. A prompt is
+///
+/// - a text,
+/// - a list of tokens, or of tokens and texts,
+/// - llama-server's object with a `prompt_string`.
 ///
 /// # Errors
 /// Fails with status 400 if it is empty or something else, or asks for images.

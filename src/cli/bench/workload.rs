@@ -76,7 +76,7 @@ pub(super) struct Workload<'a> {
     tests: &'a [Test],
     depth: usize,
     sampling: &'a SamplerOptions,
-    /// As many sequences as the test with the most.
+    /// The sequences: enough for the test with the most.
     states: Vec<State>,
     /// Input tokens, enough for the longest test.
     tokens: Vec<u32>,
