@@ -133,7 +133,9 @@ fn a_full_context_is_no_dead_end() {
 #[test]
 fn control_c_stops_the_reply_and_then_the_chat() {
     let cache = Scratch::new();
-    let flags = ["chat", "-m", "fairy-tales", "--greedy", "-n", "400", "--ignore-eos"];
+    // Slow kernels, so that the reply does not end before Ctrl-C comes.
+    let flags = "chat -m fairy-tales --greedy -n 400 --ignore-eos --isa portable --threads 1";
+    let flags: Vec<_> = flags.split(' ').collect();
     let mut terminal = Terminal::open(&flags, &cache, WIDE);
     terminal.shows("> ");
     terminal.types("Tell me a story");
