@@ -2,7 +2,9 @@
 
 pub use std::ops::ControlFlow;
 
+#[cfg(feature = "async")]
+pub use crate::{AsyncSession, AsyncStream};
 pub use crate::{
-    Conversation, Error, Event, Generation, Message, Request, Result, RuntimeOptions, SamplingChoices,
-    Scheduler, SchedulerOptions, Session, SessionOptions, Stop, Stream,
+    Conversation, Error, Event, Generation, Message, Reply, Request, Result, RuntimeOptions, SamplingChoices,
+    Scheduler, SchedulerOptions, Session, SessionOptions, Stop, Stream, TernaryLinear,
 };

@@ -1,6 +1,7 @@
 //! A conversation: messages in, and only the new tokens go through the model.
 
 mod editing;
+mod reply;
 
 use std::ops::{ControlFlow, Deref};
 
@@ -12,6 +13,11 @@ use crate::generate::{Continuation, Generation, Request, Sequence, Stop};
 use crate::session::Session;
 use crate::tokenizer::Spelled;
 
+pub use reply::Reply;
+
+/// Tokens that a reply has at most, unless [`Conversation::request`] says otherwise.
+const REPLY_TOKENS: usize = 512;
+
 /// Messages, and the sequence that holds their tokens.
 ///
 /// It borrows its session, or shares it in an `Arc`.
@@ -19,14 +25,15 @@ use crate::tokenizer::Spelled;
 /// ```
 /// # #[cfg(feature = "embedded")]
 /// # fn main() -> tercet_engine::Result<()> {
-/// use std::ops::ControlFlow;
-/// use tercet_engine::{Request, Session};
+/// use tercet_engine::Session;
 ///
 /// let session = Session::open("fairy-tales")?;
-/// let mut conversation = session.conversation(None)?;
-/// let request = Request { max_tokens: 10, ..session.request() };
-/// let reply = conversation.reply("Tell me about the sea", &request, |_| ControlFlow::Continue(()))?;
-/// assert_eq!(conversation.messages()[1].content, reply.text);
+/// let mut chat = session.conversation(None)?;
+/// println!("{}", chat.say("Tell me about the sea")?);
+/// for text in chat.stream("And the moon?")? {
+///     print!("{}", text?);
+/// }
+/// assert_eq!(chat.messages().len(), 4);
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "embedded"))]
@@ -41,6 +48,7 @@ pub struct Conversation<S> {
     messages: Vec<Message>,
     /// True if the sequence ends within the last message, which is a reply that was cut.
     cut: bool,
+    request: Request,
     spelled: Spelled,
     chat_template_kwargs: Map<String, Value>,
 }
@@ -58,10 +66,17 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             messages: system.iter().cloned().collect(),
             system,
             cut: false,
+            request: Request { max_tokens: REPLY_TOKENS, ..session.request() },
             spelled: Spelled::default(),
             chat_template_kwargs: Map::new(),
             session,
         })
+    }
+
+    /// Chooses how [`say`](Conversation::say) and [`stream`](Conversation::stream) generate replies. Without it, replies are
+    /// as the model's authors suggest, and have up to 512 tokens.
+    pub fn request(self, request: Request) -> Self {
+        Conversation { request, ..self }
     }
 
     /// Chooses what becomes of special tokens that messages spell out.
@@ -102,8 +117,32 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         self.sequence.history().len()
     }
 
-    /// Adds `text` as the user's message and generates the reply. `on_text` receives the reply's text as it becomes
-    /// certain, and ends it by breaking. A turn that is cancelled before the reply begins is not part of the conversation.
+    /// Says `text` and returns the reply. Both become part of the conversation.
+    ///
+    /// Each turn has a seed of its own, so that a question that is asked again gets another answer.
+    ///
+    /// # Errors
+    /// Those of [`Conversation::reply`].
+    pub fn say(&mut self, text: &str) -> Result<String> {
+        let mut reply = self.stream(text)?;
+        reply.by_ref().try_for_each(|piece| piece.map(drop))?;
+        Ok(reply.finish().text)
+    }
+
+    /// Says `text`: an iterator over the pieces of the reply as they become certain. The seeds are those of
+    /// [`Conversation::say`].
+    ///
+    /// # Errors
+    /// Fails if the template refuses the messages, the request is invalid, or the context is too small.
+    pub fn stream(&mut self, text: &str) -> Result<Reply<'_, S>> {
+        let mut request = self.request.clone();
+        request.sampler.seed = request.sampler.seed.wrapping_add(self.turns() as u64);
+        Reply::new(self, text, request)
+    }
+
+    /// Adds `text` as the user's message and generates the reply by `request`. `on_text` receives the reply's text as it
+    /// becomes certain, and ends it by breaking. A turn that is cancelled before the reply begins is not part of the
+    /// conversation.
     ///
     /// # Errors
     /// Those of the template, the tokenizer and [`Continuation`]; the turn is then not part of the conversation.
@@ -111,33 +150,15 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         &mut self,
         text: &str,
         request: &Request,
-        on_text: impl FnMut(&str) -> ControlFlow<()>,
+        mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation> {
-        self.messages.push(Message::new("user", text));
-        let outcome = self.speak(request, on_text);
-        match &outcome {
-            Ok(generation) if generation.stop == Stop::Cancelled && generation.ids.is_empty() => {
-                self.messages.pop();
-            }
-            Ok(generation) => {
-                self.messages.push(Message::new("assistant", &generation.text));
-                self.cut = is_cut(generation);
-            }
-            Err(_) => {
-                self.messages.pop();
+        let mut reply = Reply::new(self, text, request.clone())?;
+        while let Some(step) = reply.step()? {
+            if !step.text.is_empty() && on_text(&step.text).is_break() {
+                reply.cancel();
             }
         }
-        outcome
-    }
-
-    fn speak(
-        &mut self,
-        request: &Request,
-        on_text: impl FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<Generation> {
-        self.cut = false;
-        let ids = self.encode(&self.messages)?;
-        self.read_on(&ids, request, on_text)
+        Ok(reply.finish())
     }
 
     /// Goes on with the last reply, which a limit or the caller has cut. The whole is the reply that a higher limit would
@@ -165,7 +186,8 @@ impl<S: Deref<Target = Session>> Conversation<S> {
                 self.encode_input(input)?
             }
         };
-        let generation = self.read_on(&ids, request, on_text)?;
+        let continuation = self.read_on(&ids, request.clone())?;
+        let generation = continuation.run(self.session.model(), &mut self.sequence, on_text)?;
         if let Some(last) = self.messages.last_mut() {
             last.content += &generation.text;
         }
@@ -173,19 +195,13 @@ impl<S: Deref<Target = Session>> Conversation<S> {
         Ok(generation)
     }
 
-    /// Generates what follows `ids`, of which the sequence may hold a part.
-    fn read_on(
-        &mut self,
-        ids: &[u32],
-        request: &Request,
-        on_text: impl FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<Generation> {
+    /// Continues `ids`, of which the sequence may hold a part.
+    fn read_on(&mut self, ids: &[u32], request: Request) -> Result<Continuation> {
         // The last token must go through the model even if the cache holds it: the next token is chosen by its logits.
         self.sequence.rewind_to(&ids[..ids.len().saturating_sub(1)]);
         let fresh = &ids[self.tokens()..];
         let (model, tokenizer) = (self.session.model(), self.session.tokenizer());
-        let continuation = Continuation::new(model, tokenizer, &mut self.sequence, fresh, request.clone())?;
-        continuation.run(model, &mut self.sequence, on_text)
+        Continuation::new(model, tokenizer, &mut self.sequence, fresh, request)
     }
 
     /// Returns the tokens of the prompt for `messages`. They are encoded as one text, because some tokenizers treat the

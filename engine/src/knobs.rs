@@ -28,6 +28,10 @@ const fn knob(name: &'static str, help: &'static str) -> Knob {
 }
 
 const MODEL: Knob = knob("TERCET_MODEL", "model to run: directory, file, name or repository");
+const CONFIG: Knob = knob(
+    "TERCET_CONFIG",
+    "file of the command's defaults; by default tercet/config.toml in the user's configuration",
+);
 const NO_TUNE: Knob = knob("TERCET_NO_TUNE", "1: do not tune at the first load of a model");
 const NO_CACHE: Knob = knob("TERCET_NO_CACHE", "1: neither keep nor use packed models");
 const CACHE_DIR: Knob = knob(
@@ -45,8 +49,9 @@ const HF_ENDPOINT: Knob = knob("HF_ENDPOINT", "address of the hub; by default ht
 const HF_TOKEN: Knob = knob("HF_TOKEN", "access token for the hub");
 
 /// Variables that belong to no option of [`OPTIONS`].
-const OTHERS: [Knob; 15] = [
+const OTHERS: [Knob; 16] = [
     MODEL,
+    CONFIG,
     NO_TUNE,
     NO_CACHE,
     CACHE_DIR,
@@ -87,6 +92,11 @@ impl Knob {
 /// Returns the model of `TERCET_MODEL`.
 pub fn model() -> Option<PathBuf> {
     set(MODEL.name).map(PathBuf::from)
+}
+
+/// Returns the file of `TERCET_CONFIG`.
+pub fn config() -> Option<PathBuf> {
+    set(CONFIG.name).map(PathBuf::from)
 }
 
 /// Returns true if `TERCET_NO_TUNE` forbids tuning at a model's first load.

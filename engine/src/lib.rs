@@ -34,7 +34,7 @@ mod vectors;
 pub mod verify;
 
 pub use cancel::Cancel;
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Reply};
 pub use conversion::{Conversion, convert};
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;
@@ -53,6 +53,8 @@ pub use sampler::{Sampler, SamplerOptions, SamplingChoices};
 pub use scheduler::{
     Event, JobId, Scheduler, SchedulerOptions, SchedulerStatus, SchedulerTotals, SequenceStatus,
 };
+#[cfg(feature = "async")]
+pub use session::{AsyncSession, AsyncStream};
 pub use session::{Loading, Session, SessionOptions, Stream};
 pub use size::{Size, UnknownSize};
 pub use source::{Progress as OpenProgress, open_model};

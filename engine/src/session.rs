@@ -1,5 +1,8 @@
 //! A model and everything that it takes to run it, opened in one call.
 
+#[cfg(feature = "async")]
+mod asynchronous;
+mod batch;
 mod fingerprint;
 mod loading;
 mod stream;
@@ -21,6 +24,8 @@ use crate::runtime::{Runtime, RuntimeOptions, user_cache};
 use crate::sampler::SamplingChoices;
 use crate::tokenizer::Tokenizer;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{AsyncSession, AsyncStream};
 pub use loading::Loading;
 pub use stream::Stream;
 
@@ -232,6 +237,32 @@ impl Session {
     /// Fails if the request is invalid or the prompt exceeds the context.
     pub fn stream(&self, prompt: &str, request: Request) -> Result<Stream<&Session>> {
         Stream::new(self, &self.encode(prompt)?, request)
+    }
+
+    /// Continues several prompts, which share every read of the weights. The texts have the order of the prompts, and each is
+    /// that of its prompt alone. The first has the seed of `request`, and each further one the next seed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")]
+    /// # fn main() -> tercet_engine::Result<()> {
+    /// let session = tercet_engine::Session::open("fairy-tales")?;
+    /// for text in session.batch(["The dragon", "The king"], &session.request())? {
+    ///     println!("{}", text.text);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "embedded"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// The first error of a text; those of [`Session::generate`].
+    pub fn batch<P: AsRef<str>>(
+        &self,
+        prompts: impl IntoIterator<Item = P>,
+        request: &Request,
+    ) -> Result<Vec<Generation>> {
+        batch::generate(self, prompts, request)
     }
 
     /// Starts a conversation by the model's chat template, with an optional message of the system.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use tercet_engine::{Error, Size};
-#[cfg(feature = "tls")]
 use tercet_server::TlsFiles;
 use tercet_server::{Origin, ServedModel, Server, ServerOptions};
 
@@ -46,11 +45,9 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Certificate in PEM, with those that vouch for it: the server speaks TLS
-    #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Private key of the certificate, in PEM
-    #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Origin whose pages may ask, such as https://chat.example.org, or * for all; repeatable
@@ -91,7 +88,6 @@ impl Serve {
         let options = ServerOptions {
             api_keys: self.api_key.clone(),
             api_key_file: self.api_key_file.clone(),
-            #[cfg(feature = "tls")]
             tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
             cors: self.cors.clone(),
             log_prompts: self.log.log_prompts,
@@ -118,7 +114,6 @@ impl Serve {
     }
 
     fn scheme(&self) -> &'static str {
-        #[cfg(feature = "tls")]
         if self.tls_cert.is_some() {
             return "https";
         }

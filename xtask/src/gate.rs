@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::{check, run, skip, skip_unless_ci};
-use crate::{ROOT, cargo, command, links, steps, target, targets, tools};
+use crate::{ROOT, cargo, command, links, packages, steps, target, targets, tools};
 #[cfg(unix)]
 use crate::{aarch64, clients, page, python, soak};
 
@@ -73,6 +73,7 @@ fn read_sources(full: bool) -> Result<()> {
     run("format", &mut cargo("fmt --all -- --check"))?;
     run("format of the fuzz targets", &mut cargo("fmt --manifest-path fuzz/Cargo.toml -- --check"))?;
     check("links", links::check)?;
+    check("contents of the packages", packages::check)?;
     check_rust_version()?;
     let prebuilt = tools::install();
     let reason =

@@ -21,7 +21,7 @@ pub(crate) fn write(families: &[String]) -> Result<()> {
 
 /// Runs the output of `tercet convert` in transformers, and reads it with the `gguf` package.
 pub(crate) fn check_convert() -> Result<()> {
-    run("build the program", &mut cargo("build -p tercet"))?;
+    run("build the program", &mut cargo("build -p tercet --features cli"))?;
     run("read converted models", python("gguf/check.py")?.arg(target().join("debug/tercet")))
 }
 

@@ -33,7 +33,7 @@ impl Load {
         let packages = if self.llama { &[LLAMA][..] } else { &["pip"] };
         let venv =
             environment("load-venv", STEP, packages)?.context("it needs Python and the package index")?;
-        run("the server", &mut cargo("build --release --bin tercet"))?;
+        run("the server", &mut cargo("build --release --features cli"))?;
         let program = target().join("release/tercet").canonicalize()?;
         let mut python = tool(&venv, "python");
         python.arg(Path::new(ROOT).join("tests/load/load.py").canonicalize()?).arg("--tercet").arg(&program);

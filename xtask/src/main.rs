@@ -11,6 +11,7 @@ mod golden;
 mod links;
 #[cfg(unix)]
 mod load;
+mod packages;
 #[cfg(unix)]
 mod page;
 mod peers;

@@ -14,7 +14,7 @@ struct Target {
     full: &'static str,
 }
 
-const COMMAND: &str = "-p tercet";
+const COMMAND: &str = "-p tercet --features cli";
 const LIBRARY: &str = "-p tercet --no-default-features";
 
 /// The command is checked once for each system, and the library for the system's second architecture too: the command has

@@ -154,7 +154,7 @@ impl KvCache {
     }
 }
 
-const REMEDY: &str = "use a smaller context (--context)";
+const REMEDY: &str = "use a smaller context";
 
 fn purpose(context: usize) -> String {
     format!("the cache of {context} tokens")

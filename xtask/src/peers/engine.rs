@@ -104,7 +104,7 @@ impl Engine {
     pub(super) fn steps(&self, place: &Place) -> Vec<Step> {
         match self {
             Engine::Tercet => {
-                vec![Step::new("build Tercet", cargo("build --quiet --release --bin tercet"))]
+                vec![Step::new("build Tercet", cargo("build --quiet --release --features cli"))]
             }
             Engine::LlamaCpp(ternary) => {
                 let mut install = place.pip("llama-cpp.txt", &["--no-binary", "llama-cpp-python"]);
@@ -145,7 +145,7 @@ impl Engine {
             Engine::LlamaCpp(ternary) => script("bench_llama_cpp.py", place.gguf(ternary)),
             Engine::Transformers => script("bench_transformers.py", place.checkpoint()),
             Engine::Tercet => {
-                let mut command = cargo("run --quiet --release --bin tercet -- bench --json --greedy -r 1");
+                let mut command = cargo("run --quiet --release --features cli -- bench --json --greedy -r 1");
                 command.args(["--synthetic", "bitnet-2b-4t", "--threads", &threads.to_string()]);
                 command.args(["-p", &list(&tests.prompt), "-n", &list(&tests.generate)]);
                 command
