@@ -9,12 +9,12 @@ use pyo3::types::PyBytes;
 use tercet_autotune::Choice;
 use tercet_codegen::Isa;
 use tercet_codegen::{
-    Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix,
+    Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix, Unpack,
 };
 use tercet_cpu::Cpu;
 
 use crate::errors::{bad_argument, bad_spec, exception};
-use crate::model::parse;
+use crate::model::{parse, parse_one_of};
 
 /// A micro-kernel of any instruction set. It runs only if this CPU has the instruction set.
 #[pyclass(frozen, module = "tercet._tercet")]
@@ -46,10 +46,10 @@ impl Choices {
         let choice = Choice {
             packing: parse("packing", &self.packing)?,
             tile: self.tile.as_ref().map(|tile| tile.parse()).transpose().map_err(bad_spec)?,
-            unpack: parse("unpack", &self.unpack)?,
+            unpack: parse_one_of("unpack", &self.unpack, &Unpack::ALL.map(Unpack::name))?,
             prefetch: self.prefetch,
             interleave: self.interleave,
-            epilogue: parse("epilogue", &self.epilogue)?,
+            epilogue: parse_one_of("epilogue", &self.epilogue, &Epilogue::ALL.map(Epilogue::name))?,
             tokens: self.tokens,
             ..Choice::of(parse("isa", &self.isa)?.unwrap_or_else(|| Isa::best(Cpu::host())))
         };
@@ -154,7 +154,7 @@ impl Kernel {
     fn gemm(&self) -> PyResult<&Gemm> {
         let isa = self.spec.isa;
         let missing =
-            || bad_argument("the kernel", format!("this CPU has no {isa}"), "run it on one that has");
+            || bad_argument("isa", format!("this CPU has no {isa}"), "run the kernel on one that has");
         self.gemm.as_ref().ok_or_else(missing)
     }
 
@@ -166,11 +166,15 @@ impl Kernel {
     ) -> PyResult<Bound<'py, PyAny>> {
         let gemm = self.gemm()?;
         let (&[n, k], &[m, width]) = (weights.shape(), activations.shape()) else {
-            return Err(bad_argument("the arrays", "they are no matrices", "give two dimensions"));
+            return Err(bad_argument(
+                "weights",
+                "they and the activations are no matrices",
+                "give two dimensions",
+            ));
         };
         if k != width {
-            let problem = format!("weights have {k} columns, activations {width}");
-            return Err(bad_argument("the arrays", problem, "give n × k and m × k"));
+            let problem = format!("they have {width} columns, weights {k}");
+            return Err(bad_argument("activations", problem, "give n × k and m × k"));
         }
         let (weights, activations) = (weights.as_slice()?, activations.as_slice()?);
         let product = py.detach(|| -> tercet_engine::Result<Vec<T>> {

@@ -43,11 +43,7 @@ impl TernaryLinear {
             (Some(size), _) => Scales::Groups { size, values: scales },
             (None, &[scale]) => Scales::Tensor(scale),
             _ => {
-                return Err(bad_argument(
-                    "the scales",
-                    "there are several",
-                    "say how many columns share one",
-                ));
+                return Err(bad_argument("scale", "there are several", "say how many columns share one"));
             }
         };
         let weights = Ternary { trits: trits.as_slice()?.to_vec(), scales };
@@ -59,7 +55,7 @@ impl TernaryLinear {
     fn round(py: Python<'_>, weights: PyReadonlyArray2<'_, f32>, options: Options) -> PyResult<Self> {
         let floats = weights.as_slice()?;
         if !floats.iter().all(|weight| weight.is_finite()) {
-            return Err(bad_argument("the weights", "they are not all finite", "give numbers"));
+            return Err(bad_argument("weights", "they are not all finite", "give numbers"));
         }
         Self::of(py, shape(&weights), Ternary::absmean(floats), &options)
     }

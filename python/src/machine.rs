@@ -57,6 +57,23 @@ pub(crate) struct Tuned {
     gain: f64,
 }
 
+#[pymethods]
+impl Cpu {
+    fn __repr__(&self) -> String {
+        let best = self.isas.first().copied().unwrap_or_default();
+        format!("Cpu({:?}, {best}, {} logical, threads={})", self.brand, self.logical, self.threads)
+    }
+}
+
+#[pymethods]
+impl Tuned {
+    fn __repr__(&self) -> String {
+        let Tuned { n, k, m, winner, threads, .. } = self;
+        let (time, gain) = (self.seconds * 1e6, self.gain);
+        format!("Tuned({n} × {k}, m={m}: {winner}, threads={threads}, {time:.1} µs, gain={gain:.2})")
+    }
+}
+
 impl From<&tercet_engine::tune::Tuned> for Tuned {
     fn from(tuned: &tercet_engine::tune::Tuned) -> Self {
         let tercet_engine::tune::Tuned { problem, default, kernel, sharing } = tuned;

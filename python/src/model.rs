@@ -1,10 +1,12 @@
 //! A loaded model.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use numpy::PyArray2;
 use pyo3::prelude::*;
+use tercet_engine::options::OptionInfo;
 use tercet_engine::{Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
 
 use crate::errors::{bad_argument, exception};
@@ -16,7 +18,11 @@ use crate::tokenizer::Tokenizer;
 
 /// A loaded model. Several threads may use it at the same time.
 #[pyclass(frozen, module = "tercet._tercet")]
-pub(crate) struct Model(Arc<Session>);
+pub(crate) struct Model {
+    session: Arc<Session>,
+    /// Tokens that a sequence may have.
+    context: usize,
+}
 
 /// Options for running a model. The environment and the machine decide the options that are None.
 #[derive(FromPyObject)]
@@ -55,22 +61,46 @@ impl Options {
     }
 }
 
-/// Parses the option `what`, if it has a value.
-pub(crate) fn parse<T: std::str::FromStr>(what: &str, name: &Option<String>) -> PyResult<Option<T>> {
+/// Parses the option `what` of the library's table, if it has a value.
+pub(crate) fn parse<T: FromStr>(what: &str, name: &Option<String>) -> PyResult<Option<T>> {
+    let values = OptionInfo::find(what).map(|option| (option.values)()).unwrap_or_default();
+    parse_one_of(what, name, &values)
+}
+
+/// Parses the argument `what`, if it has a value. `values` are those that it takes.
+pub(crate) fn parse_one_of<T: FromStr>(
+    what: &str,
+    name: &Option<String>,
+    values: &[&str],
+) -> PyResult<Option<T>> {
     let Some(name) = name else { return Ok(None) };
     let unknown =
-        || bad_argument(what, format!("{name:?} is not known"), "`tercet --help` names what there is");
+        || bad_argument(what, format!("{name:?} is not known"), &format!("use {}", values.join(", ")));
     name.parse().map(Some).map_err(|_| unknown())
 }
 
 #[pymethods]
 impl Model {
-    /// Loads the model called `name`.
+    /// Loads the model called `name`, with a context of `context` tokens or of all that it allows.
     #[staticmethod]
-    fn load(py: Python<'_>, name: Option<PathBuf>, options: Options) -> PyResult<Self> {
-        let options = SessionOptions { runtime: options.runtime_options()?, ..SessionOptions::default() };
+    fn load(
+        py: Python<'_>,
+        name: Option<PathBuf>,
+        options: Options,
+        context: Option<usize>,
+    ) -> PyResult<Self> {
+        let options =
+            SessionOptions { runtime: options.runtime_options()?, context, ..SessionOptions::default() };
         let open = || Session::open_with(name.as_deref(), &options, &mut |_| {});
-        py.detach(open).map(|session| Model(Arc::new(session))).map_err(exception)
+        let session = py.detach(open).map_err(exception)?;
+        let most = session.model().config().max_positions;
+        match context {
+            Some(context) if !(1..=most).contains(&context) => {
+                let remedy = format!("use 1 to {most}");
+                Err(bad_argument("context", format!("{context} is out of range"), &remedy))
+            }
+            _ => Ok(Model { session: Arc::new(session), context: context.unwrap_or(most) }),
+        }
     }
 
     /// Makes a model with the shape of a preset, random weights, and the tokenizer of the built-in model.
@@ -78,83 +108,84 @@ impl Model {
     fn synthetic(py: Python<'_>, preset: &str, options: Options) -> PyResult<Self> {
         let runtime = options.runtime()?;
         let open = || Session::synthetic(&Preset::find(preset)?, runtime);
-        py.detach(open).map(|session| Model(Arc::new(session))).map_err(exception)
+        let session = py.detach(open).map_err(exception)?;
+        Ok(Model { context: session.model().config().max_positions, session: Arc::new(session) })
     }
 
     /// The model's tokenizer.
     #[getter]
     fn tokenizer(&self) -> Tokenizer {
-        Tokenizer(Arc::clone(&self.0))
+        Tokenizer(Arc::clone(&self.session))
     }
 
     /// The model's name.
     #[getter]
     fn name(&self) -> &str {
-        self.0.model().name()
+        self.session.model().name()
     }
 
     /// The instruction set of its kernels.
     #[getter]
     fn isa(&self) -> &str {
-        self.0.runtime().isa().name()
+        self.session.runtime().isa().name()
     }
 
     /// The mode of computing: `fast` or `exact`.
     #[getter]
     fn mode(&self) -> &str {
-        self.0.runtime().mode().name()
+        self.session.runtime().mode().name()
     }
 
     /// The number of threads that compute each token.
     #[getter]
     fn threads(&self) -> usize {
-        self.0.runtime().threads()
+        self.session.runtime().threads()
     }
 
     /// Warnings about options, the cache and the model's files.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        self.0.warnings()
+        self.session.warnings()
     }
 
     /// The number of rows of the embedding: the largest token id plus one.
     #[getter]
     fn vocab_size(&self) -> usize {
-        self.0.model().config().vocab_size
+        self.session.model().config().vocab_size
     }
 
     /// The maximum number of tokens in a sequence.
     #[getter]
     fn context_length(&self) -> usize {
-        self.0.model().config().max_positions
+        self.context
     }
 
     /// Sizes in bytes: packed ternary matrices, embedding, output head, the quantized copy of the
     /// head, and the keys and values of one position.
     fn memory_use(&self) -> [usize; 5] {
         let tercet_engine::MemoryUse { ternary, embedding, head, screen, cache_per_token } =
-            self.0.model().memory_use();
+            self.session.model().memory_use();
         [ternary, embedding, head, screen, cache_per_token]
     }
 
     /// Returns a request for texts.
     fn request(&self, py: Python<'_>, requested: Requested) -> PyResult<Request> {
-        Request::new(py, &self.0, requested)
+        Request::new(py, &self.session, requested)
     }
 
     /// Returns a scheduler. An interactive one goes on with its texts while it reads a prompt.
     fn scheduler(&self, interactive: bool) -> Scheduler {
-        Scheduler::new(Arc::clone(&self.0), interactive)
+        Scheduler::new(Arc::clone(&self.session), interactive)
     }
 
     /// Returns an iterator over the pieces of text that continue a prompt.
     fn stream(&self, prompt: Vec<u32>, request: Py<Request>, seed: u64) -> PyResult<Stream> {
-        Stream::new(Arc::clone(&self.0), &prompt, request, seed)
+        Stream::new(Arc::clone(&self.session), &prompt, request, seed)
     }
 
     /// Returns the probabilities of each pair's second tokens after its first tokens.
     fn logprobs(&self, py: Python<'_>, pairs: Vec<(Vec<u32>, Vec<u32>)>) -> PyResult<Vec<Scored>> {
-        scoring::logprobs(py, &self.0, pairs)
+        scoring::logprobs(py, &self.session, pairs)
     }
 
     /// Returns the logits of the last `last` tokens, or of all: positions × vocabulary.
@@ -164,11 +195,11 @@ impl Model {
         ids: Vec<u32>,
         last: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        scoring::logits(py, &self.0, &ids, last)
+        scoring::logits(py, &self.session, &ids, last)
     }
 
     /// Returns the perplexity of `ids`, cut into windows.
     fn perplexity(&self, py: Python<'_>, ids: Vec<u32>, window: Option<usize>) -> PyResult<f64> {
-        scoring::perplexity(py, &self.0, &ids, window)
+        scoring::perplexity(py, &self.session, &ids, window)
     }
 }

@@ -55,6 +55,14 @@ impl Stream {
         })
     }
 
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (tokens, stop) = (self.ids(py).len(), self.stop(py));
+        format!(
+            "Stream({tokens} tokens, {})",
+            stop.map_or("growing".to_owned(), |stop| format!("stop={stop:?}"))
+        )
+    }
+
     /// The tokens generated so far.
     #[getter]
     fn ids(&self, py: Python<'_>) -> Vec<u32> {

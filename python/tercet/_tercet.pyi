@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Optional, TypedDict, Union, final, type_check_only
+from typing import Optional, TypedDict, Union, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ def tune(
     name: Union[str, os.PathLike[str], None],
     shapes: Optional[list[tuple[int, int]]],
     budget: float,
-    options: dict[str, Any],
+    options: MachineChoices,
 ) -> tuple[list[Tuned], Optional[str]]: ...
 
 @final
@@ -100,9 +100,34 @@ class Tuned:
     def gain(self) -> float:
         """The default's time divided by the winner's time."""
 
+@type_check_only
+class MachineChoices(TypedDict):
+    """Options for the use of this machine. The environment and the machine stand for None."""
+
+    isa: Optional[str]
+    threads: Optional[int]
+    packing: Optional[str]
+    mode: Optional[str]
+    activations: Optional[str]
+    head: Optional[str]
+    cache_type: Optional[str]
+
+@type_check_only
+class KernelChoices(TypedDict):
+    """The parts of a kernel. The planner chooses those that are None."""
+
+    isa: Optional[str]
+    packing: Optional[str]
+    tile: Optional[str]
+    unpack: Optional[str]
+    prefetch: Optional[int]
+    interleave: Optional[int]
+    epilogue: str
+    tokens: Optional[int]
+
 @final
 class Kernel:
-    def __new__(cls, choices: dict[str, Any]) -> Kernel: ...
+    def __new__(cls, choices: KernelChoices) -> Kernel: ...
     @property
     def name(self) -> str: ...
     @property
@@ -113,17 +138,19 @@ class Kernel:
     def code(self) -> Optional[bytes]: ...
     def disassemble(self) -> str: ...
     def loop_mix(self) -> dict[str, int]: ...
-    def sums(self, weights: npt.NDArray[np.int8], activations: npt.NDArray[np.int8]) -> npt.NDArray[Any]: ...
+    def sums(
+        self, weights: npt.NDArray[np.int8], activations: npt.NDArray[np.int8]
+    ) -> Union[npt.NDArray[np.int32], npt.NDArray[np.float32]]: ...
     def time(self, shape: tuple[int, int], m: int, threads: int, budget: float) -> float: ...
 
 @final
 class TernaryLinear:
     @staticmethod
     def new(
-        trits: npt.NDArray[np.int8], scales: list[float], size: Optional[int], options: dict[str, Any]
+        trits: npt.NDArray[np.int8], scales: list[float], size: Optional[int], options: MachineChoices
     ) -> TernaryLinear: ...
     @staticmethod
-    def round(weights: npt.NDArray[np.float32], options: dict[str, Any]) -> TernaryLinear: ...
+    def round(weights: npt.NDArray[np.float32], options: MachineChoices) -> TernaryLinear: ...
     @property
     def shape(self) -> tuple[int, int]: ...
     @property
@@ -150,9 +177,11 @@ class Tokenizer:
 @final
 class Model:
     @staticmethod
-    def load(name: Union[str, os.PathLike[str], None], options: dict[str, Any]) -> Model: ...
+    def load(
+        name: Union[str, os.PathLike[str], None], options: MachineChoices, context: Optional[int]
+    ) -> Model: ...
     @staticmethod
-    def synthetic(preset: str, options: dict[str, Any]) -> Model: ...
+    def synthetic(preset: str, options: MachineChoices) -> Model: ...
     @property
     def tokenizer(self) -> Tokenizer: ...
     @property

@@ -12,7 +12,7 @@ from .tokenizer import Tokenizer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .machine import MachineOptions
+    from .machine import LoadOptions
     from .options import Options
 
 
@@ -25,7 +25,7 @@ class BitNet:
 
     @classmethod
     def from_pretrained(
-        cls, name: Union[str, os.PathLike[str], None] = None, **options: Unpack[MachineOptions]
+        cls, name: Union[str, os.PathLike[str], None] = None, **options: Unpack[LoadOptions]
     ) -> BitNet:
         """Loads a model. Takes the arguments of :func:`tercet.load_model`.
 

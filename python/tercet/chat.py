@@ -77,7 +77,7 @@ class Chat:
         prompt = self._prompt([*self.messages, said])
         if max_new_tokens is None and known.get("max_length") is None:
             max_new_tokens = max(1, min(TOKENS, self.model.context_length - len(prompt)))
-        request = self.model._native.request(requested(tokens(max_new_tokens, known, len(prompt)), known))
+        request = self.model._native.request(requested(tokens(max_new_tokens, known, len(prompt), self.model._context), known))
         # Another seed for each turn, so that a question that is asked again gets another answer.
         seed = seeds(known, 1)[0] + sum(message["role"] == "user" for message in self.messages)
         return self._reply(said, Text(prompt, request, seed))

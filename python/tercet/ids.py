@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import TypeGuard
 
 IdArray = npt.NDArray[np.int64]
 #: One sequence or several: a list, a list of lists, or an array or tensor of one or two dimensions.
-Ids = Union[Sequence[int], Sequence[Sequence[int]], npt.NDArray[Any], "torch.Tensor"]
+Ids = Union[Sequence[int], Sequence[Sequence[int]], npt.NDArray[np.integer[Any]], "torch.Tensor"]
 
 
-def is_tensor(value: object) -> bool:
+def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
     """Returns true if ``value`` is a torch tensor. Never imports torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], Any]]:
+def read(ids: Ids) -> tuple[list[list[int]], Callable[[list[list[int]], int], object]]:
     """Returns the sequences in ``ids``, and a function that gives other sequences the form of ``ids``.
 
     The function takes sequences and a padding token. It pads the rows of arrays and tensors on the
@@ -45,18 +46,18 @@ def read(ids: Any) -> tuple[list[list[int]], Callable[[list[list[int]], int], An
         return sequences, rectangle
     if isinstance(ids, (str, bytes)):
         raise TypeError("token ids must be numbers: encode the text first, or use BitNet.generate")
-    ids = list(ids)
-    if ids and not isinstance(ids[0], (int, np.integer)):
-        return [checked(row) for row in ids], lambda made, pad: made
-    return [checked(ids)], lambda made, pad: made[0]
+    given = list(ids)
+    if given and not isinstance(given[0], (int, np.integer)):
+        return [checked(row) for row in cast("list[Sequence[int]]", given)], lambda made, pad: made
+    return [checked(cast("list[int]", given))], lambda made, pad: made[0]
 
 
-def is_flat(ids: Any) -> bool:
+def is_flat(ids: Ids) -> bool:
     """Returns true if ``ids`` is one sequence and not a list of sequences."""
     return np.ndim(ids[:1]) == 1
 
 
-def masked(rows: list[list[int]], mask: Any) -> list[list[int]]:
+def masked(rows: list[list[int]], mask: Ids) -> list[list[int]]:
     """Returns the rows without the tokens where ``mask`` is 0."""
     kept, _ = read(mask)
     if [len(row) for row in kept] != [len(row) for row in rows]:
@@ -64,7 +65,7 @@ def masked(rows: list[list[int]], mask: Any) -> list[list[int]]:
     return [[id for id, keeps in zip(*pair) if keeps] for pair in zip(rows, kept)]
 
 
-def one(ids: Any) -> list[int]:
+def one(ids: Ids) -> list[int]:
     """Returns the only sequence in ``ids``."""
     sequences, _ = read(ids)
     if len(sequences) != 1:
@@ -72,7 +73,7 @@ def one(ids: Any) -> list[int]:
     return sequences[0]
 
 
-def checked(row: Sequence[Any]) -> list[int]:
+def checked(row: Sequence[int]) -> list[int]:
     """Returns the ids as plain integers. Raises ValueError for a number that cannot be a token id."""
     ids = [int(i) for i in row]
     for i, given in zip(ids, row):
@@ -89,7 +90,7 @@ def rectangle(sequences: list[list[int]], pad: int) -> IdArray:
     return made
 
 
-def as_tensors(ids: list[int], kind: Optional[str]) -> Any:
+def as_tensors(ids: list[int], kind: Optional[str]) -> object:
     """Returns the ids as a list, or as one row of a numpy array (``np``) or of a torch tensor (``pt``)."""
     if kind is None:
         return ids

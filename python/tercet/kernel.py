@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional
+from typing import Literal, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _tercet
+
+#: Sums as they are stored: whole numbers, or floats by the epilogue ``f32``.
+Sums = Union[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
 class Kernel:
@@ -97,7 +100,7 @@ class Kernel:
         """Counts the instructions in one iteration of the loop over k, by kind."""
         return self._native.loop_mix()
 
-    def __call__(self, weights: npt.ArrayLike, activations: npt.ArrayLike) -> npt.NDArray[Any]:
+    def __call__(self, weights: npt.ArrayLike, activations: npt.ArrayLike) -> Sums:
         """Returns ``activations @ weights.T``, exactly.
 
         ``weights`` are n × k numbers -1, 0 and 1. ``activations`` are one row or m rows of k numbers
@@ -105,11 +108,11 @@ class Kernel:
         """
         acts = _int8("activations", activations)
         if acts.ndim == 1:
-            product: npt.NDArray[Any] = self._sums(weights, acts[None, :])[0]
+            product: Sums = self._sums(weights, acts[None, :])[0]
             return product
         return self._sums(weights, acts)
 
-    def _sums(self, weights: npt.ArrayLike, acts: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+    def _sums(self, weights: npt.ArrayLike, acts: npt.NDArray[np.int8]) -> Sums:
         return self._native.sums(_int8("weights", weights), acts)
 
     def time(self, n: int, k: int, m: int = 1, *, threads: int = 1, budget: float = 0.2) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Optional, TypedDict, Union, cast
+from typing import TYPE_CHECKING, Literal, Optional, TypedDict, Union, cast
 
 from . import _tercet
 
@@ -30,6 +30,13 @@ class MachineOptions(TypedDict, total=False):
     activations: Optional[Literal["int8", "f32"]]
     head: Optional[Literal["exact", "bf16", "int8"]]
     cache_type: Optional[Literal["f16", "f32"]]
+
+
+class LoadOptions(MachineOptions, total=False):
+    """Options of :func:`tercet.load_model`."""
+
+    #: The most tokens of a prompt and its text together. Without it, the model's own limit holds.
+    context: Optional[int]
 
 
 def cpu() -> _tercet.Cpu:
@@ -62,10 +69,17 @@ def tercet_mode(name: Optional[str]) -> Optional[Mode]:
     return None if name is None else cast(Mode, LITESPARK_MODES.get(name, name))
 
 
-def machine_options(**options: Unpack[MachineOptions]) -> dict[str, Any]:
+def machine_options(**options: Unpack[MachineOptions]) -> _tercet.MachineChoices:
     """Returns the options in the form that the native half reads."""
     for name in options:
         if name not in MachineOptions.__annotations__:
             raise TypeError(f"unexpected keyword argument {name!r}")
-    whole: dict[str, Any] = {**dict.fromkeys(MachineOptions.__annotations__), **options}
-    return {**whole, "mode": tercet_mode(whole["mode"])}
+    return {
+        "isa": options.get("isa"),
+        "threads": options.get("threads"),
+        "packing": options.get("packing"),
+        "mode": tercet_mode(options.get("mode")),
+        "activations": options.get("activations"),
+        "head": options.get("head"),
+        "cache_type": options.get("cache_type"),
+    }

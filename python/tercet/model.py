@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Protocol, Union, overload
+from typing import TYPE_CHECKING, Any, Optional, Protocol, Union, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import _tercet
 from .concurrent import Batcher, pieces
 from .ids import IdArray, Ids, is_flat, masked, one, read
-from .machine import MachineOptions, machine_options
+from .machine import LoadOptions, MachineOptions, machine_options
 from .options import Options, StoppingCriterion, checked, one_text, requested, samples, seeds, some, tokens
 from .texts import OnStep, Text, all_made, grow
 from .tokenizer import Tokenizer
@@ -40,7 +40,7 @@ class Streamer(Protocol):
 
 def load_model(
     name: Union[str, os.PathLike[str], None] = None,
-    **options: Unpack[MachineOptions],
+    **options: Unpack[LoadOptions],
 ) -> tuple[Model, Tokenizer]:
     """Loads a model and its tokenizer.
 
@@ -52,6 +52,9 @@ def load_model(
 
     A model that is not on this machine is downloaded. Without a name, the environment variable
     ``TERCET_MODEL`` names the model. The default is ``fairy-tales``, a small model inside the package.
+
+    ``context`` is the most tokens of a prompt and its text together. Without it, the model's own limit
+    holds.
 
     The other arguments are options of the ``tercet`` command; ``tercet generate --help`` explains
     them. The defaults are the best choices for this machine.
@@ -65,8 +68,11 @@ def load_model(
     return model, model.tokenizer
 
 
-def _load(name: Union[str, os.PathLike[str], None], options: MachineOptions) -> Model:
-    model = Model(_tercet.Model.load(name, machine_options(**options)))
+def _load(name: Union[str, os.PathLike[str], None], options: LoadOptions) -> Model:
+    of_machine = cast(MachineOptions, {name: value for name, value in options.items() if name != "context"})
+    context = options.get("context")
+    model = Model(_tercet.Model.load(name, machine_options(**of_machine), context))
+    model._context = context
     # A process that starts in another folder finds the same files.
     is_path = name is not None and os.path.exists(name)
     model._source = (os.path.abspath(name) if is_path and name is not None else name, options)
@@ -78,7 +84,8 @@ class Model:
 
     def __init__(self, native: _tercet.Model) -> None:
         self._native = native
-        self._source: Optional[tuple[Union[str, os.PathLike[str], None], MachineOptions]] = None
+        self._source: Optional[tuple[Union[str, os.PathLike[str], None], LoadOptions]] = None
+        self._context: Optional[int] = None
         self._batcher: Optional[Batcher] = None
         self.tokenizer = Tokenizer(native.tokenizer)
         for warning in native.warnings:
@@ -260,7 +267,7 @@ class Model:
         """Returns the only text that the options ask for."""
         ids, known = self._prompt(prompt), checked(options)
         one_text(known)
-        request = self._native.request(requested(tokens(max_new_tokens, known, len(ids)), known))
+        request = self._native.request(requested(tokens(max_new_tokens, known, len(ids), self._context), known))
         return Text(ids, request, seeds(known, 1)[0])
 
     def _batched(self) -> Batcher:
@@ -281,7 +288,7 @@ class Model:
         n = samples(options)
         if (streamer is not None or callback is not None) and len(prompts) * n > 1:
             raise ValueError("a streamer or callback needs a single prompt")
-        most = [tokens(max_new_tokens, options, length) for length in lengths]
+        most = [tokens(max_new_tokens, options, length, self._context) for length in lengths]
         requests = {count: self._native.request(requested(count, options)) for count in set(most)}
         each = [(prompt, requests[count]) for prompt, count in zip(prompts, most) for _ in range(n)]
         texts = [Text(*text, seed) for text, seed in zip(each, seeds(options, len(each)))]

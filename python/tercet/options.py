@@ -48,6 +48,8 @@ class Sampling(TypedDict, total=False):
     stop: Union[str, Sequence[str], None]
     #: Tokens that end the text, besides the model's end tokens.
     stop_id: Union[int, Sequence[int], None]
+    #: ``stop_id``, for several tokens.
+    stop_ids: Optional[Sequence[int]]
     #: Replaces the model's end tokens. With ``[]`` no token ends the text.
     eos_token_id: Union[int, Sequence[int], None]
     #: The text is JSON that is valid by this schema.
@@ -189,7 +191,7 @@ def requested(max_new_tokens: int, options: Options) -> _tercet.Requested:
         "logit_bias": dict(options.get("logit_bias") or {}),
         "eos": None if eos is None else some(eos),
         "stop": some(options.get("stop")),
-        "stop_id": some(options.get("stop_id")),
+        "stop_id": [*some(options.get("stop_id")), *(options.get("stop_ids") or [])],
         "json_schema": schema if isinstance(schema, (str, type(None))) else json.dumps(schema),
         "json_object": object_,
         "regex": regex,
@@ -199,8 +201,12 @@ def requested(max_new_tokens: int, options: Options) -> _tercet.Requested:
     }
 
 
-def tokens(max_new_tokens: Optional[int], options: Options, prompt: int) -> int:
-    """Returns the most tokens of a text after a prompt of ``prompt`` tokens."""
+def tokens(max_new_tokens: Optional[int], options: Options, prompt: int, context: Optional[int] = None) -> int:
+    """Returns the most tokens of a text after a prompt of ``prompt`` tokens, in a context of ``context``."""
+    if context is not None:
+        if prompt >= context:
+            raise ValueError(f"context: {context} leaves no room after a prompt of {prompt} tokens; load with more")
+        return min(tokens(max_new_tokens, options, prompt), context - prompt)
     length = options.get("max_length")
     if max_new_tokens is not None or length is None:
         return TOKENS if max_new_tokens is None else max_new_tokens

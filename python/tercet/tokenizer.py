@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Optional, overload
+from typing import TYPE_CHECKING, Literal, Optional, overload
 
 from . import _tercet
 from .ids import IdArray, Ids, as_tensors, one
@@ -76,7 +76,7 @@ class Tokenizer:
         return_tensors: Optional[str] = None,
         add_special_tokens: bool = True,
         split_special_tokens: bool = False,
-    ) -> Any:
+    ) -> object:
         """Returns the tokens of ``text``.
 
         If ``add_special_tokens`` is true, BOS or what else the tokenizer puts around a text is among
@@ -104,6 +104,66 @@ class Tokenizer:
         """Returns the token with this id, as the vocabulary spells it. None if there is no such token."""
         return self._native.token(id)
 
+    @overload
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        tools: Optional[Sequence[Mapping[str, object]]] = None,
+        documents: Optional[Sequence[Mapping[str, object]]] = None,
+        *,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: Literal[False],
+        return_tensors: Optional[str] = None,
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        sanitize_control_tokens: bool = False,
+        **kwargs: object,
+    ) -> str: ...
+    @overload
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        tools: Optional[Sequence[Mapping[str, object]]] = None,
+        documents: Optional[Sequence[Mapping[str, object]]] = None,
+        *,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: Literal[True] = True,
+        return_tensors: None = None,
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        sanitize_control_tokens: bool = False,
+        **kwargs: object,
+    ) -> list[int]: ...
+    @overload
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        tools: Optional[Sequence[Mapping[str, object]]] = None,
+        documents: Optional[Sequence[Mapping[str, object]]] = None,
+        *,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: Literal[True] = True,
+        return_tensors: Literal["np"],
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        sanitize_control_tokens: bool = False,
+        **kwargs: object,
+    ) -> IdArray: ...
+    @overload
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        tools: Optional[Sequence[Mapping[str, object]]] = None,
+        documents: Optional[Sequence[Mapping[str, object]]] = None,
+        *,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: Literal[True] = True,
+        return_tensors: Literal["pt"],
+        chat_template_kwargs: Optional[Mapping[str, object]] = None,
+        sanitize_control_tokens: bool = False,
+        **kwargs: object,
+    ) -> torch.Tensor: ...
     def apply_chat_template(
         self,
         conversation: Sequence[Mapping[str, object]],
@@ -117,7 +177,7 @@ class Tokenizer:
         chat_template_kwargs: Optional[Mapping[str, object]] = None,
         sanitize_control_tokens: bool = False,
         **kwargs: object,
-    ) -> Any:
+    ) -> object:
         """Renders messages as a prompt. Each message is a mapping with ``role``, ``content`` and other fields.
 
         Returns tokens, or text if ``tokenize`` is false. ``add_generation_prompt`` appends the start
@@ -146,7 +206,7 @@ class Tokenizer:
         return f"Tokenizer({self.vocab_size} tokens)"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Returns a mapping or a sequence as one that JSON can write."""
     if isinstance(value, Mapping):
         return dict(value)

@@ -160,3 +160,50 @@ def test_misspelt_options_fail_under_mypy(tmp_path: Path) -> None:
 def test_results_say_what_they_are(model: tercet.Model) -> None:
     [made] = model.complete([PROMPT], 3, do_sample=False, eos_token_id=[])
     assert repr(made) == f"Generation({json.dumps(made.text)}, 3 tokens, stop=\"length\")"
+
+
+def test_no_signature_of_the_package_says_any() -> None:
+    """``np.integer[Any]`` is how numpy spells a whole number of any width."""
+    package = Path(tercet.__file__).parent
+    for file in [*package.glob("*.py"), package / "_tercet.pyi"]:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            said = line.replace("np.integer[Any]", "").strip()
+            assert "Any" not in said or said.startswith("from typing import"), f"{file.name}:{number}: {line}"
+
+
+def test_a_context_bounds_prompt_and_text(tokenizer: tercet.Tokenizer) -> None:
+    small, _ = tercet.load_model("fairy-tales", context=12, threads=1)
+    assert small.context_length == 12
+    prompt = tokenizer.encode(PROMPT)
+    [made] = small.complete([prompt], 100, eos_token_id=[])
+    assert (len(prompt) + len(made.ids), made.stop) == (12, "length")
+    assert len(small.generate(prompt, 3, eos_token_id=[])) == len(prompt) + 3
+    with pytest.raises(ValueError, match="context: 12 leaves no room after a prompt of"):
+        small.complete(["word " * 20])
+    with pytest.raises(ValueError, match="context: 0 is out of range; use 1 to 512"):
+        tercet.load_model("fairy-tales", context=0)
+
+
+def test_several_tokens_end_a_text(model: tercet.Model) -> None:
+    [whole] = model.complete([PROMPT], 12, temperature=0)
+    [cut] = model.complete([PROMPT], 12, temperature=0, stop_ids=[4094, whole.ids[5]])
+    assert cut.stop == "stop_id" and cut.ids == whole.ids[: whole.ids.index(whole.ids[5]) + 1]
+    assert model.complete([PROMPT], 12, temperature=0, stop_id=whole.ids[5])[0].ids == cut.ids
+
+
+def test_errors_name_arguments_and_their_values(model: tercet.Model) -> None:
+    wrong: dict[str, Any] = {"packing": "3bit"}
+    with pytest.raises(ValueError, match=r"packing: \"3bit\" is not known; use 2bit, 1.6bit"):
+        tercet.load_model("fairy-tales", **wrong)
+    with pytest.raises(ValueError, match="unpack: .* is not known; use .*shift"):
+        tercet.Kernel("avx2", unpack="nonsense")
+    with pytest.raises(ValueError, match="top_p: 7 is out of range"):
+        model.complete([PROMPT], 1, top_p=7.0)
+
+
+def test_objects_show_what_they_are(model: tercet.Model) -> None:
+    stream = model.stream(PROMPT, 3, temperature=0)
+    assert repr(stream) == "Stream(0 tokens, growing)"
+    list(stream)
+    assert repr(stream) == 'Stream(3 tokens, stop="length")'
+    assert repr(tercet.cpu()).startswith("Cpu(") and f"threads={tercet.cpu().threads}" in repr(tercet.cpu())
