@@ -43,7 +43,9 @@ impl Sharing {
 impl fmt::Display for Sharing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads = if self.threads == 1 { "thread" } else { "threads" };
-        write!(f, "{} {threads}, {} KiB", self.threads, self.task_kib)
+        // As all sizes that people read, in thousands.
+        let task = self.task_kib as f64 * 1.024;
+        write!(f, "{} {threads}, {task:.0} kB", self.threads)
     }
 }
 

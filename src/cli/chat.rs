@@ -8,6 +8,7 @@ mod lines;
 mod pipe;
 mod saved;
 mod settings;
+mod shift;
 mod terminal;
 mod turn;
 
@@ -26,12 +27,14 @@ use super::args::{
     ContextArgs, ContinuationArgs, OutputArgs, SessionArgs, SpelledArgs, TextArgs, random_seed,
     template_variables,
 };
+use super::config;
 use super::interrupt::{self, AtRest};
 use super::report;
 use super::screen::Look;
 use super::toy;
 use pipe::Pipe;
 use settings::Settings;
+use shift::Shift;
 use terminal::Terminal;
 use turn::{Dialogue, Turn};
 
@@ -97,7 +100,7 @@ impl Chat {
             return Err(Error::bad_argument("--json", problem, "pipe the turns in, one per line").into());
         }
         let mut model = None;
-        if interactive && toy::is_chosen(self.session.load.model.model.as_deref()) {
+        if interactive && toy::is_chosen(self.session.load.model.model.as_deref())? {
             model = choice::choose()?;
             if model.is_none() {
                 return Ok(ExitCode::SUCCESS);
@@ -105,10 +108,11 @@ impl Chat {
         }
         let session = self.open(model.as_deref())?;
         let seed = if interactive { random_seed() } else { 0 };
-        let settings = Settings::new(self.continuation.clone(), seed);
+        let settings = Settings::new(self.continuation.clone(), self.continuation.choices(seed)?);
         let mut dialogue = Dialogue {
             request: settings.request(session.defaults()),
             conversation: self.conversation(session.clone())?,
+            shift: if interactive { self.shift(&session) } else { Shift::Off },
             session,
             look: if self.output.json { Look::Hidden } else { self.text.look() },
         };
@@ -138,9 +142,17 @@ impl Chat {
         Ok(Arc::new(self.session.open_model(model, self.context.context)?))
     }
 
+    /// Returns what the flags want of a full context.
+    fn shift(&self, session: &Session) -> Shift {
+        match self.context_shift {
+            true => Shift::On { context: session.context() },
+            false => Shift::Off,
+        }
+    }
+
     /// Starts a conversation as the flags say.
     fn conversation(&self, session: Arc<Session>) -> Result<Conversation<Arc<Session>>> {
-        Ok(Conversation::new(session, self.system.clone())?
+        Ok(Conversation::new(session, config::system(self.system.as_deref())?)?
             .spelled(self.spelled.choice())
             .chat_template_kwargs(self.chat_template_kwargs.clone().unwrap_or_default()))
     }

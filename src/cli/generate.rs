@@ -113,11 +113,12 @@ pub(super) struct Generate {
 impl Generate {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let text = self.prompt_text()?;
-        if !self.quiet && toy::is_chosen(self.session.load.model.model.as_deref()) {
+        if !self.quiet && toy::is_chosen(self.session.load.model.model.as_deref())? {
             toy::remark("generate");
         }
         let session = self.session.open(self.context.context)?;
-        let mut request = self.continuation.request(session.defaults(), DEFAULT_TOKENS);
+        let choices = self.continuation.choices(0)?;
+        let mut request = self.continuation.request(&choices, session.defaults(), DEFAULT_TOKENS);
         request.sampler.validate()?;
         request.grammar = self.grammar.matcher(session.tokenizer())?;
         request.logprobs = self.logprobs;

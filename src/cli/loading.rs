@@ -4,14 +4,14 @@ use std::path::Path;
 
 use indicatif::ProgressBar;
 
-use super::{progress, report};
+use super::{config, progress, report};
 use tercet_engine::{Loading, OpenProgress, Result, Size};
 use tercet_formats::ModelFiles;
 
 /// Opens the files of `model`, or else the default model, and shows downloads.
 pub(super) fn open_model(model: Option<&Path>) -> Result<ModelFiles> {
-    let mut steps = Steps::default();
-    tercet_engine::open_model(model, &mut |download| steps.show(Loading::Download(download)))
+    let (model, mut steps) = (config::model(model)?, Steps::default());
+    tercet_engine::open_model(model.as_deref(), &mut |download| steps.show(Loading::Download(download)))
 }
 
 /// Shows the steps of opening a model one at a time, with a bar or spinner. Long steps also cause a note.

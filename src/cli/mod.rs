@@ -10,6 +10,7 @@ mod busy;
 mod cache;
 mod chat;
 mod compare_modes;
+mod config;
 mod convert;
 mod dump;
 mod failure;
@@ -121,9 +122,14 @@ impl Command {
 /// After usage errors, `--help` and `--version` it ends the process.
 pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
     tercet_engine::hide_caught_panics();
-    let matches = Cli::command().get_matches_from(arguments);
-    let cli = Cli::from_arg_matches(&matches);
     interrupt::install();
-    let Cli { command } = cli.unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
+    obey(arguments)
+}
+
+/// Runs one command. Its errors name the flags of this command.
+fn obey<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> ExitCode {
+    let matches = Cli::command().get_matches_from(arguments);
+    let Cli { command } =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     command.run().unwrap_or_else(|error| failure::print(error, &failure::invoked(&Cli::command(), &matches)))
 }

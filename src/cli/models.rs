@@ -13,7 +13,7 @@ use tercet_engine::{Error, PackedCache, RuntimeOptions};
 use tercet_formats::ModelFiles;
 use tercet_hub::{Hub, HubOptions};
 
-use super::args;
+use super::{args, config};
 
 pub(super) use list::List;
 pub(super) use named::Models;
@@ -28,6 +28,7 @@ pub(super) fn hub() -> Result<Hub> {
 
 /// Opens the files of `model` without a download.
 fn files_here(hub: &Hub, model: &Path) -> Result<ModelFiles> {
+    let model = &config::aliased(model)?;
     if model.as_os_str() == "fairy-tales" && !model.exists() {
         return Ok(tercet_engine::fairy_tales());
     }

@@ -5,9 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser};
-
-use super::Cli;
+use clap::Args;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +35,6 @@ impl Run {
             false => &["tercet", "chat", "-m"],
         };
         let words = words.iter().map(OsString::from).chain([self.model.clone()]).chain(self.rest.clone());
-        Cli::parse_from(words).command.run()
+        Ok(super::obey(words))
     }
 }

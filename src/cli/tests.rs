@@ -195,6 +195,37 @@ fn the_tables_for_those_who_come_from_elsewhere_name_commands_that_parse() {
     }
 }
 
+/// Returns the commands in the blocks of a page, without comments, pipes and files.
+fn commands_in_blocks(page: &str) -> impl Iterator<Item = String> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    let lines = blocks.flat_map(str::lines).filter(|line| line.starts_with("tercet "));
+    lines.map(|line| {
+        let end = [" #", "  ", " | ", " < ", " > "].iter().filter_map(|mark| line.find(mark)).min();
+        line[..end.unwrap_or(line.len())].to_owned()
+    })
+}
+
+#[test]
+fn every_command_in_the_documentation_parses() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("docs")];
+    let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() { &mut folders } else { &mut pages }.push(entry);
+        }
+    }
+    let mut found = 0;
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        for line in commands_in_blocks(&std::fs::read_to_string(page).unwrap()) {
+            let parsed = Cli::try_parse_from(words(&line));
+            assert!(parsed.is_ok(), "{}: {line}: {}", page.display(), parsed.unwrap_err());
+            found += 1;
+        }
+    }
+    assert!(found > 50, "only {found} commands found");
+}
+
 #[test]
 fn a_letter_means_the_same_in_every_command() {
     let meanings = BTreeMap::from([

@@ -2,10 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use tercet_engine::{Size, knobs};
+use tercet_engine::{Result, Size};
 use tercet_hub::{MODELS, NamedModel};
 
-use super::report;
+use super::{config, report};
 
 /// Tells people at a terminal that the embedded model is a toy, and the command that runs a real one.
 pub(super) fn remark(command: &str) {
@@ -20,9 +20,12 @@ pub(super) fn remark(command: &str) {
     }
 }
 
-/// Returns true if neither the option nor the environment names a model.
-pub(super) fn is_chosen(model: Option<&std::path::Path>) -> bool {
-    model.is_none() && knobs::model().is_none()
+/// Returns true if neither the option nor the environment nor the configuration file names a model.
+///
+/// # Errors
+/// Fails if the configuration file cannot be read.
+pub(super) fn is_chosen(model: Option<&std::path::Path>) -> Result<bool> {
+    Ok(config::model(model)?.is_none())
 }
 
 pub(super) fn megabytes(number: u32) -> Size {

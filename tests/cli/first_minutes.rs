@@ -128,6 +128,15 @@ fn a_full_context_is_no_dead_end() {
         shown += &answer(&mut terminal, long.trim());
     }
     assert!(shown.contains("forgot the oldest 1 turn") && !shown.contains("/drop"), "{shown}");
+
+    // A reply that is longer than the context goes on while there are turns to forget.
+    let mut terminal = chat(&["--context", "96", "--context-shift", "--ignore-eos"], &cache);
+    for _ in 0..3 {
+        answer(&mut terminal, "Hello");
+    }
+    answer(&mut terminal, "/set tokens 70");
+    let shown = answer(&mut terminal, "Tell me about the sea");
+    assert!(shown.contains("cut after 70 tokens") && shown.contains("left"), "{shown}");
 }
 
 #[test]
@@ -196,6 +205,9 @@ fn without_a_model_the_terminal_offers_some_and_calls_the_toy_a_toy() {
     assert!(choices.contains("bitnet-2b") && choices.contains("1.19 GB to download"), "{choices}");
     terminal.types("99");
     terminal.shows("there is no number 99");
+    terminal.types("tell me a story");
+    terminal.shows("tell me a story");
+    terminal.shows("`tercet models`");
     terminal.types("1");
     terminal.shows("tercet chat -m bitnet-2b (1.19 GB to download, 1.83 GB of memory, licence MIT)");
     terminal.shows("[fairy-tales |");

@@ -32,6 +32,8 @@ pub(crate) fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     // A cache that does not exist: the tests neither read nor change the tuning records of the user.
     command.env("TERCET_CACHE_DIR", std::env::temp_dir().join("tercet-tests-without-cache"));
     command.env("TERCET_NO_TUNE", "1");
+    // A place without a configuration file.
+    command.env("XDG_CONFIG_HOME", std::env::temp_dir().join("tercet-tests-without-configuration"));
     command
 }
 

@@ -134,6 +134,11 @@ fn run_is_a_question_or_a_chat() {
     let generated = tercet(&[&["generate", "--chat", "-m", "fairy-tales"], &question[..]].concat());
     assert_eq!((asked.status, asked.stdout), (Some(0), generated.stdout));
     assert_eq!(tercet(&["run", "fairy-tales", "Hi", "--no-such-option"]).status, Some(2));
+    let refused = tercet(&["run", "fairy-tales", "Hi", "--top-p", "7"]);
+    assert!(
+        refused.status == Some(2) && refused.stderr.contains("--top-p: 7 is out of range"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cache;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod chat;
+mod config;
 mod convert;
 #[cfg(unix)]
 mod first_minutes;

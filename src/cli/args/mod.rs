@@ -20,7 +20,7 @@ pub(super) use machine::{IsaArgs, MachineArgs, PackingArgs, ThreadsArgs, packing
 pub(super) use model::{ContextArgs, ModelArgs, ModelsArgs};
 pub(super) use output::{OutputArgs, TextArgs};
 pub(super) use precision::{ModeArgs, PrecisionArgs};
-pub(super) use sampling::{ContinuationArgs, Described, random_seed, seed};
+pub(super) use sampling::{ContinuationArgs, Described, SamplingArgs, random_seed, seed};
 pub(super) use session::{CacheArgs, LoadArgs, SessionArgs};
 pub(super) use spelled::SpelledArgs;
 pub(super) use template::template_variables;

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
+use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-
-use tercet_engine::{Draft, Request};
-use tercet_engine::{SamplerOptions, SamplingChoices};
+use serde::{Deserialize, Deserializer, de};
+use tercet_engine::{Draft, Request, SamplerOptions, SamplingChoices};
 use tercet_formats::GenerationDefaults;
+
+use crate::cli::config;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Continuation")]
@@ -30,13 +32,18 @@ pub(in crate::cli) struct ContinuationArgs {
     /// Source of drafts: tokens that may come next, which one pass checks. It changes no text
     #[arg(long, value_name = "SOURCE", default_value = Draft::default().name(), value_parser = draft(), hide_short_help = true)]
     draft: Draft,
+    /// Sample as the configuration file's preset NAME says
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    preset: Option<String>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
 
-#[derive(Args, Clone, Debug)]
+/// Choices of sampling: by flags, or in a table of the configuration file.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
 #[command(next_help_heading = "Sampling (defaults: the model's generation_config.json, or else greedy)")]
-struct SamplingArgs {
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct SamplingArgs {
     /// Always take the most probable token
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
     greedy: bool,
@@ -59,44 +66,48 @@ struct SamplingArgs {
     #[arg(long, value_name = "N", hide_short_help = true)]
     repetition_window: Option<usize>,
     /// Take P from the logits of tokens that were generated before
-    #[arg(
-        long,
-        value_name = "P",
-        default_value_t = 0.0,
-        allow_negative_numbers = true,
-        hide_short_help = true
-    )]
-    presence_penalty: f32,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, hide_short_help = true)]
+    presence_penalty: Option<f32>,
     /// Take P from the logits of generated tokens for each time that they occurred
-    #[arg(
-        long,
-        value_name = "P",
-        default_value_t = 0.0,
-        allow_negative_numbers = true,
-        hide_short_help = true
-    )]
-    frequency_penalty: f32,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, hide_short_help = true)]
+    frequency_penalty: Option<f32>,
     /// Add BIAS to the logit of token ID; may be repeated
     #[arg(long, value_name = "ID=BIAS", value_parser = bias, hide_short_help = true)]
+    #[serde(skip)]
     logit_bias: Vec<(u32, f32)>,
     /// Seed of the random choices, or `random`; by default 0, and random in a chat at a terminal
     ///
     /// The same seed gives the same text, on any CPU and with any number of threads.
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
+    #[serde(deserialize_with = "seed_of_file")]
     seed: Option<u64>,
 }
 
 impl ContinuationArgs {
-    /// Returns the sampling that the flags ask for, with the seed `seed` unless they set another.
-    pub(in crate::cli) fn choices(&self, seed: u64) -> SamplingChoices {
-        SamplingChoices { seed: self.sampling.seed.unwrap_or(seed), ..self.sampling.choices() }
+    /// Returns the sampling of the flags, or else of the preset, or else of the configuration file. The seed is `seed` unless
+    /// one of them sets another.
+    ///
+    /// # Errors
+    /// Fails if the configuration file cannot be read, or has no such preset.
+    pub(in crate::cli) fn choices(&self, seed: u64) -> Result<SamplingChoices> {
+        Ok(self.choices_over(&config::current()?.sampling(self.preset.as_deref())?, seed))
+    }
+
+    /// Returns the sampling of the flags, or else of `others`.
+    pub(in crate::cli) fn choices_over(&self, others: &SamplingArgs, seed: u64) -> SamplingChoices {
+        self.sampling.or(others).choices(seed)
     }
 
     /// Returns the request for at most `tokens` tokens, unless the flags set another limit.
-    pub(in crate::cli) fn request(&self, defaults: &GenerationDefaults, tokens: usize) -> Request {
+    pub(in crate::cli) fn request(
+        &self,
+        choices: &SamplingChoices,
+        defaults: &GenerationDefaults,
+        tokens: usize,
+    ) -> Request {
         Request {
             max_tokens: self.tokens.unwrap_or(tokens),
-            sampler: self.sampling.choices().over(defaults),
+            sampler: choices.over(defaults),
             eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
             stop: self.stop.clone(),
             stop_id: self.stop_id.clone(),
@@ -107,7 +118,31 @@ impl ContinuationArgs {
 }
 
 impl SamplingArgs {
-    fn choices(&self) -> SamplingChoices {
+    /// Returns these choices, and those of `others` where these say nothing. Greed and chance exclude each other: who asks for
+    /// one of them takes nothing of the other.
+    pub(in crate::cli) fn or(&self, others: &SamplingArgs) -> SamplingArgs {
+        SamplingArgs {
+            greedy: self.greedy || others.greedy && !self.asks_for_chance(),
+            temperature: self.temperature.or(others.temperature),
+            top_k: self.top_k.or(others.top_k),
+            top_p: self.top_p.or(others.top_p),
+            min_p: self.min_p.or(others.min_p),
+            repetition_penalty: self.repetition_penalty.or(others.repetition_penalty),
+            repetition_window: self.repetition_window.or(others.repetition_window),
+            presence_penalty: self.presence_penalty.or(others.presence_penalty),
+            frequency_penalty: self.frequency_penalty.or(others.frequency_penalty),
+            logit_bias: [&self.logit_bias[..], &others.logit_bias].concat(),
+            seed: self.seed.or(others.seed),
+        }
+    }
+
+    fn asks_for_chance(&self) -> bool {
+        let SamplingArgs { temperature, top_k, top_p, min_p, .. } = self;
+        temperature.is_some() || top_k.is_some() || top_p.is_some() || min_p.is_some()
+    }
+
+    /// Returns the choices, with the seed `seed` unless they set one.
+    pub(in crate::cli) fn choices(&self, seed: u64) -> SamplingChoices {
         SamplingChoices {
             greedy: self.greedy,
             temperature: self.temperature,
@@ -116,10 +151,10 @@ impl SamplingArgs {
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
             repetition_window: self.repetition_window,
-            presence_penalty: self.presence_penalty,
-            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty.unwrap_or_default(),
+            frequency_penalty: self.frequency_penalty.unwrap_or_default(),
             logit_bias: self.logit_bias.clone(),
-            seed: self.seed.unwrap_or_default(),
+            seed: self.seed.unwrap_or(seed),
         }
     }
 }
@@ -140,6 +175,21 @@ pub(in crate::cli) fn seed(text: &str) -> Result<u64, String> {
     match text {
         "random" => Ok(random_seed()),
         number => number.parse().map_err(|_| "use a number from 0, or random".to_owned()),
+    }
+}
+
+/// Reads the seed of a configuration file, in the forms of [`seed`].
+fn seed_of_file<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Number(u64),
+        Word(String),
+    }
+    match Form::deserialize(file) {
+        Ok(Form::Number(number)) => Ok(Some(number)),
+        Ok(Form::Word(word)) => seed(&word).map(Some).map_err(de::Error::custom),
+        Err(_) => Err(de::Error::custom("use a number from 0, or \"random\"")),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use tercet_engine::{RuntimeOptions, Session, SessionOptions, Size};
 
 use super::{MachineArgs, ModeArgs, ModelArgs, PrecisionArgs, RuntimeArgs};
+use crate::cli::config;
 use crate::cli::loading::Steps;
 
 /// All options of a model's load, except for the mode.
@@ -81,8 +82,8 @@ impl<M: Args> SessionArgs<M> {
         let environment = SessionOptions::from_environment()?;
         let tune = environment.tune && !self.load.no_tune;
         let options = SessionOptions { runtime: self.runtime_options()?, context, tune };
-        let mut steps = Steps::default();
-        Ok(Session::open_with(model, &options, &mut |step| steps.show(step))?)
+        let (model, mut steps) = (config::model(model)?, Steps::default());
+        Ok(Session::open_with(model.as_deref(), &options, &mut |step| steps.show(step))?)
     }
 
     fn groups(&self) -> [&dyn RuntimeArgs; 4] {

@@ -1,14 +1,14 @@
 //! The choice of a model at the terminal, if none is named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustyline::error::ReadlineError;
-use tercet_hub::{LocalModel, MODELS, NamedModel};
+use tercet_hub::{Hub, LocalModel, MODELS, NamedModel};
 
 use crate::cli::report::note;
 use crate::cli::toy::megabytes;
-use crate::cli::{models, toy};
+use crate::cli::{config, models, toy};
 use tercet_engine::Size;
 
 const TOY: &str = "fairy-tales";
@@ -32,15 +32,17 @@ pub(super) fn choose() -> Result<Option<PathBuf>> {
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        match picked(&choices, answer.trim()) {
-            Some(name) => {
-                if name == TOY {
-                    toy::remark("chat");
-                }
-                return Ok(Some(PathBuf::from(name)));
-            }
-            None => note(format_args!("there is no number {}", answer.trim())),
+        let Some(name) = picked(&choices, answer.trim()) else {
+            note(format_args!("there is no number {}", answer.trim()));
+            continue;
+        };
+        if name == TOY {
+            toy::remark("chat");
+        } else if let Err(error) = Hub::repository(&config::aliased(Path::new(&name))?) {
+            note(error);
+            continue;
         }
+        return Ok(Some(PathBuf::from(name)));
     }
 }
 

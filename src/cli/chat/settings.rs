@@ -7,10 +7,11 @@ use tercet_engine::SamplingChoices;
 use tercet_formats::GenerationDefaults;
 
 use crate::cli::args::{self, ContinuationArgs, Described};
+use crate::cli::config;
 use tercet_engine::Request;
 
 const NAMES: &str = "temperature, top-k, top-p, min-p, repetition-penalty, repetition-window, presence-penalty, \
-                     frequency-penalty, seed, tokens, and greedy without a value";
+                     frequency-penalty, seed, tokens, and greedy without a value, or the preset of a name";
 
 /// How replies are generated: by the command's flags, and by what `/set` has changed since.
 #[derive(Clone)]
@@ -22,20 +23,15 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Starts with the command's flags, and with the seed `seed` unless they set one.
-    pub(super) fn new(flags: ContinuationArgs, seed: u64) -> Self {
-        let choices = flags.choices(seed);
+    /// Starts with the command's flags, and with the sampling that follows from them.
+    pub(super) fn new(flags: ContinuationArgs, choices: SamplingChoices) -> Self {
         Settings { flags, choices, tokens: None }
     }
 
     /// Returns the request for a reply of a model with these defaults.
     pub(super) fn request(&self, defaults: &GenerationDefaults) -> Request {
-        let request = self.flags.request(defaults, usize::MAX);
-        Request {
-            max_tokens: self.tokens.unwrap_or(request.max_tokens),
-            sampler: self.choices.over(defaults),
-            ..request
-        }
+        let request = self.flags.request(&self.choices, defaults, usize::MAX);
+        Request { max_tokens: self.tokens.unwrap_or(request.max_tokens), ..request }
     }
 
     /// Sets `name` to `value`.
@@ -61,6 +57,11 @@ impl Settings {
             "frequency-penalty" => choices.frequency_penalty = number(value)?,
             "seed" => choices.seed = args::seed(value)?,
             "tokens" => self.tokens = Some(number(value)?),
+            "preset" => {
+                let preset = config::current().and_then(|config| config.sampling(Some(value)));
+                *choices = preset.map_err(|error| error.to_string())?.choices(choices.seed);
+                return Ok(());
+            }
             _ => return Err(format!("/set knows no {name:?}: it takes {NAMES}")),
         }
         let samples = ["temperature", "top-k", "top-p", "min-p"].contains(&name.replace('_', "-").as_str());
@@ -96,6 +97,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::args::SamplingArgs;
 
     #[derive(Parser)]
     struct Line {
@@ -105,7 +107,9 @@ mod tests {
 
     fn settings(flags: &[&str]) -> Settings {
         let line = [&["chat"], flags].concat();
-        Settings::new(Line::try_parse_from(line).unwrap().flags, 7)
+        let Line { flags } = Line::try_parse_from(line).unwrap();
+        let choices = flags.choices_over(&SamplingArgs::default(), 7);
+        Settings::new(flags, choices)
     }
 
     #[test]

@@ -118,10 +118,7 @@ impl<'a> Terminal<'a> {
     fn say(&mut self, text: &str) -> Result<()> {
         let files = self.attached.iter().map(|file| file.trim_end().to_owned() + "\n\n");
         let text = files.collect::<String>() + text;
-        if self.chat.context_shift {
-            self.make_room(&text, 0)?;
-        }
-        let outcome = self.dialogue.take(&text);
+        let outcome = self.with_room(&text, 0, |dialogue| dialogue.take(&text));
         if outcome.is_ok() {
             self.attached.clear();
         }
@@ -130,10 +127,7 @@ impl<'a> Terminal<'a> {
 
     /// Goes on with the last reply.
     fn go_on(&mut self) -> Result<()> {
-        if self.chat.context_shift {
-            self.make_room("", 1)?;
-        }
-        let outcome = self.dialogue.go_on();
+        let outcome = self.with_room("", 1, Dialogue::go_on);
         let last = self.dialogue.conversation.messages().iter().rev().find(|message| message.role == "user");
         self.heed(&last.map(|message| message.content.clone()).unwrap_or_default(), outcome)
     }
@@ -157,17 +151,23 @@ impl<'a> Terminal<'a> {
         self.heed(&text, outcome)
     }
 
-    /// Forgets the oldest turns, but not the last `kept`, that leave no room for the message `text` and a reply.
-    fn make_room(&mut self, text: &str, kept: usize) -> Result<()> {
-        let Dialogue { session, conversation, request, .. } = &mut self.dialogue;
-        let room = request.max_tokens.min(session.context() / 4);
-        let all = conversation.turns();
-        let in_the_way = conversation.turns_in_the_way(text, room)?.unwrap_or(all);
-        let dropped = conversation.drop_oldest(in_the_way.min(all.saturating_sub(kept)));
-        if dropped > 0 {
-            note(format_args!("forgot the oldest {}, {}", count(dropped, "turn"), self.turns_left()));
+    /// Makes room for the message `text` before `speak`, and says afterwards how many turns were forgotten for it.
+    fn with_room(
+        &mut self,
+        text: &str,
+        kept: usize,
+        speak: impl FnOnce(&mut Dialogue) -> Result<Generation>,
+    ) -> Result<Generation> {
+        let Dialogue { conversation, request, shift, .. } = &mut self.dialogue;
+        let before = conversation.turns();
+        shift.make_room(conversation, request, text, kept)?;
+        let outcome = speak(&mut self.dialogue);
+        let said = usize::from(kept == 0 && outcome.as_ref().is_ok_and(|reply| !reply.ids.is_empty()));
+        let forgotten = (before + said).saturating_sub(self.dialogue.conversation.turns());
+        if forgotten > 0 {
+            note(format_args!("forgot the oldest {}, {}", count(forgotten, "turn"), self.turns_left()));
         }
-        Ok(())
+        outcome
     }
 
     /// Tells how to go on after a reply to `text` that was cut or does not fit.
@@ -226,6 +226,7 @@ impl<'a> Terminal<'a> {
         let session = self.chat.open(Some(model))?;
         let mut conversation = self.chat.conversation(session.clone())?;
         conversation.restore(self.dialogue.conversation.messages().to_vec())?;
+        self.dialogue.shift = self.chat.shift(&session);
         (self.dialogue.session, self.dialogue.conversation) = (session, conversation);
         self.apply_settings();
         self.greet();

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use tercet_engine::{Conversation, Generation, Request, Session, Stop};
 
+use super::shift::Shift;
 use crate::cli::interrupt::{self, AtRest};
 use crate::cli::report;
 use crate::cli::screen::{Look, Screen};
@@ -43,6 +44,7 @@ pub(super) struct Dialogue {
     pub(super) conversation: Conversation<Arc<Session>>,
     pub(super) request: Request,
     pub(super) look: Look,
+    pub(super) shift: Shift,
 }
 
 impl Dialogue {
@@ -51,8 +53,10 @@ impl Dialogue {
     /// # Errors
     /// Those of [`Conversation::reply`], and of standard output.
     pub(super) fn take(&mut self, text: &str) -> Result<Generation> {
+        let shift = self.shift;
         self.show(|conversation, request, screen| {
-            conversation.reply(text, request, |piece| screen.show(piece))
+            let reply = conversation.reply(text, request, |piece| screen.show(piece))?;
+            shift.finish(conversation, request, screen, reply)
         })
     }
 
@@ -61,8 +65,10 @@ impl Dialogue {
     /// # Errors
     /// Those of [`Conversation::continue_reply`], and of standard output.
     pub(super) fn go_on(&mut self) -> Result<Generation> {
+        let shift = self.shift;
         self.show(|conversation, request, screen| {
-            conversation.continue_reply(request, |piece| screen.show(piece))
+            let reply = conversation.continue_reply(request, |piece| screen.show(piece))?;
+            shift.finish(conversation, request, screen, reply)
         })
     }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tercet_engine::{ChatInput, Error, Message, Session};
 
 use super::Generate;
-use crate::cli::text;
+use crate::cli::{config, text};
 
 /// A prompt's tokens, and the text that is shown for them.
 pub(super) struct Prompt {
@@ -42,8 +42,8 @@ impl Generate {
         }
         if self.chat {
             let template = session.template()?;
-            let system = self.system.iter().map(|text| Message::new("system", text));
-            let messages: Vec<Message> = system.chain([Message::new("user", text)]).collect();
+            let system = config::system(self.system.as_deref())?.map(|text| Message::new("system", text));
+            let messages: Vec<Message> = system.into_iter().chain([Message::new("user", text)]).collect();
             let input = ChatInput {
                 chat_template_kwargs: self.chat_template_kwargs.clone().unwrap_or_default(),
                 ..ChatInput::question(&messages)

@@ -7,7 +7,7 @@ use super::{Facts, kind, names, parameters};
 use crate::cli::report::{Report, count, size};
 use tercet_engine::knobs;
 use tercet_engine::options::OptionInfo;
-use tercet_engine::{MemoryUse, PLANNED_TOKENS};
+use tercet_engine::{MemoryUse, PLANNED_TOKENS, Size};
 use tercet_formats::Config;
 
 impl Facts<'_> {
@@ -30,7 +30,7 @@ impl Facts<'_> {
         report.list("features", features);
         for cache in caches {
             let shared = count(cache.shared_by, "logical CPU");
-            report.row(cache_name(cache), format_args!("{} KiB, shared by {shared}", cache.size / 1024));
+            report.row(cache_name(cache), format_args!("{}, shared by {shared}", Size(cache.size)));
         }
         report.row("logical CPUs", format_args!("{logical}{}", classes(self.cpu)));
     }

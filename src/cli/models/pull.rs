@@ -10,7 +10,7 @@ use tercet_engine::Error;
 use tercet_hub::Hub;
 
 use crate::cli::args::OutputArgs;
-use crate::cli::{loading, report};
+use crate::cli::{config, loading, report};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,12 +34,12 @@ pub(in crate::cli) struct Pull {
 
 impl Pull {
     pub(in crate::cli) fn run(&self) -> Result<ExitCode> {
-        let model = self.model.display().to_string();
-        let Some(repository) = Hub::repository(&self.model)? else {
+        let (path, model) = (config::aliased(&self.model)?, self.model.display().to_string());
+        let Some(repository) = Hub::repository(&path)? else {
             let problem = "it is a file or folder of this machine";
             return Err(Error::bad_argument(model, problem, "name a model that can be downloaded").into());
         };
-        loading::open_model(Some(&self.model))?;
+        loading::open_model(Some(&path))?;
         let path = super::hub()?.find(&repository);
         match self.output.json {
             true => report::print_json(&json!({ "model": model, "path": path }))?,

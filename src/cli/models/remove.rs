@@ -12,6 +12,7 @@ use tercet_formats::ModelFiles;
 use tercet_hub::{Hub, LocalModel, Repository};
 
 use crate::cli::args::OutputArgs;
+use crate::cli::config;
 use crate::cli::report::{self, count};
 
 const EXAMPLES: &str = "\
@@ -40,7 +41,7 @@ pub(in crate::cli) struct Remove {
 
 impl Remove {
     pub(in crate::cli) fn run(&self) -> Result<ExitCode> {
-        let Some(repository) = Hub::repository(&self.model)? else {
+        let Some(repository) = Hub::repository(&config::aliased(&self.model)?)? else {
             let problem = "it was not downloaded by name";
             let remedy = "delete the files yourself, or name a model that `tercet list` shows";
             return Err(Error::bad_argument(self.model.display().to_string(), problem, remedy).into());

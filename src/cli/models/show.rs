@@ -13,6 +13,7 @@ use tercet_formats::{Config, Description, GenerationDefaults, ModelFiles};
 use tercet_hub::{Hub, MODELS, NamedModel};
 
 use crate::cli::args::{Described, OutputArgs};
+use crate::cli::config;
 use crate::cli::info::parameters;
 use crate::cli::report::{self, Report};
 
@@ -62,7 +63,7 @@ impl Show {
 
     /// Returns the licence of a model that has a name.
     fn license(&self) -> Option<&'static str> {
-        let repository = Hub::repository(&self.model).ok().flatten()?;
+        let repository = Hub::repository(&config::aliased(&self.model).ok()?).ok().flatten()?;
         let is_of = |named: &&NamedModel| named.repository().is_ok_and(|other| other.id() == repository.id());
         MODELS.iter().find(is_of).map(|named| named.license)
     }
