@@ -53,15 +53,17 @@ fn unpack<'a, const PANELS: usize>(
 }
 
 /// Writes the codes of every group of one step.
+///
+/// The inner loop passes over a whole block, so that it becomes vector code, also where the compiler checks for overflow.
 #[inline(always)]
 fn spread<C: Codec, const GROUPS: usize, const PANELS: usize>(
     packed: &[Block],
     groups: &mut [[Block; PANELS]; GROUPS],
 ) {
-    for (panel, &Block(bytes)) in packed.iter().enumerate() {
-        for (i, mut rest) in bytes.into_iter().enumerate() {
-            for group in &mut *groups {
-                (group[panel].0[i], rest) = C::split(rest);
+    for (panel, &Block(mut rest)) in packed.iter().enumerate() {
+        for group in &mut *groups {
+            for (code, rest) in group[panel].0.iter_mut().zip(&mut rest) {
+                (*code, *rest) = C::split(*rest);
             }
         }
     }
