@@ -476,8 +476,7 @@ impl Model {
                 for ((x, logits), allowed) in
                     inputs.zip(candidates.iter().filter_map(|one| one.few(vocabulary)))
                 {
-                    scratch.choose_all(allowed);
-                    scratch.compute(team, rows, x, logits);
+                    scratch.compute_allowed(team, rows, x, allowed, logits);
                 }
                 return;
             }

@@ -70,24 +70,37 @@ pub(super) struct Scratch {
 const ROWS: usize = 512;
 
 impl Scratch {
-    /// Chooses all tokens of `allowed`.
-    pub(super) fn choose_all(&mut self, allowed: &Mask) {
+    /// Writes the logits of all tokens of `allowed` for the input `x`, and -∞ for all other tokens.
+    pub(super) fn compute_allowed(
+        &mut self,
+        team: Team<'_>,
+        rows: &impl Rows,
+        x: &[f32],
+        allowed: &Mask,
+        logits: &mut [f32],
+    ) {
         self.chosen.clear();
         self.chosen.extend(allowed.iter().map(|token| (token, 0.0)));
+        compute(team, rows, x, &mut self.chosen);
+        self.write(logits);
     }
 
-    /// Writes the logits of the chosen tokens for the input `x`, and -∞ for all other tokens.
-    pub(super) fn compute(&mut self, team: Team<'_>, rows: &impl Rows, x: &[f32], logits: &mut [f32]) {
-        team.chunks(&mut self.chosen, 16, |_, chosen| {
-            for (token, logit) in chosen {
-                *logit = dot_stored(x, rows.row(*token as usize));
-            }
-        });
+    /// Writes the logits of the chosen tokens, and -∞ for all other tokens.
+    fn write(&self, logits: &mut [f32]) {
         logits.fill(f32::NEG_INFINITY);
         for &(token, logit) in &self.chosen {
             logits[token as usize] = logit;
         }
     }
+}
+
+/// Writes the logits of the tokens in `chosen` for the input `x`.
+fn compute(team: Team<'_>, rows: &impl Rows, x: &[f32], chosen: &mut [(u32, f32)]) {
+    team.chunks(chosen, 16, |_, chosen| {
+        for (token, logit) in chosen {
+            *logit = dot_stored(x, rows.row(*token as usize));
+        }
+    });
 }
 
 impl Screen {
@@ -185,14 +198,13 @@ impl Screen {
         self.multiply(team, x, scratch);
         let tokens = x.chunks_exact(k).zip(candidates).zip(logits.chunks_exact_mut(n));
         for (token, ((x, candidates), logits)) in tokens.enumerate() {
-            match candidates.few(n) {
-                Some(allowed) => scratch.choose_all(allowed),
-                None => {
-                    self.bound(&team, token, scratch);
-                    choose(*candidates, scratch);
-                }
+            if let Some(allowed) = candidates.few(n) {
+                scratch.compute_allowed(team, rows, x, allowed, logits);
+                continue;
             }
-            scratch.compute(team, rows, x, logits);
+            self.bound(&team, token, scratch);
+            choose(*candidates, scratch, |chosen| compute(team, rows, x, chosen));
+            scratch.write(logits);
         }
     }
 

@@ -41,9 +41,11 @@ impl Candidates<'_> {
     }
 }
 
-/// Chooses the tokens that can matter by their bounds, into `scratch`. Tokens with NaN bounds are
-/// chosen too.
-pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
+/// Chooses the tokens that can matter, into `scratch`, with the logits that `compute` writes beside them.
+///
+/// The tokens that look best come first. Once their logits are known, a token matters only if its upper bound reaches the
+/// least of these. Tokens with NaN bounds are chosen too.
+pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch, compute: impl Fn(&mut [(u32, f32)])) {
     let Scratch { bounds, ranking, maxima, chosen, .. } = scratch;
     for &token in candidates.always {
         if let Some(bounds) = bounds.get_mut(token as usize) {
@@ -56,18 +58,32 @@ pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch) {
         if is_allowed(token) { *lower } else { f32::NEG_INFINITY }
     };
     ranking.extend(bounds.iter().enumerate().map(lower));
-    let largest = ranking.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let least = match candidates.rule {
-        Rule::Best => largest,
-        Rule::Within(distance) => largest - distance,
-        Rule::Top(count) if (1..ranking.len()).contains(&count) => keep_largest(ranking, maxima, count),
-        Rule::Top(_) => f32::NEG_INFINITY,
+    let count = match candidates.rule {
+        Rule::Best | Rule::Within(_) => 1,
+        Rule::Top(count) => count,
     };
+    let looks_best = match count {
+        1 => ranking.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        count if (1..ranking.len()).contains(&count) => keep_largest(ranking, maxima, count),
+        _ => f32::NEG_INFINITY,
+    };
+    let is_first = |lower: f32| looks_best > f32::NEG_INFINITY && lower >= looks_best;
+    let tokens = || (0u32..).zip(&*bounds).filter(|(token, _)| is_allowed(*token as usize));
     chosen.clear();
+    chosen.extend(tokens().filter(|(_, bounds)| is_first(bounds.0)).map(|(token, _)| (token, 0.0)));
+    compute(chosen);
+    ranking.clear();
+    ranking.extend(chosen.iter().map(|&(_, logit)| logit));
+    let least = match candidates.rule {
+        Rule::Within(distance) => nth_largest(ranking, 1) - distance,
+        Rule::Best | Rule::Top(_) => nth_largest(ranking, count.max(1)),
+    };
     // A NaN bound says nothing, so the token can matter.
-    let matters = |(_, (_, upper)): &(usize, &(f32, f32))| upper.partial_cmp(&least) != Some(Ordering::Less);
-    let chosen_tokens = bounds.iter().enumerate().filter(matters).map(|(token, _)| token);
-    chosen.extend(chosen_tokens.filter(|token| is_allowed(*token)).map(|token| (token as u32, 0.0)));
+    let matters = |upper: f32| upper.partial_cmp(&least) != Some(Ordering::Less);
+    let first = chosen.len();
+    let others = tokens().filter(|(_, bounds)| !is_first(bounds.0) && matters(bounds.1));
+    chosen.extend(others.map(|(token, _)| (token, 0.0)));
+    compute(&mut chosen[first..]);
 }
 
 /// Removes all but the largest values, and returns the `count`-th largest, or -∞ if there are fewer numbers.

@@ -83,9 +83,12 @@ fn bounds_hold_and_candidates_are_exact() {
                 }
             }
         }
-        screen.multiply(Team::new(&pool), &vec![1.0; width], &mut scratch);
-        screen.bound(&pool, 0, &mut scratch);
-        choose(Candidates::by(Rule::Best), &mut scratch);
-        assert!(scratch.chosen.len() < n / 4, "{} of {n} rows are computed exactly", scratch.chosen.len());
+        let (x, mut logits, rules) = (vec![1.0; width], vec![0.0; n], [Rule::Best, Rule::Top(10)]);
+        for (rule, most) in rules.into_iter().zip([n / 20, n / 6]) {
+            let candidates = [Candidates::by(rule)];
+            screen.logits(Team::new(&pool), &matrix, &x, &candidates, &mut scratch, &mut logits);
+            let computed = scratch.chosen.len();
+            assert!(computed <= most, "{rule:?}: {computed} of {n} rows are computed");
+        }
     }
 }
