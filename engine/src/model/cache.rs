@@ -201,7 +201,7 @@ mod tests {
     }
 
     /// Returns the key and the value of a position.
-    fn read_position<E: Copy>(head: &KeysValues<'_, E>, position: usize) -> [Vec<E>; 2] {
+    fn read_position<E: bytemuck::Pod>(head: &KeysValues<'_, E>, position: usize) -> [Vec<E>; 2] {
         let block = position / BLOCK * BLOCK;
         let key = head.keys(block).chunks(BLOCK).map(|keys| keys[position - block]);
         let values = head.values(block, position - block + 1);

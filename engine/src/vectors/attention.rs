@@ -3,10 +3,14 @@
 //! Keys and values in half precision are summed in vectors of f32, those in f32 in double precision.
 
 mod doubles;
+mod elements;
 mod halves;
 
 use std::ops::Range;
 use std::sync::Arc;
+
+use bytemuck::Pod;
+pub(crate) use elements::Elements;
 
 /// Positions whose keys are stored together, element by element, so that their scores form one vector.
 pub(crate) const BLOCK: usize = 32;
@@ -28,7 +32,7 @@ pub(crate) struct Query<'a> {
 }
 
 /// The elements of [`PAGE`] positions. Sequences with a common prefix share its pages.
-pub(crate) type Page<E> = Arc<Box<[E]>>;
+pub(crate) type Page<E> = Arc<Elements<E>>;
 
 /// Keys and values of one head, in the layout that the inner loops read.
 ///
@@ -43,7 +47,7 @@ pub(crate) struct KeysValues<'a, E> {
     pub(crate) dim: usize,
 }
 
-impl<'a, E> KeysValues<'a, E> {
+impl<'a, E: Pod> KeysValues<'a, E> {
     /// Returns the keys of the [`BLOCK`] positions from `position` on, element × position. A block begins there.
     #[inline(always)]
     pub(crate) fn keys(&self, position: usize) -> &'a [E] {

@@ -1,11 +1,11 @@
 //! Types of stored keys and values.
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 /// A type of stored keys and values.
-pub(in crate::model) trait Element: Copy + Default + Zeroable + Send + Sync {
+pub(in crate::model) trait Element: Pod + Default + Send + Sync {
     /// Rounds `x` to the nearest elements. `out` must be as long as `x`.
     fn round(out: &mut [Self], x: &[f32]);
 }

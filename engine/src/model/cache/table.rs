@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytemuck::allocation::try_zeroed_slice_box;
 use tercet_pool::Pool;
 
 use super::element::Element;
-use crate::vectors::attention::{BLOCK, KeysValues, PAGE, Page};
+use crate::vectors::attention::{BLOCK, Elements, KeysValues, PAGE, Page};
 use tercet_formats::config::Config;
 
 /// Pages in the order of their positions. A page is layer × KV head × (keys, then values), as [`KeysValues`] describes them.
@@ -32,7 +31,7 @@ impl<E: Element> PageTable<E> {
             if self.pages.get_mut(number).is_some_and(|page| Arc::get_mut(page).is_some()) {
                 continue;
             }
-            let mut own = try_zeroed_slice_box(self.layers * self.kv_heads * self.of_head()).ok()?;
+            let mut own = Elements::zeroed(self.layers * self.kv_heads * self.of_head())?;
             if let Some(shared) = self.pages.get(number) {
                 self.copy(&mut own, shared, start.saturating_sub(number * PAGE));
             }

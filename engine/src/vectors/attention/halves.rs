@@ -256,7 +256,7 @@ unsafe fn add_values<V: Vector, const Q: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KeysValues, PAGE, Page};
+    use super::super::{Elements, KeysValues, PAGE, Page};
     use super::*;
 
     type Totals = [(f32, f32)];
@@ -267,14 +267,14 @@ mod tests {
 
     /// Returns a page of one head with these `keys` and `values`, position × element.
     fn page(keys: &[f16], values: &[f16], dim: usize) -> Page<f16> {
-        let mut page = vec![f16::ZERO; 2 * PAGE * dim];
+        let mut page = Elements::zeroed(2 * PAGE * dim).unwrap();
         for (position, row) in keys.chunks(dim).enumerate() {
             for (element, key) in row.iter().enumerate() {
                 page[(position / BLOCK * dim + element) * BLOCK + position % BLOCK] = *key;
             }
         }
         page[PAGE * dim..][..values.len()].copy_from_slice(values);
-        Page::new(page.into())
+        Page::new(page)
     }
 
     #[test]
