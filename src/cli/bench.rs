@@ -1,5 +1,6 @@
 //! `tercet bench`: the speed of a model, and its distance to the limit of this machine.
 
+mod against;
 mod kernels;
 mod markdown;
 mod plot;
@@ -7,7 +8,7 @@ mod summary;
 mod workload;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -33,14 +34,16 @@ Examples:
   tercet bench -p 0 -n 64 --depth 256
   tercet bench -p 0 -n 64 --parallel 1,2,4,8 --greedy
   tercet bench --synthetic bitnet-2b-4t --threads 1,2 --plot roofline.svg
+  tercet bench --synthetic bitnet-2b-4t --against ./tercet-before --turns 5
   tercet bench --json | jq '.results[] | {test, median_tps}'
   tercet bench kernels --help               single kernels instead of a model";
 
 const JSON: &str = "\
 JSON: cpu, busy, sampling, roofline: [{threads, read_gb_s, vnni_gmac_s}], results: [{test, threads, isa,
-packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct}], load_s,
+packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct, head_rows_pct}], load_s,
 first_token_s, peak_rss_bytes. load_s and first_token_s belong to the last number of threads.
-CSV: the fields of the results.";
+CSV: the fields of the results. With --against, JSON is a list of {test, threads, this_tps, other_tps,
+ratio, least_ratio, most_ratio}.";
 
 /// Measure speed, and the distance to the limit of this machine
 ///
@@ -53,8 +56,14 @@ CSV: the fields of the results.";
 /// threads. A prompt reads all weights once. A model that fits the caches may exceed its roofline. The
 /// time to the first token comes from the first prompt, without warm-up.
 ///
+/// The screen of the output head spares most of its rows. The last column shows the share of rows that were
+/// computed for a generated token.
+///
 /// --plot draws the results under the roofs for every number of threads. With several numbers of threads
 /// it also draws the speed of each test over the number of threads.
+///
+/// --against compares this program with another build of it. Both measure with the same options, in turns. The table
+/// shows the median ratio of this program's speed to the other's, and the least and the greatest ratio.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
 #[command(args_conflicts_with_subcommands = true)]
@@ -81,6 +90,12 @@ pub(super) struct Bench {
     /// Tokens in the context before a test starts
     #[arg(long, value_name = "N", default_value_t = 0)]
     depth: usize,
+    /// Compare with another build of this program
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["plot", "csv"])]
+    against: Option<PathBuf>,
+    /// Runs of each program with --against
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(1..=1000), requires = "against")]
+    turns: usize,
     /// Draw roofline and thread scaling to FILE, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -126,6 +141,9 @@ impl Bench {
             return kernels.run();
         }
         let tests = self.tests()?;
+        if let Some(other) = &self.against {
+            return self.compare(other);
+        }
         self.plot.as_deref().map_or(Ok(()), plot::check)?;
         let default = args::runtime(&self.groups())?.threads();
         let busy = busy::cores_in_use();
@@ -143,6 +161,17 @@ impl Bench {
         }
         if let Some(path) = &self.plot {
             plot::write(path, &plot::of_model(&summary))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Measures this program and `other` in turns.
+    fn compare(&self, other: &Path) -> Result<ExitCode> {
+        busy::warn(busy::cores_in_use());
+        let comparisons = against::compare(other, self.turns)?;
+        match self.output.json {
+            true => report::print_json(&comparisons)?,
+            false => report::print(&against::table(&comparisons))?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Scratch, TINY, assert_fields, json, output, tercet, usable_isas};
 
-const RESULT: [&str; 10] = [
+const RESULT: [&str; 11] = [
     "test",
     "threads",
     "isa",
@@ -15,6 +15,7 @@ const RESULT: [&str; 10] = [
     "max_tps",
     "bytes_per_token",
     "roofline_pct",
+    "head_rows_pct",
 ];
 
 fn number(value: &Value) -> f64 {
@@ -98,6 +99,9 @@ fn bytes_per_token_follow_from_the_memory() {
         (&"bf16".into(), &"exact".into())
     );
     assert!(number(&exact["results"][0]["bytes_per_token"]) < bytes(0));
+    assert!(bench["results"][0]["head_rows_pct"].is_null());
+    assert_eq!(number(&bench["results"][1]["head_rows_pct"]), 100.0);
+    assert!((0.0..100.0).contains(&number(&exact["results"][1]["head_rows_pct"])), "{exact}");
 }
 
 #[test]
@@ -199,12 +203,53 @@ fn assert_fails_if_the_picked_kernel_is_too_slow() {
 }
 
 #[test]
+fn another_build_is_measured_in_turns() {
+    let this = env!("CARGO_BIN_EXE_tercet");
+    let arguments = [
+        "bench",
+        "-m",
+        TINY,
+        "-p",
+        "8",
+        "-n",
+        "2",
+        "-r",
+        "1",
+        "--threads",
+        "1,2",
+        "--turns",
+        "2",
+        "--against",
+    ];
+    let comparisons: Value =
+        serde_json::from_str(&output(&[&arguments[..], &[this, "--json"]].concat())).unwrap();
+    let comparisons = comparisons.as_array().unwrap();
+    let tests: Vec<_> = comparisons.iter().map(|c| format!("{} {}", c["test"], c["threads"])).collect();
+    assert_eq!(tests, ["\"pp8\" 1", "\"tg2\" 1", "\"pp8\" 2", "\"tg2\" 2"]);
+    for comparison in comparisons {
+        assert_positive(comparison, &["this_tps", "other_tps", "ratio", "least_ratio", "most_ratio"]);
+    }
+    for (program, problem) in
+        [("no-such-program", "No such file"), ("/bin/false", "exit status: 1"), ("/bin/true", "no report")]
+    {
+        let ran = tercet(&[&arguments[..], &[program]].concat());
+        assert_eq!(ran.status, Some(2), "{ran:?}");
+        assert!(
+            ran.stdout.is_empty() && ran.stderr.contains(program) && ran.stderr.contains(problem),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
 fn impossible_measurements_are_refused() {
     let context = ["bench", "-m", TINY, "--depth", "1000000"];
     for arguments in [
         &context[..],
         &["bench", "-p", "0", "-n", "0"],
         &["bench", "-r", "0"],
+        &["bench", "--turns", "2"],
+        &["bench", "--against", "tercet", "--csv"],
         &["bench", "--threads", "0"],
         &["bench", "--synthetic", "nonsense"],
         &["bench", "--synthetic", "bitnet-2b-4t", "-m", TINY],

@@ -40,6 +40,8 @@ pub(super) struct Outcome {
     pub(super) max_tps: f64,
     pub(super) bytes_per_token: f64,
     pub(super) roofline_pct: f64,
+    /// Rows of the head that were computed for a generated token, in percent.
+    pub(super) head_rows_pct: Option<f64>,
     #[serde(skip)]
     pub(super) multiply_adds_per_token: f64,
 }
@@ -59,6 +61,7 @@ impl Outcome {
             max_tps: rates.max,
             bytes_per_token: bytes,
             roofline_pct: roof.percent(rates.median, bytes, multiply_adds),
+            head_rows_pct: rates.head_rows.map(|share| 100.0 * share),
             multiply_adds_per_token: multiply_adds,
         }
     }
@@ -96,7 +99,7 @@ fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
 type Column = (&'static str, fn(&Outcome) -> String);
 
 /// The columns of the CSV output.
-const FIELDS: [Column; 10] = [
+const FIELDS: [Column; 11] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
     ("isa", |o| o.isa.to_owned()),
@@ -107,10 +110,11 @@ const FIELDS: [Column; 10] = [
     ("max_tps", |o| o.max_tps.to_string()),
     ("bytes_per_token", |o| o.bytes_per_token.to_string()),
     ("roofline_pct", |o| o.roofline_pct.to_string()),
+    ("head_rows_pct", |o| o.head_rows_pct.map(|share| share.to_string()).unwrap_or_default()),
 ];
 
 /// The columns of the Markdown table.
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
     ("tokens/s", |o| format!("{:.2}", o.median_tps)),
@@ -120,6 +124,7 @@ const COLUMNS: [Column; 9] = [
     ("GB/s", |o| format!("{:.2}", o.median_tps * o.bytes_per_token / 1e9)),
     ("G mult.-adds/s", |o| format!("{:.1}", o.gmac_s(o.median_tps))),
     ("of roofline", |o| format!("{:.1} %", o.roofline_pct)),
+    ("head rows", |o| o.head_rows_pct.map_or_else(|| "-".to_owned(), |share| format!("{share:.2} %"))),
 ];
 
 impl Summary {

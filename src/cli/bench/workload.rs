@@ -59,15 +59,28 @@ pub(super) struct Rates {
     pub(super) median: f64,
     pub(super) min: f64,
     pub(super) max: f64,
+    /// The share of the head's rows that were computed for a generated token; none for a prompt.
+    pub(super) head_rows: Option<f64>,
 }
 
 impl Rates {
-    fn new(test: Test, depth: usize, mut rates: Vec<f64>) -> Self {
-        rates.sort_by(f64::total_cmp);
-        let middle = rates.len() / 2;
-        let median = (rates[middle] + rates[(rates.len() - 1) / 2]) / 2.0;
-        Rates { test, depth, median, min: rates[0], max: rates[rates.len() - 1] }
+    fn new(test: Test, depth: usize, mut rates: Vec<f64>, head_rows: Option<f64>) -> Self {
+        let median = median(&mut rates);
+        Rates { test, depth, median, min: rates[0], max: rates[rates.len() - 1], head_rows }
     }
+}
+
+/// One run of a test.
+struct Run {
+    time: Duration,
+    /// As in [`Rates`].
+    head_rows: Option<f64>,
+}
+
+/// Sorts `values`, and returns their median. There must be at least one.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2] + values[(values.len() - 1) / 2]) / 2.0
 }
 
 /// A model and its tests.
@@ -104,7 +117,7 @@ impl<'a> Workload<'a> {
     /// Measures the first test's prompt without warm-up, up to the logits of the first new token.
     pub(super) fn first_token(&mut self) -> Result<Duration> {
         let tokens = self.tests.iter().find(|test| matches!(test, Test::Prompt(_))).map_or(1, |t| t.tokens());
-        self.time(Test::Prompt(tokens))
+        Ok(self.time(Test::Prompt(tokens))?.time)
     }
 
     /// Fills the context, runs every test once to warm up, and then runs all tests in turns, `repeat` times.
@@ -116,44 +129,51 @@ impl<'a> Workload<'a> {
                 self.model.forward(state, &self.tokens[..self.depth], BEST)?;
             }
         }
-        let mut rates = vec![Vec::new(); self.tests.len()];
+        let mut rates = vec![(Vec::new(), None); self.tests.len()];
         for round in 0..=repeat {
-            for (&test, rates) in self.tests.iter().zip(&mut rates) {
-                let time = self.time(test)?;
+            for (&test, (rates, head_rows)) in self.tests.iter().zip(&mut rates) {
+                let run = self.time(test)?;
                 if round > 0 {
-                    rates.push((test.tokens() * test.sequences()) as f64 / time.as_secs_f64());
+                    rates.push((test.tokens() * test.sequences()) as f64 / run.time.as_secs_f64());
+                    *head_rows = run.head_rows;
                 }
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
         let all = self.tests.iter().zip(rates);
-        Ok(all.map(|(&test, rates)| Rates::new(test, self.depth, rates)).collect())
+        Ok(all.map(|(&test, (rates, head_rows))| Rates::new(test, self.depth, rates, head_rows)).collect())
     }
 
     /// Runs `test` and removes its tokens from the contexts.
-    fn time(&mut self, test: Test) -> Result<Duration> {
+    fn time(&mut self, test: Test) -> Result<Run> {
         let positions: Vec<usize> = self.states.iter().map(State::position).collect();
         let start = Instant::now();
-        match test {
+        let head_rows = match test {
             Test::Prompt(tokens) => {
                 self.model.forward(&mut self.states[0], &self.tokens[..tokens], BEST)?;
+                None
             }
-            Test::Generate { tokens, parallel } => self.generate(tokens, parallel)?,
-        }
+            Test::Generate { tokens, parallel } => {
+                let logits = tokens * parallel * self.model.config().vocab_size;
+                Some(self.generate(tokens, parallel)? as f64 / logits as f64)
+            }
+        };
         let time = start.elapsed();
         self.states.iter_mut().zip(positions).for_each(|(state, position)| state.truncate(position));
-        Ok(time)
+        Ok(Run { time, head_rows })
     }
 
-    /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own.
-    fn generate(&mut self, count: usize, parallel: usize) -> Result<()> {
+    /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own. Returns the
+    /// number of logits that were computed.
+    fn generate(&mut self, count: usize, parallel: usize) -> Result<usize> {
         let mut samplers = Vec::new();
         for seed in 0..parallel as u64 {
             samplers.push(Sampler::new(SamplerOptions { seed, ..self.sampling.clone() })?);
         }
         let mut texts: Vec<Vec<u32>> = self.tokens[..parallel].iter().map(|&token| vec![token]).collect();
         let mut states: Vec<&mut State> = self.states[..parallel].iter_mut().collect();
+        let mut computed = 0;
         for position in 0..count {
             let latest: Vec<u32> = texts.iter().map(|text| text[position]).collect();
             let candidates = samplers.iter_mut().zip(&texts).map(|(sampler, text)| sampler.candidates(text));
@@ -165,11 +185,13 @@ impl<'a> Workload<'a> {
                 (states, latest) => self.model.forward_each(states, latest, &candidates)?,
             }
             for ((state, sampler), text) in states.iter_mut().zip(&mut samplers).zip(&mut texts) {
-                let token = sampler.sample(state.logits_mut(), text);
+                let logits = state.logits_mut();
+                computed += logits.iter().filter(|&&logit| logit > f32::NEG_INFINITY).count();
+                let token = sampler.sample(logits, text);
                 text.push(token);
             }
         }
-        Ok(())
+        Ok(computed)
     }
 }
 
@@ -185,7 +207,7 @@ mod tests {
 
     #[test]
     fn medians_of_odd_and_even_counts() {
-        let rates = |rates: &[f64]| Rates::new(Test::Prompt(1), 0, rates.to_vec());
+        let rates = |rates: &[f64]| Rates::new(Test::Prompt(1), 0, rates.to_vec(), None);
         let odd = rates(&[5.0, 1.0, 3.0]);
         assert_eq!((odd.median, odd.min, odd.max), (3.0, 1.0, 5.0));
         assert_eq!(rates(&[4.0, 1.0, 2.0, 9.0]).median, 3.0);

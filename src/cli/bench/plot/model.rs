@@ -190,6 +190,7 @@ mod tests {
                     max_tps: 1.1 * median_tps,
                     bytes_per_token: bytes,
                     roofline_pct: 50.0,
+                    head_rows_pct: None,
                     multiply_adds_per_token: 2e9,
                 });
             }
