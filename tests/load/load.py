@@ -20,6 +20,7 @@ import re
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -48,6 +49,18 @@ def ask(base: str, route: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(base + route, data) as answer:
         return json.load(answer)
+
+
+def wait_for(base: str) -> None:
+    """Waits until a server has loaded its model."""
+    while True:
+        try:
+            ask(base, "/health")
+            return
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+        time.sleep(0.2)
 
 
 def prompts(base: str, count: int, generated: int, longest: int, source: random.Random) -> list[str]:
@@ -129,6 +142,7 @@ def tercet(program: str, model: str | None, parallel: int, threads: int, context
     else:
         raise SystemExit("tercet does not start")
     try:
+        wait_for(address[0])
         yield address[0]
     finally:
         process.terminate()

@@ -1,11 +1,13 @@
-"""Writes a synthetic BitNet b1.58 2B-4T in the packed format of Hugging Face: write_checkpoint.py DIR"""
+"""Writes a synthetic BitNet b1.58 2B-4T in the packed format of Hugging Face: write_checkpoint.py DIR [TOKENIZER_DIR]
+
+With a tokenizer, servers can run the model. Its vocabulary is filled up to the model's with unused words.
+"""
 
 import json
 import os
 import sys
 
-import torch
-from safetensors.torch import save_file
+import numpy as np
 
 import shape
 
@@ -47,33 +49,75 @@ CONFIG = {
 }
 
 
+FILES = ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
+
+
 def packed(rows, columns):
     """Packs four codes into a byte, one from each quarter of the rows. The first quarter has the low bits."""
     quarters = shape.codes(rows, columns).reshape(4, rows // 4, columns)
-    return torch.from_numpy(quarters[0] | quarters[1] << 2 | quarters[2] << 4 | quarters[3] << 6)
+    return quarters[0] | quarters[1] << 2 | quarters[2] << 4 | quarters[3] << 6
 
 
-def main(folder):
-    torch.manual_seed(6)
-    bf16 = torch.bfloat16
-    tensors = {
-        "model.embed_tokens.weight": torch.randn(shape.VOCABULARY, shape.HIDDEN, dtype=bf16),
-        "model.norm.weight": torch.ones(shape.HIDDEN, dtype=bf16),
-    }
+def bf16(values):
+    """Cuts floats to bf16, as bits."""
+    return (np.asarray(values, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def tensors():
+    """Yields every tensor by name: ternary ones as bytes, floats as the bits of bf16."""
+    random = np.random.default_rng(6)
+    rows = (shape.VOCABULARY, shape.HIDDEN)
+    yield "model.embed_tokens.weight", bf16(random.standard_normal(rows, dtype=np.float32))
+    yield "model.norm.weight", bf16(np.ones(shape.HIDDEN))
     matrices = {name: packed(*size) for name, size in shape.MATRICES.items()}
     for layer in range(shape.LAYERS):
         for name, size in shape.NORMS.items():
-            tensors[f"model.layers.{layer}.{NORM_NAMES[name]}.weight"] = torch.ones(size, dtype=bf16)
+            yield f"model.layers.{layer}.{NORM_NAMES[name]}.weight", bf16(np.ones(size))
         for name, matrix in matrices.items():
             prefix = f"model.layers.{layer}.{MATRIX_NAMES[name]}"
-            tensors[f"{prefix}.weight"] = matrix.clone()
-            tensors[f"{prefix}.weight_scale"] = torch.tensor([shape.WEIGHT_SCALE], dtype=bf16)
+            yield f"{prefix}.weight", matrix
+            yield f"{prefix}.weight_scale", bf16([shape.WEIGHT_SCALE])
+
+
+def save(path):
+    """Writes the tensors as safetensors."""
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, array in tensors():
+        dtype = {np.dtype(np.uint8): "U8", np.dtype(np.uint16): "BF16"}[array.dtype]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    with open(f"{path}.tmp", "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in tensors():
+            array.tofile(file)
+    os.replace(f"{path}.tmp", path)
+
+
+def save_tokenizer(folder, source):
+    """Copies a tokenizer, and adds words until every id of the model has one. Returns its part of config.json."""
+    with open(os.path.join(source, "tokenizer.json"), encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    words = tokenizer["model"]["vocab"]
+    known = len(words) + len(tokenizer["added_tokens"])
+    words.update({f"unused{token}": token for token in range(known, shape.VOCABULARY)})
+    with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf-8") as file:
+        json.dump(tokenizer, file)
+    for name in FILES:
+        with open(os.path.join(source, name), encoding="utf-8") as read:
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as write:
+                write.write(read.read())
+    with open(os.path.join(source, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    return {name: config[name] for name in ("bos_token_id", "eos_token_id")}
+
+
+def main(folder, tokenizer=None):
     os.makedirs(folder, exist_ok=True)
-    weights = os.path.join(folder, "model.safetensors")
-    save_file(tensors, f"{weights}.tmp", metadata={"format": "pt"})
-    os.replace(f"{weights}.tmp", weights)
+    config = CONFIG if tokenizer is None else CONFIG | save_tokenizer(folder, tokenizer)
+    save(os.path.join(folder, "model.safetensors"))
     with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
-        json.dump(CONFIG, file, indent=2)
+        json.dump(config, file, indent=2)
 
 
 main(*sys.argv[1:])

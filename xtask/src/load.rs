@@ -19,6 +19,9 @@ pub(crate) struct Load {
     /// The model; by default the embedded one
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Measure random weights in the shape of BitNet b1.58 2B-4T
+    #[arg(long, conflicts_with = "model")]
+    synthetic: bool,
     /// Also measure llama.cpp's server, with the model in its own format
     #[arg(long)]
     llama: bool,
@@ -30,14 +33,17 @@ pub(crate) struct Load {
 impl Load {
     /// Builds the command and measures it.
     pub(crate) fn run(&self) -> Result<()> {
-        let packages = if self.llama { &[LLAMA][..] } else { &["pip"] };
+        let mut packages = vec!["numpy"];
+        packages.extend(self.llama.then_some(LLAMA));
         let venv =
-            environment("load-venv", STEP, packages)?.context("it needs Python and the package index")?;
+            environment("load-venv", STEP, &packages)?.context("it needs Python and the package index")?;
         run("the server", &mut cargo("build --release --features cli"))?;
         let program = target().join("release/tercet").canonicalize()?;
         let mut python = tool(&venv, "python");
         python.arg(Path::new(ROOT).join("tests/load/load.py").canonicalize()?).arg("--tercet").arg(&program);
-        let model = self.model.as_ref().map(|model| model.canonicalize()).transpose()?;
+        let synthetic = self.synthetic.then(|| synthetic(&venv)).transpose()?;
+        let model = self.model.as_ref().or(synthetic.as_ref());
+        let model = model.map(|model| model.canonicalize()).transpose()?;
         if let Some(model) = &model {
             python.arg("--model").arg(model);
         }
@@ -53,4 +59,15 @@ impl Load {
         }
         run(STEP, python.args(&self.options))
     }
+}
+
+/// Writes random weights with the tokenizer of the embedded model, unless they are there. Returns their folder.
+fn synthetic(venv: &Path) -> Result<PathBuf> {
+    let folder = target().join("load-bitnet-2b-4t");
+    if !folder.join("config.json").exists() {
+        let mut write = tool(venv, "python");
+        write.arg(Path::new(ROOT).join("xtask/peers/write_checkpoint.py")).arg(&folder);
+        run("the model", write.arg(Path::new(ROOT).join("models/fairy-tales")))?;
+    }
+    Ok(folder)
 }
