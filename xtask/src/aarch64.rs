@@ -25,7 +25,9 @@ const OTHER_CRATES: &str = "-p tercet-pool -p tercet-formats -p tercet-hub -p te
 /// The test targets that run kernels of the CPU or choose them, and the others. They start no other process, because that
 /// process would not be emulated.
 const CPU_TARGETS: &str = "--test kernels --test groups --test intrinsics --test golden --test search";
-const OTHER_TARGETS: &str = "--lib --bin tercet --test pool";
+const OTHER_TARGETS: &str = "--test pool";
+/// The unit tests.
+const UNIT_TESTS: &str = "--lib --bin tercet";
 
 /// Tests that are slow under emulation and tell nothing new. `emit::` tests the assembler's bytes, which the native tests
 /// have judged with the same emulator. Tokenizers run no kernel. A text that is cancelled at any moment takes a minute, and
@@ -35,8 +37,8 @@ const SKIPPED: &str =
 
 /// Emulated CPUs: with I8MM, with SDOT alone, and with neither.
 ///
-/// The rule that thins the tests: the first CPU runs all tests, the others [`CPU_TARGETS`] of [`CPU_CRATES`]. `--full` runs
-/// all on all.
+/// The rule that thins the tests: the first CPU runs all tests of [`CPU_CRATES`], the others their [`CPU_TARGETS`].
+/// `--full` runs all on all.
 const CPUS: [&str; 3] = ["max", "neoverse-n1", "cortex-a72"];
 
 /// Returns the first tool that is missing.
@@ -59,7 +61,8 @@ pub(crate) fn test(full: bool) -> Result<()> {
         bail!(missing);
     }
     let compiler = Compiler::find()?;
-    let all = format!("{CPU_CRATES} {OTHER_CRATES} {CPU_TARGETS} {OTHER_TARGETS}");
+    let others = if full { format!(" {OTHER_CRATES} {OTHER_TARGETS}") } else { String::new() };
+    let all = format!("{CPU_CRATES} {CPU_TARGETS} {UNIT_TESTS}{others}");
     let of_cpu = format!("{CPU_CRATES} {CPU_TARGETS}");
     let tests = |what: &str| format!("test --target {TARGET} {what}");
     run("build for AArch64", compiler.apply(&mut cargo(&format!("{} --no-run", tests(&all)))))?;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::ROOT;
 use crate::python::{environment, tool};
-use crate::steps::run;
-use crate::{ROOT, cargo, target};
+use crate::steps::{program, run};
 
 const INSTRUCTOR: &str = "../tests/clients/instructor";
 
@@ -19,21 +19,20 @@ pub(crate) fn test() -> Result<()> {
     let Some(venv) = environment("clients-venv", STEP, &["--requirement", &requirements])? else {
         return Ok(());
     };
-    // The whole workspace, so that the features of dependencies are those of the tests.
-    run("the server", &mut cargo("build --workspace --bin tercet"))?;
-    pytest(STEP, &venv, &["../tests/clients", "--ignore", INSTRUCTOR])?;
+    let program = program()?;
+    pytest(STEP, &venv, &program, &["../tests/clients", "--ignore", INSTRUCTOR])?;
     // It needs an older version of OpenAI's client.
     let requirements = Path::new(ROOT).join("tests/clients/instructor/requirements.txt");
     let requirements = requirements.to_string_lossy();
     let Some(venv) = environment("instructor-venv", STEP, &["--requirement", &requirements])? else {
         return Ok(());
     };
-    pytest("instructor, a client of the server", &venv, &[INSTRUCTOR])
+    pytest("instructor, a client of the server", &venv, &program, &[INSTRUCTOR])
 }
 
 /// Runs tests with the programs of an environment, in the folder of the Python package.
-fn pytest(step: &str, venv: &Path, arguments: &[&str]) -> Result<()> {
+fn pytest(step: &str, venv: &Path, program: &Path, arguments: &[&str]) -> Result<()> {
     let mut pytest = tool(venv, "pytest");
-    pytest.env("TERCET", target().join("debug/tercet"));
+    pytest.env("TERCET", program);
     run(step, pytest.args(["--quiet", "-rs"]).args(arguments))
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::python::{environment, tool};
-use crate::steps::{run, skip_unless_ci};
-use crate::{ROOT, cargo, target};
+use crate::steps::{program, run, skip_unless_ci};
+use crate::{ROOT, target};
 
 const STEP: &str = "llama.cpp's server tests";
 
@@ -31,9 +31,7 @@ pub(crate) fn test() -> Result<()> {
     let Some(theirs) = fetch(&venv, &folder)? else {
         return skip_unless_ci(STEP, "pip cannot download the tests");
     };
-    // The whole workspace, so that the features of dependencies are those of the tests.
-    run("the server", &mut cargo("build --workspace --bin tercet"))?;
-    let program = target().join("debug/tercet").canonicalize()?;
+    let program = program()?;
     let models = models(&program, &folder)?;
     let list = fs::read_to_string(ours.join("tests.tsv")).context("tests/conformance/tests.tsv")?;
     let files: BTreeSet<&str> = list.lines().filter_map(|line| Some(line.split_once("::")?.0)).collect();

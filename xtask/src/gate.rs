@@ -57,8 +57,7 @@ fn all(full: bool) -> Result<()> {
         "every interleaving of the thread pool",
         loom.arg(target().join("loom")).env("RUSTFLAGS", "--cfg loom"),
     )?;
-    // `cargo run` would compile the program again, with the features of fewer crates.
-    let program = target().join("debug").join(format!("tercet{}", std::env::consts::EXE_SUFFIX));
+    let program = steps::program()?;
     let grid = if full { "--full" } else { "--quick" };
     run("every kernel on awkward sizes", Command::new(program).args(["verify", grid]))?;
     #[cfg(unix)]
@@ -132,7 +131,7 @@ fn run_tests(full: bool) -> Result<()> {
     run("build of the tests", &mut cargo("nextest run --workspace --no-run"))?;
     run("tests", &mut fuzzed(cargo("nextest run --workspace")))?;
     let seconds = if full { "600" } else { "10" };
-    run("chaos", cargo("nextest run -p tercet --test cli chaos::").env(CHAOS_SECONDS, seconds))?;
+    run("chaos", cargo("nextest run --workspace --test cli chaos::").env(CHAOS_SECONDS, seconds))?;
     run("tests in the documentation", &mut cargo("test --workspace --doc"))
 }
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::steps::{run, skip_unless_ci};
-use crate::{ROOT, cargo, target, tools};
+use crate::steps::{program, run, skip_unless_ci};
+use crate::{ROOT, tools};
 
 const STEP: &str = "page of the server";
 
@@ -22,9 +22,7 @@ pub(crate) fn test() -> Result<()> {
         Ok(packages) => packages,
         Err(error) => return skip_unless_ci(STEP, &format!("{error:#}")),
     };
-    // The whole workspace, so that the features of dependencies are those of the tests.
-    run("the server", &mut cargo("build --workspace --bin tercet"))?;
-    let program = target().join("debug/tercet").canonicalize()?;
+    let program = program()?;
     let mut node = Command::new("node");
     // One file after another: each has a browser, and a model that uses every core.
     node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"])

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::steps::{run, skip, skip_unless_ci};
-use crate::{ROOT, cargo, target, tools};
+use crate::steps::{program, run, skip, skip_unless_ci};
+use crate::{ROOT, tools};
 
 const STEP: &str = "trouble for the server";
 
@@ -18,9 +18,8 @@ pub(crate) fn test(seconds: u64) -> Result<()> {
     if !tools::has("python3") {
         return skip_unless_ci(STEP, "python3 is missing");
     }
-    // The whole workspace, so that the features of dependencies are those of the tests.
-    run("the server", &mut cargo("build --workspace --bin tercet"))?;
+    let program = program()?;
     let mut python = Command::new("python3");
-    python.arg("tests/soak/soak.py").arg(target().join("debug/tercet").canonicalize()?).current_dir(ROOT);
+    python.arg("tests/soak/soak.py").arg(program).current_dir(ROOT);
     run(STEP, python.args(["--seconds", &seconds.to_string()]))
 }

@@ -1,5 +1,6 @@
 //! Steps of a task: each is announced, timed and recorded for the table at the end.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::is_ci;
+use crate::{cargo, is_ci, target};
 
 /// The steps so far, in the order in which they ended.
 static STEPS: Mutex<Vec<Step>> = Mutex::new(Vec::new());
@@ -36,6 +37,14 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
         ensure!(status.success(), "{name} failed ({status})");
         Ok(())
     })
+}
+
+/// Builds the command as the tests of the workspace build it, and returns its path.
+pub(crate) fn program() -> Result<PathBuf> {
+    // Built alone, its dependencies would have other features, and be compiled again.
+    run("the command", &mut cargo("test --quiet --workspace --no-run --test cli"))?;
+    let program = target().join("debug").join(format!("tercet{}", std::env::consts::EXE_SUFFIX));
+    program.canonicalize().with_context(|| program.display().to_string())
 }
 
 /// Runs a check that is a function, as a step.
