@@ -17,8 +17,8 @@ const TOOLS: [&str; 2] = ["qemu-aarch64", "aarch64-linux-gnu-gcc"];
 const INSTALL: &str = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
 
 /// Crates whose tests run kernels, choose them, or depend on the CPU in another way.
-const CPU_CRATES: &str =
-    "-p tercet-kernels-ref -p tercet-cpu -p tercet-codegen -p tercet-autotune -p tercet-engine -p tercet";
+const CPU_CRATES: &str = "-p tercet-kernels-ref -p tercet-cpu -p tercet-codegen -p tercet-autotune -p tercet-engine \
+                          -p tercet --features tercet/cli";
 /// Crates whose tests give the same result on every CPU. `tercet-chat` is not among them: its tests are slow under emulation
 /// and tell nothing new, because templates run no kernel.
 const OTHER_CRATES: &str = "-p tercet-pool -p tercet-formats -p tercet-hub -p tercet-grammar";
