@@ -200,7 +200,7 @@ def test_errors_name_the_bad_argument(model: tercet.Model, tokenizer: tercet.Tok
         (ValueError, "max_new_tokens", lambda: model.generate(ids, -1)),
         (ValueError, "^stop: a stop string is empty", lambda: model.generate(ids, 3, stop="")),
         (ValueError, "return_tensors", lambda: tokenizer.encode("a", return_tensors="tf")),  # type: ignore[call-overload]
-        (TypeError, "unexpected keyword", lambda: model.generate(ids, 3, temprature=1.0)),  # type: ignore[call-overload]
+        (TypeError, "unexpected keyword", lambda: model.generate(ids, 3, warmth=1.0)),  # type: ignore[call-overload]
         (ValueError, "single prompt", lambda: model.generate([ids, ids], 3, callback=print)),
     ]
     for error, match, call in cases:

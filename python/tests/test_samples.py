@@ -151,7 +151,7 @@ def test_misspelt_options_fail_under_mypy(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     program = tmp_path / "program.py"
     good = 'import tercet\nmodel, _ = tercet.load_model("fairy-tales")\nreveal_type(model.generate([1, 2], top_k=5))\n'
-    for calls, faults in [("", 0), ("model.complete(['a'], temprature=1.0)\n", 1), ("tercet.load_model(thread=1)\n", 1)]:
+    for calls, faults in [("", 0), ("model.complete(['a'], warmth=1.0)\n", 1), ("tercet.load_model(thread=1)\n", 1)]:
         program.write_text(good + calls)
         done = subprocess.run([sys.executable, "-m", "mypy", "--strict", program], capture_output=True, text=True)
         assert done.stdout.count(" error: ") == faults and 'is "list[int]"' in done.stdout, done.stdout

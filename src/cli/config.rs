@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn faults_name_the_file_the_line_and_the_field() {
         for (text, place, word) in [
-            ("model = \"a\"\ntemprature = 1", "c.toml, line 2, temprature: ", "unknown field"),
+            ("model = \"a\"\nwarmth = 1", "c.toml, line 2, warmth: ", "unknown field"),
             ("[sampling]\n\ntemperature = \"hot\"", "c.toml, line 3, temperature: ", "expected f32"),
             (
                 "[sampling]\ntemperature = -1.0",

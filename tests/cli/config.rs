@@ -61,9 +61,9 @@ fn the_file_has_the_system_message() {
 
 #[test]
 fn a_fault_names_the_file_the_line_and_the_field() {
-    let ran = run("[sampling]\ntemprature = 1", &["generate", "Hi"]);
+    let ran = run("[sampling]\nwarmth = 1", &["generate", "Hi"]);
     assert!(
-        ran.status == Some(2) && ran.stderr.contains("config.toml, line 2, temprature: unknown field"),
+        ran.status == Some(2) && ran.stderr.contains("config.toml, line 2, warmth: unknown field"),
         "{ran:?}"
     );
     let ran = run("", &["generate", "--preset", "wild", "Hi"]);
