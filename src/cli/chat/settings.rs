@@ -11,7 +11,7 @@ use crate::cli::config;
 use tercet_engine::Request;
 
 const NAMES: &str = "temperature, top-k, top-p, min-p, repetition-penalty, repetition-window, presence-penalty, \
-                     frequency-penalty, seed, tokens, and greedy without a value, or the preset of a name";
+                     frequency-penalty, seed, tokens, and greedy without a value, and preset with its name";
 
 /// How replies are generated: by the command's flags, and by what `/set` has changed since.
 #[derive(Clone)]
