@@ -50,6 +50,8 @@ pub struct Request {
     pub processor: Option<LogitsProcessor>,
     /// Report the probability of every chosen token, and of this number of the most probable ones.
     pub logprobs: Option<usize>,
+    /// Report the probabilities that tokens were drawn by: after penalties, grammar, temperature and cuts.
+    pub logprobs_as_drawn: bool,
     /// The source of drafts, which save time where a text repeats itself. A sequence that decodes beside others, follows a
     /// grammar, has a processor or reports probabilities does without.
     pub draft: Draft,

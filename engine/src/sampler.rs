@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::error::Result;
+use crate::generate::{Logprob, TokenLogprobs};
 use crate::model::{Candidates, Rule};
 use adjustments::Adjustments;
 pub use options::{SamplerOptions, SamplingChoices};
@@ -95,6 +96,7 @@ impl Sampler {
 
     /// Chooses a token by adjusted logits.
     pub(crate) fn pick(&mut self, logits: &[f32]) -> u32 {
+        self.candidates.clear();
         let (best, best_logit) = argmax(logits);
         if self.options.temperature == 0.0 {
             return best;
@@ -114,10 +116,30 @@ impl Sampler {
     /// Takes note of a token after `history` that was chosen without logits, because it was the only one. The random
     /// choices that follow are those after [`Sampler::sample`].
     pub(crate) fn pass(&mut self, history: &[u32]) {
+        self.candidates.clear();
         self.adjustments.begin(history);
         if self.options.temperature != 0.0 {
             self.rng.next_u64();
         }
+    }
+
+    /// Returns the probabilities that the latest token was drawn by: its own, and those of the `count` likeliest tokens. One
+    /// that was chosen without chance has all the probability.
+    pub(crate) fn logprobs(&self, chosen: u32, count: usize) -> TokenLogprobs {
+        let total = libm::log(self.mass() as f64);
+        let logprob = |candidate: &Candidate| Logprob {
+            token: candidate.token,
+            logprob: libm::log(candidate.weight as f64) - total,
+        };
+        let possible = self.candidates.iter().filter(|candidate| candidate.weight > 0);
+        let mut best: Vec<Logprob> = possible.map(logprob).collect();
+        let Some(&drawn) = best.iter().find(|candidate| candidate.token == chosen) else {
+            let certain = Logprob { token: chosen, logprob: 0.0 };
+            return TokenLogprobs { chosen: certain, best: vec![certain; count.min(1)] };
+        };
+        best.sort_by(|a, b| b.logprob.total_cmp(&a.logprob).then(a.token.cmp(&b.token)));
+        best.truncate(count);
+        TokenLogprobs { chosen: drawn, best }
     }
 
     fn gather(&mut self, logits: &[f32]) {

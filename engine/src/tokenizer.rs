@@ -128,6 +128,12 @@ impl Tokenizer {
         })
     }
 
+    /// Returns a number of tokens that every text of `bytes` bytes has at least, without looking at one. It is 0 for
+    /// tokenizers that drop text, or that turn any number of unknown characters into one token.
+    pub fn fewest_tokens(&self, bytes: usize) -> usize {
+        self.bounds.fewest_tokens(bytes)
+    }
+
     /// Returns the tokens of `text`.
     ///
     /// Special tokens that are spelled out in the text become those tokens. With `framed`, the tokenizer's post-processor

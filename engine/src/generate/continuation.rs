@@ -225,10 +225,14 @@ impl Continuation {
             if self.stop.is_some() {
                 break;
             }
-            let raw = self.request.logprobs.map(|alternatives| (alternatives, logits.to_vec()));
+            let raw =
+                self.request.logprobs.filter(|_| !self.request.logprobs_as_drawn).map(|_| logits.to_vec());
             let id = self.choose(model, logits, history)?;
             self.append(id, history, &mut step)?;
-            step.logprobs.extend(raw.map(|(alternatives, raw)| TokenLogprobs::new(id, &raw, alternatives)));
+            step.logprobs.extend(self.request.logprobs.map(|alternatives| match raw {
+                Some(raw) => TokenLogprobs::new(id, &raw, alternatives),
+                None => self.sampler.logprobs(id, alternatives),
+            }));
             self.logprobs.extend_from_slice(&step.logprobs);
             self.heed_length(history, context);
             if drafted.next() != Some(&id) {

@@ -1,6 +1,7 @@
 //! Probabilities of chosen tokens and of their alternatives.
 
-/// The natural logarithm of a token's probability, by the model's logits alone: before penalties, temperature and cuts.
+/// The natural logarithm of a token's probability. It is by the model's logits alone, before penalties, temperature and cuts,
+/// unless [`Request::logprobs_as_drawn`](crate::Request::logprobs_as_drawn) asks for more.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Logprob {
     /// The token.

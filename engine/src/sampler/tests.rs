@@ -77,8 +77,14 @@ fn every_cut_agrees_with_the_naive_definition() {
             for candidate in &sampler.candidates {
                 kept[candidate.token as usize] = candidate.weight as f64 / sampler.mass() as f64;
             }
-            for (token, (kept, naive)) in kept.iter().zip(naive(&options, &logits)).enumerate() {
+            let naive = naive(&options, &logits);
+            for (token, (kept, naive)) in kept.iter().zip(&naive).enumerate() {
                 assert!((kept - naive).abs() < 1e-6, "{options:?}, token {token}: {kept} against {naive}");
+            }
+            let best = sampler.logprobs(0, usize::MAX).best;
+            assert!(best.is_sorted_by(|a, b| a.logprob >= b.logprob));
+            for Logprob { token, logprob } in best.into_iter().filter(|_| naive[0] > 0.0) {
+                assert!((logprob.exp() - naive[token as usize]).abs() < 1e-6);
             }
         }
     }
@@ -169,4 +175,18 @@ fn adjusted_tokens_are_candidates_whatever_their_logits() {
     let mut sampler = sampler(SamplerOptions { logit_bias: vec![(7, 1.0)], ..penalties });
     sampler.sample(&mut [0.0; 8], &[3, 4]);
     assert_eq!(sampler.candidates(&[3, 4, 5]).always, [7, 5]);
+}
+
+#[test]
+fn a_token_without_chance_has_all_the_probability() {
+    let mut warm = sampler(warm());
+    warm.sample(&mut [0.0, 1.0], &[]);
+    assert_eq!(warm.logprobs(1, 9).best.len(), 2);
+    warm.pass(&[]);
+    let mut greedy = sampler(SamplerOptions::default());
+    greedy.sample(&mut [0.0, 1.0], &[]);
+    for sampler in [warm, greedy] {
+        let TokenLogprobs { chosen, best } = sampler.logprobs(1, 9);
+        assert_eq!((chosen.token, chosen.logprob, best), (1, 0.0, vec![chosen]));
+    }
 }

@@ -1,6 +1,7 @@
 //! Bounds on what a `tokenizer.json` asks of the `tokenizers` crate, which trusts its input. Real
 //! files stay far below them.
 
+mod density;
 mod precompiled;
 mod steps;
 #[cfg(test)]
@@ -52,6 +53,10 @@ struct Added {
     content: String,
     #[serde(default)]
     normalized: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,15 +65,20 @@ struct Model {
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
     max_input_chars_per_word: Option<u64>,
+    #[serde(default)]
+    byte_fallback: bool,
     vocab: Option<Tokens>,
     #[serde(default)]
     merges: Count,
 }
 
-/// What remains of a valid file: how much a text can grow.
+/// What remains of a valid file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
+    /// The factor by which a text can grow.
     growth: f64,
+    /// Most bytes of a text that become one token, if there is a limit.
+    longest: Option<usize>,
 }
 
 impl Bounds {
@@ -86,7 +96,12 @@ impl Bounds {
         check_added(&outline.added_tokens, normalizer)?;
         limit("decoder", steps::growth("decoder", &outline.decoder)?, DECODED_GROWTH)?;
         steps::check_post_processor(&outline.post_processor)?;
-        Ok(Bounds { growth })
+        Ok(Bounds { growth, longest: density::longest(&outline) })
+    }
+
+    /// Returns a number of tokens that a text of `length` bytes has at least.
+    pub(super) fn fewest_tokens(self, length: usize) -> usize {
+        self.longest.map_or(0, |longest| length.div_ceil(longest))
     }
 
     /// Checks that a text of `length` bytes stays small enough on its way to tokens.

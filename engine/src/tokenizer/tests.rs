@@ -344,3 +344,51 @@ fn the_bytes_of_tokens_join_to_their_text() {
         }
     }
 }
+
+#[test]
+fn no_text_has_fewer_tokens_than_its_length_tells() {
+    let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")).unwrap();
+    let files =
+        folders.filter_map(|folder| std::fs::read(folder.unwrap().path().join("tokenizer.json")).ok());
+    let mut tokenizers: Vec<Tokenizer> = files.map(|json| parse(json, 1 << 20).unwrap()).collect();
+    tokenizers.push(byte_fallback());
+    #[cfg(feature = "embedded")]
+    tokenizers.push(Tokenizer::load(&crate::fairy_tales(), 1 << 20).unwrap());
+    let mut bounded = 0;
+    for tokenizer in tokenizers {
+        let texts = TEXTS.map(|text| text.repeat(20)).into_iter();
+        let more =
+            [" ".repeat(5000), "\n".repeat(5000), "=".repeat(5000), "각\u{1100}\u{1161}\u{11A8}".repeat(999)];
+        for text in texts.chain(more) {
+            let (fewest, found) =
+                (tokenizer.fewest_tokens(text.len()), tokenizer.encode(&text, false).unwrap());
+            assert!(fewest <= found.len(), "{text:?}: {fewest} against {}", found.len());
+            bounded += usize::from(fewest > 0);
+        }
+    }
+    assert!(bounded > 0);
+}
+
+#[test]
+fn a_text_may_vanish_in_some_tokenizers() {
+    let with = |field: &str, step: serde_json::Value| {
+        let mut json: serde_json::Value = serde_json::from_slice(TINY).unwrap();
+        *json.pointer_mut(field).unwrap() = step;
+        parse(json.to_string().into_bytes(), 320).unwrap().fewest_tokens(1 << 20)
+    };
+    let byte_level =
+        serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true});
+    let before = |step: serde_json::Value| serde_json::json!({"type": "Sequence", "pretokenizers": [step, byte_level]});
+    assert!(with("/pre_tokenizer", byte_level.clone()) > 0);
+    let split = |behavior: &str| {
+        let pattern = serde_json::json!({"String": " "});
+        serde_json::json!({"type": "Split", "pattern": pattern, "behavior": behavior, "invert": false})
+    };
+    assert!(with("/pre_tokenizer", before(split("Isolated"))) > 0);
+    assert_eq!(with("/pre_tokenizer", before(split("Removed"))), 0);
+    assert_eq!(with("/pre_tokenizer", before(serde_json::json!({"type": "WhitespaceSplit"}))), 0);
+    assert_eq!(
+        with("/normalizer", serde_json::json!({"type": "Strip", "strip_left": true, "strip_right": true})),
+        0
+    );
+}

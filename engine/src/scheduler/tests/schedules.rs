@@ -93,6 +93,7 @@ impl<'s> Makings<'s> {
             stop: random.choose(&[vec![], vec![" the".to_owned()], vec!["was a".to_owned(), ".".to_owned()]]),
             stop_id: random.choose(&[vec![], vec![300, 301, 302]]),
             logprobs: random.choose(&[None, None, Some(0), Some(3)]),
+            logprobs_as_drawn: random.choose(&[false, true]),
             grammar: random.choose(&[None, None, None, Some(self.grammar.clone())]),
             processor: random.choose(&[None, None, None, Some(never_twice())]),
             cancel: Cancel::default(),

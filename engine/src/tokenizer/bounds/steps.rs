@@ -30,7 +30,7 @@ pub(super) fn growth(field: &str, part: &Option<Value>) -> Result<f64, Excess> {
 }
 
 /// Returns the steps of `part` without the sequences around them.
-fn steps<'a>(field: &str, part: &'a Option<Value>) -> Result<Vec<&'a Value>, Excess> {
+pub(super) fn steps<'a>(field: &str, part: &'a Option<Value>) -> Result<Vec<&'a Value>, Excess> {
     const LISTS: [&str; 4] = ["normalizers", "pretokenizers", "processors", "decoders"];
     let mut open: Vec<(&Value, usize)> = part.iter().map(|part| (part, 0)).collect();
     let (mut found, mut visited) = (Vec::new(), 0);
@@ -47,7 +47,7 @@ fn steps<'a>(field: &str, part: &'a Option<Value>) -> Result<Vec<&'a Value>, Exc
     Ok(found)
 }
 
-fn name(step: &Value) -> &str {
+pub(super) fn name(step: &Value) -> &str {
     text(step, "type").unwrap_or("a step")
 }
 
