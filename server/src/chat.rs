@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::{ChatInput, Matcher};
 
 use crate::error::{ApiError, Result};
@@ -50,6 +52,12 @@ impl Chat {
     }
 }
 
+/// The tokens of a prompt.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct InputTokens {
+    pub(crate) input_tokens: usize,
+}
+
 /// Returns the number of tokens of a chat's prompt.
 ///
 /// # Errors
@@ -60,5 +68,8 @@ pub(crate) async fn count_tokens(
     tools: Option<&Tools>,
 ) -> Result<usize> {
     tools::prepare(&mut input, tools, model.format);
-    Ok(prompt::with_thinking(model, input).await?.0.len())
+    prompt::encode(model, move |model| {
+        Ok(model.session.tokenizer().encode(&model.render(&input)?, false)?.len())
+    })
+    .await
 }

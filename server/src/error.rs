@@ -3,10 +3,12 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::Error;
 
 use crate::models::Model;
+use crate::openapi::Fault;
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -67,6 +69,24 @@ impl ApiError {
         )
     }
 
+    /// The error of a prompt whose length alone tells that the context cannot hold it.
+    pub(crate) fn too_long(bytes: usize, tokens: usize, context: usize) -> Self {
+        let message = format!(
+            "the prompt of {bytes} bytes and its continuation take at least {tokens} tokens but the context holds \
+             {context}; shorten the prompt"
+        );
+        Self::exceeded(message, tokens, context)
+    }
+
+    /// The error of a context that is too small. The type and the numbers are llama-server's, the code is OpenAI's.
+    fn exceeded(message: String, tokens: usize, context: usize) -> Self {
+        ApiError {
+            code: Some("context_length_exceeded"),
+            exceeded: Some((tokens, context)),
+            ..Self::new(StatusCode::BAD_REQUEST, "exceed_context_size_error", message)
+        }
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
     }
@@ -107,18 +127,8 @@ impl ApiError {
         &self.message
     }
 
-    /// Returns OpenAI's error object.
-    pub(crate) fn body(&self) -> Value {
-        let ApiError { message, kind, param, code, exceeded, .. } = self;
-        let mut error = json!({ "message": message, "type": kind, "param": param, "code": code });
-        if let Some((tokens, context)) = exceeded {
-            (error["n_prompt_tokens"], error["n_ctx"]) = (json!(tokens), json!(context));
-        }
-        json!({ "error": error })
-    }
-
     /// Returns the answer with this body.
-    pub(crate) fn respond(&self, body: Value) -> Response {
+    fn respond(&self, body: &impl Serialize) -> Response {
         let mut response = (self.status, Json(body)).into_response();
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -127,16 +137,42 @@ impl ApiError {
     }
 }
 
+/// OpenAI's error.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorAnswer {
+    pub(crate) error: ErrorObject,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct ErrorObject {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The field at fault.
+    param: Option<String>,
+    code: Option<&'static str>,
+    /// Tokens of a prompt that is too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_prompt_tokens: Option<usize>,
+    /// Tokens that the context holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_ctx: Option<usize>,
+}
+
+impl From<&ApiError> for ErrorAnswer {
+    fn from(error: &ApiError) -> Self {
+        let ApiError { message, kind, param, code, exceeded, .. } = error.clone();
+        let (n_prompt_tokens, n_ctx) = exceeded.unzip();
+        ErrorAnswer { error: ErrorObject { message, kind, param, code, n_prompt_tokens, n_ctx } }
+    }
+}
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            // The type and the numbers are llama-server's, the code is OpenAI's.
-            Error::ContextExceeded { tokens, context } => ApiError {
-                code: Some("context_length_exceeded"),
-                exceeded: Some((tokens, context)),
-                ..Self::new(StatusCode::BAD_REQUEST, "exceed_context_size_error", message)
-            },
+            Error::ContextExceeded { tokens, context } => Self::exceeded(message, tokens, context),
             Error::CacheExceeded { .. } => {
                 ApiError { code: Some("context_length_exceeded"), ..Self::invalid(message) }
             }
@@ -152,7 +188,7 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.respond(self.body());
+        let mut response = self.respond(&ErrorAnswer::from(&self));
         // For `reword` and the log.
         response.extensions_mut().insert(self);
         response
@@ -170,11 +206,11 @@ pub(crate) fn refuse(fields: &[(&str, bool)]) -> Result<()> {
     }
 }
 
-/// Words an answer's error as another API does.
-pub(crate) fn reword(response: Response, word: fn(&ApiError) -> Value) -> Response {
+/// Words an answer's error as `E`.
+pub(crate) fn reword<E: Fault>(response: Response) -> Response {
     match response.extensions().get::<ApiError>() {
         Some(error) => {
-            let mut worded = error.respond(word(error));
+            let mut worded = error.respond(&E::from(error));
             worded.extensions_mut().insert(error.clone());
             worded
         }

@@ -1,18 +1,24 @@
 //! Fields of a request that hold its text to a grammar.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tercet_engine::Grammar;
 
+use crate::body::nullable;
 use crate::error::{ApiError, Result};
+use crate::shapes;
 
 /// OpenAI's `response_format`, and the fields of llama.cpp's and vLLM's servers.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
 pub(crate) struct GrammarFields {
+    #[schemars(schema_with = "shapes::format")]
     response_format: Option<Value>,
     /// A JSON schema.
+    #[schemars(schema_with = "shapes::schema")]
     json_schema: Option<Value>,
+    #[schemars(schema_with = "shapes::schema")]
     guided_json: Option<Value>,
     /// A grammar in GBNF or Lark.
     grammar: Option<String>,
@@ -24,10 +30,12 @@ pub(crate) struct GrammarFields {
 }
 
 /// vLLM's form.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
 struct StructuredOutputs {
+    #[schemars(schema_with = "shapes::schema")]
     json: Option<Value>,
+    #[serde(deserialize_with = "nullable")]
     json_object: bool,
     grammar: Option<String>,
     regex: Option<String>,

@@ -2,7 +2,8 @@
 //!
 //! A request goes from a route to the model and back:
 //!
-//! 1. `routes` checks the page that asks (`origin`) and the key (`access`), and finds the handler.
+//! 1. `routes` checks the page that asks (`origin`) and the key (`access`), and finds the handler. `openapi` describes all
+//!    handlers by their types.
 //! 2. `openai`, `anthropic` or `ollama` parses the body. `chat` renders the chat template, encodes the prompt and prepares
 //!    calls of tools. `sampling` says how tokens are chosen.
 //! 3. `runner` hands the prompt to the thread that owns the model's scheduler. `listener` measures what comes back.
@@ -28,6 +29,7 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod openapi;
 mod options;
 mod origin;
 mod page;
@@ -40,6 +42,7 @@ mod routes;
 mod runner;
 mod sampling;
 mod served;
+mod shapes;
 mod status;
 mod stream;
 mod telemetry;

@@ -1,6 +1,7 @@
 //! Probabilities of chosen tokens and of their alternatives.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::{Logprob, Session, TokenLogprobs};
 
 use crate::error::{ApiError, Result};
@@ -21,19 +22,73 @@ pub(crate) fn alternatives(asked: Option<usize>) -> Result<Option<usize>> {
     Ok(asked)
 }
 
-/// Returns each token's probability with those of its alternatives.
-pub(crate) fn entries(model: &Model, tokens: &[TokenLogprobs]) -> Vec<Value> {
-    let entry = |token: &TokenLogprobs| {
-        let mut entry = describe(model, token.chosen);
-        entry["top_logprobs"] = token.best.iter().map(|best| describe(model, *best)).collect();
-        entry
-    };
-    tokens.iter().map(entry).collect()
+/// A token.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Token {
+    id: u32,
+    /// Its text. A part of a character is a replacement character.
+    token: String,
+    bytes: Vec<u8>,
 }
 
-fn describe(model: &Model, Logprob { token, logprob }: Logprob) -> Value {
-    let text = text(&model.session, token);
-    json!({ "id": token, "token": text, "bytes": text.as_bytes(), "logprob": logprob })
+/// A token with its probability.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TokenLogprob")]
+struct Entry {
+    #[serde(flatten)]
+    token: Token,
+    logprob: f64,
+}
+
+/// A chosen token and the likeliest ones in its place.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct TokenEntry {
+    #[serde(flatten)]
+    chosen: Entry,
+    top_logprobs: Vec<Entry>,
+}
+
+/// A token with the probability that it was drawn by.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TokenProbability")]
+struct Drawn {
+    #[serde(flatten)]
+    token: Token,
+    prob: f64,
+}
+
+/// A token that was drawn, and the likeliest ones in its place.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct DrawnToken {
+    #[serde(flatten)]
+    chosen: Drawn,
+    top_probs: Vec<Drawn>,
+}
+
+impl DrawnToken {
+    pub(crate) fn new(model: &Model, token: &TokenLogprobs) -> Self {
+        let drawn = |&Logprob { token, logprob }: &Logprob| Drawn {
+            token: describe(model, token),
+            prob: logprob.exp(),
+        };
+        DrawnToken { chosen: drawn(&token.chosen), top_probs: token.best.iter().map(drawn).collect() }
+    }
+}
+
+/// Returns each token's probability with those of its alternatives.
+pub(crate) fn entries(model: &Model, tokens: &[TokenLogprobs]) -> Vec<TokenEntry> {
+    tokens.iter().map(|token| entry(model, token)).collect()
+}
+
+/// Returns a token's probability with those of its alternatives.
+pub(crate) fn entry(model: &Model, token: &TokenLogprobs) -> TokenEntry {
+    let entry = |&Logprob { token, logprob }: &Logprob| Entry { token: describe(model, token), logprob };
+    TokenEntry { chosen: entry(&token.chosen), top_logprobs: token.best.iter().map(entry).collect() }
+}
+
+fn describe(model: &Model, id: u32) -> Token {
+    let token = text(&model.session, id);
+    Token { id, bytes: token.clone().into_bytes(), token }
 }
 
 /// Returns the text of a token on its own. A part of a character is a replacement character.

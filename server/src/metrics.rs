@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
@@ -13,10 +14,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
+use serde_json::{Map, Value, json};
 use tercet_engine::{Generation, SchedulerStatus};
 
 use crate::State;
 use crate::error::{ApiError, Result};
+use crate::models::unix_time;
+use crate::openapi::{Answer, Schemas};
 
 type Seconds = Counter<f64, AtomicU64>;
 type Label<V> = [(&'static str, V); 1];
@@ -27,6 +31,8 @@ type Histograms = Family<Label<String>, Histogram, fn() -> Histogram>;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    /// Seconds since 1970 when the counts began.
+    start: u64,
     first_token: Histograms,
     between_tokens: Histograms,
     queue: Histograms,
@@ -66,6 +72,7 @@ impl Metrics {
             || Histograms::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 17)));
         let mut metrics = Metrics {
             registry: Registry::default(),
+            start: unix_time(),
             first_token: seconds(),
             between_tokens: seconds(),
             queue: seconds(),
@@ -196,9 +203,32 @@ impl<M: Metric + Clone> Register for M {
     }
 }
 
-pub(crate) async fn show(Extract(state): Extract<Arc<State>>) -> Result<Response> {
+/// When the counts began, by which a reader tells a restart from a fault. The name is llama-server's.
+const START: HeaderName = HeaderName::from_static("process-start-time-unix");
+
+/// The metrics in Prometheus' text format.
+pub(crate) struct Exposition {
+    start: u64,
+    text: String,
+}
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static(prometheus_text::CONTENT_TYPE);
+        ([(CONTENT_TYPE, kind), (START, self.start.into())], self.text).into_response()
+    }
+}
+
+impl Answer for Exposition {
+    fn content(_: &mut Schemas) -> Map<String, Value> {
+        let text = json!({ "schema": { "type": "string" } });
+        Map::from_iter([(prometheus_text::CONTENT_TYPE.to_owned(), text)])
+    }
+}
+
+pub(crate) async fn show(Extract(state): Extract<Arc<State>>) -> Result<Exposition> {
+    let Metrics { registry, start, .. } = &*state.metrics;
     let mut text = String::new();
-    prometheus_text::encode(&mut text, &state.metrics.registry)
-        .map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text).into_response())
+    prometheus_text::encode(&mut text, registry).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(Exposition { start: *start, text })
 }

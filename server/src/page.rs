@@ -1,12 +1,18 @@
 //! The page at `/`: a chat in the browser, as one document without outside requests.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::State;
+use crate::error::Result;
+use crate::openapi::{Answer, Schemas};
 
 const DOCUMENT: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -58,21 +64,38 @@ fn digest(text: &str) -> String {
     BASE64_STANDARD.encode(Sha256::digest(text))
 }
 
+/// The page, unless the browser has it.
+pub(crate) struct Shown {
+    is_known: bool,
+}
+
 /// Answers with the page, or with status 304 if the browser has it.
-pub(crate) async fn show(headers: HeaderMap) -> Response {
-    let page = &*PAGE;
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|etag| etag == page.etag.as_str());
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, &page.etag),
-        (header::CONTENT_SECURITY_POLICY, &page.policy),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    match is_known {
-        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
-        false => (headers, page.html.as_str()).into_response(),
+pub(crate) async fn show(_: Extract<Arc<State>>, headers: HeaderMap) -> Result<Shown> {
+    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|etag| etag == PAGE.etag.as_str());
+    Ok(Shown { is_known })
+}
+
+impl IntoResponse for Shown {
+    fn into_response(self) -> Response {
+        let page = &*PAGE;
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::ETAG, &page.etag),
+            (header::CONTENT_SECURITY_POLICY, &page.policy),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ];
+        match self.is_known {
+            true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+            false => (headers, page.html.as_str()).into_response(),
+        }
+    }
+}
+
+impl Answer for Shown {
+    fn content(_: &mut Schemas) -> Map<String, Value> {
+        Map::from_iter([("text/html".to_owned(), json!({ "schema": { "type": "string" } }))])
     }
 }
 

@@ -87,14 +87,28 @@ fn text_of_part(part: &Value) -> Result<&str> {
 /// Returns the tokens of a chat by the model's template, and where the model's thoughts are after them.
 ///
 /// # Errors
-/// Fails with status 400 if the model has no template, or the template refuses the messages.
+/// Fails with status 400 if the model has no template, the template refuses the messages, or the context cannot hold them.
 pub(crate) async fn with_thinking(model: &Arc<Model>, input: ChatInput) -> Result<(Vec<u32>, Thinking)> {
     encode(model, move |model| {
         let text = model.render(&input)?;
         let thinking = Thinking::after(&text, model.format.thinks && !input.continue_final_message);
-        Ok((model.session.tokenizer().encode(&text, false)?, thinking))
+        Ok((tokens(model, &text, false)?, thinking))
     })
     .await
+}
+
+/// Returns the tokens of `text` for the model's context; `framed` as in
+/// [`Tokenizer::encode`](tercet_engine::Tokenizer::encode). A text that is much too long is not read.
+///
+/// # Errors
+/// Fails with status 400 if the context cannot hold so many bytes.
+pub(crate) fn tokens(model: &Model, text: &str, framed: bool) -> Result<Vec<u32>> {
+    let tokenizer = model.session.tokenizer();
+    let fewest = tokenizer.fewest_tokens(text.len());
+    match fewest >= model.context {
+        true => Err(ApiError::too_long(text.len(), fewest + 1, model.context)),
+        false => Ok(tokenizer.encode(text, framed)?),
+    }
 }
 
 /// Returns what `work` makes of the model, on a thread for work that takes time.

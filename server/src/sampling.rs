@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tercet_engine::{Error, Request, SamplingChoices, Session};
@@ -10,19 +11,27 @@ use crate::body::{OneOrMany, nullable};
 use crate::error::{ApiError, Result};
 use crate::ids::random;
 use crate::models::Model;
+use crate::shapes;
 
 /// A bias that excludes a token. It is finite, because sums with it must be.
 pub(crate) const NEVER: f32 = f32::MIN / 2.0;
 
 /// How tokens are chosen and where a text ends. A field that is absent is the model's own choice.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
+#[schemars(transform = shapes::name_aliases)]
 pub(crate) struct Sampling {
+    /// 0 always takes the likeliest token.
+    #[schemars(range(min = 0))]
     temperature: Option<f32>,
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     top_p: Option<f32>,
     /// 0 or less keeps all tokens.
     top_k: Option<i64>,
+    #[schemars(range(min = 0, max = 1))]
     min_p: Option<f32>,
+    /// 1 changes nothing.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(alias = "repeat_penalty")]
     repetition_penalty: Option<f32>,
     /// Latest tokens that the penalty looks at: none for 0, and all for less.
@@ -30,11 +39,14 @@ pub(crate) struct Sampling {
     presence_penalty: Option<f32>,
     frequency_penalty: Option<f32>,
     /// Biases by token: an object, or llama-server's list of pairs.
+    #[schemars(schema_with = "shapes::logit_bias")]
     logit_bias: Option<Value>,
-    /// -1 draws one.
+    /// The same seed gives the same text. -1 draws one, as by default.
     seed: Option<i64>,
+    /// Texts that end the answer.
     #[serde(alias = "stop_sequences")]
     stop: Option<OneOrMany<String>>,
+    /// Never end by itself.
     #[serde(deserialize_with = "nullable")]
     ignore_eos: bool,
 }
@@ -144,9 +156,9 @@ fn wrong_bias(problem: &str) -> ApiError {
     ApiError::field("logit_bias", problem)
 }
 
-/// Returns the JSON number with as few digits as tell `value` from other f32: 0.8, not 0.800000011920929.
-pub(crate) fn number(value: f32) -> Value {
-    value.to_string().parse().map_or(Value::Null, |value: f64| value.into())
+/// Returns the number with as few digits as tell `value` from other f32: 0.8, not 0.800000011920929.
+pub(crate) fn number(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 fn at_least_zero(number: i64) -> usize {

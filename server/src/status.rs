@@ -6,15 +6,24 @@ use axum::Json;
 use axum::extract::{Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::State;
 use crate::error::Result;
 
+/// A server that is well.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Status {
+    status: &'static str,
+}
+
+const OK: Json<Status> = Json(Status { status: "ok" });
+
 /// Tells that the server lives; not before its models are loaded, as in llama-server.
-pub(crate) async fn health(Extract(state): Extract<Arc<State>>) -> Result<Json<Value>> {
+pub(crate) async fn health(Extract(state): Extract<Arc<State>>) -> Result<Json<Status>> {
     state.models.check()?;
-    Ok(Json(json!({ "status": "ok" })))
+    Ok(OK)
 }
 
 impl State {
@@ -35,7 +44,7 @@ pub(crate) async fn check(Extract(state): Extract<Arc<State>>, request: Request,
 }
 
 /// Tells whether new requests are answered.
-pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> Result<Json<Value>> {
+pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> Result<Json<Status>> {
     state.check_ready()?;
-    Ok(Json(json!({ "status": "ok" })))
+    Ok(OK)
 }

@@ -3,24 +3,32 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
+use std::marker::PhantomData;
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use tercet_engine::{Generation, Step};
 
 use crate::error::{ApiError, Result};
+use crate::openapi::{self, Fault, Schemas};
 use crate::reply::Reply;
 use crate::runner::News;
-use crate::telemetry::Account;
-use crate::timings::timings;
+use crate::telemetry::{Account, Report};
+use crate::timings::Timings;
 
 /// Silence after which a stream of events sends a comment, so that nobody in between closes it.
 const PING: Duration = Duration::from_secs(15);
+
+/// The content type of lines of JSON.
+const LINES: &str = "application/x-ndjson";
 
 /// How the messages of a stream are framed.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +57,73 @@ pub(crate) enum Piece<'a> {
     Failed { error: &'a ApiError },
 }
 
+/// The messages of a stream.
+pub(crate) trait Chunk: Serialize + JsonSchema + Send + 'static {
+    const FRAMING: Framing;
+}
+
+/// A message of a stream: a part of the text, or the error that ends it.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum Message<C, E> {
+    Chunk(C),
+    Failed(E),
+}
+
+impl<C: Chunk, E: Fault + Send> Chunk for Message<C, E> {
+    const FRAMING: Framing = C::FRAMING;
+}
+
+impl<C, E: Fault> From<&ApiError> for Message<C, E> {
+    fn from(error: &ApiError) -> Self {
+        Message::Failed(error.into())
+    }
+}
+
+/// An answer of type `W` as a whole, or in messages of type `C`.
+pub(crate) enum Sent<W, C> {
+    Whole(W),
+    Streamed(Response, PhantomData<fn(C)>),
+}
+
+impl<W: Serialize, C> IntoResponse for Sent<W, C> {
+    fn into_response(self) -> Response {
+        match self {
+            Sent::Whole(whole) => Json(whole).into_response(),
+            Sent::Streamed(response, _) => response,
+        }
+    }
+}
+
+impl<W: Serialize + JsonSchema, C: Chunk> openapi::Answer for Sent<W, C> {
+    fn content(schemas: &mut Schemas) -> Map<String, Value> {
+        let mut content = Json::<W>::content(schemas);
+        let message = schemas.of_answer::<C>();
+        let (kind, told) = match C::FRAMING {
+            Framing::Events => {
+                ("text/event-stream", "Events whose data are of this type, and `[DONE]` at the end")
+            }
+            Framing::NamedEvents => {
+                ("text/event-stream", "Events with the name `type`, whose data are of this type")
+            }
+            Framing::Lines => (LINES, "Lines of this type"),
+        };
+        let schema = json!({ "type": "string", "description": told, "contentSchema": message });
+        content.insert(kind.to_owned(), json!({ "schema": schema }));
+        content
+    }
+}
+
 impl Reply {
     /// Sends the choices as they grow, in the messages that `say` makes of what happens.
     ///
     /// # Errors
     /// Fails, with a status instead of a stream, if the request does before its first token.
-    pub(crate) async fn stream<F>(mut self, framing: Framing, say: F) -> Result<Response>
+    pub(crate) async fn stream<W, C, F>(mut self, say: F) -> Result<Sent<W, C>>
     where
-        F: FnMut(Piece<'_>) -> Vec<Value> + Send + 'static,
+        C: Chunk,
+        F: FnMut(Piece<'_>, &Report) -> Vec<C> + Send + 'static,
     {
         let first = self.next().await;
         if let Some((_, News::Failed(error))) = first {
@@ -68,12 +135,13 @@ impl Reply {
             Speaker { reply: self, say, waiting: VecDeque::new(), silent, accounts, ended: false };
         (0..choices).for_each(|index| speaker.say(Piece::Start { index }));
         speaker.hear(first);
-        Ok(framing.respond(stream::unfold(speaker, Speaker::next)))
+        Ok(Sent::Streamed(C::FRAMING.respond(stream::unfold(speaker, Speaker::next)), PhantomData))
     }
 }
 
 impl Framing {
-    fn respond(self, messages: impl Stream<Item = Value> + Send + 'static) -> Response {
+    fn respond<C: Chunk>(self, messages: impl Stream<Item = C> + Send + 'static) -> Response {
+        let messages = messages.map(|message| json!(message));
         match self {
             Framing::Events => {
                 let data = |message: Value| Event::default().data(message.to_string());
@@ -86,7 +154,7 @@ impl Framing {
             })),
             Framing::Lines => {
                 let lines = messages.map(|message| Ok::<_, Infallible>(format!("{message}\n")));
-                ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+                ([(CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response()
             }
         }
     }
@@ -97,18 +165,18 @@ fn events(events: impl Stream<Item = Event> + Send + 'static) -> Response {
 }
 
 /// Turns news into messages. Dropping it cancels the choices that go on.
-struct Speaker<F> {
+struct Speaker<C, F> {
     reply: Reply,
     say: F,
-    waiting: VecDeque<Value>,
+    waiting: VecDeque<C>,
     /// Tokens of each choice whose text is not certain.
     silent: Vec<Vec<u32>>,
     accounts: Vec<Account>,
     ended: bool,
 }
 
-impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
-    async fn next(mut self) -> Option<(Value, Self)> {
+impl<C, F: FnMut(Piece<'_>, &Report) -> Vec<C>> Speaker<C, F> {
+    async fn next(mut self) -> Option<(C, Self)> {
         while self.waiting.is_empty() && !self.ended {
             let news = self.reply.next().await;
             self.hear(news);
@@ -122,9 +190,9 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
             Some((index, News::Progress(progress))) => {
                 self.accounts[index].read(progress);
                 if self.reply.telemetry().return_progress {
-                    let progress = ("prompt_progress", progress.json());
-                    let times = self.times(self.accounts[index].timings());
-                    self.say_with(Piece::Read { index }, Some(progress).into_iter().chain(times));
+                    let timings = self.timings(self.accounts[index].timings());
+                    let report = Report { prompt_progress: Some(progress.into()), timings };
+                    self.say_with(Piece::Read { index }, &report);
                 }
             }
             Some((index, News::Step(mut step))) => {
@@ -134,13 +202,15 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
                     self.silent[index] = step.ids;
                 } else {
                     self.accounts[index].count(&step);
-                    let times = self.times(self.accounts[index].timings());
-                    self.say_with(Piece::Step { index, step: &step }, times);
+                    let timings = self.timings(self.accounts[index].timings());
+                    let report = Report { prompt_progress: None, timings };
+                    self.say_with(Piece::Step { index, step: &step }, &report);
                 }
             }
             Some((index, News::Finished(generation))) => {
-                let times = self.times(timings(&generation));
-                self.say_with(Piece::End { index, generation: &generation }, times);
+                let timings = self.timings((&generation).into());
+                let report = Report { prompt_progress: None, timings };
+                self.say_with(Piece::End { index, generation: &generation }, &report);
                 self.reply.keep(index, generation);
             }
             Some((_, News::Failed(error))) => self.fail(&error),
@@ -155,21 +225,16 @@ impl<F: FnMut(Piece<'_>) -> Vec<Value>> Speaker<F> {
     }
 
     fn say(&mut self, piece: Piece<'_>) {
-        self.say_with(piece, None);
+        self.say_with(piece, &Report::default());
     }
 
-    /// Says a piece with more fields in each of its messages.
-    fn say_with(&mut self, piece: Piece<'_>, fields: impl IntoIterator<Item = (&'static str, Value)>) {
-        let mut messages = (self.say)(piece);
-        for (name, value) in fields {
-            messages.iter_mut().for_each(|message| message[name] = value.clone());
-        }
-        self.waiting.extend(messages);
+    fn say_with(&mut self, piece: Piece<'_>, report: &Report) {
+        self.waiting.extend((self.say)(piece, report));
     }
 
-    /// Returns the field with the times so far, if the client wants them with every token.
-    fn times(&self, timings: Value) -> Option<(&'static str, Value)> {
-        self.reply.telemetry().timings_per_token.then_some(("timings", timings))
+    /// Returns the times so far if the client wants them with every token.
+    fn timings(&self, timings: Timings) -> Option<Timings> {
+        self.reply.telemetry().timings_per_token.then_some(timings)
     }
 
     fn fail(&mut self, error: &ApiError) {

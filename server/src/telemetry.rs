@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tercet_engine::{SequenceStatus, Step};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tercet_engine::{Generation, SequenceStatus, Step};
 
 use crate::body::nullable;
-use crate::timings::Timings;
+use crate::timings::{Times, Timings};
 
 /// The news that a client asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Telemetry {
     /// Tell how far the prompt is read.
@@ -37,15 +37,34 @@ pub(crate) struct Progress {
     time: Duration,
 }
 
-impl Progress {
-    /// Returns llama-server's `prompt_progress`.
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "total": self.total,
-            "cache": self.cached,
-            "processed": self.processed,
-            "time_ms": self.time.as_millis() as u64,
-        })
+/// The reading of a prompt in llama-server's words, in tokens.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct PromptProgress {
+    total: usize,
+    cache: usize,
+    processed: usize,
+    time_ms: u64,
+}
+
+impl From<Progress> for PromptProgress {
+    fn from(Progress { total, cached: cache, processed, time }: Progress) -> Self {
+        PromptProgress { total, cache, processed, time_ms: time.as_millis() as u64 }
+    }
+}
+
+/// The fields of a message in a stream beside its text.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt_progress: Option<PromptProgress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timings: Option<Timings>,
+}
+
+impl Report {
+    /// Returns the times of a text that has ended.
+    pub(crate) fn of(generation: &Generation) -> Self {
+        Report { prompt_progress: None, timings: Some(generation.into()) }
     }
 }
 
@@ -95,10 +114,10 @@ impl Account {
     }
 
     /// Returns the times so far.
-    pub(crate) fn timings(&self) -> Value {
+    pub(crate) fn timings(&self) -> Timings {
         let Progress { cached, processed, time, .. } = self.prompt;
         let decode = self.first.map_or(Duration::ZERO, |first| first.elapsed());
         let read = processed - cached;
-        Timings { cached, read, prefill: time, generated: self.tokens, decode }.json()
+        Times { cached, read, prefill: time, generated: self.tokens, decode }.into()
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::Generation;
 
 /// The tokens of a text, and the times that they took.
-pub(crate) struct Timings {
+pub(crate) struct Times {
     /// Tokens of the prompt that were not read again, and those that were read.
     pub(crate) cached: usize,
     pub(crate) read: usize,
@@ -15,36 +16,63 @@ pub(crate) struct Timings {
     pub(crate) decode: Duration,
 }
 
-impl Timings {
-    /// Returns `timings`. The first token comes with the prompt, so that speeds count the others.
-    pub(crate) fn json(&self) -> Value {
-        let prompt_n = self.read as f64;
-        let decoded = self.generated.saturating_sub(1) as f64;
-        let (prompt_ms, predicted_ms) = (milliseconds(self.prefill), milliseconds(self.decode));
-        json!({
-            "cache_n": self.cached,
-            "prompt_n": self.read,
-            "prompt_ms": prompt_ms,
-            "prompt_per_token_ms": per(prompt_ms, prompt_n),
-            "prompt_per_second": per(1e3 * prompt_n, prompt_ms),
-            "predicted_n": self.generated,
-            "predicted_ms": predicted_ms,
-            "predicted_per_token_ms": per(predicted_ms, decoded),
-            "predicted_per_second": per(1e3 * decoded, predicted_ms),
-        })
+/// Times and speeds, as llama-server tells them. The first token comes with the prompt, so that speeds count the others.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct Timings {
+    /// Tokens of the prompt that were not read again.
+    cache_n: usize,
+    /// Tokens of the prompt that were read.
+    prompt_n: usize,
+    prompt_ms: f64,
+    prompt_per_token_ms: f64,
+    prompt_per_second: f64,
+    predicted_n: usize,
+    predicted_ms: f64,
+    predicted_per_token_ms: f64,
+    predicted_per_second: f64,
+    /// Tokens that were proposed by a guess, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draft_n: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draft_n_accepted: Option<usize>,
+}
+
+impl From<Times> for Timings {
+    fn from(times: Times) -> Self {
+        let Times { cached, read, prefill, generated, decode } = times;
+        let (prompts, decoded) = (read as f64, generated.saturating_sub(1) as f64);
+        let (prompt_ms, predicted_ms) = (milliseconds(prefill), milliseconds(decode));
+        Timings {
+            cache_n: cached,
+            prompt_n: read,
+            prompt_ms,
+            prompt_per_token_ms: per(prompt_ms, prompts),
+            prompt_per_second: per(1e3 * prompts, prompt_ms),
+            predicted_n: generated,
+            predicted_ms,
+            predicted_per_token_ms: per(predicted_ms, decoded),
+            predicted_per_second: per(1e3 * decoded, predicted_ms),
+            draft_n: None,
+            draft_n_accepted: None,
+        }
     }
 }
 
-/// Returns the `timings` of a text that has ended.
-pub(crate) fn timings(generation: &Generation) -> Value {
-    let &Generation { cached_tokens: cached, prompt_tokens: read, prefill, decode, .. } = generation;
-    let generated = generation.ids.len();
-    let mut timings = Timings { cached, read, prefill, generated, decode }.json();
-    if generation.drafted > 0 {
-        timings["draft_n"] = generation.drafted.into();
-        timings["draft_n_accepted"] = generation.accepted.into();
+impl From<&Generation> for Timings {
+    fn from(generation: &Generation) -> Self {
+        let &Generation {
+            cached_tokens: cached,
+            prompt_tokens: read,
+            prefill,
+            decode,
+            drafted,
+            accepted,
+            ..
+        } = generation;
+        let timings = Timings::from(Times { cached, read, prefill, generated: generation.ids.len(), decode });
+        let told = |tokens: usize| (drafted > 0).then_some(tokens);
+        Timings { draft_n: told(drafted), draft_n_accepted: told(accepted), ..timings }
     }
-    timings
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -23,7 +23,8 @@ Examples:
   curl http://127.0.0.1:8080/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why?\"}]}'
 
 Clients of OpenAI take the base URL http://127.0.0.1:8080/v1.
-Those of Anthropic and Ollama take it without /v1.";
+Those of Anthropic and Ollama take it without /v1.
+GET /openapi.json describes all routes, fields and answers.";
 
 /// Answer requests over HTTP, by the APIs of OpenAI, Anthropic and Ollama
 ///

@@ -1,6 +1,8 @@
 //! A whole message.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tercet_engine::{Generation, Stop};
 
 use crate::error::Result;
@@ -9,6 +11,52 @@ use crate::models::Model;
 
 /// How ids of messages begin.
 const MESSAGE: &str = "msg_";
+
+/// A message, before or after its content.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "MessagesAnswer")]
+pub(crate) struct Message {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    role: &'static str,
+    model: String,
+    content: Vec<Block>,
+    /// Null before the end.
+    stop_reason: Option<&'static str>,
+    stop_sequence: Option<String>,
+    usage: Usage,
+}
+
+/// A thought, a text or a call.
+#[derive(Clone, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Block {
+    Text { text: String },
+    Thinking { thinking: String, signature: String },
+    ToolUse { id: String, name: String, input: Map<String, Value> },
+}
+
+/// Tokens that a message took. Anthropic's `input_tokens` are those that were read anew.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "MessagesUsage")]
+pub(super) struct Usage {
+    input_tokens: usize,
+    cache_creation_input_tokens: usize,
+    cache_read_input_tokens: usize,
+    output_tokens: usize,
+}
+
+impl From<&Generation> for Usage {
+    fn from(generation: &Generation) -> Self {
+        Usage {
+            input_tokens: generation.prompt_tokens,
+            cache_creation_input_tokens: 0,
+            cache_read_input_tokens: generation.cached_tokens,
+            output_tokens: generation.ids.len(),
+        }
+    }
+}
 
 /// The beginning of a message.
 pub(super) struct Head {
@@ -32,53 +80,42 @@ impl Head {
     }
 
     /// Returns the message with these blocks.
-    pub(super) fn message(&self, blocks: Vec<Value>, generation: &Generation) -> Value {
-        let mut message = self.empty();
-        message["stop_reason"] = stop_reason(generation.stop, &blocks).into();
-        message["content"] = blocks.into();
-        message["stop_sequence"] = json!(generation.stop_string);
-        message["usage"] = usage(generation);
-        message
+    pub(super) fn message(&self, content: Vec<Block>, generation: &Generation) -> Message {
+        Message {
+            stop_reason: Some(stop_reason(generation.stop, &content)),
+            content,
+            stop_sequence: generation.stop_string.clone(),
+            usage: generation.into(),
+            ..self.empty()
+        }
     }
 
     /// Returns the message before its first token.
-    pub(super) fn empty(&self) -> Value {
-        json!({
-            "id": self.id,
-            "type": "message",
-            "role": "assistant",
-            "model": self.model,
-            "content": [],
-            "stop_reason": null,
-            "stop_sequence": null,
-            "usage": tokens(self.prompt_tokens, 0, 0),
-        })
+    pub(super) fn empty(&self) -> Message {
+        Message {
+            id: self.id.clone(),
+            kind: "message",
+            role: "assistant",
+            model: self.model.clone(),
+            content: Vec::new(),
+            stop_reason: None,
+            stop_sequence: None,
+            usage: Usage {
+                input_tokens: self.prompt_tokens,
+                cache_creation_input_tokens: 0,
+                cache_read_input_tokens: 0,
+                output_tokens: 0,
+            },
+        }
     }
 }
 
 /// Returns Anthropic's word for the end of a message.
-pub(super) fn stop_reason(stop: Stop, blocks: &[Value]) -> &'static str {
+pub(super) fn stop_reason(stop: Stop, blocks: &[Block]) -> &'static str {
     match stop {
-        Stop::Eos | Stop::StopId if blocks.last().is_some_and(|block| block["type"] == "tool_use") => {
-            "tool_use"
-        }
+        Stop::Eos | Stop::StopId if matches!(blocks.last(), Some(Block::ToolUse { .. })) => "tool_use",
         Stop::Length => "max_tokens",
         Stop::StopString => "stop_sequence",
         Stop::Eos | Stop::StopId | Stop::Cancelled => "end_turn",
     }
-}
-
-/// Returns the tokens that a text took.
-pub(super) fn usage(generation: &Generation) -> Value {
-    tokens(generation.prompt_tokens, generation.cached_tokens, generation.ids.len())
-}
-
-/// Anthropic's `input_tokens` are those that were read anew.
-fn tokens(read: usize, cached: usize, generated: usize) -> Value {
-    json!({
-        "input_tokens": read,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": generated,
-    })
 }

@@ -1,24 +1,27 @@
 //! From Anthropic's messages, which consist of blocks, to those of chat templates.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::prompt::text_of;
 
 /// A message.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "MessagesTurn")]
 pub(super) struct Turn {
     role: String,
     content: Content,
 }
 
 /// A text, or blocks of several kinds.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "MessagesContent")]
 pub(super) enum Content {
     Text(String),
-    Blocks(Vec<Value>),
+    Blocks(#[schemars(with = "Vec<Map<String, Value>>")] Vec<Value>),
 }
 
 impl Content {

@@ -4,25 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 use tercet_engine::Request;
 
-use super::answer::Head;
+use super::answer::{Head, Message};
 use super::parameters::MessagesRequest;
-use super::stream::Blocks;
+use super::stream::{Blocks, Said};
 use crate::State;
 use crate::body::Body;
-use crate::chat::{self, Chat};
+use crate::chat::{self, Chat, InputTokens};
 use crate::error::Result;
 use crate::reply::Reply;
-use crate::stream::Framing;
-use crate::telemetry::Telemetry;
+use crate::stream::{Piece, Sent};
+use crate::telemetry::{Report, Telemetry};
 
 pub(super) async fn create(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<MessagesRequest>,
-) -> Result<Response> {
+) -> Result<Sent<Message, Said>> {
     let model = Arc::clone(state.models.find(body.model.as_deref())?);
     let MessagesRequest { max_tokens, stream, .. } = body;
     let (input, tools, sampling) = body.split()?;
@@ -31,16 +29,16 @@ pub(super) async fn create(
     let mut blocks = Blocks::new(Head::new(&model, prompt.len())?, parser);
     let reply = Reply::start(&model, [(prompt, request)], Telemetry::default()).await?;
     if stream {
-        return reply.stream(Framing::NamedEvents, move |piece| blocks.events(piece)).await;
+        return reply.stream(move |piece: Piece<'_>, _: &Report| blocks.events(piece)).await;
     }
-    Ok(Json(blocks.whole(&reply.finish_one().await?)).into_response())
+    Ok(Sent::Whole(blocks.whole(&reply.finish_one().await?)))
 }
 
 pub(super) async fn count_tokens(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<MessagesRequest>,
-) -> Result<Json<Value>> {
+) -> Result<Json<InputTokens>> {
     let model = state.models.find(body.model.as_deref())?;
     let (input, tools, _) = body.split()?;
-    Ok(Json(json!({ "input_tokens": chat::count_tokens(model, input, tools.as_ref()).await? })))
+    Ok(Json(InputTokens { input_tokens: chat::count_tokens(model, input, tools.as_ref()).await? }))
 }

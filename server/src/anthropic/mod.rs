@@ -7,18 +7,15 @@ mod messages;
 mod parameters;
 mod stream;
 
-use std::sync::Arc;
+use crate::openapi::Api;
 
-use axum::Router;
-use axum::routing::post;
-
-use crate::State;
-
-pub(crate) use error::word;
+use error::ErrorAnswer;
 
 /// Returns the routes.
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/v1/messages", post(messages::create))
-        .route("/v1/messages/count_tokens", post(messages::count_tokens))
+pub(crate) fn routes() -> Api<ErrorAnswer> {
+    Api::new("Anthropic").post("/v1/messages", "Write the next message", messages::create).post(
+        "/v1/messages/count_tokens",
+        "Count the tokens of a prompt",
+        messages::count_tokens,
+    )
 }

@@ -1,7 +1,8 @@
 //! The body of `POST /v1/messages`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tercet_engine::ChatInput;
 
 use super::content::{Content, Turn, messages};
@@ -11,35 +12,38 @@ use crate::prompt;
 use crate::sampling::Sampling;
 use crate::tools::Tools;
 
-#[derive(Deserialize)]
-pub(super) struct MessagesRequest {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct MessagesRequest {
     /// The name of the model; the default model without one.
     pub(super) model: Option<String>,
     system: Option<Content>,
     messages: Vec<Turn>,
     /// Most tokens to generate; the rest of the context without a number.
     pub(super) max_tokens: Option<i64>,
+    /// Send the answer as server-sent events.
     #[serde(default, deserialize_with = "nullable")]
     pub(super) stream: bool,
     thinking: Option<Thinking>,
+    /// Functions that the model may call, with `name` and `input_schema`.
+    #[schemars(with = "Option<Vec<Map<String, Value>>>")]
     tools: Option<Vec<Value>>,
     tool_choice: Option<ToolChoice>,
     #[serde(flatten)]
     sampling: Sampling,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Thinking {
     #[serde(rename = "type")]
     kind: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ToolChoice {
     #[serde(rename = "type")]
     kind: String,
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     disable_parallel_tool_use: bool,
 }
 

@@ -6,20 +6,21 @@ mod fields;
 mod props;
 mod slots;
 
-use std::sync::Arc;
+use crate::error::ErrorAnswer;
+use crate::openapi::Api;
+use crate::text;
 
-use axum::Router;
-use axum::routing::{get, post};
-
-use crate::State;
-
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, Reported};
 
 /// Returns the routes.
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/completion", post(completion::complete))
-        .route("/completions", post(completion::complete))
-        .route("/props", get(props::props))
-        .route("/slots", get(slots::slots))
+pub(crate) fn routes() -> Api<ErrorAnswer> {
+    const COMPLETE: &str = "Continue texts or tokens";
+    Api::new("llama-server")
+        .post("/completion", COMPLETE, completion::complete)
+        .post("/completions", COMPLETE, completion::complete)
+        .post("/tokenize", "Return the tokens of a text", text::tokenize)
+        .post("/detokenize", "Return the text of tokens", text::detokenize)
+        .post("/apply-template", "Return the prompt of a chat", text::apply_template)
+        .get("/props", "Describe the default model and the machine", props::props)
+        .get_with("/slots", "Describe the requests that run", slots::slots)
 }

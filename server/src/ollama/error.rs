@@ -1,10 +1,19 @@
 //! Errors in Ollama's shape.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::error::ApiError;
 
-/// Returns Ollama's error object.
-pub(crate) fn word(error: &ApiError) -> Value {
-    json!({ "error": error.message() })
+/// Ollama's error.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OllamaError")]
+pub(crate) struct ErrorAnswer {
+    error: String,
+}
+
+impl From<&ApiError> for ErrorAnswer {
+    fn from(error: &ApiError) -> Self {
+        ErrorAnswer { error: error.message().to_owned() }
+    }
 }

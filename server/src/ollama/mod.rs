@@ -7,28 +7,27 @@ mod generate;
 mod models;
 mod parameters;
 
-use std::sync::Arc;
+use axum::routing::any;
 
-use axum::Router;
-use axum::routing::{any, get, post};
-
+use crate::embeddings;
 use crate::error::ApiError;
-use crate::{State, embeddings};
+use crate::openapi::Api;
 
-pub(crate) use error::word;
+use error::ErrorAnswer;
 
 /// Returns the routes.
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/api/version", get(models::version))
-        .route("/api/tags", get(models::list))
-        .route("/api/ps", get(models::running))
-        .route("/api/show", post(models::show))
-        .route("/api/chat", post(chat::chat))
-        .route("/api/generate", post(generate::generate))
-        .route("/api/embed", post(embeddings::refuse))
-        .route("/api/embeddings", post(embeddings::refuse))
-        .route("/api/{*rest}", any(unknown))
+pub(crate) fn routes() -> Api<ErrorAnswer> {
+    const EMBEDDINGS: &str = "Refuse: no model has embeddings";
+    Api::new("Ollama")
+        .get("/api/version", "Tell the version of Ollama whose API this is", models::version)
+        .get("/api/tags", "List the models", models::list)
+        .get("/api/ps", "List the models that are loaded", models::running)
+        .post("/api/show", "Describe a model", models::show)
+        .post("/api/chat", "Write the next message", chat::chat)
+        .post("/api/generate", "Write an answer or continue a text", generate::generate)
+        .post("/api/embed", EMBEDDINGS, embeddings::refuse)
+        .post("/api/embeddings", EMBEDDINGS, embeddings::refuse)
+        .hidden("/api/{*rest}", any(unknown))
 }
 
 async fn unknown() -> ApiError {

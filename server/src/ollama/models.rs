@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State as Extract;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::State;
 use crate::body::Body;
@@ -19,29 +20,78 @@ const VERSION: &str = "0.13.0";
 /// Ollama's name for the kind of a model, which also begins the names of its numbers.
 const ARCHITECTURE: &str = "ternary";
 
-pub(super) async fn version() -> Json<Value> {
-    Json(json!({ "version": VERSION }))
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Version {
+    version: &'static str,
 }
 
-pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Value> {
-    let models: Vec<Value> = state.models.iter().map(|model| describe(model)).collect();
-    Json(json!({ "models": models }))
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct List<T> {
+    models: Vec<T>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OllamaModel {
+    name: String,
+    model: String,
+    modified_at: String,
+    size: usize,
+    digest: String,
+    details: Details,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RunningModel {
+    #[serde(flatten)]
+    model: OllamaModel,
+    size_vram: usize,
+    context_length: usize,
+    expires_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Details {
+    parent_model: &'static str,
+    format: &'static str,
+    family: &'static str,
+    families: [&'static str; 1],
+    parameter_size: String,
+    quantization_level: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ShownModel {
+    modified_at: String,
+    /// The chat template.
+    template: String,
+    details: Details,
+    model_info: Map<String, Value>,
+    capabilities: Vec<&'static str>,
+}
+
+pub(super) async fn version(_: Extract<Arc<State>>) -> Result<Json<Version>> {
+    Ok(Json(Version { version: VERSION }))
+}
+
+pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Result<Json<List<OllamaModel>>> {
+    Ok(Json(List { models: state.models.iter().map(|model| describe(model)).collect() }))
 }
 
 /// All models are loaded for as long as the server runs.
-pub(super) async fn running(Extract(state): Extract<Arc<State>>) -> Json<Value> {
-    let models = state.models.iter().map(|model| {
-        let mut running = describe(model);
-        running["size_vram"] = 0.into();
-        running["context_length"] = model.context.into();
-        running["expires_at"] = Timestamp::MAX.to_string().into();
-        running
-    });
-    Json(json!({ "models": models.collect::<Vec<_>>() }))
+pub(super) async fn running(Extract(state): Extract<Arc<State>>) -> Result<Json<List<RunningModel>>> {
+    let running = |model: &Arc<Model>| RunningModel {
+        model: describe(model),
+        size_vram: 0,
+        context_length: model.context,
+        expires_at: Timestamp::MAX.to_string(),
+    };
+    Ok(Json(List { models: state.models.iter().map(running).collect() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct ShowRequest {
+    /// The model. `name` is another name of this field.
     #[serde(alias = "name")]
     model: String,
 }
@@ -49,11 +99,11 @@ pub(super) struct ShowRequest {
 pub(super) async fn show(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<ShowRequest>,
-) -> Result<Json<Value>> {
+) -> Result<Json<ShownModel>> {
     let model = state.models.find(Some(&body.model))?;
     let config = model.session.model().config();
     let number = |name: &str, value: usize| (format!("{ARCHITECTURE}.{name}"), json!(value));
-    let mut numbers = serde_json::Map::from_iter([
+    let mut numbers = Map::from_iter([
         number("context_length", model.context),
         number("embedding_length", config.hidden_size),
         number("feed_forward_length", config.intermediate_size),
@@ -64,26 +114,26 @@ pub(super) async fn show(
     ]);
     numbers.insert("general.architecture".to_owned(), ARCHITECTURE.into());
     numbers.insert("general.parameter_count".to_owned(), model.parameters().into());
-    Ok(Json(json!({
-        "modified_at": time(model.created),
-        "template": model.template_text(),
-        "details": details(model),
-        "model_info": numbers,
-        "capabilities": capabilities(model),
-    })))
+    Ok(Json(ShownModel {
+        modified_at: time(model.created),
+        template: model.template_text().to_owned(),
+        details: details(model),
+        model_info: numbers,
+        capabilities: capabilities(model),
+    }))
 }
 
-fn describe(model: &Model) -> Value {
+fn describe(model: &Model) -> OllamaModel {
     // Ollama's names have a tag.
     let name = if model.name.contains(':') { model.name.clone() } else { format!("{}:latest", model.name) };
-    json!({
-        "name": name,
-        "model": name,
-        "modified_at": time(model.created),
-        "size": model.bytes(),
-        "digest": model.digest(),
-        "details": details(model),
-    })
+    OllamaModel {
+        model: name.clone(),
+        name,
+        modified_at: time(model.created),
+        size: model.bytes(),
+        digest: model.digest(),
+        details: details(model),
+    }
 }
 
 /// Returns what a client may ask of the model, in Ollama's words.
@@ -93,15 +143,15 @@ fn capabilities(model: &Model) -> Vec<&'static str> {
     ["completion"].into_iter().chain(chats).chain(thinks).collect()
 }
 
-fn details(model: &Model) -> Value {
-    json!({
-        "parent_model": "",
-        "format": "tercet",
-        "family": ARCHITECTURE,
-        "families": [ARCHITECTURE],
-        "parameter_size": size(model.parameters()),
-        "quantization_level": "ternary",
-    })
+fn details(model: &Model) -> Details {
+    Details {
+        parent_model: "",
+        format: "tercet",
+        family: ARCHITECTURE,
+        families: [ARCHITECTURE],
+        parameter_size: size(model.parameters()),
+        quantization_level: "ternary",
+    }
 }
 
 /// Writes a number of parameters as Ollama does, such as `2.4B`.

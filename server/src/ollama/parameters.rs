@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tercet_engine::{Grammar, Request};
@@ -13,25 +14,35 @@ use crate::grammar::Asked;
 use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::sampling::Sampling;
+use crate::shapes;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaParameters")]
 pub(super) struct Parameters {
     pub(super) model: String,
+    /// Send the answer line by line, as by default.
     stream: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     options: Options,
+    /// `json`, or a JSON schema.
+    #[serde(default)]
+    #[schemars(schema_with = "shapes::json_or_schema")]
     format: Option<Value>,
+    /// Think before the answer, if the model can.
     think: Option<Value>,
     #[serde(default, deserialize_with = "nullable")]
     logprobs: bool,
     #[serde(default, deserialize_with = "nullable")]
+    #[schemars(range(max = 20))]
     top_logprobs: usize,
 }
 
 /// Options of the model. Those about memory and threads are the server's own.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "OllamaOptions")]
 struct Options {
+    /// Most tokens to generate. Less than 0 stands for all that the context holds.
     num_predict: Option<i64>,
     #[serde(flatten)]
     sampling: Sampling,

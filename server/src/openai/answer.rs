@@ -1,20 +1,54 @@
 //! What every answer and every chunk of one repeats.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::{Generation, Stop};
 
 use super::usage::Usage;
 use crate::error::Result;
 use crate::ids::new_id;
 use crate::models::{Model, unix_time};
-use crate::timings::timings;
+use crate::telemetry::Report;
 
 /// The beginning of an answer.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct Head {
     id: String,
+    /// Seconds since 1970.
     created: u64,
     model: String,
-    fingerprint: String,
+    /// The same fingerprint, request and seed give the same text.
+    system_fingerprint: String,
+}
+
+/// An answer with choices of type `C`, or a chunk of one.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Answer<C> {
+    #[serde(flatten)]
+    head: Head,
+    object: &'static str,
+    choices: Vec<C>,
+    /// In a stream, only the last chunk has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl<C> Answer<C> {
+    /// Returns the end of an answer: what its texts took, of which each prompt has `n`.
+    pub(super) fn with_usage(self, generations: &[Generation], n: usize) -> Self {
+        let report = match generations {
+            [generation] => Report::of(generation),
+            _ => Report::default(),
+        };
+        Answer { usage: Some(Usage::of(generations, n)), report, ..self }
+    }
+
+    pub(super) fn with_report(self, report: Report) -> Self {
+        Answer { report, ..self }
+    }
 }
 
 impl Head {
@@ -27,7 +61,7 @@ impl Head {
             id: new_id(prefix)?,
             created: unix_time(),
             model: model.name.clone(),
-            fingerprint: model.fingerprint.clone(),
+            system_fingerprint: model.fingerprint.clone(),
         })
     }
 
@@ -37,28 +71,9 @@ impl Head {
         format!("call_{number}_{choice}_{call}")
     }
 
-    /// Returns an answer with these choices. If it is the end, it tells what the texts took, of which each prompt has `n`.
-    pub(super) fn answer(
-        &self,
-        object: &str,
-        choices: Vec<Value>,
-        end: Option<(&[Generation], usize)>,
-    ) -> Value {
-        let mut answer = json!({
-            "id": self.id,
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.fingerprint,
-            "choices": choices,
-        });
-        if let Some((generations, n)) = end {
-            answer["usage"] = json!(Usage::of(generations, n));
-            if let [generation] = generations {
-                answer["timings"] = timings(generation);
-            }
-        }
-        answer
+    /// Returns an answer with these choices.
+    pub(super) fn answer<C>(&self, object: &'static str, choices: Vec<C>) -> Answer<C> {
+        Answer { head: self.clone(), object, choices, usage: None, report: Report::default() }
     }
 }
 

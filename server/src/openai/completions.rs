@@ -2,47 +2,71 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State as Extract;
-use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tercet_engine::Generation;
 
-use super::answer::{Head, finish_reason};
-use super::logprobs;
+use super::answer::{Answer, Head, finish_reason};
+use super::logprobs::CompletionLogprobs;
 use super::parameters::Parameters;
 use crate::State;
 use crate::body::{Body, nullable};
-use crate::error::{Result, refuse};
+use crate::error::{ErrorAnswer, Result, refuse};
 use crate::models::Model;
 use crate::reply::Reply;
-use crate::stream::{Framing, Piece};
-use crate::timings::timings;
-use crate::{prompt, texts};
+use crate::stream::{Chunk, Framing, Message, Piece, Sent};
+use crate::telemetry::Report;
+use crate::{prompt, shapes, texts};
 
 /// Tokens that OpenAI's API generates unless asked for another number.
 const DEFAULT_TOKENS: i64 = 16;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct CompletionRequest {
+    #[schemars(schema_with = "shapes::prompt")]
     prompt: Value,
+    /// Not supported: only false is accepted.
     #[serde(default, deserialize_with = "nullable")]
     echo: bool,
+    /// Not supported: only the empty text is accepted.
     suffix: Option<String>,
+    /// Alternatives of each token that are reported.
+    #[schemars(range(max = 20))]
     logprobs: Option<usize>,
     #[serde(flatten)]
     parameters: Parameters,
 }
 
+/// A completion, or a chunk of one.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct Completion(Answer<CompletionChoice>);
+
+#[derive(Clone, Serialize, JsonSchema)]
+struct CompletionChoice {
+    index: usize,
+    text: String,
+    logprobs: Option<CompletionLogprobs>,
+    /// Null until the text ends.
+    finish_reason: Option<&'static str>,
+}
+
+impl Chunk for Completion {
+    const FRAMING: Framing = Framing::Events;
+}
+
+type CompletionMessage = Message<Completion, ErrorAnswer>;
+
 pub(crate) async fn complete(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<CompletionRequest>,
-) -> Result<Response> {
+) -> Result<Sent<Completion, CompletionMessage>> {
     let CompletionRequest { prompt, echo, suffix, logprobs, parameters } = body;
     refuse(&[("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))])?;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
-    let prompts = prompt::encode(&model, move |model| texts::prompts(&model.session, &prompt)).await?;
+    let prompts = prompt::encode(&model, move |model| texts::prompts(model, &prompt)).await?;
     let grammar = model.matcher(parameters.grammar.asked()?).await?;
     let mut choices = Vec::new();
     for prompt in prompts {
@@ -55,41 +79,49 @@ pub(crate) async fn complete(
     let head = Head::new("cmpl-", &model)?;
     if parameters.stream {
         let usage = parameters.includes_usage();
-        return reply
-            .stream(Framing::Events, move |piece| chunks(&head, &model, piece, usage.then_some(n)))
-            .await;
+        let say =
+            move |piece: Piece<'_>, report: &Report| chunks(&head, &model, piece, report, usage.then_some(n));
+        return reply.stream(say).await;
     }
     let generations = reply.finish().await?;
-    let choice = |(index, generation): (usize, &Generation)| {
-        let logprobs = logprobs::of_completion(&model, &generation.logprobs);
-        choice(index, &generation.text, logprobs, Some(finish_reason(generation.stop)))
+    let choice = |(index, generation): (usize, &Generation)| CompletionChoice {
+        index,
+        text: generation.text.clone(),
+        logprobs: CompletionLogprobs::of(&model, &generation.logprobs),
+        finish_reason: Some(finish_reason(generation.stop)),
     };
     let choices = generations.iter().enumerate().map(choice).collect();
-    Ok(Json(head.answer(OBJECT, choices, Some((&generations, n)))).into_response())
+    Ok(Sent::Whole(Completion(head.answer(OBJECT, choices).with_usage(&generations, n))))
 }
 
 const OBJECT: &str = "text_completion";
 
-fn choice(index: usize, text: &str, logprobs: Value, finish_reason: Option<&str>) -> Value {
-    json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason })
-}
-
-fn chunks(head: &Head, model: &Model, piece: Piece<'_>, usage: Option<usize>) -> Vec<Value> {
-    let chunk = |choice: Value| vec![head.answer(OBJECT, vec![choice], None)];
+fn chunks(
+    head: &Head,
+    model: &Model,
+    piece: Piece<'_>,
+    report: &Report,
+    usage: Option<usize>,
+) -> Vec<CompletionMessage> {
+    let said = |answer| Message::Chunk(Completion(answer));
+    let chunk = |index, text: &str, logprobs, finish_reason, report: Report| {
+        let choice = CompletionChoice { index, text: text.to_owned(), logprobs, finish_reason };
+        vec![said(head.answer(OBJECT, vec![choice]).with_report(report))]
+    };
     match piece {
-        Piece::Read { index } => chunk(choice(index, "", Value::Null, None)),
+        Piece::Read { index } => chunk(index, "", None, None, report.clone()),
         Piece::Step { index, step } => {
-            chunk(choice(index, &step.text, logprobs::of_completion(model, &step.logprobs), None))
+            let logprobs = CompletionLogprobs::of(model, &step.logprobs);
+            chunk(index, &step.text, logprobs, None, report.clone())
         }
         Piece::End { index, generation } => {
-            let mut last = chunk(choice(index, "", Value::Null, Some(finish_reason(generation.stop))));
-            last[0]["timings"] = timings(generation);
-            last
+            chunk(index, "", None, Some(finish_reason(generation.stop)), Report::of(generation))
         }
         Piece::All { generations } => {
-            usage.map(|n| head.answer(OBJECT, Vec::new(), Some((generations, n)))).into_iter().collect()
+            let told = |n| said(head.answer(OBJECT, Vec::new()).with_usage(generations, n));
+            usage.map(told).into_iter().collect()
         }
         Piece::Start { .. } => Vec::new(),
-        Piece::Failed { error } => vec![error.body()],
+        Piece::Failed { error } => vec![error.into()],
     }
 }

@@ -1,39 +1,55 @@
 //! Probabilities of tokens, in the words of chats and of completions.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::TokenLogprobs;
 
-use crate::logprobs::{entries, text};
+use crate::logprobs::{TokenEntry, entries, text};
 use crate::models::Model;
 
-/// Returns the `logprobs` of a chat's choice, null without any.
-pub(super) fn of_chat(model: &Model, tokens: &[TokenLogprobs]) -> Value {
-    match tokens {
-        [] => Value::Null,
-        _ => json!({ "content": entries(model, tokens), "refusal": null }),
+/// The probabilities of a chat's choice.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct ChatLogprobs {
+    content: Vec<TokenEntry>,
+    /// Always null.
+    refusal: Option<Vec<TokenEntry>>,
+}
+
+impl ChatLogprobs {
+    /// Returns the probabilities of `tokens`, or none without any.
+    pub(super) fn of(model: &Model, tokens: &[TokenLogprobs]) -> Option<Self> {
+        (!tokens.is_empty()).then(|| ChatLogprobs { content: entries(model, tokens), refusal: None })
     }
 }
 
-/// Returns the `logprobs` of a completion's choice, null without any.
-pub(super) fn of_completion(model: &Model, tokens: &[TokenLogprobs]) -> Value {
-    if tokens.is_empty() {
-        return Value::Null;
+/// The probabilities of a completion's choice, token by token.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub(super) struct CompletionLogprobs {
+    tokens: Vec<String>,
+    token_logprobs: Vec<f64>,
+    top_logprobs: Vec<BTreeMap<String, f64>>,
+    /// Characters before each token.
+    text_offset: Vec<usize>,
+}
+
+impl CompletionLogprobs {
+    /// Returns the probabilities of `tokens`, or none without any.
+    pub(super) fn of(model: &Model, tokens: &[TokenLogprobs]) -> Option<Self> {
+        if tokens.is_empty() {
+            return None;
+        }
+        let (mut all, mut offset) = (CompletionLogprobs::default(), 0);
+        for token in tokens {
+            let chosen = text(&model.session, token.chosen.token);
+            all.text_offset.push(offset);
+            offset += chosen.chars().count();
+            all.tokens.push(chosen);
+            all.token_logprobs.push(token.chosen.logprob);
+            let best = token.best.iter().map(|best| (text(&model.session, best.token), best.logprob));
+            all.top_logprobs.push(best.collect());
+        }
+        Some(all)
     }
-    let mut offset = 0;
-    let (mut texts, mut offsets) = (Vec::new(), Vec::new());
-    for token in tokens {
-        let text = text(&model.session, token.chosen.token);
-        offsets.push(offset);
-        offset += text.chars().count();
-        texts.push(text);
-    }
-    let best = |token: &TokenLogprobs| -> Map<String, Value> {
-        token.best.iter().map(|best| (text(&model.session, best.token), json!(best.logprob))).collect()
-    };
-    json!({
-        "tokens": texts,
-        "token_logprobs": tokens.iter().map(|token| token.chosen.logprob).collect::<Vec<f64>>(),
-        "top_logprobs": tokens.iter().map(best).collect::<Vec<_>>(),
-        "text_offset": offsets,
-    })
 }

@@ -10,28 +10,30 @@ mod parameters;
 mod responses;
 mod usage;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::{get, post};
-
-use crate::{State, embeddings};
+use crate::embeddings;
+use crate::error::ErrorAnswer;
+use crate::openapi::Api;
 
 /// Returns the routes.
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/v1/chat/completions", post(chat::complete))
-        .route("/v1/chat/completions/input_tokens", post(chat::count_tokens))
-        .route("/v1/completions", post(completions::complete))
-        .route("/v1/responses", post(responses::create))
-        .route("/v1/responses/input_tokens", post(responses::count_tokens))
-        .route("/v1/embeddings", post(embeddings::refuse))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*name}", get(models::show))
+pub(crate) fn routes() -> Api<ErrorAnswer> {
+    const CHAT: &str = "Write the assistant's next message";
+    const COUNT: &str = "Count the tokens of a prompt";
+    const RESPONSE: &str = "Write the next message, in the shape of the Responses API";
+    const EMBEDDINGS: &str = "Refuse: no model has embeddings";
+    const MODELS: &str = "List the models";
+    Api::new("OpenAI")
+        .post("/v1/chat/completions", CHAT, chat::complete)
+        .post("/v1/chat/completions/input_tokens", COUNT, chat::count_tokens)
+        .post("/v1/completions", "Continue texts or tokens", completions::complete)
+        .post("/v1/responses", RESPONSE, responses::create)
+        .post("/v1/responses/input_tokens", COUNT, responses::count_tokens)
+        .post("/v1/embeddings", EMBEDDINGS, embeddings::refuse)
+        .get("/v1/models", MODELS, models::list)
+        .get_with("/v1/models/{*name}", "Describe a model", models::show)
         // llama-server has these too, for clients whose base URL ends before `/v1`.
-        .route("/chat/completions", post(chat::complete))
-        .route("/chat/completions/input_tokens", post(chat::count_tokens))
-        .route("/responses", post(responses::create))
-        .route("/embeddings", post(embeddings::refuse))
-        .route("/models", get(models::list))
+        .post("/chat/completions", CHAT, chat::complete)
+        .post("/chat/completions/input_tokens", COUNT, chat::count_tokens)
+        .post("/responses", RESPONSE, responses::create)
+        .post("/embeddings", EMBEDDINGS, embeddings::refuse)
+        .get("/models", MODELS, models::list)
 }

@@ -1,5 +1,6 @@
 //! Fields of a request that say how its text is made.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tercet_engine::{Matcher, Request};
 
@@ -14,14 +15,19 @@ use crate::telemetry::Telemetry;
 /// Most texts of one request.
 const MOST_CHOICES: usize = 64;
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Parameters {
     /// The name of the model; the default model without one.
     pub(crate) model: Option<String>,
+    /// Most tokens to generate. Less than 0 stands for all that the context holds.
     max_tokens: Option<i64>,
+    /// The same by its newer name.
     max_completion_tokens: Option<i64>,
+    /// Texts for each prompt.
+    #[schemars(range(min = 1, max = 64))]
     n: Option<usize>,
+    /// Send the answer as server-sent events.
     #[serde(deserialize_with = "nullable")]
     pub(crate) stream: bool,
     stream_options: Option<StreamOptions>,
@@ -32,12 +38,15 @@ pub(crate) struct Parameters {
     #[serde(flatten)]
     pub(crate) telemetry: Telemetry,
     #[serde(flatten)]
+    #[schemars(skip)]
     unsupported: Unsupported,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default)]
 struct StreamOptions {
+    /// Count the tokens in a last chunk.
+    #[serde(deserialize_with = "nullable")]
     include_usage: bool,
 }
 

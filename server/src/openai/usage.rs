@@ -1,9 +1,10 @@
 //! Tokens that a request took.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tercet_engine::Generation;
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Usage {
     prompt_tokens: usize,
     completion_tokens: usize,
@@ -11,7 +12,7 @@ pub(crate) struct Usage {
     prompt_tokens_details: PromptDetails,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 struct PromptDetails {
     cached_tokens: usize,
 }

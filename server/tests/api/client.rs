@@ -75,6 +75,19 @@ impl Client {
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     }
 
+    /// Returns status, content type and text of the answer. Without a body, it is a GET.
+    pub(crate) fn answer(&self, route: &str, body: Option<&Value>) -> (u16, String, String) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let url = format!("{}{route}", self.base);
+        let mut answer = match body {
+            Some(body) => agent.post(url).send_json(body),
+            None => agent.get(url).call(),
+        }
+        .unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (answer.status().as_u16(), kind, answer.body_mut().read_to_string().unwrap())
+    }
+
     /// Returns the answer to a request as it goes over the wire, without the blank line that ends its headers.
     pub(crate) fn wire(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.base.strip_prefix("http://").unwrap()).unwrap();

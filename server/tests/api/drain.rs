@@ -39,6 +39,7 @@ fn a_server_that_ends_finishes_what_is_under_way() {
     let ready = || agent.get(format!("{}/ready", client.base)).call().unwrap();
     while ready().status().as_u16() == 200 {}
     assert_eq!(ready().headers()["retry-after"], "1");
+    assert_eq!(client.answer("/metrics", None).0, 200);
     let refused = client.post(CHAT, &chat());
     assert_eq!(refused.0, 503, "{}", refused.1);
 

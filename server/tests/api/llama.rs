@@ -99,6 +99,32 @@ fn a_bias_may_name_a_text() {
 }
 
 #[test]
+fn probabilities_may_be_those_of_the_draw() {
+    let client = Client::start(&ServerOptions::default());
+    let probabilities = |fields: Value| {
+        let mut body =
+            json!({ "prompt": PROMPT, "n_predict": 6, "seed": 7, "n_probs": 3, "temperature": 0.7 });
+        body["post_sampling_probs"] = json!(true);
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        client.json("/completion", &body)["completion_probabilities"].as_array().unwrap().clone()
+    };
+    let number = |entry: &Value| entry["prob"].as_f64().unwrap();
+    let all = probabilities(json!({ "top_k": 3, "top_p": 1.0, "min_p": 0.0 }));
+    assert_eq!(all.len(), 6);
+    for token in &all {
+        let best = token["top_probs"].as_array().unwrap();
+        let chosen = best.iter().find(|entry| entry["id"] == token["id"]).unwrap();
+        assert_eq!(number(chosen), number(token));
+        // No other tokens can be drawn.
+        assert!((best.iter().map(number).sum::<f64>() - 1.0).abs() < 1e-9, "{token}");
+        assert!(best.is_sorted_by(|a, b| number(a) >= number(b)));
+    }
+    for token in probabilities(json!({ "top_k": 1 })) {
+        assert_eq!((number(&token), token["top_probs"].as_array().unwrap().len()), (1.0, 1));
+    }
+}
+
+#[test]
 fn tokens_are_counted_and_spelled() {
     let client = Client::start(&ServerOptions::default());
     let usage = client.json(CHAT, &chat())["usage"].clone();

@@ -24,7 +24,9 @@ fn a_server_tells_that_its_models_load() {
         let (status, text) = client.post(route, &chat());
         assert!(status == 503 && text.contains("Loading model"), "{status} {text}");
     }
-    assert!(get("/").starts_with("HTTP/1.1 200"));
+    for route in ["/", "/metrics", "/openapi.json"] {
+        assert!(get(route).starts_with("HTTP/1.1 200"), "{route}");
+    }
 
     let (end, ended) = oneshot::channel::<()>();
     let thread = thread::spawn(move || server.run([session()], async { drop(ended.await) }).unwrap());

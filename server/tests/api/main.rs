@@ -10,6 +10,7 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod openapi;
 mod origins;
 mod responses;
 mod tls;

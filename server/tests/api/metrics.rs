@@ -51,6 +51,16 @@ fn counters_equal_what_requests_report() {
 }
 
 #[test]
+fn a_header_tells_when_the_counts_began() {
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let before = now();
+    let client = Client::start(&ServerOptions::default());
+    let answer = ureq::get(format!("{}/metrics", client.base)).call().unwrap();
+    let start = answer.headers()["process-start-time-unix"].to_str().unwrap().parse().unwrap();
+    assert!((before..=now()).contains(&start));
+}
+
+#[test]
 fn refused_requests_count_as_such() {
     let client = Client::start(&ServerOptions { queue: 0, ..ServerOptions::default() });
     assert_eq!(client.post(CHAT, &chat()).0, 429);

@@ -107,6 +107,30 @@ fn a_fault_is_an_error_object_with_its_status() {
 }
 
 #[test]
+fn a_prompt_of_a_megabyte_is_refused_by_its_length() {
+    let client = Client::start(&ServerOptions::default());
+    let text = "word ".repeat(200_000);
+    let messages = json!([{ "role": "user", "content": text }]);
+    let context = client.session.context();
+    for (route, body) in [
+        (COMPLETIONS, json!({ "prompt": text })),
+        (COMPLETIONS, json!({ "prompt": ["Once", text] })),
+        ("/completion", json!({ "prompt": [5, text] })),
+        (CHAT, json!({ "messages": messages })),
+        ("/v1/responses", json!({ "input": text })),
+    ] {
+        let (status, error) = client.error(route, &body);
+        assert_eq!((status, &error["code"]), (400, &json!("context_length_exceeded")), "{route} {error}");
+        assert!(error["message"].as_str().unwrap().contains("bytes"), "{error}");
+        let fewest = error["n_prompt_tokens"].as_u64().unwrap() as usize;
+        assert!(context < fewest && fewest <= client.session.encode(&text).unwrap().len(), "{error}");
+    }
+    // Counting is what the client asks for.
+    let counted = client.json("/v1/chat/completions/input_tokens", &json!({ "messages": messages }));
+    assert!(counted["input_tokens"].as_u64().unwrap() as usize > context);
+}
+
+#[test]
 fn a_key_opens_everything_but_health_needs_none() {
     let keys = vec!["sesame".to_owned()];
     let client = Client::start(&ServerOptions { api_keys: keys, ..ServerOptions::default() });

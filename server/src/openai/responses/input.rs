@@ -1,17 +1,19 @@
 //! From the items of a response's input to the messages of a chat.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, Result};
 use crate::prompt::text_of;
 
 /// A user's text, or items of several kinds.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "ResponseInput")]
 pub(super) enum Input {
     Text(String),
-    Items(Vec<Value>),
+    Items(#[schemars(with = "Vec<Map<String, Value>>")] Vec<Value>),
 }
 
 /// Returns the messages for a chat template, with the instructions before all.

@@ -9,35 +9,43 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tercet_engine::Request;
 
 use crate::State;
 use crate::body::Body;
-use crate::chat::{self, Chat};
+use crate::chat::{self, Chat, InputTokens};
 use crate::error::Result;
 use crate::reply::Reply;
-use crate::stream::Framing;
+use crate::stream::{Piece, Sent};
+use crate::telemetry::Report;
 
-use answer::Head;
+use answer::{Head, Response};
 use parameters::ResponsesRequest;
-use stream::Events;
+use stream::{Event, Events};
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ResponseTokens {
+    object: &'static str,
+    #[serde(flatten)]
+    tokens: InputTokens,
+}
 
 /// Counts the tokens of the prompt.
 pub(crate) async fn count_tokens(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<ResponsesRequest>,
-) -> Result<Json<Value>> {
+) -> Result<Json<ResponseTokens>> {
     let model = state.models.find(body.model.as_deref())?;
     let input_tokens = chat::count_tokens(model, body.chat()?, body.tools()?.as_ref()).await?;
-    Ok(Json(json!({ "object": "response.input_tokens", "input_tokens": input_tokens })))
+    Ok(Json(ResponseTokens { object: "response.input_tokens", tokens: InputTokens { input_tokens } }))
 }
 
 pub(crate) async fn create(
     Extract(state): Extract<Arc<State>>,
     Body(body): Body<ResponsesRequest>,
-) -> Result<Response> {
+) -> Result<Sent<Response, Event>> {
     body.check()?;
     let model = Arc::clone(state.models.find(body.model.as_deref())?);
     let chat = Chat::new(&model, body.chat()?, body.tools()?, body.grammar()?).await?;
@@ -46,7 +54,7 @@ pub(crate) async fn create(
     let mut events = Events::new(Head::new(Arc::clone(&model), &body, &request)?, parser);
     let reply = Reply::start(&model, [(prompt, request)], body.telemetry).await?;
     if body.stream {
-        return reply.stream(Framing::NamedEvents, move |piece| events.say(piece)).await;
+        return reply.stream(move |piece: Piece<'_>, report: &Report| events.say(piece, report)).await;
     }
-    Ok(Json(events.whole(&reply.finish_one().await?)).into_response())
+    Ok(Sent::Whole(events.whole(&reply.finish_one().await?)))
 }

@@ -1,6 +1,7 @@
 //! The body of `POST /v1/responses`.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tercet_engine::{ChatInput, Request};
 
@@ -12,31 +13,41 @@ use crate::logprobs::alternatives;
 use crate::models::Model;
 use crate::prompt;
 use crate::sampling::Sampling;
+use crate::shapes;
 use crate::telemetry::Telemetry;
 use crate::tools::Tools;
 
 /// The member of `include` that asks for probabilities.
 const LOGPROBS: &str = "message.output_text.logprobs";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct ResponsesRequest {
     /// The name of the model; the default model without one.
     pub(super) model: Option<String>,
     input: Input,
+    /// A message of the system, before all others.
     instructions: Option<String>,
+    /// Most tokens to generate; all that the context holds without a number.
     max_output_tokens: Option<i64>,
+    /// Send the answer as server-sent events.
     #[serde(default, deserialize_with = "nullable")]
     pub(super) stream: bool,
     #[serde(default, deserialize_with = "nullable")]
     metadata: Map<String, Value>,
     user: Option<String>,
+    /// `message.output_text.logprobs` asks for probabilities.
     #[serde(default, deserialize_with = "nullable")]
     include: Vec<String>,
     #[serde(default, deserialize_with = "nullable")]
+    #[schemars(range(max = 20))]
     top_logprobs: usize,
+    /// Variables of the chat template, such as `enable_thinking`.
     #[serde(default, deserialize_with = "nullable")]
     chat_template_kwargs: Map<String, Value>,
+    /// Functions that the model may call.
+    #[schemars(with = "Option<Vec<Map<String, Value>>>")]
     tools: Option<Vec<Value>>,
+    /// None, auto, required, or a function with its name.
     tool_choice: Option<Value>,
     parallel_tool_calls: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
@@ -46,6 +57,7 @@ pub(crate) struct ResponsesRequest {
     #[serde(flatten)]
     pub(super) telemetry: Telemetry,
     #[serde(flatten)]
+    #[schemars(skip)]
     unsupported: Unsupported,
 }
 
@@ -59,9 +71,31 @@ struct Unsupported {
     prompt: Option<Value>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
+#[schemars(rename = "ResponseText")]
 struct Text {
+    #[serde(default)]
+    #[schemars(schema_with = "shapes::format")]
     format: Option<Value>,
+}
+
+/// The fields of a request that its answer repeats.
+#[derive(Clone, Serialize, JsonSchema)]
+pub(super) struct Repeated {
+    instructions: Option<String>,
+    max_output_tokens: Option<i64>,
+    metadata: Map<String, Value>,
+    parallel_tool_calls: bool,
+    text: RepeatedText,
+    tool_choice: Value,
+    tools: Vec<Value>,
+    top_logprobs: usize,
+    user: Option<String>,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+struct RepeatedText {
+    format: Value,
 }
 
 /// Returns a function as chats describe it: its fields are in an object of their own.
@@ -111,7 +145,7 @@ impl ResponsesRequest {
     }
 
     /// Returns the fields that an answer repeats.
-    pub(super) fn repeated(&self) -> Value {
+    pub(super) fn repeated(&self) -> Repeated {
         let function = |tool: &Value| {
             let mut tool = tool.clone();
             // OpenAI's types know no tool without these.
@@ -120,17 +154,17 @@ impl ResponsesRequest {
             }
             tool
         };
-        json!({
-            "instructions": self.instructions,
-            "max_output_tokens": self.max_output_tokens,
-            "metadata": self.metadata,
-            "parallel_tool_calls": self.parallel_tool_calls.unwrap_or(true),
-            "text": { "format": self.text.format.clone().unwrap_or(json!({ "type": "text" })) },
-            "tool_choice": self.tool_choice.clone().unwrap_or("auto".into()),
-            "tools": self.tools.iter().flatten().map(function).collect::<Vec<_>>(),
-            "top_logprobs": self.top_logprobs,
-            "user": self.user,
-        })
+        Repeated {
+            instructions: self.instructions.clone(),
+            max_output_tokens: self.max_output_tokens,
+            metadata: self.metadata.clone(),
+            parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
+            text: RepeatedText { format: self.text.format.clone().unwrap_or(json!({ "type": "text" })) },
+            tool_choice: self.tool_choice.clone().unwrap_or("auto".into()),
+            tools: self.tools.iter().flatten().map(function).collect(),
+            top_logprobs: self.top_logprobs,
+            user: self.user.clone(),
+        }
     }
 
     /// Returns the chat.
