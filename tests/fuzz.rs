@@ -79,6 +79,12 @@ fn mutated_grammars_hold_texts_or_are_refused() {
 }
 
 #[test]
+#[cfg(feature = "cli")]
+fn mutated_requests_are_answered_or_refused() {
+    mutate(&seeds("request"), 1_500, fuzz_bodies::request);
+}
+
+#[test]
 fn mutated_headers_of_packed_models_are_read_or_refused() {
     mutate(&seeds("packed"), 60_000, fuzz_bodies::packed);
 }

@@ -96,7 +96,8 @@ impl Sampling {
             frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
             logit_bias: self.biases(session)?.into_iter().collect(),
             seed: match self.seed {
-                None | Some(-1) => random()?,
+                // Of 53 bits, which clients in JavaScript can send again.
+                None | Some(-1) => random()? >> 11,
                 Some(seed) => seed as u64,
             },
         })

@@ -2,6 +2,9 @@
 //! briefly.
 #![allow(unreachable_pub, reason = "each fuzz target runs one body")]
 
+#[cfg(feature = "cli")]
+mod request;
+
 use std::sync::LazyLock;
 
 use safetensors::SafeTensors;
@@ -9,6 +12,9 @@ use tercet::codegen::{KernelSpec, emit};
 use tercet::formats::{Checkpoint, GgufFile, Table, TensorFile, shard_index};
 use tercet::formats::{Config, GenerationDefaults, ModelFiles, TemplateSource, TokenizerSource};
 use tercet::{ChatInput, ChatTemplate, Error, Grammar, Matcher, Message, Next, PackedCache, Tokenizer};
+
+#[cfg(feature = "cli")]
+pub use request::request;
 
 const TINY_CONFIG: &[u8] = include_bytes!("../fixtures/bitnet-tiny/config.json");
 

@@ -1,12 +1,11 @@
-// Starts `tercet serve` with the embedded model, and a browser.
+// Starts a browser, and opens the page in it.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
 import { after } from "node:test";
 
-const { TERCET, CHROMIUM, PACKAGES } = process.env;
+export { Server, sleep } from "./server.mjs";
+
+const { CHROMIUM, PACKAGES } = process.env;
 const require = createRequire(`${PACKAGES}/`);
 const { chromium } = require("playwright-core");
 
@@ -14,51 +13,6 @@ export const axeSource = require("axe-core").source;
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 after(() => browser.close());
-
-// A server of its own process. Texts depend on request and seed only, on every machine.
-export class Server {
-    static async start(...options) {
-        const program = spawn(TERCET, ["serve", "--port", "0", "--log", "off", ...options], {
-            stdio: ["ignore", "ignore", "pipe"],
-        });
-        after(() => program.kill("SIGKILL"));
-        for await (const line of createInterface({ input: program.stderr })) {
-            const url = line.match(/http:\/\/\S+/)?.[0];
-            if (url) return new Server(program, url);
-        }
-        throw new Error("the server has not started");
-    }
-
-    constructor(program, url) {
-        Object.assign(this, { program, url });
-    }
-
-    freeze() {
-        this.program.kill("SIGSTOP");
-    }
-
-    thaw() {
-        this.program.kill("SIGCONT");
-    }
-
-    // Lets the server run in slices until `isDone`, and leaves it frozen: it cannot finish in the meantime.
-    async crawl(isDone) {
-        while (!(await isDone())) {
-            this.thaw();
-            await sleep(15);
-            this.freeze();
-            await sleep(60);
-        }
-    }
-
-    async kill() {
-        const end = once(this.program, "exit");
-        this.program.kill("SIGKILL");
-        await end;
-    }
-}
-
-export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 // Opens the page in a fresh browser profile, with settings as a user has left them.
 export async function open(server, { settings = {}, ...options } = {}) {

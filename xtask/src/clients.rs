@@ -1,12 +1,13 @@
 //! Runs official clients of OpenAI, Anthropic and Ollama against `tercet serve`, in an environment of their own.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::ROOT;
 use crate::python::{environment, tool};
-use crate::steps::{program, run};
+use crate::steps::{program, run, skip_unless_ci};
+use crate::{ROOT, tools};
 
 const INSTRUCTOR: &str = "../tests/clients/instructor";
 
@@ -27,7 +28,22 @@ pub(crate) fn test() -> Result<()> {
     let Some(venv) = environment("instructor-venv", STEP, &["--requirement", &requirements])? else {
         return Ok(());
     };
-    pytest("instructor, a client of the server", &venv, &program, &[INSTRUCTOR])
+    pytest("instructor, a client of the server", &venv, &program, &[INSTRUCTOR])?;
+    test_node(&program)
+}
+
+/// Runs the clients for Node.js.
+fn test_node(program: &Path) -> Result<()> {
+    const STEP: &str = "official clients for Node.js";
+    let packages = match tools::npm_packages() {
+        Ok(packages) => packages,
+        Err(error) => return skip_unless_ci(STEP, &format!("{error:#}")),
+    };
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=spec", "openai.test.mjs"])
+        .current_dir(Path::new(ROOT).join("tests/clients"));
+    node.env("TERCET", program.canonicalize()?).env("PACKAGES", packages.canonicalize()?);
+    run(STEP, node.env("TERCET_NO_TUNE", "1"))
 }
 
 /// Runs tests with the programs of an environment, in the folder of the Python package.

@@ -47,7 +47,7 @@ fn all(full: bool) -> Result<()> {
         python::test_differential(full)?;
         clients::test()?;
         soak::test(60)?;
-        page::test()?;
+        page::test(false)?;
     }
     #[cfg(not(unix))]
     skip("Python package and the server's page", "the gate tests them only on Unix");

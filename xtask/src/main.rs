@@ -31,8 +31,18 @@ use clap::Parser;
 
 use steps::run;
 
-const FUZZ_TARGETS: [&str; 9] =
-    ["safetensors", "index", "gguf", "packed", "config", "tokenizer", "chat", "grammar", "kernel_spec"];
+const FUZZ_TARGETS: [&str; 10] = [
+    "safetensors",
+    "index",
+    "gguf",
+    "packed",
+    "config",
+    "tokenizer",
+    "chat",
+    "grammar",
+    "request",
+    "kernel_spec",
+];
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -115,7 +125,11 @@ enum Task {
     },
     /// Drive the page of `tercet serve` in Chromium (needs Node.js, Chromium and npm's registry)
     #[cfg(unix)]
-    TestPage,
+    TestPage {
+        /// Write the documentation's picture of the page anew, and test nothing
+        #[arg(long)]
+        picture: bool,
+    },
     /// Run the Python package's tests with torch's tensors (needs Python and the package index)
     #[cfg(unix)]
     TestTorch,
@@ -151,7 +165,7 @@ fn main() -> Result<()> {
         Task::Load(load) => load.run(),
         Task::Soak { seconds } => soak::test(seconds),
         #[cfg(unix)]
-        Task::TestPage => page::test(),
+        Task::TestPage { picture } => page::test(picture),
         #[cfg(unix)]
         Task::TestTorch => python::test_torch(),
         #[cfg(unix)]
