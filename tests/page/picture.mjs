@@ -18,3 +18,5 @@ for (const question of questions) {
 // A token that the model doubted a little, in the first line.
 await page.locator(".token").nth(7).hover();
 await page.screenshot({ path: process.argv[2] });
+await page.context().browser().close();
+await server.kill();
