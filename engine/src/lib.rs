@@ -10,6 +10,7 @@ mod conversation;
 mod conversion;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod embedding;
 mod error;
 mod generate;
 pub mod knobs;
@@ -38,6 +39,7 @@ pub use conversation::{Conversation, Reply};
 pub use conversion::{Conversion, convert};
 #[cfg(feature = "embedded")]
 pub use embedded::fairy_tales;
+pub use embedding::{Embedder, cosine};
 pub use error::{Error, Result};
 pub use generate::{
     Continuation, Draft, Generation, Generator, LogitsProcessor, Logprob, Request, Sequence, Step, Stop,

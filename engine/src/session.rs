@@ -14,6 +14,7 @@ use tercet_chat::ChatTemplate;
 use tercet_formats::{GenerationDefaults, ModelFiles};
 
 use crate::conversation::Conversation;
+use crate::embedding::Embedder;
 use crate::error::Result;
 use crate::generate::{Generation, Generator, Request};
 use crate::knobs;
@@ -191,6 +192,14 @@ impl Session {
     /// Those of [`Tokenizer::encode`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.tokenizer.encode(text, true)
+    }
+
+    /// Returns what makes embeddings with the model.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::new`].
+    pub fn embedder(&self) -> Result<Embedder<&Session>> {
+        Embedder::new(self)
     }
 
     /// Reads the model's chat template.

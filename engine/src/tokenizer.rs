@@ -266,6 +266,11 @@ impl Tokenizer {
         &self.frame.before
     }
 
+    /// Returns the tokens that [`Tokenizer::encode`] puts after a framed text.
+    pub(crate) fn end(&self) -> &[u32] {
+        &self.frame.after
+    }
+
     /// Returns the spelling of `id` if it is a special token.
     pub(crate) fn special(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id).filter(|_| self.specials.contains(&id))

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::json::{self, Object};
 use crate::keys::{self, Facts};
-use crate::transformers::has_own_head;
+use crate::transformers::{self, has_own_head};
 use crate::{CONFIG, ModelFiles};
 
 use family::either;
@@ -143,6 +143,11 @@ impl Config {
         }
         keys::warn_of_unknown(files, &label, &unknown);
         json::warn_of_absent_tokens(files, CONFIG, &bytes, config.vocab_size);
+        if let Some(names) = transformers::names(files, None)? {
+            config.tie_word_embeddings |= names.lack_head();
+            let norms = names.have_linear_norms().then_some(config.rms_norm_eps);
+            config.linear_norm_eps = config.linear_norm_eps.or(norms);
+        }
         if config.tie_word_embeddings && has_own_head(files, &config)? {
             files.warn(format!(
                 "{label}: tie_word_embeddings is true, but the file has another lm_head.weight, which is used"

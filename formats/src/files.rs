@@ -168,10 +168,7 @@ impl ModelFiles {
     /// [`Error::Malformed`] if the file is a link to nothing, a pointer of git-lfs or a web page,
     /// [`Error::BadArgument`] if `file` is more than a name.
     pub fn try_get(&self, file: &str) -> Result<Option<Bytes>> {
-        // Names may come from model files, so they must not lead to another directory.
-        if file.contains(['/', '\\']) || file == ".." {
-            return Err(Error::bad_argument(file, "is not a plain file name", "use a name without folders"));
-        }
+        check_plain(file)?;
         match &self.place {
             Place::Directory(dir) if !has(dir, file)? => Ok(None),
             Place::Directory(dir) => {
@@ -198,6 +195,7 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Io`] if the folder or a file cannot be read, and the other errors of [`ModelFiles::try_get`].
     pub fn in_folder(&self, folder: &str, extension: &str) -> Result<Vec<(String, Bytes)>> {
+        check_plain(folder)?;
         let mut found = Vec::new();
         match &self.place {
             Place::Directory(dir) if has(dir, folder)? => {
@@ -278,6 +276,14 @@ impl ModelFiles {
         };
         Error::missing(self.label(file), remedy)
     }
+}
+
+/// Requires that a name leads to no other directory: names may come from model files.
+fn check_plain(name: &str) -> Result<()> {
+    if name.contains(['/', '\\']) || name == ".." {
+        return Err(Error::bad_argument(name, "is not a plain file name", "use a name without folders"));
+    }
+    Ok(())
 }
 
 /// Returns true if `dir` has an entry called `file`.

@@ -41,13 +41,21 @@ impl NamedModel {
 }
 
 /// Every model with a name, by family and size.
-pub const MODELS: [NamedModel; 13] = [
+pub const MODELS: [NamedModel; 14] = [
     // Others have measured this commit's weights: 30 % are -1 and 31 % are +1. Zero weights are
     // reported of files in the same repository: https://github.com/microsoft/BitNet/issues/608.
     model("bitnet-2b", "microsoft/bitnet-b1.58-2B-4T", "MIT", 1190, 1830)
         .at("04c3b9ad9361b824064a1f25ea60a8be9599b127"),
     model("bitnet-0.7b", "1bitLLM/bitnet_b1_58-large", "MIT", 2920, 720),
     model("bitnet-3b", "1bitLLM/bitnet_b1_58-3B", "MIT", 13_300, 2000),
+    model(
+        "bitnet-embedding-0.6b",
+        "microsoft/bitnet-embedding-0.6b/bitnet-embeddings-0.6b-bf16-i2_s.gguf",
+        "MIT",
+        430,
+        1050,
+    )
+    .at("459a4718ed183ebbf5d7c89e4908f66322790e9b"),
     model("falcon-e-1b", "tiiuae/Falcon-E-1B-Instruct", FALCON, 670, 900),
     model("falcon-e-3b", "tiiuae/Falcon-E-3B-Instruct", FALCON, 1000, 1300),
     model("falcon3-1b-1.58", "tiiuae/Falcon3-1B-Instruct-1.58bit", FALCON, 1360, 1930),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use tercet_formats::{GgufFile, MODEL, SHARD_INDEX};
 
 /// Files to download besides the weights, if the repository has them.
-const DESCRIPTIONS: [&str; 9] = [
+const DESCRIPTIONS: [&str; 11] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -22,7 +22,12 @@ const DESCRIPTIONS: [&str; 9] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+    "modules.json",
+    "config_sentence_transformers.json",
 ];
+
+/// The end of the name of the file that says how a model of embeddings pools texts.
+const POOLING: &str = "_Pooling/config.json";
 
 /// The folder of further chat templates.
 const TEMPLATES: &str = "additional_chat_templates/";
@@ -95,10 +100,10 @@ impl Listing {
             let problem = format!("holds neither {MODEL} nor {SHARD_INDEX}");
             Error::bad_argument(repository.to_string(), problem, self.ggufs(repository))
         })?;
-        let is_template =
-            |file: &&RemoteFile| file.name.starts_with(TEMPLATES) && file.name.ends_with(".jinja");
+        let is_template = |name: &str| name.starts_with(TEMPLATES) && name.ends_with(".jinja");
+        let is_description = |file: &&RemoteFile| is_template(&file.name) || file.name.ends_with(POOLING);
         let descriptions = DESCRIPTIONS.iter().filter_map(|name| self.file(name));
-        Ok((descriptions.chain(self.files.iter().filter(is_template)).collect(), weights))
+        Ok((descriptions.chain(self.files.iter().filter(is_description)).collect(), weights))
     }
 
     /// Returns the files that the shard index `json` names.

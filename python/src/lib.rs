@@ -1,6 +1,7 @@
 //! The native half of the `tercet` Python package: all computation. The Python half checks
 //! arguments and offers convenient forms.
 
+mod embedding;
 mod errors;
 mod generation;
 mod kernel;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use tercet_engine::options::OptionInfo;
 use tercet_engine::{Mode, Preset, Runtime, RuntimeOptions, Session, SessionOptions};
 
+use crate::embedding;
 use crate::errors::{bad_argument, exception};
 use crate::generation::{Request, Requested};
 use crate::scheduler::Scheduler;
@@ -196,6 +197,17 @@ impl Model {
         last: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         scoring::logits(py, &self.session, &ids, last)
+    }
+
+    /// Returns the embeddings of texts: texts × dimensions.
+    fn embed<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<String>,
+        prompt_name: Option<String>,
+        dimensions: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        embedding::embed(py, &self.session, &texts, prompt_name.as_deref(), dimensions)
     }
 
     /// Returns the perplexity of `ids`, cut into windows.

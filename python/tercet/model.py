@@ -324,6 +324,23 @@ class Model:
             raise ValueError(f"last: {last} is out of range; use 1 or more")
         return self._native.logits(one(ids), last)
 
+    def embed(
+        self,
+        texts: Union[str, Sequence[str]],
+        *,
+        prompt_name: Optional[str] = None,
+        dimensions: Optional[int] = None,
+    ) -> npt.NDArray[np.float32]:
+        """Returns the embeddings of texts: one row for each text, or one vector for a single text.
+
+        The model must be made for embeddings. ``prompt_name="query"`` puts the model's words for
+        queries before each text, as sentence-transformers does. ``dimensions`` cuts the vectors, if the
+        model was trained for it. All texts share passes over the weights.
+        """
+        if isinstance(texts, str):
+            return self._native.embed([texts], prompt_name, dimensions)[0]
+        return self._native.embed(list(texts), prompt_name, dimensions)
+
     def perplexity(self, text: Union[str, Ids], window: Optional[int] = None) -> float:
         """Returns the perplexity of a text, as ``tercet perplexity`` measures it.
 

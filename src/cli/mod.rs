@@ -13,6 +13,7 @@ mod compare_modes;
 mod config;
 mod convert;
 mod dump;
+mod embed;
 mod failure;
 mod generate;
 mod info;
@@ -79,6 +80,7 @@ enum Command {
     Info(info::Info),
     Convert(convert::Convert),
     Dump(dump::Dump),
+    Embed(embed::Embed),
     Perplexity(perplexity::Perplexity),
     CompareModes(compare_modes::CompareModes),
     Tune(tune::Tune),
@@ -105,6 +107,7 @@ impl Command {
             Command::Info(info) => info.run(),
             Command::Convert(convert) => convert.run(),
             Command::Dump(dump) => dump.run(),
+            Command::Embed(embed) => embed.run(),
             Command::Perplexity(perplexity) => perplexity.run(),
             Command::CompareModes(compare) => compare.run(),
             Command::Tune(tune) => tune.run(),

@@ -64,6 +64,8 @@ fn every_command_takes_only_the_options_that_it_heeds() {
         ("info", without(&[])),
         // Windows determine the context.
         ("perplexity", without(&["context"])),
+        // The longest text determines the context.
+        ("embed", without(&["context"])),
         // It runs both modes.
         ("compare-modes", without(&["context", "mode"])),
         // The longest test determines the context. Nothing is tuned.

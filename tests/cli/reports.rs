@@ -100,10 +100,46 @@ fn compare_modes_reports_agreement_and_perplexities() {
 }
 
 #[test]
+fn embeddings_are_numbers_comparisons_or_json() {
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/embedding-tiny");
+    let texts = ["The sea is wide.", "A wide sea", "Bread"];
+    let embed = |more: &[&str]| output(&[&["embed", "-m", MODEL], more, &texts].concat());
+    let parse = |line: &str| line.split(' ').map(|x| x.parse().unwrap()).collect::<Vec<f32>>();
+    let vectors: Vec<Vec<f32>> = embed(&[]).lines().map(parse).collect();
+    assert!(vectors.len() == 3 && vectors.iter().all(|vector| vector.len() == 128));
+
+    let found = json(&[&["embed", "-m", MODEL, "--compare"][..], &texts].concat());
+    assert_fields(&found, &["model", "isa", "threads", "dimensions", "texts", "cosine"]);
+    assert_fields(&found["texts"][0], &["tokens", "embedding"]);
+    let cosine = tercet::cosine(&vectors[0], &vectors[2]);
+    assert!((found["cosine"][1].as_f64().unwrap() - cosine).abs() < 1e-6);
+
+    let shown = embed(&["--compare", "--query"]);
+    assert!(shown.starts_with("The sea is wide.\n") && shown.lines().count() == 3, "{shown}");
+    assert_ne!(shown, embed(&["--compare"]));
+    let refused = |arguments: &[&str], part: &str| {
+        let ran = tercet(&[&["embed"][..], arguments].concat());
+        assert!(ran.status == Some(2) && ran.stderr.contains(part), "{arguments:?}: {ran:?}");
+    };
+    refused(&["a"], "--model: \"fairy-tales\" has no embeddings");
+    refused(&["-m", MODEL, "--dimensions", "7", "a"], "--dimensions: 7");
+    refused(&["-m", MODEL, "--compare", "a"], "only one");
+}
+
+#[test]
 fn the_help_of_every_command_has_examples() {
-    for command in
-        ["generate", "chat", "info", "dump", "perplexity", "compare-modes", "tune", "verify", "bench"]
-    {
+    for command in [
+        "generate",
+        "chat",
+        "info",
+        "dump",
+        "embed",
+        "perplexity",
+        "compare-modes",
+        "tune",
+        "verify",
+        "bench",
+    ] {
         let help = output(&[command, "--help"]);
         assert!(help.contains("Examples:") && help.contains("JSON"), "{help}");
         assert!(output(&["--help"]).contains(command));

@@ -1,6 +1,6 @@
 //! The forward pass of a decoder-only transformer with ternary layers.
 //!
-//! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM` or `Qwen3ForCausalLM`. The
+//! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM` or `Qwen3ForCausalLM`, and the latter's `Qwen3Model`. The
 //! [`Config`](super::Config) decides which blocks a layer has.
 
 mod parts;

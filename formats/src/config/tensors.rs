@@ -212,6 +212,8 @@ impl Row {
 const LAYERS: &str = "model.layers.";
 const GGUF_LAYERS: &str = "blk.";
 const SUFFIX: &str = ".weight";
+/// The end of the name of a norm before a ternary layer, after the layer's own name.
+pub(crate) const LINEAR_NORM: &str = ".rms_norm.weight";
 
 impl Part {
     fn row(self) -> &'static Row {
@@ -294,8 +296,8 @@ impl Config {
     pub fn linear_norm(&self, linear: &Tensor) -> Option<Tensor> {
         match linear.role {
             Role::Ternary(_, k) if self.linear_norm_eps.is_some() => Some(Tensor {
-                name: format!("{}.rms_norm{SUFFIX}", linear.module()),
-                gguf_name: None,
+                name: format!("{}{LINEAR_NORM}", linear.module()),
+                gguf_name: linear.gguf_name.as_deref().map(gguf_norm_before),
                 role: Role::Vector(k),
             }),
             _ => None,
@@ -325,10 +327,18 @@ impl Config {
 
 /// Returns GGUF's name of the tensor that transformers calls `name`, if GGUF has such a tensor.
 pub(crate) fn gguf_name(name: &str) -> Option<String> {
+    if let Some(linear) = name.strip_suffix(LINEAR_NORM) {
+        return gguf_name(&format!("{linear}{SUFFIX}")).as_deref().map(gguf_norm_before);
+    }
     if let Some((layer, part)) = Part::of_name(name) {
         return Some(format!("{GGUF_LAYERS}{layer}.{}{SUFFIX}", part.row().gguf_name));
     }
     let module = name.strip_suffix(SUFFIX)?;
     let row = MODEL.iter().find(|row| row.name == module)?;
     Some(format!("{}{SUFFIX}", row.gguf_name))
+}
+
+/// Returns GGUF's name of the norm before the layer that GGUF calls `linear`.
+fn gguf_norm_before(linear: &str) -> String {
+    format!("{}_norm_in{SUFFIX}", linear.trim_end_matches(SUFFIX))
 }

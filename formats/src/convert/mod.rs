@@ -145,7 +145,7 @@ impl<'a> Source<'a> {
     /// Returns what no format that is written here can hold.
     fn losses(&self) -> Option<String> {
         let label = self.files.label(CONFIG);
-        let is_master = holds_master_weights(&json::Object::new(&label, &self.fields));
+        let is_master = holds_master_weights(&json::Object::new(&label, &self.fields), &self.config);
         is_master.then(|| {
             "the weights for training are lost: only the trits that they round to are kept".to_owned()
         })
@@ -154,10 +154,6 @@ impl<'a> Source<'a> {
     fn open(files: &'a ModelFiles) -> Result<Self> {
         let config = Config::load(files)?;
         let checkpoint = open_checkpoint(files, &config)?;
-        if config.linear_norm_eps.is_some() {
-            let expected = "no norms before ternary layers, to be converted";
-            return Err(Error::unsupported(files.label(CONFIG), "use_rms_norm", "true", expected));
-        }
         if let Some(module) = config.float_modules.first() {
             let expected = "only ternary layers, to be converted";
             return Err(Error::unsupported(files.label(CONFIG), module, "a layer of floats", expected));

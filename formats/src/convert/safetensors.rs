@@ -155,6 +155,10 @@ impl Place<'_> {
 }
 
 pub(super) fn write(source: &Source<'_>, place: &Place<'_>) -> Result<Converted> {
+    if source.config.linear_norm_eps.is_some() {
+        let expected = "no norms before ternary layers, to write safetensors";
+        return Err(Error::unsupported(source.files.label(CONFIG), "use_rms_norm", "true", expected));
+    }
     let form = Form::of(source)?;
     let floats = FloatType::of(source, form)?;
     let entries = entries(source, form, floats)?;

@@ -43,6 +43,10 @@ impl GgufFile {
         });
         let epsilon = key("attention.layer_norm_rms_epsilon");
         config["rms_norm_eps"] = self.required(&epsilon, self.metadata.float(&epsilon)?)?.into();
+        if self.has_linear_norms() {
+            config["quantization_config"]["use_rms_norm"] = true.into();
+            config["quantization_config"]["rms_norm_eps"] = config["rms_norm_eps"].clone();
+        }
         // llama.cpp's default.
         config["rope_theta"] = self.metadata.float(&key("rope.freq_base"))?.unwrap_or(10_000.0).into();
         if let Some(scaling) = self.rope_scaling(prefix, head_dim)? {
@@ -125,6 +129,30 @@ impl GgufFile {
             }
             ("yarn", Some(_)) => unsupported("yarn next to rope_freqs.weight", "one of the two"),
             (other, _) => unsupported(other, "none, linear or yarn"),
+        }
+    }
+
+    /// Returns true if ternary layers have norms of their own.
+    fn has_linear_norms(&self) -> bool {
+        self.contains("model.layers.0.self_attn.q_proj.rms_norm.weight")
+    }
+
+    /// Returns true if the model was made for embeddings: texts are pooled to their last token.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names the key of another pooling.
+    pub(crate) fn pools_last_token(&self) -> Result<bool> {
+        const MEAN: u64 = 1;
+        const LAST: u64 = 3;
+        let key = format!("{}.pooling_type", self.architecture()?);
+        match self.metadata.unsigned(&key)? {
+            None | Some(0) => Ok(false),
+            Some(LAST) => Ok(true),
+            // BitNet-embedding's converter writes the mean where it does not find the pooling, which is the last token.
+            Some(MEAN) if self.has_linear_norms() => Ok(true),
+            Some(other) => {
+                Err(Error::unsupported(self.label(), key, other.to_string(), "3 (the last token)"))
+            }
         }
     }
 

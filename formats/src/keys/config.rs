@@ -16,6 +16,8 @@ pub(crate) static TOP: &Table = &[
             "hidden_act",
             "hidden_size",
             "intermediate_size",
+            "is_matryoshka",
+            "matryoshka_dimensions",
             "max_position_embeddings",
             "model_type",
             "num_attention_heads",

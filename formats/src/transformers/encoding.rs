@@ -50,10 +50,12 @@ impl fmt::Display for Encoding {
 }
 
 impl Encoding {
-    /// Reads `quantization_config`, with the defaults of transformers' `BitNetQuantConfig`.
-    pub(super) fn of(root: &Object<'_>) -> Result<Self> {
+    /// Reads `quantization_config`, with the defaults of transformers' `BitNetQuantConfig`. `linear_norms` tells whether ternary
+    /// layers have norms of their own.
+    pub(super) fn of(root: &Object<'_>, linear_norms: bool) -> Result<Self> {
         let Some(quantization) = root.object("quantization_config", "quantization_config.")? else {
-            let is_master = Family::find(root).is_some_and(|family| family.master_weights);
+            // The layers of BitNet-embedding have norms, and round their weights at every call.
+            let is_master = linear_norms || Family::find(root).is_some_and(|family| family.master_weights);
             return Ok(if is_master { Encoding::Master } else { Encoding::Plain });
         };
         let setting = |name, default| -> Result<_> { Ok(quantization.text(name)?.unwrap_or(default)) };
@@ -86,7 +88,7 @@ mod tests {
 
     fn encoding(config: Value) -> Result<Encoding> {
         let Value::Object(map) = config else { panic!("no object") };
-        Encoding::of(&Object::new("config.json", &map))
+        Encoding::of(&Object::new("config.json", &map), false)
     }
 
     fn bitnet(class: Value, mode: Value) -> Result<Encoding> {

@@ -2,6 +2,7 @@
 //! safetensors files.
 
 mod encoding;
+mod names;
 mod shards;
 
 use std::collections::HashSet;
@@ -16,15 +17,16 @@ use crate::error::{Error, Result};
 use crate::unused;
 
 use encoding::Encoding;
+use names::Names;
 use shards::Shards;
 pub use shards::shard_index;
 
 const DAMAGED: &str = "the file is damaged: download it again";
 
-/// Returns true if a model with this `config.json` holds weights for training, which are rounded to
+/// Returns true if `model`, with this `config.json`, holds weights for training, which are rounded to
 /// trits as it is read.
-pub(super) fn holds_master_weights(config: &json::Object<'_>) -> bool {
-    matches!(Encoding::of(config), Ok(Encoding::Master))
+pub(super) fn holds_master_weights(config: &json::Object<'_>, model: &Config) -> bool {
+    matches!(Encoding::of(config, model.linear_norm_eps.is_some()), Ok(Encoding::Master))
 }
 
 /// The tensors of a model, in the encoding that its `config.json` states.
@@ -32,7 +34,7 @@ pub(super) fn holds_master_weights(config: &json::Object<'_>) -> bool {
 pub(super) struct TransformersCheckpoint {
     shards: Shards,
     encoding: Encoding,
-    family: Option<&'static Family>,
+    names: Names,
     config: String,
     /// True if master weights of the head are rounded too.
     ternary_head: bool,
@@ -43,9 +45,10 @@ impl TransformersCheckpoint {
         let config = files.label(CONFIG);
         let map = json::parse(&files.get(CONFIG)?, &config)?;
         let root = json::Object::new(&config, &map);
-        let (encoding, family) = (Encoding::of(&root)?, Family::find(&root));
-        let (shards, ternary_head) = (Shards::open(files)?, model.ternary_head);
-        let checkpoint = TransformersCheckpoint { shards, encoding, family, config, ternary_head };
+        let encoding = Encoding::of(&root, model.linear_norm_eps.is_some())?;
+        let shards = Shards::open(files)?;
+        let (names, ternary_head) = (Names::of(&shards, Family::find(&root)), model.ternary_head);
+        let checkpoint = TransformersCheckpoint { shards, encoding, names, config, ternary_head };
         checkpoint.check_tensors(model)?;
         Ok(checkpoint)
     }
@@ -57,12 +60,12 @@ impl TransformersCheckpoint {
         let copy = model.tie_word_embeddings.then(|| model.output_head());
         let tensors = model.tensors();
         let is_here = |name: &str| self.shards.files().any(|file| file.contains(name));
-        if !tensors.iter().all(|tensor| is_here(&self.stored_name(&tensor.name))) {
+        if !tensors.iter().all(|tensor| is_here(&self.names.stored(&tensor.name))) {
             // The reader names the missing tensor, which matters more.
             return Ok(());
         }
         for tensor in tensors.into_iter().chain(copy) {
-            let name = self.stored_name(&tensor.name);
+            let name = self.names.stored(&tensor.name);
             let may_be_ternary = matches!(tensor.role, Role::Ternary(..) | Role::Table(..));
             let has_scale = match self.encoding {
                 Encoding::Quantized(_) => may_be_ternary,
@@ -78,11 +81,6 @@ impl TransformersCheckpoint {
         self.shards
             .files()
             .try_for_each(|file| unused::refuse(file.label(), file.names(), &used, |name| file.is_zero(name)))
-    }
-
-    /// Returns the checkpoint's name of the tensor `name`.
-    fn stored_name(&self, name: &str) -> String {
-        self.family.map_or_else(|| name.to_owned(), |family| family.stored_name(name))
     }
 
     fn stored(&self, name: &str, n: usize, k: usize) -> Result<StoredFloats> {
@@ -124,11 +122,12 @@ impl TransformersCheckpoint {
 
 impl Checkpoint for TransformersCheckpoint {
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
-        let name = self.stored_name(name);
+        let name = self.names.stored(name);
         self.shards.file(&name)?.vector(&name, len)
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {
+        let name = &self.names.stored(name);
         let matrix = match self.encoding {
             Encoding::Quantized(rule) => {
                 let scale = format!("{name}_scale");
@@ -153,16 +152,25 @@ impl Checkpoint for TransformersCheckpoint {
     }
 
     fn table(&self, name: &str, n: usize, k: usize) -> Result<Table> {
+        let stored = &self.names.stored(name);
         let is_ternary = match self.encoding {
-            Encoding::Quantized(_) => self.shards.file(name)?.dtype(name) == Some(Dtype::U8),
+            Encoding::Quantized(_) => self.shards.file(stored)?.dtype(stored) == Some(Dtype::U8),
             Encoding::Master => self.ternary_head && name.strip_suffix(".weight") == Some(HEAD),
-            Encoding::Plain => return Ok(Table::of(self.stored(name, n, k)?, k)),
+            Encoding::Plain => return Ok(Table::of(self.stored(stored, n, k)?, k)),
         };
         match is_ternary {
             true => self.ternary(name, n, k).map(Table::Ternary),
-            false => self.stored(name, n, k).map(Table::Floats),
+            false => self.stored(stored, n, k).map(Table::Floats),
         }
     }
+}
+
+/// Returns what sets the names of the tensors of a model of `family` apart, or `None` without safetensors files.
+///
+/// # Errors
+/// Fails if a file is damaged.
+pub(super) fn names(files: &ModelFiles, family: Option<&'static Family>) -> Result<Option<Names>> {
+    Ok(shards(files)?.map(|shards| Names::of(&shards, family)))
 }
 
 /// Returns true if the model's files have an output head that differs from the embedding. Without
@@ -171,10 +179,7 @@ impl Checkpoint for TransformersCheckpoint {
 /// # Errors
 /// Fails if a file is damaged.
 pub(super) fn has_own_head(files: &ModelFiles, config: &Config) -> Result<bool> {
-    if files.try_get(MODEL)?.is_none() && files.try_get(SHARD_INDEX)?.is_none() {
-        return Ok(false);
-    }
-    let shards = Shards::open(files)?;
+    let Some(shards) = shards(files)? else { return Ok(false) };
     let find = |name: &str| shards.files().find(|file| file.contains(name));
     let (embedding, head) = (config.embedding().name, config.output_head().name);
     let (Some(of_embedding), Some(of_head)) = (find(&embedding), find(&head)) else { return Ok(false) };
@@ -182,6 +187,12 @@ pub(super) fn has_own_head(files: &ModelFiles, config: &Config) -> Result<bool> 
     of_embedding.release(&embedding);
     of_head.release(&head);
     Ok(!same)
+}
+
+/// Opens the model's safetensors files, if it has any.
+fn shards(files: &ModelFiles) -> Result<Option<Shards>> {
+    let has_any = files.try_get(MODEL)?.is_some() || files.try_get(SHARD_INDEX)?.is_some();
+    has_any.then(|| Shards::open(files)).transpose()
 }
 
 /// Does the same as [`ternary::unpack`], vectorized.

@@ -13,7 +13,7 @@ use crate::pool::Team;
 pub(crate) struct Part<'s> {
     pub(crate) state: &'s mut State,
     pub(crate) tokens: &'s [u32],
-    /// The number of last tokens whose logits are wanted.
+    /// The number of last tokens whose logits or hidden states are wanted.
     pub(crate) wanted: usize,
 }
 
@@ -34,6 +34,35 @@ impl Model {
         parts: &mut [Part<'_>],
         digest: impl Fn(usize, &[f32]) -> T + Sync,
     ) -> Result<Vec<T>> {
+        self.run_parts(parts, |team, buffers, count| self.digest_logits(team, buffers, count, digest))
+    }
+
+    /// Appends every part to its sequence. Returns the hidden states of the wanted tokens after the last norm, tokens × hidden,
+    /// in the order of the parts.
+    ///
+    /// All parts share one read of the weights. The output head is not read.
+    ///
+    /// # Errors
+    /// Those of [`Model::forward`]; none of the sequences grows then.
+    ///
+    /// # Panics
+    /// If the parts have more than [`BATCH`] tokens, or one has fewer than it wants states of.
+    pub(crate) fn forward_hidden(&self, parts: &mut [Part<'_>]) -> Result<Vec<f32>> {
+        self.run_parts(parts, |_, buffers, count| {
+            self.norm_last(buffers, count);
+            let hidden = &buffers.normed[..count * self.config.hidden_size];
+            let numbers = hidden.iter().all(|x| x.is_finite());
+            if numbers { Ok(hidden.to_vec()) } else { Err(self.yields_no_numbers()) }
+        })
+    }
+
+    /// Runs the parts through all layers. Returns what `last` makes of the wanted tokens, whose number it gets: their residual
+    /// comes first.
+    fn run_parts<R>(
+        &self,
+        parts: &mut [Part<'_>],
+        last: impl FnOnce(Team<'_>, &mut Buffers, usize) -> Result<R>,
+    ) -> Result<R> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         assert!(tokens.len() <= BATCH && parts.iter().all(|part| part.wanted <= part.tokens.len()));
         parts.iter().try_for_each(|part| self.check(part.state, part.tokens))?;
@@ -50,7 +79,7 @@ impl Model {
             wanted.extend(start - part.wanted..start);
         }
         let kept = wanted.first().map_or(0, |first| tokens.len() - first);
-        let digests = self.buffers.lend(&self.config, |buffers| {
+        let result = self.buffers.lend(&self.config, |buffers| {
             buffers.reach(&self.config, end);
             let mut runs: Vec<_> = parts
                 .iter_mut()
@@ -62,11 +91,11 @@ impl Model {
                 let from = (token - (tokens.len() - kept)) * hidden;
                 buffers.residual.copy_within(from..from + hidden, to * hidden);
             }
-            self.digest_logits(team, buffers, wanted.len(), digest)
+            last(team, buffers, wanted.len())
         })?;
         self.weights.check()?;
         parts.iter_mut().for_each(|part| part.state.position += part.tokens.len());
-        Ok(digests)
+        Ok(result)
     }
 
     /// Digests the logits of the first `count` tokens of the residual.

@@ -5,7 +5,7 @@ use super::*;
 use crate::config::Family;
 use crate::config::family::FAMILIES;
 use crate::json::{self, Object};
-use crate::{CONFIG, GgufFile, ModelFiles, ROPE_FACTORS, TensorFile};
+use crate::{CONFIG, GgufFile, ModelFiles, ROPE_FACTORS, TensorFile, transformers};
 
 /// The fixtures in the folder `under` of the fixtures that hold a model.
 fn models(under: &str) -> Vec<ModelFiles> {
@@ -37,8 +37,9 @@ fn the_fixture_of_every_family_holds_exactly_the_listed_tensors() {
     let fixtures: Vec<ModelFiles> = [models(""), models("gguf")].into_iter().flatten().collect();
     let directories = || fixtures.iter().filter(|files| files.gguf().is_none());
     for files in directories() {
-        let (config, family) = (Config::load(files).unwrap(), family(files));
-        let listed = config.tensors().into_iter().map(|tensor| family.stored_name(&tensor.name));
+        let names = transformers::names(files, Some(family(files))).unwrap().unwrap();
+        let listed = Config::load(files).unwrap().tensors();
+        let listed = listed.into_iter().map(|tensor| names.stored(&tensor.name));
         assert_eq!(listed.collect::<BTreeSet<_>>(), stored(files), "{}", files.name());
     }
     for family in FAMILIES {

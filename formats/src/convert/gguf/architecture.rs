@@ -5,7 +5,10 @@ use crate::config::family::GgufName;
 use crate::config::{Config, Family, RopeScaling};
 use crate::error::{Error, Result};
 use crate::json::Object;
-use crate::{CONFIG, GgufHeader, TensorType};
+use crate::{CONFIG, EmbeddingConfig, GgufHeader, TensorType};
+
+/// llama.cpp's number of the pooling to a text's last token.
+const LAST_TOKEN: u32 = 3;
 
 /// Adds the fields of `config.json` to `header`, for matrices of type `kind`. Returns the family's
 /// name in GGUF.
@@ -38,7 +41,15 @@ pub(super) fn describe(
         // `Config` bounds all of them far below `u32::MAX`.
         header.unsigned(&key(name), u32::try_from(value).unwrap_or(u32::MAX));
     }
+    if let Some(eps) = config.linear_norm_eps.filter(|eps| *eps != config.rms_norm_eps) {
+        let expected = format!("{}, as of the other norms, to write GGUF", config.rms_norm_eps);
+        let field = "quantization_config.rms_norm_eps";
+        return Err(Error::unsupported(&label, field, eps.to_string(), expected));
+    }
     header.float(&key("attention.layer_norm_rms_epsilon"), config.rms_norm_eps);
+    if EmbeddingConfig::load(source.files, config)?.is_some() {
+        header.unsigned(&key("pooling_type"), LAST_TOKEN);
+    }
     header.float(&key("rope.freq_base"), config.rope.theta);
     stretching(source, header, &key)?;
     if let Some(activation) = name.activations.first() {

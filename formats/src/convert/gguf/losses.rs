@@ -6,8 +6,11 @@ use crate::config::family::{Dialect, GgufName};
 use crate::config::{Activation, Config};
 use crate::tokenizer_json::TokenizerJson;
 
-/// Returns what the program of `name` computes otherwise.
+/// Returns what the program of `name` computes otherwise, or does not run.
 pub(super) fn of_architecture(config: &Config, name: &GgufName) -> Option<String> {
+    if config.linear_norm_eps.is_some() {
+        return Some("llama.cpp does not run norms before ternary layers; bitnet.cpp does".to_owned());
+    }
     let is_known = config.activation != Activation::Relu2 || name.dialect == Dialect::BitnetCpp;
     (!is_known).then(|| {
         "llama.cpp gives another text: it runs bitnet models with SiLU, and this one has relu2".to_owned()

@@ -1,0 +1,110 @@
+//! Embeddings: tokens, passes, faults and GGUF.
+
+mod common;
+
+use common::{Golden, Scratch, path};
+use tercet::formats::{Format, ModelFiles, TensorType, convert};
+use tercet::{CacheType, Cancel, Mode, Runtime, RuntimeOptions, Session};
+
+const FOLDER: &str = "tests/fixtures/embedding-tiny";
+
+fn texts() -> Vec<String> {
+    serde_json::from_slice(&std::fs::read(path(&format!("{FOLDER}/texts.json"))).unwrap()).unwrap()
+}
+
+fn open(files: ModelFiles, mode: Mode) -> Session {
+    let options = RuntimeOptions {
+        mode,
+        threads: Some(2),
+        cache_type: Some(CacheType::F32),
+        no_cache: true,
+        ..RuntimeOptions::default()
+    };
+    Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
+}
+
+fn session(mode: Mode) -> Session {
+    open(ModelFiles::open(&path(FOLDER)).unwrap(), mode)
+}
+
+/// Returns the vectors of the fixture's texts with the prompt called `name`.
+fn embed(session: &Session, name: Option<&str>) -> Vec<Vec<f32>> {
+    let embedder = session.embedder().unwrap();
+    let prompt = name.map_or(embedder.default_prompt(), |name| embedder.prompt(name).unwrap());
+    let tokens: Vec<_> = texts().iter().map(|text| embedder.encode(prompt, text).unwrap()).collect();
+    embedder.embed(&tokens, None, &Cancel::new(), |_| {}).unwrap()
+}
+
+#[test]
+fn a_text_has_the_tokens_of_transformers() {
+    let golden = Golden::read(&format!("{FOLDER}/golden.safetensors"));
+    let session = session(Mode::Fast);
+    let embedder = session.embedder().unwrap();
+    for (i, text) in texts().iter().enumerate() {
+        assert_eq!(embedder.encode("", text).unwrap(), golden.ids(&format!("ids.{i}")), "{text:?}");
+    }
+}
+
+/// Texts that begin, go on and end in the midst of a pass, and more of them than a pass holds.
+#[test]
+fn texts_share_passes_and_keep_their_vectors() {
+    let session = session(Mode::Fast);
+    let embedder = session.embedder().unwrap();
+    let lengths = [3, 300, 1, 512, 40, 256, 255, 257, 2].into_iter().chain([5; 70]);
+    let texts: Vec<Vec<u32>> = lengths
+        .enumerate()
+        .map(|(i, length)| (0..length).map(|j| (7 * i as u32 + j) % 300).collect())
+        .collect();
+    let mut told = Vec::new();
+    let together = embedder.embed(&texts, None, &Cancel::new(), |done| told.push(done)).unwrap();
+    for (i, (text, vector)) in texts.iter().zip(&together).enumerate() {
+        let alone = embedder.embed(std::slice::from_ref(text), None, &Cancel::new(), |_| {}).unwrap();
+        assert_eq!(alone, std::slice::from_ref(vector), "text {i}");
+    }
+    assert!(told.is_sorted() && told.last() == Some(&texts.len()), "{told:?}");
+    let reads: usize = texts.iter().map(Vec::len).sum();
+    assert!(told.len() <= reads / 256 + 3, "{} passes for {reads} tokens", told.len());
+}
+
+#[test]
+fn faults_are_named() {
+    let session = session(Mode::Fast);
+    let embedder = session.embedder().unwrap();
+    let fault = |texts: &[Vec<u32>], dimensions| {
+        embedder.embed(texts, dimensions, &Cancel::new(), |_| {}).unwrap_err().to_string()
+    };
+    assert!(fault(&[vec![1], vec![]], None).contains("no tokens"));
+    assert!(fault(&[vec![9999]], None).contains("outside the vocabulary"));
+    assert!(fault(&[vec![1; 513]], None).contains("513 tokens"));
+    assert!(
+        fault(&[vec![1]], Some(64))
+            .contains("dimensions: 64 is not supported; this model has vectors of 128 only")
+    );
+    assert!(embedder.prompt("poem").unwrap_err().to_string().contains("this model has"));
+    let mut long = vec![5; 600];
+    embedder.truncate(&mut long);
+    assert_eq!((long.len(), long.last()), (512, Some(&0)));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    assert!(embedder.embed(&[vec![1]], None, &cancel, |_| {}).is_err());
+    let model = ModelFiles::open(&path(common::TINY)).unwrap();
+    let none = open(model, Mode::Fast).embedder().unwrap_err().to_string();
+    assert!(none.contains("\"bitnet-tiny\" has no embeddings"), "{none}");
+}
+
+/// bitnet.cpp's form of such a model.
+#[test]
+fn a_gguf_file_gives_the_same_vectors() {
+    let scratch = Scratch::new("embedding");
+    let files = ModelFiles::open(&path(FOLDER)).unwrap();
+    let gguf = scratch.0.join("embedding.gguf");
+    let converted = convert(&files, &gguf, Format::Gguf(TensorType::I2S), false).unwrap();
+    assert!(converted.losses.iter().any(|loss| loss.contains("bitnet.cpp")), "{:?}", converted.losses);
+    let gguf = ModelFiles::open(&gguf).unwrap();
+    assert!(gguf.try_get("modules.json").unwrap().is_none());
+    let (from_gguf, from_folder) = (open(gguf, Mode::Fast), session(Mode::Fast));
+    for prompt in [None, Some("query")] {
+        assert_eq!(embed(&from_gguf, prompt), embed(&from_folder, prompt));
+    }
+    assert!(convert(&files, &scratch.0.join("again"), Format::Safetensors, false).is_err());
+}
