@@ -1,10 +1,10 @@
-//! Embeddings: tokens, passes, faults and GGUF.
+//! Embeddings: vectors and tokens of sentence-transformers, passes, faults and GGUF.
 
 mod common;
 
 use common::{Golden, Scratch, path};
 use tercet::formats::{Format, ModelFiles, TensorType, convert};
-use tercet::{CacheType, Cancel, Mode, Runtime, RuntimeOptions, Session};
+use tercet::{ActivationType, CacheType, Cancel, Mode, Runtime, RuntimeOptions, Session, cosine};
 
 const FOLDER: &str = "tests/fixtures/embedding-tiny";
 
@@ -33,6 +33,24 @@ fn embed(session: &Session, name: Option<&str>) -> Vec<Vec<f32>> {
     let prompt = name.map_or(embedder.default_prompt(), |name| embedder.prompt(name).unwrap());
     let tokens: Vec<_> = texts().iter().map(|text| embedder.encode(prompt, text).unwrap()).collect();
     embedder.embed(&tokens, None, &Cancel::new(), |_| {}).unwrap()
+}
+
+/// The fast mode rounds a few activations of this small model to another integer than the reference.
+#[test]
+fn vectors_are_those_of_sentence_transformers() {
+    let golden = Golden::read(&format!("{FOLDER}/golden.safetensors"));
+    for (mode, least) in [(Mode::Exact(ActivationType::Int8), 0.9999), (Mode::Fast, 0.9995)] {
+        let session = session(mode);
+        for (prompt, expected) in [(None, "embeddings"), (Some("query"), "queries")] {
+            let (found, expected) = (embed(&session, prompt), golden.f32(expected));
+            for (text, (found, expected)) in texts().iter().zip(found.iter().zip(expected.chunks(128))) {
+                let length: f32 = found.iter().map(|x| x * x).sum();
+                let cosine = cosine(found, expected);
+                let case = format!("{mode:?}, {prompt:?}, {text:.20?}: {cosine}");
+                assert!(cosine > least && (length - 1.0).abs() < 1e-5, "{case}");
+            }
+        }
+    }
 }
 
 #[test]
