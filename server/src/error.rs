@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tercet_engine::Error;
 
-use crate::models::Model;
 use crate::openapi::Fault;
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
@@ -60,13 +59,6 @@ impl ApiError {
             code: Some("model_not_found"),
             ..Self::not_found(format!("there is no model {name:?} here; GET /v1/models lists the models"))
         }
-    }
-
-    pub(crate) fn no_embeddings(model: &Model) -> Self {
-        Self::field(
-            "model",
-            &format!("{:?} has no embeddings; use a model that was made for them", model.name),
-        )
     }
 
     /// The error of a prompt whose length alone tells that the context cannot hold it.

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha2::Digest;
 use tercet_engine::{ChatInput, ChatTemplate, Error, Matcher, SchedulerOptions, Session, Size};
 
+use crate::embeddings::Embeddings;
 use crate::error::{ApiError, Result};
 use crate::grammar::Asked;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ pub(crate) struct Model {
     pub(crate) context: usize,
     /// None if the model has no template: it then continues texts, but holds no chats.
     template: Result<ChatTemplate, String>,
+    pub(crate) embeddings: Embeddings,
     /// The form of its calls and thoughts.
     pub(crate) format: Format,
     /// Seconds since 1970 when it was loaded.
@@ -126,6 +128,7 @@ impl Models {
                 format: Format::of(text.unwrap_or_default()),
                 context,
                 template,
+                embeddings: Embeddings::new(&session),
                 created: unix_time(),
                 fingerprint: session.fingerprint().map_err(std::io::Error::other)?,
                 session,

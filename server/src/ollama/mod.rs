@@ -2,6 +2,7 @@
 
 mod answer;
 mod chat;
+mod embed;
 mod error;
 mod generate;
 mod models;
@@ -9,7 +10,6 @@ mod parameters;
 
 use axum::routing::any;
 
-use crate::embeddings;
 use crate::error::ApiError;
 use crate::openapi::Api;
 
@@ -17,7 +17,6 @@ use error::ErrorAnswer;
 
 /// Returns the routes.
 pub(crate) fn routes() -> Api<ErrorAnswer> {
-    const EMBEDDINGS: &str = "Refuse: no model has embeddings";
     Api::new("Ollama")
         .get("/api/version", "Tell the version of Ollama whose API this is", models::version)
         .get("/api/tags", "List the models", models::list)
@@ -25,8 +24,8 @@ pub(crate) fn routes() -> Api<ErrorAnswer> {
         .post("/api/show", "Describe a model", models::show)
         .post("/api/chat", "Write the next message", chat::chat)
         .post("/api/generate", "Write an answer or continue a text", generate::generate)
-        .post("/api/embed", EMBEDDINGS, embeddings::refuse)
-        .post("/api/embeddings", EMBEDDINGS, embeddings::refuse)
+        .post("/api/embed", "Turn texts into vectors", embed::embed)
+        .post("/api/embeddings", "Turn a text into a vector", embed::embed_one)
         .hidden("/api/{*rest}", any(unknown))
 }
 

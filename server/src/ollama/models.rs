@@ -138,6 +138,9 @@ fn describe(model: &Model) -> OllamaModel {
 
 /// Returns what a client may ask of the model, in Ollama's words.
 fn capabilities(model: &Model) -> Vec<&'static str> {
+    if model.embeddings.exist() {
+        return vec!["embedding"];
+    }
     let chats = model.has_template().then_some("tools");
     let thinks = model.format.thinks.then_some("thinking");
     ["completion"].into_iter().chain(chats).chain(thinks).collect()

@@ -3,6 +3,7 @@
 mod anthropic;
 mod client;
 mod drain;
+mod embeddings;
 mod limits;
 mod llama;
 mod loading;
