@@ -1,10 +1,11 @@
-//! JSON bodies of requests, with faults told as errors of the API.
+//! JSON bodies and queries of requests, with faults told as errors of the API.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
@@ -25,6 +26,18 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Body<T> {
             bytes.map_err(late)?.map_err(|error| ApiError::unreadable(error.status(), error.body_text()))?;
         let body = serde_json::from_slice(&bytes);
         body.map(Body).map_err(|error| ApiError::invalid(format!("the body is not as expected: {error}")))
+    }
+}
+
+/// The query of a request as `T`.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<State>> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<State>) -> Result<Self> {
+        let query = extract::Query::<T>::try_from_uri(&parts.uri);
+        query.map(|query| Query(query.0)).map_err(|error| ApiError::invalid(error.body_text()))
     }
 }
 

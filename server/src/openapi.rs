@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Path, Query, State as Extract};
+use axum::extract::{FromRequest, Path, State as Extract};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::routing::{self, MethodRouter};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::State;
-use crate::body::Body;
+use crate::body::{Body, Query};
 use crate::error::{ApiError, Result};
 
 /// The routes of one API, whose errors are worded as `E`.

@@ -27,7 +27,8 @@ use crate::timings::Timings;
 /// Silence after which a stream of events sends a comment, so that nobody in between closes it.
 const PING: Duration = Duration::from_secs(15);
 
-/// The content type of lines of JSON.
+/// The content types of events, and of lines of JSON.
+const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
 
 /// How the messages of a stream are framed.
@@ -100,16 +101,29 @@ impl<W: Serialize + JsonSchema, C: Chunk> openapi::Answer for Sent<W, C> {
     fn content(schemas: &mut Schemas) -> Map<String, Value> {
         let mut content = Json::<W>::content(schemas);
         let message = schemas.of_answer::<C>();
-        let (kind, told) = match C::FRAMING {
-            Framing::Events => {
-                ("text/event-stream", "Events whose data are of this type, and `[DONE]` at the end")
-            }
-            Framing::NamedEvents => {
-                ("text/event-stream", "Events with the name `type`, whose data are of this type")
-            }
-            Framing::Lines => (LINES, "Lines of this type"),
+        let data =
+            json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": message });
+        let (kind, schema) = match C::FRAMING {
+            Framing::Events => (
+                EVENTS,
+                json!({
+                    "type": "object",
+                    "description": "An event. The last one has the data `[DONE]`.",
+                    "required": ["data"],
+                    "properties": { "data": data },
+                }),
+            ),
+            Framing::NamedEvents => (
+                EVENTS,
+                json!({
+                    "type": "object",
+                    "description": "An event, whose name is the type of its data.",
+                    "required": ["event", "data"],
+                    "properties": { "event": { "type": "string" }, "data": data },
+                }),
+            ),
+            Framing::Lines => (LINES, data),
         };
-        let schema = json!({ "type": "string", "description": told, "contentSchema": message });
         content.insert(kind.to_owned(), json!({ "schema": schema }));
         content
     }

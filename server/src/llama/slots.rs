@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tercet_engine::SequenceStatus;
 
 use crate::State;
+use crate::body::Query;
 use crate::error::{ApiError, Result};
 
 #[derive(Deserialize, JsonSchema)]

@@ -73,7 +73,9 @@ impl Documented {
                 });
                 let messages: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
                 assert!(messages.len() > 1, "{path}: {text}");
-                messages.iter().for_each(|message| self.check(&what, &schema["contentSchema"], message));
+                let data =
+                    if essence == "text/event-stream" { &schema["properties"]["data"] } else { schema };
+                messages.iter().for_each(|message| self.check(&what, &data["contentSchema"], message));
             }
             _ => self.check(&what, schema, &json!(text)),
         }
@@ -181,6 +183,7 @@ fn every_route_keeps_to_the_document() {
     ] {
         assert_eq!(server.send(path, path, None), 200, "{path}");
     }
+    assert_eq!(server.send("/slots", "/slots?fail_on_no_slot=256", None), 400);
     assert_eq!(server.send("/v1/models/{name}", "/v1/models/fairy-tales", None), 200);
     assert_eq!(server.send("/v1/models/{name}", "/v1/models/gpt-4", None), 404);
 
