@@ -51,8 +51,12 @@ pub(super) struct Serve {
     /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Origin whose pages may ask, such as https://chat.example.org, or * for all; repeatable
-    #[arg(long, value_name = "ORIGIN")]
+    // Not a comment for documentation, where an address would have to be a link.
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        help = "Origin whose pages may ask, such as https://chat.example.org, or * for all; repeatable"
+    )]
     cors: Vec<Origin>,
     /// Requests that run at once; others wait
     #[arg(long, value_name = "N", default_value_t = ServerOptions::default().parallel)]
