@@ -23,7 +23,7 @@ const JSON: &str = "\
 JSON: model, isa, threads, dimensions, texts: [{tokens, embedding}].
 With --compare: cosine, a list with the similarity of the first text to each of the others.";
 
-/// Turn texts into embeddings: vectors that are close to each other if the texts are about the same
+/// Turn texts into embeddings: vectors that show which texts are about the same
 ///
 /// Prints one line for each text: the numbers of its vector. The model must be made for embeddings.
 #[derive(Args, Debug)]

@@ -46,10 +46,10 @@ fn a_context_that_does_not_fit_is_refused_with_its_size() {
     for context in ["1000000", "16000000"] {
         let arguments = ["generate", "-m", model.dir(), "--context", context, "-n", "1", "Hi"];
         let ran = within(1000, &arguments);
-        assert_refused(&ran, &[context, " GB", "--context"]);
+        assert_refused(&ran, &[context, " GB", "smaller context"]);
     }
     let chat = within(1000, &["chat", "-m", model.dir(), "--context", "16000000"]);
-    assert_refused(&chat, &["16000000", "--context"]);
+    assert_refused(&chat, &["16000000", "smaller context"]);
     let ran = within(1000, &["generate", "-m", model.dir(), "--context", "1000", "-n", "1", "Hi"]);
     assert_eq!(ran.status, Some(0), "{ran:?}");
 }
