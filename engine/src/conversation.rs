@@ -15,7 +15,8 @@ use crate::tokenizer::Spelled;
 
 pub use reply::Reply;
 
-/// Tokens that a reply has at most, unless [`Conversation::request`] says otherwise.
+/// Tokens that a reply has at most, unless [`Conversation::request`] says otherwise: in a small context a quarter of it, so
+/// that there is room for another turn.
 const REPLY_TOKENS: usize = 512;
 
 /// Messages, and the sequence that holds their tokens.
@@ -66,7 +67,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
             messages: system.iter().cloned().collect(),
             system,
             cut: false,
-            request: Request { max_tokens: REPLY_TOKENS, ..session.request() },
+            request: Request { max_tokens: REPLY_TOKENS.min(session.context() / 4), ..session.request() },
             spelled: Spelled::default(),
             chat_template_kwargs: Map::new(),
             session,
@@ -74,7 +75,7 @@ impl<S: Deref<Target = Session>> Conversation<S> {
     }
 
     /// Chooses how [`say`](Conversation::say) and [`stream`](Conversation::stream) generate replies. Without it, replies are
-    /// as the model's authors suggest, and have up to 512 tokens.
+    /// as the model's authors suggest, and have up to 512 tokens, or a quarter of the context.
     pub fn request(self, request: Request) -> Self {
         Conversation { request, ..self }
     }

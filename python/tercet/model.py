@@ -337,9 +337,8 @@ class Model:
         queries before each text, as sentence-transformers does. ``dimensions`` cuts the vectors, if the
         model was trained for it. All texts share passes over the weights.
         """
-        if isinstance(texts, str):
-            return self._native.embed([texts], prompt_name, dimensions)[0]
-        return self._native.embed(list(texts), prompt_name, dimensions)
+        rows = self._native.embed([texts] if isinstance(texts, str) else list(texts), prompt_name, dimensions)
+        return rows.reshape(-1) if isinstance(texts, str) else rows
 
     def perplexity(self, text: Union[str, Ids], window: Optional[int] = None) -> float:
         """Returns the perplexity of a text, as ``tercet perplexity`` measures it.

@@ -156,6 +156,7 @@ fn control_c_stops_the_reply_and_then_the_chat() {
     assert!(answer(&mut terminal, "/tokens").contains("1 turn"));
     terminal.control('c');
     terminal.shows("Ctrl-C once more");
+    terminal.shows("> ");
     terminal.control('c');
     terminal.ends_well();
 }
