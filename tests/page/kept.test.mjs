@@ -7,6 +7,12 @@ const server = await Server.start();
 const settings = { max_tokens: "8" };
 const titles = (page) => page.locator("#conversations .open").allInnerTexts();
 
+// Loads the page again, and waits for the conversations that the browser kept.
+async function reload(page) {
+    await page.reload();
+    await page.locator("#conversations .open").first().waitFor();
+}
+
 async function choose(page, title, action) {
     await page.getByRole("button", { name: title, exact: true }).hover();
     await page.getByLabel(`More about ${title}`).click();
@@ -37,7 +43,7 @@ test("a conversation is renamed, and deleted, and comes back", async () => {
     assert.deepEqual(await titles(page), []);
     await page.getByRole("button", { name: "Undo" }).click();
     assert.deepEqual(await titles(page), ["Dragons"]);
-    await page.reload();
+    await reload(page);
     assert.deepEqual(await titles(page), ["Dragons"]);
 });
 
@@ -51,7 +57,7 @@ test("an export can be imported into another browser", async () => {
     await importConversations(other, conversations);
     await other.getByLabel("Show probabilities").click();
     assert.equal((await answer(other)).trim(), text.trim());
-    await other.reload();
+    await reload(other);
     assert.deepEqual(await titles(other), ["A story"]);
 });
 
