@@ -52,7 +52,7 @@ pub(crate) enum Text {
     Tokens(Vec<u32>),
 }
 
-/// What a request asks for.
+/// A request for embeddings.
 pub(crate) struct Asked {
     /// Texts, or one.
     pub(crate) input: Value,
