@@ -180,6 +180,25 @@ impl<S: Deref<Target = Session>> Scheduler<S> {
         events
     }
 
+    /// Runs all requests to their ends, and returns their texts in the order of submission.
+    ///
+    /// # Errors
+    /// Fails with the first request that fails.
+    pub fn finish(mut self) -> Result<Vec<Generation>> {
+        let mut finished = Vec::new();
+        while !self.is_idle() {
+            for event in self.round() {
+                match event {
+                    Event::Step(..) => {}
+                    Event::Finished(job, generation) => finished.push((job, generation)),
+                    Event::Failed(_, error) => return Err(error),
+                }
+            }
+        }
+        finished.sort_by_key(|(job, _)| *job);
+        Ok(finished.into_iter().map(|(_, generation)| generation).collect())
+    }
+
     /// Ends cancelled requests, also those that wait.
     fn heed_cancelled(&mut self, events: &mut Vec<Event>) {
         self.waiting.retain(|Waiting { id, request, cancelled, .. }| {

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::error::Result;
 use crate::generate::{Generation, Request};
-use crate::scheduler::{Event, Scheduler, SchedulerOptions};
+use crate::scheduler::{Scheduler, SchedulerOptions};
 
 /// Continues `prompts`, each with a seed of its own.
 pub(super) fn generate<P: AsRef<str>>(
@@ -12,25 +12,12 @@ pub(super) fn generate<P: AsRef<str>>(
     request: &Request,
 ) -> Result<Vec<Generation>> {
     let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
-    let mut jobs = Vec::new();
     for (i, prompt) in prompts.into_iter().enumerate() {
         let mut request = request.clone();
         request.sampler.seed = request.sampler.seed.wrapping_add(i as u64);
-        jobs.push(scheduler.submit(session.encode(prompt.as_ref())?, request)?);
+        scheduler.submit(session.encode(prompt.as_ref())?, request)?;
     }
-    let mut made = Vec::with_capacity(jobs.len());
-    while !scheduler.is_idle() {
-        for event in scheduler.round() {
-            match event {
-                Event::Step(..) => {}
-                Event::Finished(job, generation) => made.push((job, generation)),
-                Event::Failed(_, error) => return Err(error),
-            }
-        }
-    }
-    // Jobs have the order in which they were submitted.
-    made.sort_by_key(|(job, _)| *job);
-    Ok(made.into_iter().map(|(_, generation)| generation).collect())
+    scheduler.finish()
 }
 
 #[cfg(all(test, feature = "embedded"))]

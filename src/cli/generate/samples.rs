@@ -1,7 +1,7 @@
 //! Several texts of one prompt, which grow together.
 
 use anyhow::Result;
-use tercet_engine::{Event, Generation, Request, SamplerOptions, Scheduler, SchedulerOptions, Session};
+use tercet_engine::{Generation, Request, SamplerOptions, Scheduler, SchedulerOptions, Session};
 
 use crate::cli::interrupt::{self, AtRest};
 use crate::cli::progress;
@@ -30,22 +30,11 @@ pub(super) fn generate(
     let spinner = progress::spinner("sampling");
     let samples: tercet_engine::Result<Vec<Generation>> = interrupt::during(AtRest::End, |cancel| {
         let mut scheduler = Scheduler::new(session, SchedulerOptions::default());
-        let mut finished = Vec::new();
         for i in 0..number {
             let request = Request { cancel: cancel.clone(), ..request(first, i) };
             scheduler.submit(prompt.to_vec(), request)?;
         }
-        while !scheduler.is_idle() {
-            for event in scheduler.round() {
-                match event {
-                    Event::Step(..) => {}
-                    Event::Finished(job, generation) => finished.push((job, generation)),
-                    Event::Failed(_, error) => return Err(error),
-                }
-            }
-        }
-        finished.sort_by_key(|(job, _)| *job);
-        Ok(finished.into_iter().map(|(_, generation)| generation).collect())
+        scheduler.finish()
     });
     spinner.finish_and_clear();
     Ok(samples?)
