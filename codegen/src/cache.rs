@@ -11,13 +11,30 @@ use crate::spec::KernelSpec;
 #[derive(Debug, Default)]
 pub struct KernelCache {
     profiler: Option<Box<dyn Profiler>>,
+    /// True if kernels are interpreted.
+    #[cfg(test)]
+    emulates: bool,
     kernels: Mutex<HashMap<KernelSpec, Arc<MicroKernel>>>,
 }
 
 impl KernelCache {
     /// Returns an empty cache that announces every kernel to `profiler`.
     pub fn with_profiler(profiler: impl Profiler + 'static) -> Self {
-        KernelCache { profiler: Some(Box::new(profiler)), kernels: Mutex::default() }
+        KernelCache { profiler: Some(Box::new(profiler)), ..KernelCache::default() }
+    }
+
+    /// Returns an empty cache of kernels for x86-64 that are interpreted.
+    #[cfg(test)]
+    pub(crate) fn emulating() -> Self {
+        KernelCache { emulates: true, ..KernelCache::default() }
+    }
+
+    fn make(&self, spec: &KernelSpec) -> Result<MicroKernel, KernelError> {
+        #[cfg(test)]
+        if self.emulates {
+            return MicroKernel::emulated(*spec);
+        }
+        MicroKernel::new(*spec)
     }
 
     /// Returns the [micro-kernel](KernelSpec::micro_kernel) of `spec`, and emits it if it is new.
@@ -33,7 +50,7 @@ impl KernelCache {
         if let Some(kernel) = lock().get(&micro_kernel) {
             return Ok(Arc::clone(kernel));
         }
-        let kernel = Arc::new(MicroKernel::new(*spec)?);
+        let kernel = Arc::new(self.make(spec)?);
         let mut kernels = lock();
         let kept = kernels.entry(micro_kernel).or_insert_with(|| {
             if let (Some(profiler), Some(code)) = (&self.profiler, kernel.code()) {

@@ -36,6 +36,8 @@ pub enum KernelError {
 enum Code {
     Machine(ExecutableMemory),
     Portable,
+    #[cfg(test)]
+    Emulated(emit::emulator::Program),
 }
 
 /// Published code and its spec. Having one proves that the CPU can run it.
@@ -68,6 +70,14 @@ impl MicroKernel {
         Ok(MicroKernel { spec: spec.micro_kernel(), code })
     }
 
+    /// Emits the x86-64 machine code of `spec`, and interprets it in every call. The CPU need not have its ISA.
+    #[cfg(test)]
+    pub(crate) fn emulated(spec: KernelSpec) -> Result<Self, KernelError> {
+        let emitted = emit::emit(&spec)?.expect("portable kernels have no machine code");
+        let code = Code::Emulated(emit::emulator::Program::new(&emitted.code));
+        Ok(MicroKernel { spec: spec.micro_kernel(), code })
+    }
+
     /// Returns the spec of the machine code.
     pub fn spec(&self) -> &KernelSpec {
         &self.spec
@@ -77,7 +87,7 @@ impl MicroKernel {
     pub fn code(&self) -> Option<&[u8]> {
         match &self.code {
             Code::Machine(memory) => Some(memory.code()),
-            Code::Portable => None,
+            _ => None,
         }
     }
 
@@ -118,7 +128,7 @@ impl MicroKernel {
         for (zero_point, sum) in zero_points.iter_mut().zip(&acts.sums()[token..][..tile.mr]) {
             *zero_point = i32::from(weights.zero_point) * sum;
         }
-        let Code::Machine(memory) = &self.code else {
+        if let Code::Portable = &self.code {
             return portable::run(weights, panel, row_tiles * tile.panels(), acts, token, &factors, &mut out);
         };
         let step_bytes = layout.interleave * BLOCK_BYTES;
@@ -145,7 +155,7 @@ impl MicroKernel {
             tables: &raw const LOOKUP_TABLES,
         };
         // SAFETY:
-        // - The code was emitted for the spec, and this CPU has its ISA (`new`).
+        // - The code was emitted for the spec, and this CPU has its ISA (`new`) or interprets it.
         // - The assertions above check the operands against the spec:
         //   - Weights: a tile's panels lie in one row block, and its `steps` × `interleave` blocks follow `weights`. Several
         //     tiles are whole row blocks, one after another.
@@ -155,7 +165,24 @@ impl MicroKernel {
         //   and sums of all tokens' next group follow those of this group. The epilogue stores integers and reads no factors.
         // - `out` is an exclusively borrowed region of mr × tiles · nr elements.
         // - Prefetches past the end do not fault.
-        unsafe { call(memory, &mut args) }
+        unsafe { self.code.call(&mut args) }
+    }
+}
+
+impl Code {
+    /// Calls code that is not compiled Rust.
+    ///
+    /// # Safety
+    /// It must be code of a [`KernelSpec`] that this CPU can run or interpret, and `args` must satisfy it.
+    unsafe fn call(&self, args: &mut KernelArgs) {
+        match self {
+            // SAFETY: the caller keeps the contract.
+            Code::Machine(memory) => unsafe { call(memory, args) },
+            Code::Portable => unreachable!("compiled kernels take other arguments"),
+            #[cfg(test)]
+            // SAFETY: the caller keeps the contract.
+            Code::Emulated(program) => unsafe { program.run(args) },
+        }
     }
 }
 

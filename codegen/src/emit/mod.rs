@@ -7,6 +7,8 @@ pub(crate) mod avx2;
 pub(crate) mod avx512_vbmi;
 pub(crate) mod avx512_vnni;
 pub(crate) mod avx_vnni;
+#[cfg(test)]
+pub(crate) mod emulator;
 pub(crate) mod neon;
 pub(crate) mod neon_dot;
 pub(crate) mod neon_i8mm;

@@ -23,11 +23,11 @@ macro_rules! three_operand_forms {
         }
 
         #[cfg(test)]
-        pub(super) type ThreeOperandForm = (&'static str, fn(&mut Asm, V, V, V));
+        pub(in crate::emit) type ThreeOperandForm = (&'static str, fn(&mut Asm, V, V, V));
 
         /// Name and method of every form, for the test that decodes them.
         #[cfg(test)]
-        pub(super) const THREE_OPERAND_FORMS: &[ThreeOperandForm] = &[$((stringify!($name), Asm::$name)),*];
+        pub(in crate::emit) const THREE_OPERAND_FORMS: &[ThreeOperandForm] = &[$((stringify!($name), Asm::$name)),*];
     };
 }
 

@@ -13,6 +13,8 @@ mod decoder_tests;
 
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm, x64::X64Relocation};
 
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(super) use forms::THREE_OPERAND_FORMS;
 pub(super) use registers::{Gpr, Mask, Mem, Registers, V, Width};
 
 /// A position in the code that jumps can name.
