@@ -8,6 +8,7 @@ mod cache;
 mod cgroup;
 mod cores;
 pub mod dump;
+pub mod energy;
 #[cfg(test)]
 mod fake_root;
 pub mod limits;

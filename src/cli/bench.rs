@@ -10,6 +10,7 @@ mod workload;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
@@ -20,12 +21,16 @@ use super::args::{
     self, CacheArgs, Described, IsaArgs, ModeArgs, ModelArgs, OutputArgs, PackingArgs, PrecisionArgs,
     RuntimeArgs,
 };
+use super::energy::Metered;
 use super::roofline::Roof;
 use super::{busy, progress, report};
 use summary::{Outcome, Summary};
 use tercet_engine::{Error, Model, Preset, Runtime, RuntimeOptions, SamplerOptions, SamplingChoices};
 use tercet_formats::GenerationDefaults;
 use workload::{Test, Workload};
+
+/// Time in which the power at rest is measured.
+const REST: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +48,9 @@ JSON: cpu, busy, sampling, roofline: [{threads, read_gb_s, vnni_gmac_s}], result
 packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct, head_rows_pct}], load_s,
 first_token_s, peak_rss_bytes. load_s and first_token_s belong to the last number of threads.
 CSV: the fields of the results. With --against, JSON is a list of {test, threads, this_tps, other_tps,
-ratio, least_ratio, most_ratio}.";
+ratio, least_ratio, most_ratio}.
+With --energy: energy: {packages, idle_watts, not_available}, and in each result energy: {joules,
+joules_per_token, idle_watts}, which is missing where unknown.";
 
 /// Measure speed, and the distance to the limit of this machine
 ///
@@ -96,6 +103,12 @@ pub(super) struct Bench {
     /// Runs of each program with --against
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(1..=1000), requires = "against")]
     turns: usize,
+    /// Measure joules per token, by the counters of the processor's packages (Linux, RAPL)
+    ///
+    /// The power of the machine at rest is measured first, for two seconds, and subtracted. Other programs count too. Where a
+    /// machine has no counters, or reserves them for root, the report says that the energy is not available.
+    #[arg(long, conflicts_with_all = ["against", "csv"])]
+    energy: bool,
     /// Draw roofline and thread scaling to FILE, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -149,10 +162,17 @@ impl Bench {
         let busy = busy::cores_in_use();
         busy::warn(busy);
         let cpu = Cpu::host().brand.clone();
-        let mut summary = Summary { cpu, busy: busy.map(busy::is_busy), ..Summary::default() };
+        let metered = self.energy.then(|| Metered::start(REST));
+        let mut summary = Summary {
+            cpu,
+            busy: busy.map(busy::is_busy),
+            energy: metered.as_ref().map(|metered| summary::Energy::of(metered.as_ref())),
+            ..Summary::default()
+        };
+        let metered = metered.and_then(Result::ok);
         let counts = if self.threads.is_empty() { &[default] } else { &self.threads[..] };
         for &threads in counts {
-            self.run_threads(threads, &tests, &mut summary)?;
+            self.run_threads(threads, &tests, metered.as_ref(), &mut summary)?;
         }
         match (self.output.json, self.csv) {
             (true, _) => report::print_json(&summary)?,
@@ -199,7 +219,13 @@ impl Bench {
     }
 
     /// Loads the model for `threads` threads, and measures it together with the roofs.
-    fn run_threads(&self, threads: usize, tests: &[Test], summary: &mut Summary) -> Result<()> {
+    fn run_threads(
+        &self,
+        threads: usize,
+        tests: &[Test],
+        metered: Option<&Metered>,
+        summary: &mut Summary,
+    ) -> Result<()> {
         let options = args::runtime_options(&self.groups())?;
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(threads), ..options });
         let (model, sampling) = self.load(&runtime)?;
@@ -208,7 +234,7 @@ impl Bench {
         summary.model = model.name().to_owned();
         summary.load_s = model.load_time().as_secs_f64();
         summary.first_token_s = workload.first_token()?.as_secs_f64();
-        let rates = workload.rates(self.repeat)?;
+        let rates = workload.rates(self.repeat, metered)?;
         // Read before the first roof is measured, because its buffer may be larger than the model.
         summary.peak_rss_bytes = summary.peak_rss_bytes.or_else(report::peak_rss_bytes);
         let roof = Roof::measure(runtime.isa(), threads)?;

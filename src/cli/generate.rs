@@ -6,6 +6,7 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -15,6 +16,7 @@ use super::args::{
     ContextArgs, ContinuationArgs, GrammarArgs, OutputArgs, SessionArgs, SpelledArgs, TextArgs,
     template_variables,
 };
+use super::energy::Metered;
 use super::interrupt::{self, AtRest};
 use super::screen::{Look, Screen};
 use super::{busy, report, toy};
@@ -25,6 +27,8 @@ use tercet_engine::Session;
 use tercet_engine::{Generation, Generator, Request, Stop};
 
 const DEFAULT_TOKENS: usize = 128;
+/// Time in which the power at rest is measured, on machines that tell it.
+const REST: Duration = Duration::from_millis(300);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +44,9 @@ Examples:
 const JSON: &str = "\
 JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string, stop_id, cancelled),
 load_s, prefill_s, decode_s, prefill_tps, decode_tps, drafted and accepted (tokens of drafts),
-peak_rss_bytes (null where unknown).
+peak_rss_bytes (null where unknown),
+energy: {joules, joules_per_token, idle_watts} of all tokens read and written, beyond the power at
+rest (null where the machine does not tell it, or not to this user).
 With --logprobs: logprobs: [{id, logprob, best: [{id, logprob}]}].
 With --n: samples: [{seed, ids, text, stop}], with logprobs too; the fields above are those of the first.";
 
@@ -127,14 +133,25 @@ impl Generate {
             write_logits(path, &session, &prompt.ids)?;
         }
         let look = if self.output.json { Look::Hidden } else { self.text.look() };
+        let metered = self.output.json.then(|| Metered::start(REST)).and_then(Result::ok);
+        let begun = metered.as_ref().map(Metered::begin);
         let watch = busy::Watch::start();
         let echo = if self.no_echo { "" } else { prompt.echo.as_str() };
         let generations = match self.samples {
             1 => vec![generate(&session, &prompt, echo, &request, look)?],
             number => samples::generate(&session, &prompt.ids, &request, number)?,
         };
-        let summary =
-            Summary { session: &session, prompt: &prompt, request: &request, generations: &generations };
+        let energy = metered.zip(begun).and_then(|(metered, begun)| {
+            let written: usize = generations.iter().map(|generation| generation.ids.len()).sum();
+            Some(metered.used(metered.since(&begun)?, prompt.ids.len() + written))
+        });
+        let summary = Summary {
+            session: &session,
+            prompt: &prompt,
+            request: &request,
+            generations: &generations,
+            energy,
+        };
         if self.output.json {
             report::print_json(&summary.json())?;
         } else {

@@ -14,6 +14,7 @@ mod config;
 mod convert;
 mod dump;
 mod embed;
+mod energy;
 mod failure;
 mod generate;
 mod info;

@@ -264,3 +264,17 @@ fn impossible_measurements_are_refused() {
         assert!(ran.stdout.is_empty() && !ran.stderr.is_empty());
     }
 }
+
+#[test]
+fn energy_is_measured_or_said_to_be_unavailable() {
+    let arguments = ["bench", "--energy", "-p", "8", "-n", "0", "-r", "1", "--threads", "1"];
+    let found = json(&arguments);
+    let energy = &found["energy"];
+    assert_fields(energy, &["packages", "idle_watts", "not_available"]);
+    assert_ne!(energy["packages"].is_null(), energy["not_available"].is_null(), "{energy}");
+    let of_test = &found["results"][0]["energy"];
+    assert!(energy["packages"].is_string() || of_test.is_null(), "{of_test}");
+    let shown = output(&arguments);
+    assert!(shown.contains("J/token") || shown.contains("energy: not available: "), "{shown}");
+    assert!(!output(&[&arguments[..1], &arguments[2..]].concat()).contains("energy"));
+}

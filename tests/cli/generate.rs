@@ -54,6 +54,7 @@ fn json_has_the_documented_fields() {
             "drafted",
             "accepted",
             "peak_rss_bytes",
+            "energy",
         ],
     );
     assert_eq!(object["model"], "fairy-tales");

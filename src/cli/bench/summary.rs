@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::markdown;
 use super::workload::{Rates, Test};
+use crate::cli::energy::{Metered, Used};
 use crate::cli::info;
 use crate::cli::report::{count, size};
 use crate::cli::roofline::Roof;
@@ -25,6 +26,49 @@ pub(super) struct Summary {
     pub(super) load_s: f64,
     pub(super) first_token_s: f64,
     pub(super) peak_rss_bytes: Option<u64>,
+    /// None if nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) energy: Option<Energy>,
+}
+
+/// The energy as the machine tells it, or the reason why it does not.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Energy {
+    /// The names of the packages with counters.
+    packages: Option<String>,
+    /// The power at rest, which is subtracted.
+    idle_watts: Option<f64>,
+    /// The reason why there are none.
+    not_available: Option<String>,
+}
+
+impl Energy {
+    pub(super) fn of(metered: Result<&Metered, &String>) -> Self {
+        match metered {
+            Ok(metered) => Energy {
+                packages: Some(metered.packages()),
+                idle_watts: Some(metered.idle_watts),
+                not_available: None,
+            },
+            Err(reason) => Energy { not_available: Some(reason.clone()), ..Energy::default() },
+        }
+    }
+
+    /// Formats the joules of each result as a Markdown table, or says why there are none.
+    fn markdown(&self, results: &[Outcome]) -> String {
+        let (Some(packages), Some(idle)) = (&self.packages, self.idle_watts) else {
+            return format!(
+                "\nenergy: not available: {}\n",
+                self.not_available.as_deref().unwrap_or_default()
+            );
+        };
+        let row = |outcome: &Outcome| {
+            let joules = outcome.energy.map(|energy| format!("{:.4}", energy.joules_per_token));
+            [outcome.test.clone(), outcome.threads.to_string(), joules.unwrap_or_else(|| "-".to_owned())]
+        };
+        let table = markdown::table(["energy", "threads", "J/token"], results.iter().map(row));
+        format!("\n{table}\nenergy of {packages}, beyond the {idle:.1} W at rest\n")
+    }
 }
 
 /// The result of one test with one number of threads.
@@ -42,6 +86,9 @@ pub(super) struct Outcome {
     pub(super) roofline_pct: f64,
     /// Rows of the head that were computed for a generated token, in percent.
     pub(super) head_rows_pct: Option<f64>,
+    /// As in [`Rates`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) energy: Option<Used>,
     #[serde(skip)]
     pub(super) multiply_adds_per_token: f64,
 }
@@ -62,6 +109,7 @@ impl Outcome {
             bytes_per_token: bytes,
             roofline_pct: roof.percent(rates.median, bytes, multiply_adds),
             head_rows_pct: rates.head_rows.map(|share| 100.0 * share),
+            energy: rates.energy,
             multiply_adds_per_token: multiply_adds,
         }
     }
@@ -156,7 +204,10 @@ impl Summary {
             markdown::table(["roofline", "GB/s", "G mult.-adds/s"], self.roofline.iter().map(roof_row));
         let peak = self.peak_rss_bytes.map(|bytes| format!(", peak memory {}", size(bytes as usize)));
         let (load, first, peak) = (self.load_s, self.first_token_s, peak.unwrap_or_default());
-        format!("{title}\n{results}\n{roofs}\nloaded in {load:.2} s, first token after {first:.3} s{peak}\n")
+        let energy = self.energy.as_ref().map(|energy| energy.markdown(&self.results)).unwrap_or_default();
+        format!(
+            "{title}\n{results}\n{roofs}\nloaded in {load:.2} s, first token after {first:.3} s{peak}\n{energy}"
+        )
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::cli::energy::{Metered, Used};
 use crate::cli::progress;
+use tercet_cpu::energy::Energy;
 use tercet_engine::{Candidates, Logits, Model, Result, Rule, Sampler, SamplerOptions, State};
 
 /// The logits of a prompt's last token that greedy decoding needs.
@@ -29,6 +31,11 @@ impl Test {
         match self {
             Test::Prompt(tokens) | Test::Generate { tokens, .. } => tokens,
         }
+    }
+
+    /// Returns the tokens of all sequences.
+    fn all_tokens(self) -> usize {
+        self.tokens() * self.sequences()
     }
 
     /// Returns the number of sequences.
@@ -61,12 +68,28 @@ pub(super) struct Rates {
     pub(super) max: f64,
     /// The share of the head's rows that were computed for a generated token; none for a prompt.
     pub(super) head_rows: Option<f64>,
+    /// Of all runs together; none if it is unknown, or nobody asked for it.
+    pub(super) energy: Option<Used>,
 }
 
 impl Rates {
-    fn new(test: Test, depth: usize, mut rates: Vec<f64>, head_rows: Option<f64>) -> Self {
+    /// Summarizes the `runs` of a test, of which there must be at least one.
+    fn new(test: Test, depth: usize, runs: &[Run], metered: Option<&Metered>) -> Self {
+        let rate = |run: &Run| test.all_tokens() as f64 / run.time.as_secs_f64();
+        let mut rates: Vec<f64> = runs.iter().map(rate).collect();
         let median = median(&mut rates);
-        Rates { test, depth, median, min: rates[0], max: rates[rates.len() - 1], head_rows }
+        let energy = runs.iter().map(|run| run.energy).sum::<Option<Energy>>();
+        let used =
+            |(metered, energy): (&Metered, Energy)| metered.used(energy, runs.len() * test.all_tokens());
+        Rates {
+            test,
+            depth,
+            median,
+            min: rates[0],
+            max: rates[rates.len() - 1],
+            head_rows: runs.iter().rev().find_map(|run| run.head_rows),
+            energy: metered.zip(energy).map(used),
+        }
     }
 }
 
@@ -75,6 +98,8 @@ struct Run {
     time: Duration,
     /// As in [`Rates`].
     head_rows: Option<f64>,
+    /// With the energy at rest; none if it is unknown, or nobody asked for it.
+    energy: Option<Energy>,
 }
 
 /// Sorts `values`, and returns their median. There must be at least one.
@@ -121,7 +146,8 @@ impl<'a> Workload<'a> {
     }
 
     /// Fills the context, runs every test once to warm up, and then runs all tests in turns, `repeat` times.
-    pub(super) fn rates(&mut self, repeat: usize) -> Result<Vec<Rates>> {
+    /// Also measures the energy, if there is a meter.
+    pub(super) fn rates(&mut self, repeat: usize, metered: Option<&Metered>) -> Result<Vec<Rates>> {
         let bar = progress::bar("measuring", (repeat + 1) * self.tests.len());
         for state in &mut self.states {
             state.truncate(0);
@@ -129,20 +155,21 @@ impl<'a> Workload<'a> {
                 self.model.forward(state, &self.tokens[..self.depth], BEST)?;
             }
         }
-        let mut rates = vec![(Vec::new(), None); self.tests.len()];
+        let mut runs: Vec<Vec<Run>> = self.tests.iter().map(|_| Vec::new()).collect();
         for round in 0..=repeat {
-            for (&test, (rates, head_rows)) in self.tests.iter().zip(&mut rates) {
+            for (&test, runs) in self.tests.iter().zip(&mut runs) {
+                let start = metered.map(Metered::begin);
                 let run = self.time(test)?;
+                let energy = metered.zip(start).and_then(|(metered, start)| metered.since(&start));
                 if round > 0 {
-                    rates.push((test.tokens() * test.sequences()) as f64 / run.time.as_secs_f64());
-                    *head_rows = run.head_rows;
+                    runs.push(Run { energy, ..run });
                 }
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
-        let all = self.tests.iter().zip(rates);
-        Ok(all.map(|(&test, (rates, head_rows))| Rates::new(test, self.depth, rates, head_rows)).collect())
+        let all = self.tests.iter().zip(runs);
+        Ok(all.map(|(&test, runs)| Rates::new(test, self.depth, &runs, metered)).collect())
     }
 
     /// Runs `test` and removes its tokens from the contexts.
@@ -161,7 +188,7 @@ impl<'a> Workload<'a> {
         };
         let time = start.elapsed();
         self.states.iter_mut().zip(positions).for_each(|(state, position)| state.truncate(position));
-        Ok(Run { time, head_rows })
+        Ok(Run { time, head_rows, energy: None })
     }
 
     /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own. Returns the
@@ -203,14 +230,19 @@ fn tokens(vocabulary: usize) -> impl Iterator<Item = u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rates, Test};
+    use std::time::Duration;
+
+    use super::{Rates, Run, Test};
 
     #[test]
     fn medians_of_odd_and_even_counts() {
-        let rates = |rates: &[f64]| Rates::new(Test::Prompt(1), 0, rates.to_vec(), None);
-        let odd = rates(&[5.0, 1.0, 3.0]);
-        assert_eq!((odd.median, odd.min, odd.max), (3.0, 1.0, 5.0));
-        assert_eq!(rates(&[4.0, 1.0, 2.0, 9.0]).median, 3.0);
-        assert_eq!(rates(&[7.0]).median, 7.0);
+        let rates = |seconds: &[u64]| {
+            let run = |&seconds| Run { time: Duration::from_secs(seconds), head_rows: None, energy: None };
+            Rates::new(Test::Prompt(240), 0, &seconds.iter().map(run).collect::<Vec<_>>(), None)
+        };
+        let odd = rates(&[3, 1, 2]);
+        assert_eq!((odd.median, odd.min, odd.max), (120.0, 80.0, 240.0));
+        assert_eq!(rates(&[4, 1, 2, 3]).median, 100.0);
+        assert_eq!(rates(&[4]).median, 60.0);
     }
 }

@@ -7,6 +7,7 @@ use tercet_engine::{Generation, Logprob, Request, Session, TokenLogprobs};
 use super::prompt::Prompt;
 use super::samples;
 use crate::cli::args::Described;
+use crate::cli::energy::Used;
 use crate::cli::report::{self, Report, count, note, rate, size};
 use crate::cli::screen::{Look, Screen};
 
@@ -16,12 +17,14 @@ pub(super) struct Summary<'a> {
     pub(super) prompt: &'a Prompt,
     pub(super) request: &'a Request,
     pub(super) generations: &'a [Generation],
+    /// None if the machine does not tell.
+    pub(super) energy: Option<Used>,
 }
 
 impl Summary<'_> {
     /// Returns the output of `--json`.
     pub(super) fn json(&self) -> Value {
-        let Summary { session, prompt, request, generations } = self;
+        let Summary { session, prompt, request, generations, energy } = self;
         let first = &generations[0];
         let mut object = text_fields(first);
         let more = json!({
@@ -37,6 +40,7 @@ impl Summary<'_> {
             "drafted": first.drafted,
             "accepted": first.accepted,
             "peak_rss_bytes": report::peak_rss_bytes(),
+            "energy": energy,
         });
         object.extend(more.as_object().cloned().unwrap_or_default());
         if generations.len() > 1 {

@@ -191,6 +191,7 @@ mod tests {
                     bytes_per_token: bytes,
                     roofline_pct: 50.0,
                     head_rows_pct: None,
+                    energy: None,
                     multiply_adds_per_token: 2e9,
                 });
             }
