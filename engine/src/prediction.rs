@@ -32,7 +32,7 @@ use crate::model::{BATCH, Logits, Model, Part, State};
 use crate::sampler::argmax;
 use crate::tokenizer::Tokenizer;
 
-pub use continuations::{Continued, predict_continuations};
+pub use continuations::{Continued, continuation_logprobs, predict_continuations};
 
 /// Tokens of a window by default. With the start token they fill a context of 512.
 const WINDOW: usize = 511;

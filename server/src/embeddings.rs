@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tercet_engine::{Cancel, Embedder, Session};
-use tokio::sync::Mutex;
 
 use crate::body::OneOrMany;
 use crate::error::{ApiError, Result};
@@ -22,14 +21,12 @@ const MOST: usize = 2048;
 pub(crate) struct Embeddings {
     /// Or the reason why there are none.
     embedder: Result<Embedder<Arc<Session>>, String>,
-    /// Held by the request under way: one already uses all threads.
-    turn: Mutex<()>,
 }
 
 impl Embeddings {
     pub(crate) fn new(session: &Arc<Session>) -> Self {
         let embedder = Embedder::new(Arc::clone(session)).map_err(|error| error.to_string());
-        Embeddings { embedder, turn: Mutex::default() }
+        Embeddings { embedder }
     }
 
     /// Returns true if the model was made for embeddings.
@@ -107,21 +104,9 @@ pub(crate) async fn embed(model: &Arc<Model>, asked: Asked) -> Result<Embedded> 
         tokens.iter().for_each(|tokens| record.submit(model, tokens));
     }
     let count = tokens.iter().map(Vec::len).sum();
-    let _turn = model.embeddings.turn.lock().await;
-    let unwanted = CancelOnDrop(Cancel::new());
-    let (cancel, of_model) = (unwanted.0.clone(), Arc::clone(model));
-    let work = move || Ok(of_model.embeddings.embedder()?.embed(&tokens, dimensions, &cancel, |_| {})?);
-    let done = tokio::task::spawn_blocking(work).await;
-    let vectors =
-        done.map_err(|_| ApiError::internal("the embeddings have failed: a fault of the server"))?;
-    vectors.map(|vectors| Embedded { vectors, tokens: count })
-}
-
-/// Ends the work of a request whose client is gone.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
+    let work = move |model: &Model, cancel: &Cancel| {
+        Ok(model.embeddings.embedder()?.embed(&tokens, dimensions, cancel, |_| {})?)
+    };
+    let vectors = model.in_turn(work).await?;
+    Ok(Embedded { vectors, tokens: count })
 }

@@ -52,6 +52,7 @@ mod timings;
 #[cfg(feature = "tls")]
 mod tls;
 mod tools;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

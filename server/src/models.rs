@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::served::{self, ServedModel};
 use crate::tools::Format;
+use crate::turn::Turn;
 
 /// A model that answers requests.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Model {
     /// None if the model has no template: it then continues texts, but holds no chats.
     template: Result<ChatTemplate, String>,
     pub(crate) embeddings: Embeddings,
+    pub(crate) turn: Turn,
     /// The form of its calls and thoughts.
     pub(crate) format: Format,
     /// Seconds since 1970 when it was loaded.
@@ -129,6 +131,7 @@ impl Models {
                 context,
                 template,
                 embeddings: Embeddings::new(&session),
+                turn: Turn::default(),
                 created: unix_time(),
                 fingerprint: session.fingerprint().map_err(std::io::Error::other)?,
                 session,

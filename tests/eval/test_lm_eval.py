@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import lm_eval
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.openai_completions import LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 from torch import nn
@@ -137,6 +140,41 @@ def test_the_fast_mode_stays_within_its_error(reference: dict[str, Any], tmp_pat
     assert rolling(found)["bits_per_byte,none"] == pytest.approx(rolling(reference)["bits_per_byte,none"], rel=0.005)
     same = [a[1] == b[1] for a, b in zip(answers(reference, "endings"), answers(found, "endings"))]
     assert sum(same) >= 0.99 * len(same)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Starts a server on a free port and returns its address."""
+    command = [sys.executable, "-m", "tercet", "serve", "--port", "0", "-m", "fairy-tales", "--log", "off"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        found = next(filter(None, (re.search(r"http://[\w.:]+", line) for line in process.stderr)))
+        yield found[0]
+        process.terminate()
+
+
+def test_local_completions_answer_as_the_model_itself(server: str, tmp_path: Path) -> None:
+    """The server's probabilities of prompts, and its texts."""
+    completions = LocalCompletionsAPI(
+        base_url=f"{server}/v1/completions",
+        model="fairy-tales",
+        tokenizer=str(FAIRY_TALES),
+        tokenizer_backend="huggingface",
+        add_bos_token=True,
+        max_length=512,
+        batch_size=8,
+    )
+    (tmp_path / "server").mkdir()
+    found = evaluated(completions, tmp_path / "server")
+    # The harness leaves room for a token that it generates, and for one more before whole texts.
+    expected = evaluated(TercetLM("fairy-tales", max_length=510), tmp_path)
+    assert table(found) == table(expected)
+    assert answers(found, "stories") == answers(expected, "stories")
+    for task in ("endings", "rolling"):
+        assert len(answers(found, task)) == len(answers(expected, task)) > 0
+    for answer, wanted in zip(answers(found, "endings"), answers(expected, "endings")):
+        assert answer[0] == pytest.approx(wanted[0], abs=1e-9) and answer[1] == wanted[1]
+    assert rolling(found) == pytest.approx(rolling(expected), rel=1e-9)
 
 
 def test_contexts_and_texts_may_be_empty_or_too_long() -> None:

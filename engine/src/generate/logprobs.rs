@@ -2,7 +2,7 @@
 
 /// The natural logarithm of a token's probability. It is by the model's logits alone, before penalties, temperature and cuts,
 /// unless [`Request::logprobs_as_drawn`](crate::Request::logprobs_as_drawn) asks for more.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Logprob {
     /// The token.
     pub token: u32,
@@ -11,7 +11,7 @@ pub struct Logprob {
 }
 
 /// The probability of a chosen token, and those of the most probable tokens at its place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenLogprobs {
     /// The chosen token.
     pub chosen: Logprob,

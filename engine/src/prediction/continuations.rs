@@ -3,6 +3,7 @@
 use super::Prediction;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::generate::TokenLogprobs;
 use crate::model::{BATCH, Model, Part, State};
 
 /// A prompt, and the tokens after it that are predicted.
@@ -46,8 +47,33 @@ pub fn predict_continuations(
     model: &Model,
     texts: &[Continued],
     cancel: &Cancel,
-    mut progress: impl FnMut(usize),
+    progress: impl FnMut(usize),
 ) -> Result<Vec<Vec<Prediction>>> {
+    read_all(model, texts, cancel, progress, Prediction::of)
+}
+
+/// Returns the probability of every token of each continuation, and those of the `count` most probable tokens at its place.
+/// Texts share work as in [`predict_continuations`].
+///
+/// # Errors
+/// Those of [`predict_continuations`].
+pub fn continuation_logprobs(
+    model: &Model,
+    texts: &[Continued],
+    count: usize,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<TokenLogprobs>>> {
+    read_all(model, texts, cancel, |_| {}, |logits, token| TokenLogprobs::new(token, logits, count))
+}
+
+/// Returns what `digest` makes of the logits before every token of each continuation, and of the token.
+fn read_all<T: Clone + Default + Send>(
+    model: &Model,
+    texts: &[Continued],
+    cancel: &Cancel,
+    mut progress: impl FnMut(usize),
+    digest: impl Fn(&[f32], u32) -> T + Sync,
+) -> Result<Vec<Vec<T>>> {
     let mut sorted: Vec<(Vec<u32>, usize)> = texts
         .iter()
         .enumerate()
@@ -56,8 +82,8 @@ pub fn predict_continuations(
         .collect();
     // Texts with a common beginning become neighbours.
     sorted.sort();
-    let mut predictions = vec![Vec::new(); texts.len()];
-    let mut reader = Reader { model, waiting: Vec::new(), latest: None };
+    let mut found = vec![Vec::new(); texts.len()];
+    let mut reader = Reader { model, digest, waiting: Vec::new(), latest: None };
     for (done, (ids, index)) in sorted.into_iter().enumerate() {
         let Some(first) = texts[index].prompt.len().checked_sub(1) else {
             return Err(Error::bad_argument("the prompt", "it has no tokens", "give at least one"));
@@ -68,12 +94,12 @@ pub fn predict_continuations(
         model.check(&state, read)?;
         model.check(&state, last)?;
         state.set_cancel(cancel.clone());
-        reader.add(Text { ids, first, index, state }, &mut predictions)?;
+        reader.add(Text { ids, first, index, state }, &mut found)?;
         progress(done + 1 - reader.waiting.len());
     }
-    reader.read(&mut predictions)?;
+    reader.read(&mut found)?;
     progress(texts.len());
-    Ok(predictions)
+    Ok(found)
 }
 
 /// A text that the model reads.
@@ -99,52 +125,58 @@ impl Text {
 }
 
 /// Reads texts in passes of at most [`BATCH`] tokens.
-struct Reader<'m> {
+struct Reader<'m, F> {
     model: &'m Model,
+    /// Makes the result of a token from the logits before it.
+    digest: F,
     /// The texts of the next pass.
     waiting: Vec<Text>,
     /// The last text of the latest pass. Of all texts that were read, the next one has most in common with it.
     latest: Option<Text>,
 }
 
-impl Reader<'_> {
+impl<T, F> Reader<'_, F>
+where
+    T: Default + Send,
+    F: Fn(&[f32], u32) -> T + Sync,
+{
     /// Most texts of a pass: each takes memory for its keys and values.
     const MOST: usize = 32;
     /// Fewest tokens that are worth a pass of their own to read them only once.
     const SHARED: usize = 16;
 
-    fn add(&mut self, mut text: Text, predictions: &mut [Vec<Prediction>]) -> Result<()> {
+    fn add(&mut self, mut text: Text, found: &mut [Vec<T>]) -> Result<()> {
         let read = self.latest.as_ref().map_or(0, |latest| text.common(latest));
         let waits = self.waiting.last().map_or(0, |last| text.common(last));
         if waits >= read + Self::SHARED || self.waiting.len() == Self::MOST {
-            self.read(predictions)?;
+            self.read(found)?;
         }
         if let Some(latest) = &self.latest {
             text.state.share_prefix(&latest.state, text.common(latest));
         }
         while text.pending().len() > BATCH {
-            self.pass(std::slice::from_mut(&mut text), predictions)?;
+            self.pass(std::slice::from_mut(&mut text), found)?;
         }
         let waiting: usize = self.waiting.iter().map(|text| text.pending().len()).sum();
         if waiting + text.pending().len() > BATCH {
-            self.read(predictions)?;
+            self.read(found)?;
         }
         self.waiting.push(text);
         Ok(())
     }
 
     /// Reads all texts that wait.
-    fn read(&mut self, predictions: &mut [Vec<Prediction>]) -> Result<()> {
+    fn read(&mut self, found: &mut [Vec<T>]) -> Result<()> {
         let mut texts = std::mem::take(&mut self.waiting);
         if !texts.is_empty() {
-            self.pass(&mut texts, predictions)?;
+            self.pass(&mut texts, found)?;
             self.latest = texts.pop();
         }
         Ok(())
     }
 
     /// Reads the next tokens of every text, at most [`BATCH`] of each.
-    fn pass(&self, texts: &mut [Text], predictions: &mut [Vec<Prediction>]) -> Result<()> {
+    fn pass(&self, texts: &mut [Text], found: &mut [Vec<T>]) -> Result<()> {
         let (mut parts, mut targets) = (Vec::new(), Vec::new());
         for Text { ids, first, index, state } in texts {
             let start = state.position();
@@ -153,9 +185,10 @@ impl Reader<'_> {
             targets.extend(predicting.clone().map(|at| (*index, ids[at + 1])));
             parts.push(Part { state, tokens: &ids[start..end], wanted: predicting.len() });
         }
-        let found = self.model.forward_parts(&mut parts, |i, logits| Prediction::of(logits, targets[i].1))?;
-        for ((index, _), prediction) in targets.iter().zip(found) {
-            predictions[*index].push(prediction);
+        let digested =
+            self.model.forward_parts(&mut parts, |i, logits| (self.digest)(logits, targets[i].1))?;
+        for ((index, _), result) in targets.iter().zip(digested) {
+            found[*index].push(result);
         }
         Ok(())
     }
@@ -206,6 +239,13 @@ mod tests {
         for (text, predictions) in texts.iter().zip(&together) {
             assert_eq!(*predictions, alone(session.model(), text));
         }
+        let logprobs = continuation_logprobs(session.model(), &texts, 1, &Cancel::new()).unwrap();
+        let as_prediction = |TokenLogprobs { chosen, best }: &TokenLogprobs| Prediction {
+            best: best[0].token,
+            log_probability: chosen.logprob,
+        };
+        let of_text = |all: &Vec<TokenLogprobs>| all.iter().map(as_prediction).collect::<Vec<_>>();
+        assert_eq!(logprobs.iter().map(of_text).collect::<Vec<_>>(), together);
         assert!(told.is_sorted() && told.last() == Some(&texts.len()), "{told:?}");
     }
 

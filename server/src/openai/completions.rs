@@ -9,6 +9,7 @@ use serde_json::Value;
 use tercet_engine::Generation;
 
 use super::answer::{Answer, Head, finish_reason};
+use super::echo::Echo;
 use super::logprobs::CompletionLogprobs;
 use super::parameters::Parameters;
 use crate::State;
@@ -27,7 +28,7 @@ const DEFAULT_TOKENS: i64 = 16;
 pub(crate) struct CompletionRequest {
     #[schemars(schema_with = "shapes::prompt")]
     prompt: Value,
-    /// Not supported: only false is accepted.
+    /// Say the prompt before the completion, with the probabilities of its tokens if `logprobs` is there.
     #[serde(default, deserialize_with = "nullable")]
     echo: bool,
     /// Not supported: only the empty text is accepted.
@@ -64,37 +65,50 @@ pub(crate) async fn complete(
     Body(body): Body<CompletionRequest>,
 ) -> Result<Sent<Completion, CompletionMessage>> {
     let CompletionRequest { prompt, echo, suffix, logprobs, parameters } = body;
-    refuse(&[("echo", echo), ("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))])?;
+    refuse(&[("suffix", suffix.is_some_and(|suffix| !suffix.is_empty()))])?;
     let model = Arc::clone(state.models.find(parameters.model.as_deref())?);
     let prompts = prompt::encode(&model, move |model| texts::prompts(model, &prompt)).await?;
     let grammar = model.matcher(parameters.grammar.asked()?).await?;
     let mut choices = Vec::new();
-    for prompt in prompts {
+    for prompt in &prompts {
         let (tokens, grammar) = (Some(DEFAULT_TOKENS), grammar.clone());
         let requests = parameters.requests(&model, prompt.len(), tokens, logprobs, grammar)?;
         choices.extend(requests.into_iter().map(|request| (prompt.clone(), request)));
     }
     let n = parameters.choices();
+    let echoes = if echo { Echo::of_all(&model, &prompts, logprobs).await? } else { Vec::new() };
     let reply = Reply::start(&model, choices, parameters.telemetry).await?;
     let head = Head::new("cmpl-", &model)?;
     if parameters.stream {
-        let usage = parameters.includes_usage();
-        let say =
-            move |piece: Piece<'_>, report: &Report| chunks(&head, &model, piece, report, usage.then_some(n));
+        let usage = parameters.includes_usage().then_some(n);
+        let say = move |piece: Piece<'_>, report: &Report| match piece {
+            Piece::Start { index } => {
+                echoes.get(index / n).map(|echo| echoed(&head, index, echo)).into_iter().collect()
+            }
+            piece => chunks(&head, &model, piece, report, usage),
+        };
         return reply.stream(say).await;
     }
     let generations = reply.finish().await?;
-    let choice = |(index, generation): (usize, &Generation)| CompletionChoice {
-        index,
-        text: generation.text.clone(),
-        logprobs: CompletionLogprobs::of(&model, &generation.logprobs),
-        finish_reason: Some(finish_reason(generation.stop)),
+    let choice = |(index, generation): (usize, &Generation)| {
+        let (text, logprobs) = match echoes.get(index / n) {
+            Some(echo) => echo.before(&model, generation),
+            None => (generation.text.clone(), CompletionLogprobs::of(&model, &generation.logprobs)),
+        };
+        CompletionChoice { index, text, logprobs, finish_reason: Some(finish_reason(generation.stop)) }
     };
     let choices = generations.iter().enumerate().map(choice).collect();
     Ok(Sent::Whole(Completion(head.answer(OBJECT, choices).with_usage(&generations, n))))
 }
 
 const OBJECT: &str = "text_completion";
+
+/// Returns the chunk with the prompt of a choice.
+fn echoed(head: &Head, index: usize, Echo { text, logprobs }: &Echo) -> CompletionMessage {
+    let choice =
+        CompletionChoice { index, text: text.clone(), logprobs: logprobs.clone(), finish_reason: None };
+    Message::Chunk(Completion(head.answer(OBJECT, vec![choice])))
+}
 
 fn chunks(
     head: &Head,

@@ -24,12 +24,12 @@ impl ChatLogprobs {
     }
 }
 
-/// The probabilities of a completion's choice, token by token.
+/// The probabilities of a completion's choice, token by token. The first token of a prompt has none: nothing predicts it.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub(super) struct CompletionLogprobs {
     tokens: Vec<String>,
-    token_logprobs: Vec<f64>,
-    top_logprobs: Vec<BTreeMap<String, f64>>,
+    token_logprobs: Vec<Option<f64>>,
+    top_logprobs: Vec<Option<BTreeMap<String, f64>>>,
     /// Characters before each token.
     text_offset: Vec<usize>,
 }
@@ -37,19 +37,33 @@ pub(super) struct CompletionLogprobs {
 impl CompletionLogprobs {
     /// Returns the probabilities of `tokens`, or none without any.
     pub(super) fn of(model: &Model, tokens: &[TokenLogprobs]) -> Option<Self> {
-        if tokens.is_empty() {
-            return None;
-        }
-        let (mut all, mut offset) = (CompletionLogprobs::default(), 0);
+        let mut all = CompletionLogprobs::default();
+        all.extend(model, tokens);
+        (!tokens.is_empty()).then_some(all)
+    }
+
+    /// Returns the probabilities of a prompt: its `first` token, and the others.
+    pub(super) fn of_prompt(model: &Model, first: u32, others: &[TokenLogprobs]) -> Self {
+        let mut all = CompletionLogprobs::default();
+        all.push(text(&model.session, first), None, None);
+        all.extend(model, others);
+        all
+    }
+
+    /// Appends the probabilities of `tokens`.
+    pub(super) fn extend(&mut self, model: &Model, tokens: &[TokenLogprobs]) {
         for token in tokens {
-            let chosen = text(&model.session, token.chosen.token);
-            all.text_offset.push(offset);
-            offset += chosen.chars().count();
-            all.tokens.push(chosen);
-            all.token_logprobs.push(token.chosen.logprob);
             let best = token.best.iter().map(|best| (text(&model.session, best.token), best.logprob));
-            all.top_logprobs.push(best.collect());
+            let chosen = text(&model.session, token.chosen.token);
+            self.push(chosen, Some(token.chosen.logprob), Some(best.collect()));
         }
-        Some(all)
+    }
+
+    fn push(&mut self, token: String, logprob: Option<f64>, best: Option<BTreeMap<String, f64>>) {
+        let before = |(offset, token): (&usize, &String)| offset + token.chars().count();
+        self.text_offset.push(self.text_offset.last().zip(self.tokens.last()).map_or(0, before));
+        self.tokens.push(token);
+        self.token_logprobs.push(logprob);
+        self.top_logprobs.push(best);
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod chat;
 mod completions;
+mod echo;
 mod embeddings;
 mod logprobs;
 mod message;

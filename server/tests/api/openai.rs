@@ -242,3 +242,46 @@ fn little_room_for_keys_and_values_shortens_the_context() {
     let (status, error) = client.error(COMPLETIONS, &json!({ "prompt": vec![5; total as usize + 1] }));
     assert_eq!((status, &error["code"]), (400, &json!("context_length_exceeded")));
 }
+
+#[test]
+fn an_echoed_prompt_is_scored_as_it_would_be_generated() {
+    let client = Client::start(&ServerOptions::default());
+    let asked = json!({ "max_tokens": 8, "temperature": 0, "logprobs": 1 });
+    let with = |fields: Value| {
+        let mut body = asked.clone();
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body
+    };
+    let text = "Once upon a time";
+    let made = client.json(COMPLETIONS, &with(json!({ "prompt": text })))["choices"][0].take();
+    let whole = format!("{text}{}", made["text"].as_str().unwrap());
+    let prompts = json!([whole, client.session.encode("A fox").unwrap()]);
+    let body = with(json!({ "prompt": prompts, "echo": true, "max_tokens": 0 }));
+    let answer = client.json(COMPLETIONS, &body);
+    assert_eq!(answer["usage"]["completion_tokens"], 0);
+    let [echo, fox] = answer["choices"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!((&echo["text"], &echo["finish_reason"]), (&json!(whole), &json!("length")));
+    assert_eq!(fox["text"], "A fox");
+    for name in ["tokens", "token_logprobs", "top_logprobs"] {
+        let values = echo["logprobs"][name].as_array().unwrap();
+        assert_eq!(values[values.len() - 8..], *made["logprobs"][name].as_array().unwrap(), "{name}");
+        assert_eq!(values[0].is_null(), name != "tokens");
+    }
+
+    let mut body = with(json!({ "prompt": prompts, "echo": true, "max_tokens": 1, "n": 2 }));
+    let answer = client.json(COMPLETIONS, &body);
+    body["stream"] = json!(true);
+    let chunks = client.stream(COMPLETIONS, &body);
+    for (index, choice) in answer["choices"].as_array().unwrap().iter().enumerate() {
+        let of_choice = || chunks.iter().map(|chunk| &chunk["choices"][0]).filter(|c| c["index"] == index);
+        let text: String = of_choice().map(|choice| choice["text"].as_str().unwrap()).collect();
+        assert_eq!(choice["text"], text);
+        let tokens =
+            of_choice().flat_map(|choice| choice["logprobs"]["tokens"].as_array().into_iter().flatten());
+        assert_eq!(*choice["logprobs"]["tokens"].as_array().unwrap(), tokens.cloned().collect::<Vec<_>>());
+    }
+
+    let (status, _) =
+        client.error(COMPLETIONS, &with(json!({ "prompt": "x", "echo": true, "logprobs": 21 })));
+    assert_eq!(status, 400);
+}

@@ -219,6 +219,7 @@ fn answers_with_everything_keep_to_the_document() {
 
     let text = json!({ "prompt": ["Once", [5, 6]], "max_tokens": 3, "logprobs": 2, "stream_options": { "include_usage": true } });
     server.post_both("/v1/completions", &with(&text, telemetry.clone()));
+    server.post_both("/v1/completions", &with(&text, json!({ "echo": true })));
     let completion = json!({ "prompt": "Once", "n_predict": 3, "n_probs": 2, "return_tokens": true, "logit_bias": [[5, false]] });
     server.post_both("/completion", &with(&completion, telemetry.clone()));
     server.post("/completion", &with(&completion, json!({ "prompt": ["Once", "One day"] })));
