@@ -32,6 +32,20 @@ pub(crate) fn test() -> Result<()> {
     test_node(&program)
 }
 
+/// Runs two servers behind nginx, by the documentation's configuration.
+pub(crate) fn test_balancer() -> Result<()> {
+    const STEP: &str = "two servers behind nginx";
+    if Command::new("nginx").arg("-v").output().is_err() {
+        return skip_unless_ci(STEP, "nginx is missing: install nginx");
+    }
+    let requirements = Path::new(ROOT).join("tests/clients/requirements.txt");
+    let requirements = requirements.to_string_lossy();
+    let Some(venv) = environment("clients-venv", STEP, &["--requirement", &requirements])? else {
+        return Ok(());
+    };
+    pytest(STEP, &venv, &program()?, &["../tests/balancer"])
+}
+
 /// Runs the clients for Node.js.
 fn test_node(program: &Path) -> Result<()> {
     const STEP: &str = "official clients for Node.js";

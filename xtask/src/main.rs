@@ -137,7 +137,10 @@ enum Task {
     /// index)
     #[cfg(unix)]
     TestEval,
-    /// Run batches by Ray on two simulated nodes, one of which is killed (needs Python and the package index)
+    /// Run two servers behind nginx, one of which is killed (needs nginx, Python and the package index)
+    #[cfg(unix)]
+    TestBalancer,
+    /// Run batches and replicas by Ray on simulated nodes, some of which are killed (needs Python and the package index)
     #[cfg(unix)]
     TestRay,
     /// Compare Tercet with other engines on this machine, in one table
@@ -170,6 +173,8 @@ fn main() -> Result<()> {
         Task::TestTorch => python::test_torch(),
         #[cfg(unix)]
         Task::TestEval => python::test_eval(),
+        #[cfg(unix)]
+        Task::TestBalancer => clients::test_balancer(),
         #[cfg(unix)]
         Task::TestRay => python::test_ray(),
         Task::Peers(peers) => peers.run(),
