@@ -41,6 +41,9 @@ named! {
         F16 = "f16",
         /// As computed, for comparisons with implementations that keep them so.
         F32 = "f32",
+        /// A byte for each element, with a step for each key and value: half the bytes of [`CacheType::F16`], and sums of
+        /// integers. Answers differ a little.
+        Q8 = "q8",
     }
 }
 

@@ -29,7 +29,7 @@ class MachineOptions(TypedDict, total=False):
     mode: Union[Mode, LitesparkMode, None]
     activations: Optional[Literal["int8", "f32"]]
     head: Optional[Literal["exact", "bf16", "int8"]]
-    cache_type: Optional[Literal["f16", "f32"]]
+    cache_type: Optional[Literal["f16", "f32", "q8"]]
 
 
 class LoadOptions(MachineOptions, total=False):

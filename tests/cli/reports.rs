@@ -83,6 +83,15 @@ fn perplexity_agrees_with_transformers() {
 }
 
 #[test]
+fn bytes_for_keys_and_values_cost_little_perplexity() {
+    let text = format!("{FAIRY_TALES}/valid.txt");
+    let of =
+        |kind| json(&["perplexity", "--cache-type", kind, &text])["perplexity"].as_f64().unwrap_or(f64::NAN);
+    let (halves, bytes) = (of("f16"), of("q8"));
+    assert!((bytes / halves - 1.0).abs() < 0.002 && bytes != halves, "{bytes}, with halves {halves}");
+}
+
+#[test]
 fn compare_modes_reports_agreement_and_perplexities() {
     let text = format!("{FAIRY_TALES}/valid.txt");
     let found = json(&["compare-modes", "--tokens", "300", &text]);

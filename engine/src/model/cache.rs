@@ -2,7 +2,6 @@
 //!
 //! It grows in pages of [`PAGE`] positions. Sequences with a common prefix share the pages that it fills.
 
-mod element;
 mod table;
 
 use half::f16;
@@ -11,7 +10,7 @@ use tercet_pool::Pool;
 use crate::error::{Error, Result};
 use crate::memory::{self, Promise};
 use crate::runtime::CacheType;
-use crate::vectors::attention::{KeysValues, PAGE};
+use crate::vectors::attention::{KeysValues, PAGE, Stored};
 use table::PageTable;
 use tercet_formats::config::Config;
 
@@ -29,6 +28,7 @@ pub(super) struct KvCache {
 enum Pages {
     F16(PageTable<f16>),
     F32(PageTable<f32>),
+    Q8(PageTable<i8>),
 }
 
 /// One head's part of a layer.
@@ -36,6 +36,7 @@ enum Pages {
 pub(super) enum Head<'a> {
     F16(KeysValues<'a, f16>),
     F32(KeysValues<'a, f32>),
+    Q8(KeysValues<'a, i8>),
 }
 
 impl KvCache {
@@ -49,17 +50,20 @@ impl KvCache {
         let pages = match kind {
             CacheType::F16 => Pages::F16(PageTable::new(config)),
             CacheType::F32 => Pages::F32(PageTable::new(config)),
+            CacheType::Q8 => Pages::Q8(PageTable::new(config)),
         };
         Ok(KvCache { context, pages, page_bytes, promise })
     }
 
     /// Returns the bytes of one position.
     pub(super) fn bytes_per_position(config: &Config, kind: CacheType) -> usize {
-        let element = match kind {
-            CacheType::F16 => size_of::<f16>(),
-            CacheType::F32 => size_of::<f32>(),
+        let dim = config.head_dim;
+        let bytes_of_head = match kind {
+            CacheType::F16 => f16::of_head(dim) * size_of::<f16>(),
+            CacheType::F32 => f32::of_head(dim) * size_of::<f32>(),
+            CacheType::Q8 => i8::of_head(dim),
         };
-        let bytes = memory::product([2, config.layers, config.kv_heads, config.head_dim, element]);
+        let bytes = memory::product([config.layers, config.kv_heads, bytes_of_head / PAGE]);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
@@ -80,6 +84,7 @@ impl KvCache {
         match &mut self.pages {
             Pages::F16(pages) => pages.truncate(positions),
             Pages::F32(pages) => pages.truncate(positions),
+            Pages::Q8(pages) => pages.truncate(positions),
         }
     }
 
@@ -98,6 +103,7 @@ impl KvCache {
         match &self.pages {
             Pages::F16(pages) => pages.identities().len(),
             Pages::F32(pages) => pages.identities().len(),
+            Pages::Q8(pages) => pages.identities().len(),
         }
     }
 
@@ -106,6 +112,7 @@ impl KvCache {
         match &self.pages {
             Pages::F16(pages) => pages.identities().collect(),
             Pages::F32(pages) => pages.identities().collect(),
+            Pages::Q8(pages) => pages.identities().collect(),
         }
     }
 
@@ -117,6 +124,7 @@ impl KvCache {
         let reached = match &mut self.pages {
             Pages::F16(pages) => pages.reach(start, end),
             Pages::F32(pages) => pages.reach(start, end),
+            Pages::Q8(pages) => pages.reach(start, end),
         };
         let to_come = self.context.div_ceil(PAGE).saturating_sub(self.count());
         self.promise.keep(to_come as u64 * self.page_bytes);
@@ -130,6 +138,7 @@ impl KvCache {
         match &mut self.pages {
             Pages::F16(pages) => pages.store(pool, layer, position, keys, values),
             Pages::F32(pages) => pages.store(pool, layer, position, keys, values),
+            Pages::Q8(pages) => pages.store(pool, layer, position, keys, values),
         }
     }
 
@@ -139,6 +148,7 @@ impl KvCache {
         match (&mut self.pages, &other.pages) {
             (Pages::F16(pages), Pages::F16(other)) => pages.share_prefix(other, positions),
             (Pages::F32(pages), Pages::F32(other)) => pages.share_prefix(other, positions),
+            (Pages::Q8(pages), Pages::Q8(other)) => pages.share_prefix(other, positions),
             _ => unreachable!("sequences of one model have caches of one type"),
         }
         let copied = self.reach(positions, positions.next_multiple_of(PAGE));
@@ -150,6 +160,7 @@ impl KvCache {
         match &self.pages {
             Pages::F16(pages) => Head::F16(pages.head(layer, head)),
             Pages::F32(pages) => Head::F32(pages.head(layer, head)),
+            Pages::Q8(pages) => Head::Q8(pages.head(layer, head)),
         }
     }
 }
@@ -170,12 +181,12 @@ mod tests {
 
     fn config() -> Config {
         let preset = Preset::find("bitnet-2b-4t").unwrap();
-        Config { layers: 2, kv_heads: 3, head_dim: 5, ..preset.config() }
+        Config { layers: 2, kv_heads: 3, head_dim: 6, ..preset.config() }
     }
 
     /// Returns the keys or values of a token, which halves hold exactly.
     fn row(position: usize, offset: f32) -> Vec<f32> {
-        (0..15).map(|i| offset + (position % 31 * 15 + i) as f32).collect()
+        (0..18).map(|i| offset + (position % 25 * 18 + i) as f32).collect()
     }
 
     fn store(cache: &mut KvCache, layer: usize, positions: std::ops::Range<usize>, offset: f32) {
@@ -189,23 +200,44 @@ mod tests {
             (0..3).flat_map(|head| positions.clone().map(move |position| (head, position)))
         {
             let expected =
-                [offset, offset + 0.25].map(|offset| row(position, offset)[head * 5..][..5].to_vec());
+                [offset, offset + 0.25].map(|offset| row(position, offset)[head * 6..][..6].to_vec());
             let found = match cache.head(layer, head) {
                 Head::F16(head) => {
                     read_position(&head, position).map(|x| x.iter().map(|x| x.to_f32()).collect())
                 }
                 Head::F32(head) => read_position(&head, position),
+                Head::Q8(head) => read_bytes(&head, position),
             };
-            assert_eq!(found, expected, "layer {layer}, head {head}, position {position}");
+            for (found, expected) in found.iter().zip(&expected) {
+                let bound = match cache.pages {
+                    Pages::F16(_) | Pages::F32(_) => 0.0,
+                    Pages::Q8(_) => expected.iter().fold(0.0, |a: f32, b| a.max(b.abs())) / 253.0,
+                };
+                let close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= bound);
+                assert!(close, "layer {layer}, head {head}, position {position}: {found:?} {expected:?}");
+            }
         }
     }
 
     /// Returns the key and the value of a position.
-    fn read_position<E: bytemuck::Pod>(head: &KeysValues<'_, E>, position: usize) -> [Vec<E>; 2] {
+    fn read_position<E: Stored>(head: &KeysValues<'_, E>, position: usize) -> [Vec<E>; 2] {
         let block = position / BLOCK * BLOCK;
         let key = head.keys(block).chunks(BLOCK).map(|keys| keys[position - block]);
         let values = head.values(block, position - block + 1);
         [key.collect(), values[values.len() - head.dim..].to_vec()]
+    }
+
+    /// Returns the key and the value of a position in bytes.
+    fn read_bytes(head: &KeysValues<'_, i8>, position: usize) -> [Vec<f32>; 2] {
+        let block = position / BLOCK * BLOCK;
+        let place = position - block;
+        let [key_step, value_step] = head.steps(block).map(|steps| steps[place]);
+        let key = head.keys(block).chunks(2 * BLOCK).flat_map(|pairs| &pairs[2 * place..][..2]);
+        let value = head.values(block, BLOCK)[place / 2 * 2 * head.dim..][..2 * head.dim].chunks(2);
+        [
+            key.map(|&key| f32::from(key) * key_step).collect(),
+            value.map(|pair| f32::from(pair[place % 2]) * value_step).collect(),
+        ]
     }
 
     #[test]

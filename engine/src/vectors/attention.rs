@@ -1,16 +1,21 @@
 //! The inner loops of attention: scores, exponentials and weighted sums of values, over one segment.
 //!
-//! Keys and values in half precision are summed in vectors of f32, those in f32 in double precision.
+//! Keys and values in half precision are summed in vectors of f32, those in f32 in double precision, those in bytes as
+//! integers.
 
+mod bytes;
 mod doubles;
 mod elements;
 mod halves;
+mod stored;
+mod together;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytemuck::Pod;
 pub(crate) use elements::Elements;
+pub(crate) use stored::Stored;
 
 /// Positions whose keys are stored together, element by element, so that their scores form one vector.
 pub(crate) const BLOCK: usize = 32;
@@ -36,8 +41,7 @@ pub(crate) type Page<E> = Arc<Elements<E>>;
 
 /// Keys and values of one head, in the layout that the inner loops read.
 ///
-/// In a page, the head's keys are block of positions × element × position in the block. Its values follow, position ×
-/// element.
+/// In a page, the head's keys are in blocks of positions. Its values follow. [`Stored`] has the order of their elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeysValues<'a, E> {
     pub(crate) pages: &'a [Page<E>],
@@ -48,13 +52,13 @@ pub(crate) struct KeysValues<'a, E> {
 }
 
 impl<'a, E: Pod> KeysValues<'a, E> {
-    /// Returns the keys of the [`BLOCK`] positions from `position` on, element × position. A block begins there.
+    /// Returns the keys of the [`BLOCK`] positions from `position` on. A block begins there.
     #[inline(always)]
     pub(crate) fn keys(&self, position: usize) -> &'a [E] {
         &self.pages[position / PAGE][self.start + position % PAGE * self.dim..][..BLOCK * self.dim]
     }
 
-    /// Returns the values of `count` positions of a block from its first `position` on, position × element.
+    /// Returns the values of `count` positions of a block from its first `position` on.
     #[inline(always)]
     pub(crate) fn values(&self, position: usize, count: usize) -> &'a [E] {
         let start = self.start + (PAGE + position % PAGE) * self.dim;

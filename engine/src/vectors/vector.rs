@@ -61,6 +61,39 @@ pub(super) trait Vector: Copy {
     /// The CPU has the vector's instructions.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 
+    /// A register of LANES 32-bit integers, or of as many pairs of 16-bit integers.
+    type Integers: Copy;
+
+    /// Loads LANES integers.
+    ///
+    /// # Safety
+    /// The CPU has the vector's instructions, and LANES integers can be read at `from`.
+    unsafe fn load_integers(from: *const i32) -> Self::Integers;
+
+    /// Stores LANES integers.
+    ///
+    /// # Safety
+    /// The CPU has the vector's instructions, and LANES integers can be written at `to`.
+    unsafe fn store_integers(integers: Self::Integers, to: *mut i32);
+
+    /// Loads LANES pairs of bytes as pairs of 16-bit integers.
+    ///
+    /// # Safety
+    /// The CPU has the vector's instructions, and LANES pairs can be read at `from`.
+    unsafe fn load_pairs(from: *const i8) -> Self::Integers;
+
+    /// Returns the pair at `from` in every lane.
+    ///
+    /// # Safety
+    /// The CPU has the vector's instructions, and two integers can be read at `from`.
+    unsafe fn splat_pair(from: *const i16) -> Self::Integers;
+
+    /// Returns sums + a · b, with the products of a pair added up. `sums` are integers, `a` and `b` pairs.
+    ///
+    /// # Safety
+    /// The CPU has the vector's instructions.
+    unsafe fn add_pairs(sums: Self::Integers, a: Self::Integers, b: Self::Integers) -> Self::Integers;
+
     /// Prefetches the cache line at `_address`, which may be any address.
     fn prefetch<T>(_address: *const T) {}
 }
@@ -109,4 +142,41 @@ impl Vector for [f32; 8] {
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|i| a[i].mul_add(b[i], self[i]))
     }
+
+    type Integers = [i32; 8];
+
+    #[inline(always)]
+    unsafe fn load_integers(from: *const i32) -> [i32; 8] {
+        // SAFETY: the caller promises 8 integers at `from`, and the array is aligned like an integer.
+        unsafe { from.cast::<[i32; 8]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(integers: [i32; 8], to: *mut i32) {
+        // SAFETY: the caller promises room for 8 integers at `to`, and the array is aligned like an integer.
+        unsafe { to.cast::<[i32; 8]>().write(integers) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i8) -> [i32; 8] {
+        // SAFETY: the caller promises 8 pairs at `from`, and bytes need no alignment.
+        unsafe { from.cast::<[[i8; 2]; 8]>().read() }.map(|pair| join(pair.map(i16::from)))
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> [i32; 8] {
+        // SAFETY: the caller promises two integers at `from`, and the array is aligned like an integer.
+        [join(unsafe { from.cast::<[i16; 2]>().read() }); 8]
+    }
+
+    #[inline(always)]
+    unsafe fn add_pairs(sums: [i32; 8], a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        let low = |pair: i32| i32::from(pair as i16);
+        std::array::from_fn(|i| sums[i] + low(a[i]) * low(b[i]) + (a[i] >> 16) * (b[i] >> 16))
+    }
+}
+
+/// Returns a pair as one integer, the first in the lower half.
+fn join([first, second]: [i16; 2]) -> i32 {
+    i32::from(second) << 16 | i32::from(first as u16)
 }

@@ -89,6 +89,7 @@ fn cache_type() -> impl TypedValueParser<Value = CacheType> {
         PossibleValue::new(kind.name()).help(match kind {
             CacheType::F16 => "Half precision: half the memory",
             CacheType::F32 => "As computed",
+            CacheType::Q8 => "A byte each: a quarter, for long contexts",
         })
     });
     PossibleValuesParser::new(values).map(|name| name.parse().unwrap_or_default())

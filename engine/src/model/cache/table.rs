@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tercet_pool::Pool;
 
-use super::element::Element;
-use crate::vectors::attention::{BLOCK, Elements, KeysValues, PAGE, Page};
+use crate::vectors::attention::{BLOCK, Elements, KeysValues, PAGE, Page, Stored};
 use tercet_formats::config::Config;
 
-/// Pages in the order of their positions. A page is layer × KV head × (keys, then values), as [`KeysValues`] describes them.
+/// Pages in the order of their positions. A page is layer × KV head, and a head is as [`Stored`] describes it.
 #[derive(Debug)]
 pub(super) struct PageTable<E> {
     layers: usize,
@@ -18,7 +17,7 @@ pub(super) struct PageTable<E> {
     pages: Vec<Page<E>>,
 }
 
-impl<E: Element> PageTable<E> {
+impl<E: Stored> PageTable<E> {
     pub(super) fn new(config: &Config) -> Self {
         let Config { layers, kv_heads, head_dim: dim, .. } = *config;
         PageTable { layers, kv_heads, dim, pages: Vec::new() }
@@ -53,16 +52,9 @@ impl<E: Element> PageTable<E> {
             let page = Arc::get_mut(page).expect("the page is this table's own, because it was reached");
             let of_layer = self.kv_heads * of_head;
             pool.chunks(&mut page[layer * of_layer..][..of_layer], of_head, |head, elements| {
-                let (stored_keys, stored_values) = elements.split_at_mut(PAGE * dim);
                 let tokens = keys.chunks_exact(width).zip(values.chunks_exact(width));
                 for ((key, value), place) in tokens.zip(first % PAGE..) {
-                    let (key, value) = (&key[head * dim..][..dim], &value[head * dim..][..dim]);
-                    store_key(
-                        &mut stored_keys[place / BLOCK * BLOCK * dim..][..BLOCK * dim],
-                        place % BLOCK,
-                        key,
-                    );
-                    E::round(&mut stored_values[place * dim..][..dim], value);
+                    E::store(elements, place, &key[head * dim..][..dim], &value[head * dim..][..dim]);
                 }
             });
         }
@@ -90,32 +82,20 @@ impl<E: Element> PageTable<E> {
         self.pages.iter().map(|page| Arc::as_ptr(page).addr())
     }
 
-    /// Copies the first `positions` positions of a page.
+    /// Copies the first `positions` positions of a page, and what follows in the last block.
     fn copy(&self, to: &mut [E], from: &[E], positions: usize) {
-        let (keys, values) = (positions.next_multiple_of(BLOCK) * self.dim, positions * self.dim);
+        let (elements, values) = (positions.next_multiple_of(BLOCK) * self.dim, PAGE * self.dim);
         let heads = to.chunks_exact_mut(self.of_head()).zip(from.chunks_exact(self.of_head()));
         for (to, from) in heads {
-            to[..keys].copy_from_slice(&from[..keys]);
-            to[PAGE * self.dim..][..values].copy_from_slice(&from[PAGE * self.dim..][..values]);
+            for start in [0, values] {
+                to[start..][..elements].copy_from_slice(&from[start..][..elements]);
+            }
+            to[2 * values..].copy_from_slice(&from[2 * values..]);
         }
     }
 
     /// Returns the elements of one head in a page.
     fn of_head(&self) -> usize {
-        2 * PAGE * self.dim
-    }
-}
-
-/// Writes `key` to its place in a block of keys, element × place.
-fn store_key<E: Element>(block: &mut [E], place: usize, key: &[f32]) {
-    /// Elements that are rounded together.
-    const PIECE: usize = 64;
-    let mut rounded = [E::default(); PIECE];
-    for (key, block) in key.chunks(PIECE).zip(block.chunks_mut(PIECE * BLOCK)) {
-        let rounded = &mut rounded[..key.len()];
-        E::round(rounded, key);
-        for (elements, key) in block.chunks_exact_mut(BLOCK).zip(rounded) {
-            elements[place] = *key;
-        }
+        E::of_head(self.dim)
     }
 }

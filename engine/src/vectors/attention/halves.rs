@@ -7,77 +7,27 @@ use std::ops::Range;
 
 use half::f16;
 
+use super::together::{self, Gather};
 use super::{BLOCK, Query, SEGMENT, Segment};
 use crate::vectors::ops::exp;
-use crate::vectors::vector::{Baseline, Vector};
+use crate::vectors::vector::Vector;
 
 impl Segment<'_, f16> {
-    /// Adds each query's weighted values to its row of `sums`. Writes the sum of the weights and the
-    /// largest score to `totals`.
+    /// Writes each query's weighted sum of values to its row of `sums`, which is zero. Writes the sum of the weights and
+    /// the largest score to `totals`.
     ///
     /// # Panics
     /// If a query is not as wide as the keys.
     pub(crate) fn gather(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        assert!(queries.iter().all(|query| query.elements.len() == self.head.dim));
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: the CPU has the features, as just detected.
-            return unsafe { self.with_avx512(queries, sums, totals) };
-        } else if crate::vectors::vector::x86::has_avx2() {
-            // SAFETY: the CPU has the features, as just detected.
-            return unsafe { self.with_avx2(queries, sums, totals) };
-        }
-        // SAFETY: every CPU that can run this program has the baseline.
-        unsafe { self.run::<Baseline>(queries, sums, totals) };
+        together::gather(self, queries, sums, totals);
+    }
+}
+
+impl Gather for Segment<'_, f16> {
+    fn dim(self) -> usize {
+        self.head.dim
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn with_avx512(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: `__m512` needs AVX-512 F, which this function enables.
-        unsafe { self.run::<std::arch::x86_64::__m512>(queries, sums, totals) };
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,f16c,fma")]
-    fn with_avx2(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        // SAFETY: `__m256` needs AVX2, F16C and FMA, which this function enables.
-        unsafe { self.run::<std::arch::x86_64::__m256>(queries, sums, totals) };
-    }
-
-    /// Gathers for as many queries at a time as the register file holds.
-    ///
-    /// # Safety
-    /// The CPU has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
-        let mut row = 0;
-        while row < queries.len() {
-            let left = V::ROWS.min(queries.len() - row);
-            let together = [8, 4, 2, 1].into_iter().find(|&count| count <= left).unwrap_or(1);
-            let rows = row..row + together;
-            let (queries, totals) = (&queries[rows.clone()], &mut totals[rows.clone()]);
-            let sums = &mut sums[rows.start * self.head.dim..rows.end * self.head.dim];
-            // SAFETY: the caller promises the instructions of `V`.
-            unsafe {
-                match together {
-                    8 => self.some::<V, 8>(queries, sums, totals),
-                    4 => self.some::<V, 4>(queries, sums, totals),
-                    2 => self.some::<V, 2>(queries, sums, totals),
-                    _ => self.some::<V, 1>(queries, sums, totals),
-                }
-            }
-            row += together;
-        }
-    }
-
-    /// Gathers for `Q` queries together.
-    ///
-    /// # Safety
-    /// The CPU has the instructions of `V`.
     #[inline(always)]
     unsafe fn some<V: Vector, const Q: usize>(
         self,
@@ -161,7 +111,7 @@ unsafe fn scores<V: Vector, const Q: usize>(
 ///
 /// The query sees the first `visible` positions. The others get weight 0.
 #[inline(always)]
-fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
+pub(super) fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
     let (mut largest, mut totals) = ([f32::NEG_INFINITY; BLOCK], [0.0; BLOCK]);
     scores[visible..].fill(f32::NEG_INFINITY);
     let blocks = scores.as_chunks_mut::<BLOCK>().0;
@@ -250,56 +200,6 @@ unsafe fn add_values<V: Vector, const Q: usize>(
             for (sum, value) in sums[whole..].iter_mut().zip(&values[whole..]) {
                 *sum = weight.mul_add(value.to_f32(), *sum);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Elements, KeysValues, PAGE, Page};
-    use super::*;
-
-    type Totals = [(f32, f32)];
-
-    fn wave(len: usize, phase: f32) -> Vec<f32> {
-        (0..len).map(|i| (i as f32 * 0.37 + phase).sin() * (1.0 + i as f32 % 5.0)).collect()
-    }
-
-    /// Returns a page of one head with these `keys` and `values`, position × element.
-    fn page(keys: &[f16], values: &[f16], dim: usize) -> Page<f16> {
-        let mut page = Elements::zeroed(2 * PAGE * dim).unwrap();
-        for (position, row) in keys.chunks(dim).enumerate() {
-            for (element, key) in row.iter().enumerate() {
-                page[(position / BLOCK * dim + element) * BLOCK + position % BLOCK] = *key;
-            }
-        }
-        page[PAGE * dim..][..values.len()].copy_from_slice(values);
-        Page::new(page)
-    }
-
-    #[test]
-    fn vectors_compute_the_same_bits_as_plain_rust() {
-        let (dim, positions) = (100, 77);
-        let halves = |phase| wave(positions * dim, phase).into_iter().map(f16::from_f32).collect::<Vec<_>>();
-        let pages = [page(&halves(0.4), &halves(0.9), dim)];
-        let elements = wave(8 * dim, 0.1);
-        let queries: Vec<Query<'_>> =
-            elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
-        let head = KeysValues { pages: &pages, start: 0, dim };
-        let segment = Segment { head, first: 0, scale: 0.2 };
-        let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {
-            let (mut sums, mut totals) = (vec![0.0; 8 * dim], vec![(0.0, f32::NEG_INFINITY); 8]);
-            gather(&mut sums, &mut totals);
-            let totals = totals.into_iter().flat_map(|(total, largest)| [total, largest]);
-            sums.into_iter().chain(totals).map(f32::to_bits).collect::<Vec<_>>()
-        };
-        // SAFETY: plain Rust needs no special instructions.
-        let plain = run(&|sums, totals| unsafe { segment.run::<[f32; 8]>(&queries, sums, totals) });
-        assert_eq!(run(&|sums, totals| segment.gather(&queries, sums, totals)), plain);
-        #[cfg(target_arch = "x86_64")]
-        if crate::vectors::vector::x86::has_avx2() {
-            // SAFETY: the CPU has the features, as just detected.
-            assert_eq!(run(&|sums, totals| unsafe { segment.with_avx2(&queries, sums, totals) }), plain);
         }
     }
 }

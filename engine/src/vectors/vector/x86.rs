@@ -54,6 +54,38 @@ impl Vector for __m256 {
         unsafe { _mm256_fmadd_ps(a, b, self) }
     }
 
+    type Integers = __m256i;
+
+    #[inline(always)]
+    unsafe fn load_integers(from: *const i32) -> __m256i {
+        // SAFETY: the caller promises the instructions and LANES integers to read.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(integers: __m256i, to: *mut i32) {
+        // SAFETY: the caller promises the instructions and room for LANES integers.
+        unsafe { _mm256_storeu_si256(to.cast(), integers) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i8) -> __m256i {
+        // SAFETY: the caller promises the instructions and LANES pairs of bytes to read.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> __m256i {
+        // SAFETY: the caller promises the instructions and two integers to read.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_pairs(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller promises the instructions.
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)) }
+    }
+
     #[inline(always)]
     fn prefetch<T>(address: *const T) {
         // SAFETY: a prefetch does not fault, and every x86-64 CPU has it.
@@ -61,7 +93,7 @@ impl Vector for __m256 {
     }
 }
 
-/// AVX-512 F.
+/// AVX-512 F and BW.
 impl Vector for __m512 {
     const LANES: usize = 16;
     const ROWS: usize = 8;
@@ -102,6 +134,38 @@ impl Vector for __m512 {
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller promises the instructions.
         unsafe { _mm512_fmadd_ps(a, b, self) }
+    }
+
+    type Integers = __m512i;
+
+    #[inline(always)]
+    unsafe fn load_integers(from: *const i32) -> __m512i {
+        // SAFETY: the caller promises the instructions and LANES integers to read.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(integers: __m512i, to: *mut i32) {
+        // SAFETY: the caller promises the instructions and room for LANES integers.
+        unsafe { _mm512_storeu_si512(to.cast(), integers) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i8) -> __m512i {
+        // SAFETY: the caller promises the instructions and LANES pairs of bytes to read.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> __m512i {
+        // SAFETY: the caller promises the instructions and two integers to read.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller promises the instructions.
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(a, b)) }
     }
 
     #[inline(always)]
