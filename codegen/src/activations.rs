@@ -94,6 +94,11 @@ impl Activations {
         self.k
     }
 
+    /// Returns the number of activations that are not zero.
+    pub fn nonzeros(&self) -> usize {
+        self.values.iter().filter(|value| **value != 0).count()
+    }
+
     /// Returns the columns of a group. It is k if there is one group.
     pub fn group_size(&self) -> usize {
         self.size

@@ -24,15 +24,17 @@
 //! ```
 
 mod continuations;
+mod profile;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generate::log_sum;
-use crate::model::{BATCH, Logits, Model, Part, State};
+use crate::model::{BATCH, Logits, Model, Part};
 use crate::sampler::argmax;
 use crate::tokenizer::Tokenizer;
 
 pub use continuations::{Continued, continuation_logprobs, predict_continuations};
+pub use profile::{Spread, TextProfile};
 
 /// Tokens of a window by default. With the start token they fill a context of 512.
 const WINDOW: usize = 511;
@@ -98,8 +100,25 @@ impl Windows {
         model: &Model,
         ids: &[u32],
         cancel: &Cancel,
-        mut progress: impl FnMut(usize),
+        progress: impl FnMut(usize),
     ) -> Result<Vec<Prediction>> {
+        self.walk(model, ids, cancel, progress, |mut part, targets| {
+            model.forward_parts(std::slice::from_mut(&mut part), |i, logits| {
+                Prediction::of(logits, targets[i])
+            })
+        })
+    }
+
+    /// Hands every part of every window to `visit`, with the tokens that follow each of its tokens. Returns what `visit` makes
+    /// of the tokens.
+    fn walk<T>(
+        &self,
+        model: &Model,
+        ids: &[u32],
+        cancel: &Cancel,
+        mut progress: impl FnMut(usize),
+        mut visit: impl FnMut(Part<'_>, &[u32]) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         let (mut context, ids) = match &self.start[..] {
             [] => ids.split_at(ids.len().min(1)),
             start => (start, ids),
@@ -110,7 +129,7 @@ impl Windows {
         }
         let mut state = model.new_state(self.size + self.start.len().max(1))?;
         state.set_cancel(cancel.clone());
-        let mut predictions = Vec::with_capacity(ids.len());
+        let mut visited = Vec::with_capacity(ids.len());
         for window in ids.chunks(self.size) {
             let [before @ .., last] = context else { break };
             state.truncate(0);
@@ -119,15 +138,17 @@ impl Windows {
             }
             let mut previous = *last;
             for targets in window.chunks(BATCH) {
-                predict_batch(model, &mut state, previous, targets, &mut predictions)?;
+                let inputs = [&[previous], &targets[..targets.len() - 1]].concat();
+                let part = Part { state: &mut state, tokens: &inputs, wanted: inputs.len() };
+                visited.append(&mut visit(part, targets)?);
                 previous = targets[targets.len() - 1];
-                progress(predictions.len());
+                progress(visited.len());
             }
             if self.start.is_empty() {
                 context = &window[window.len() - 1..];
             }
         }
-        Ok(predictions)
+        Ok(visited)
     }
 }
 
@@ -139,20 +160,6 @@ pub fn negative_log_likelihood(predictions: &[Prediction]) -> f64 {
 /// Returns exp(Σ -ln p / tokens).
 pub fn perplexity(predictions: &[Prediction]) -> f64 {
     (negative_log_likelihood(predictions) / predictions.len() as f64).exp()
-}
-
-/// Predicts `targets`. The token before them is `previous`, which is not in `state` yet.
-fn predict_batch(
-    model: &Model,
-    state: &mut State,
-    previous: u32,
-    targets: &[u32],
-    predictions: &mut Vec<Prediction>,
-) -> Result<()> {
-    let inputs: Vec<u32> = [&[previous], &targets[..targets.len() - 1]].concat();
-    let mut part = [Part { state, tokens: &inputs, wanted: inputs.len() }];
-    predictions.extend(model.forward_parts(&mut part, |i, logits| Prediction::of(logits, targets[i]))?);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod json;
 mod report;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,20 +13,26 @@ use tercet_codegen::Isa;
 use tercet_cpu::{Cache, CacheKind, CoreClass, Cpu, Limits, dump};
 
 use super::args::{ContextArgs, OutputArgs, SessionArgs};
+use super::progress;
 use super::report::{count, print, print_json};
-use tercet_engine::{MemoryUse, Session};
+use super::text::TextFile;
+use tercet_engine::prediction::{TextProfile, Windows};
+use tercet_engine::{Cancel, MemoryUse, Session, Zeros};
 use tercet_formats::Config;
+use tercet_formats::config::Activation;
 
 const EXAMPLES: &str = "\
 Examples:
   tercet info
   tercet info -m DIR --context 32768 --json | jq .memory
+  tercet info --profile book.txt          show what a text leaves out of each layer
   tercet info --cpuid > my-cpu.txt        record the CPUID table of this CPU for a bug report";
 
 const JSON: &str = "\
 JSON: cpu, isa, isa_reason, threads, threads_reason, affinity, quota, packing, model, context,
 memory (bytes), plans: [{n, k, decode: {kernel, origin}, pair: …, few: …, prefill: …}],
-knobs: [{name, value, help}].";
+knobs: [{name, value, help}], profile (with --profile; else null): tokens, layers:
+[{gates_not_positive, zeros_into_down}] (shares), deviation (of logits), best (in deviations).";
 
 /// Show CPU, kernels, model and memory, with the reasons for each choice
 ///
@@ -36,6 +43,9 @@ pub(super) struct Info {
     /// Print only the CPUID table of this CPU, in the form of the detection tests
     #[arg(long, conflicts_with_all = CHOICES)]
     cpuid: bool,
+    /// Also run the model on this text, and show its zeros and the spread of its logits
+    #[arg(long, value_name = "FILE", conflicts_with = "cpuid")]
+    profile: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArgs,
     #[command(flatten)]
@@ -66,6 +76,7 @@ struct Facts<'a> {
     limits: Limits,
     threads_reason: String,
     session: &'a Session,
+    profile: Option<TextProfile>,
 }
 
 impl Info {
@@ -83,13 +94,32 @@ impl Info {
             Some(_) => "as asked for".to_owned(),
             None => threads_reason(Cpu::host(), &limits),
         };
-        let facts = Facts { cpu: Cpu::host(), limits, threads_reason, session: &session };
+        let profile = self.profile.as_deref().map(|path| profile(&session, path)).transpose()?;
+        let facts = Facts { cpu: Cpu::host(), limits, threads_reason, session: &session, profile };
         match self.output.json {
             true => print_json(&facts.json())?,
             false => facts.report().print()?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Runs the model on the text in a file.
+fn profile(session: &Session, path: &Path) -> Result<TextProfile> {
+    let ids = TextFile::read(path)?.tokens(session)?;
+    let windows = Windows::new(session.model(), session.tokenizer(), None)?;
+    let bar = progress::bar("profiling", ids.len());
+    let profile =
+        windows.profile(session.model(), &ids, &Cancel::new(), |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(profile)
+}
+
+/// Returns the shares of a layer's gates that are not positive, and of its zeros into `down`. Gates count only where the
+/// activation makes zeros of them.
+fn shares(zeros: &Zeros, activation: Activation) -> (Option<f64>, f64) {
+    let share = |count: u64| count as f64 / zeros.elements.max(1) as f64;
+    ((activation == Activation::Relu2).then(|| share(zeros.gates)), share(zeros.inputs))
 }
 
 fn threads_reason(cpu: &Cpu, limits: &Limits) -> String {

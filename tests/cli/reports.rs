@@ -7,7 +7,7 @@ use serde_json::Value;
 use tercet::codegen::Isa;
 use tercet::cpu::Cpu;
 
-use crate::harness::{FAIRY_TALES, TINY, assert_fields, json, output, tercet, usable_isas};
+use crate::harness::{FAIRY_TALES, Scratch, TINY, assert_fields, json, output, tercet, usable_isas};
 
 #[test]
 fn info_has_the_documented_fields() {
@@ -28,6 +28,7 @@ fn info_has_the_documented_fields() {
             "memory",
             "plans",
             "knobs",
+            "profile",
         ],
     );
     assert_eq!(info["isa"], usable_isas()[0]);
@@ -55,6 +56,38 @@ fn info_gives_reasons() {
     {
         assert!(text.contains(words), "no {words:?} in {text}");
     }
+}
+
+/// Writes the beginning of the validation text to a file, and returns its path.
+fn short_text(scratch: &Scratch) -> String {
+    let text = fs::read_to_string(Path::new(FAIRY_TALES).join("valid.txt")).unwrap();
+    let path = scratch.file("text");
+    fs::write(&path, text.chars().take(1500).collect::<String>()).unwrap();
+    path
+}
+
+#[test]
+fn info_profiles_a_text() {
+    let scratch = Scratch::new();
+    let text = &short_text(&scratch);
+    let profile = &json(&["info", "--profile", text])["profile"];
+    let layers = profile["layers"].as_array().unwrap();
+    // A mean gate is as often positive as not, and trained ones with ReLU² are sparser.
+    let share = |layer: &Value, name: &str| layer[name].as_f64().unwrap();
+    assert!(
+        layers.len() == 6
+            && layers.iter().all(|layer| {
+                (0.5..0.9).contains(&share(layer, "gates_not_positive"))
+                    && share(layer, "zeros_into_down") > share(layer, "gates_not_positive")
+            }),
+        "{profile}"
+    );
+    assert!((3.0..12.0).contains(&profile["best"].as_f64().unwrap()), "{profile}");
+    // The exact mode rounds the same elements to zero, but for those on the edge.
+    let exact = &json(&["info", "--mode", "exact", "--profile", text])["profile"];
+    let difference = share(&exact["layers"][0], "zeros_into_down") - share(&layers[0], "zeros_into_down");
+    assert!(difference.abs() < 0.01, "{exact}");
+    assert!(output(&["info", "--profile", text]).contains("deviations above the mean"));
 }
 
 #[test]

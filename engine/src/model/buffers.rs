@@ -6,6 +6,7 @@ use super::attention::{Gathered, SEGMENT};
 use super::head::Scratch;
 use super::input::Rounded;
 use super::rotary::Rotary;
+use super::sparsity::Zeros;
 use crate::error::Result;
 use crate::memory;
 use crate::vectors::attention::PAGE;
@@ -32,6 +33,8 @@ pub(super) struct Buffers {
     pub(super) rotary: Rotary,
     /// Attention sums of one token's queries, KV head × segment.
     pub(super) segments: Vec<Gathered>,
+    /// Counts of each layer, if the caller wants them.
+    pub(super) zeros: Option<Vec<Zeros>>,
 }
 
 impl Buffers {
@@ -62,6 +65,7 @@ impl Buffers {
             head: Scratch::default(),
             rotary: Rotary::new(&config.rope, config.head_dim),
             segments: Vec::new(),
+            zeros: None,
         })
     }
 
@@ -89,6 +93,7 @@ impl BufferStock {
         let lent = stock().pop();
         let mut buffers = lent.map_or_else(|| Buffers::new(config), Ok)?;
         let outcome = work(&mut buffers);
+        buffers.zeros = None;
         stock().push(buffers);
         outcome
     }

@@ -207,7 +207,7 @@ impl Model {
         for (i, layer) in self.weights.layers.iter().enumerate() {
             let kept = if i == last { kept } else { tokens.len() };
             self.attention_block(team, layer, i, buffers, runs, kept)?;
-            self.feed_forward_block(team, layer, buffers, kept)?;
+            self.feed_forward_block(team, layer, i, buffers, kept)?;
         }
         Ok(())
     }
@@ -279,15 +279,20 @@ impl Model {
         &self,
         team: Team<'_>,
         layer: &Layer,
+        index: usize,
         buffers: &mut Buffers,
         tokens: usize,
     ) -> Result<()> {
         let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
-        let Buffers { residual, rounded, gate, up, product, .. } = buffers;
+        let Buffers { residual, rounded, gate, up, product, zeros, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
         input.multiply([(&layer.gate, gate), (&layer.up, up)]);
         let gate = &mut gate[..tokens * ffn];
+        let mut zeros = zeros.as_mut().and_then(|zeros| zeros.get_mut(index));
+        if let Some(zeros) = &mut zeros {
+            zeros.count_gates(gate);
+        }
         team.chunks(gate, ffn, |token, gate| {
             let up = &up[token * ffn..][..ffn];
             match self.config.activation {
@@ -295,7 +300,11 @@ impl Model {
                 Activation::Silu => ops::silu_gate(gate, up),
             }
         });
-        Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded).multiply([(&layer.down, product)]);
+        let mut input = Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded);
+        input.multiply([(&layer.down, product)]);
+        if let Some(zeros) = zeros {
+            zeros.inputs += input.zeros() as u64;
+        }
         self.add(team, residual, product, tokens);
         team.check()
     }

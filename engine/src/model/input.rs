@@ -86,6 +86,15 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Returns the number of zeros among the rounded elements.
+    pub(super) fn zeros(&self) -> usize {
+        match self.holds {
+            Some(Form::Integers(_)) => self.x.len() - self.rounded.acts.nonzeros(),
+            Some(Form::Floats(_)) => self.rounded.floats.iter().filter(|x| **x == 0.0).count(),
+            None => 0,
+        }
+    }
+
     /// Forgets all tokens but the last `tokens`.
     pub(super) fn keep_last(&mut self, tokens: usize) {
         let forgotten = self.x.len() - tokens * self.width;

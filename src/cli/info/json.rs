@@ -5,7 +5,7 @@ use tercet_autotune::Plan;
 use tercet_codegen::Isa;
 use tercet_cpu::{Cache, Cpu};
 
-use super::{Facts, kind, names, parameters};
+use super::{Facts, kind, names, parameters, shares};
 use tercet_engine::MemoryUse;
 use tercet_engine::knobs;
 
@@ -53,6 +53,14 @@ impl Facts<'_> {
             "knobs": knobs::all().map(|knob| json!({
                 "name": knob.name, "value": knob.value(), "help": knob.help,
             })).collect::<Vec<_>>(),
+            "profile": self.profile.as_ref().map(|profile| json!({
+                "tokens": profile.tokens,
+                "layers": profile.layers.iter().map(|zeros| {
+                    let (gates, inputs) = shares(zeros, config.activation);
+                    json!({ "gates_not_positive": gates, "zeros_into_down": inputs })
+                }).collect::<Vec<_>>(),
+                "deviation": profile.logits.deviation, "best": profile.logits.best,
+            })),
         })
     }
 }

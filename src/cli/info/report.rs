@@ -3,10 +3,11 @@
 use tercet_codegen::Isa;
 use tercet_cpu::{Cache, CoreClass, Cpu};
 
-use super::{Facts, kind, names, parameters};
+use super::{Facts, kind, names, parameters, shares};
 use crate::cli::report::{Report, count, size};
 use tercet_engine::knobs;
 use tercet_engine::options::OptionInfo;
+use tercet_engine::prediction::{Spread, TextProfile};
 use tercet_engine::{MemoryUse, PLANNED_TOKENS, Size};
 use tercet_formats::Config;
 
@@ -19,7 +20,25 @@ impl Facts<'_> {
         self.report_memory(&mut report);
         self.report_plans(&mut report);
         report_knobs(&mut report);
+        self.report_profile(&mut report);
         report
+    }
+
+    /// Reports the zeros and the logits of the model on a text.
+    fn report_profile(&self, report: &mut Report) {
+        let Some(TextProfile { tokens, layers, logits }) = &self.profile else { return };
+        report.heading(format_args!("On {}", count(*tokens, "token")));
+        for (i, zeros) in layers.iter().enumerate() {
+            let (gates, inputs) = shares(zeros, self.session.model().config().activation);
+            let gates = gates.map(|gates| format!("gates not positive {:.1} %, ", 100.0 * gates));
+            let gates = gates.unwrap_or_default();
+            report.row(format!("layer {i}"), format_args!("{gates}zeros into down {:.1} %", 100.0 * inputs));
+        }
+        let Spread { deviation, best } = logits;
+        report.row(
+            "logits",
+            format_args!("deviation {deviation:.2} nats, best {best:.1} deviations above the mean"),
+        );
     }
 
     fn report_cpu(&self, report: &mut Report) {
