@@ -27,6 +27,13 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> Option<u8> {
     (0..=u8::MAX).find(|&code| ExitCode::from(code) == status)
 }
 
+/// Returns the short names of models, that of the one in the package first.
+#[pyfunction]
+fn model_names() -> Vec<&'static str> {
+    let named = tercet_hub::MODELS.iter().map(|model| model.name);
+    std::iter::once("fairy-tales").chain(named).collect()
+}
+
 #[pymodule]
 mod _tercet {
     use pyo3::prelude::*;
@@ -34,7 +41,7 @@ mod _tercet {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
-    use super::command;
+    use super::{command, model_names};
     #[pymodule_export]
     use crate::errors::Error;
     #[pymodule_export]

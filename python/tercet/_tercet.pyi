@@ -23,6 +23,7 @@ __all__ = [
     "VERSION",
     "command",
     "cpu",
+    "model_names",
     "options",
     "tune",
 ]
@@ -34,6 +35,7 @@ class Error(ValueError):
 
 def command(arguments: list[str]) -> int: ...
 def cpu() -> Cpu: ...
+def model_names() -> list[str]: ...
 def options() -> list[tuple[str, list[str], str]]: ...
 def tune(
     name: Union[str, os.PathLike[str], None],

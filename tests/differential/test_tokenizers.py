@@ -15,7 +15,7 @@ from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
 FIXTURES = ROOT / "tests" / "fixtures"
-MODELS = [ROOT / "models" / "fairy-tales", FIXTURES / "bitnet-tiny"]
+MODELS = [ROOT / "models" / "fairy-tales", *sorted(file.parent for file in FIXTURES.glob("*/tokenizer.json"))]
 FAMILIES = ["bonsai-tiny", "falcon3-tiny", "llama-tiny", "one-bit-llm-tiny", "qwen3-tiny"]
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %} u {{ m.content }} a"

@@ -137,6 +137,9 @@ enum Task {
     /// index)
     #[cfg(unix)]
     TestEval,
+    /// Run the plugin for `llm`, the page by Gradio and the notebook (needs Python and the package index)
+    #[cfg(unix)]
+    TestApps,
     /// Run two servers behind nginx, one of which is killed (needs nginx, Python and the package index)
     #[cfg(unix)]
     TestBalancer,
@@ -173,6 +176,8 @@ fn main() -> Result<()> {
         Task::TestTorch => python::test_torch(),
         #[cfg(unix)]
         Task::TestEval => python::test_eval(),
+        #[cfg(unix)]
+        Task::TestApps => python::test_apps(),
         #[cfg(unix)]
         Task::TestBalancer => clients::test_balancer(),
         #[cfg(unix)]

@@ -15,7 +15,7 @@ const STEP: &str = "Python package";
 const VENV: &str = "python-venv";
 
 /// Requirements of the tests.
-const NEEDED: [&str; 4] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8"];
+const NEEDED: [&str; 5] = ["maturin>=1.8,<2", "mypy>=1.10", "numpy", "pytest>=8", "twine>=6"];
 
 /// Python code that needs the native half and the embedded model.
 const PROGRAM: &str =
@@ -77,9 +77,19 @@ pub(crate) fn test_eval() -> Result<()> {
     run("lm-evaluation-harness", tool(&venv, "pytest").args(["--quiet", "-rs", "../tests/eval"]))
 }
 
-/// Runs batches on two nodes that Ray simulates, and kills one of them.
+/// Runs the plugin for `llm`, the page by Gradio, and the notebook.
+pub(crate) fn test_apps() -> Result<()> {
+    let venv = golden::environment()?;
+    let mut pip = tool(&venv, "pip");
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(NEEDED);
+    run("install the apps", pip.args(["--requirement", "../tests/apps/requirements.txt"]))?;
+    develop(&venv)?;
+    run("apps and the notebook", tool(&venv, "pytest").args(["--quiet", "-rs", "../tests/apps"]))
+}
+
+/// Runs batches and replicas on nodes that Ray simulates, and kills some of them.
 pub(crate) fn test_ray() -> Result<()> {
-    const STEP: &str = "batches by Ray";
+    const STEP: &str = "batches and replicas by Ray";
     let requirements = Path::new(ROOT).join("tests/ray/requirements.txt");
     let requirements = requirements.to_string_lossy();
     let Some(venv) =
@@ -120,12 +130,14 @@ fn test_distribution(venv: &Path, kind: &str, arguments: &str) -> Result<()> {
     }
     let mut build = tool(venv, "maturin");
     run(kind, build.args(arguments.split(' ')).arg(&folder))?;
+    let file = only_file(&folder)?;
+    run(&format!("metadata of the {kind}"), tool(venv, "twine").args(["check", "--strict"]).arg(&file))?;
     let mut make = Command::new("python3");
     run("an empty environment", make.args(["-m", "venv", "--clear"]).arg(&empty))?;
     let mut pip = tool(&empty, "pip");
     // pip compiles a source distribution: with the profile of the other steps, so that it finds dependencies compiled.
     pip.env("MATURIN_PEP517_ARGS", "--profile dev");
-    pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(only_file(&folder)?);
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(file);
     run(&format!("install the {kind}"), &mut pip)?;
     let mut python = tool(&empty, "python");
     python.env_clear().env("TERCET_CACHE_DIR", &folder).args(["-I", "-c", PROGRAM]);
