@@ -1,5 +1,7 @@
 //! Candidate kernels for a problem.
 
+use std::collections::HashSet;
+
 use tercet_codegen::packing::PANEL_ROWS;
 use tercet_codegen::{KernelSpec, Packing, Schedule, Tile, Unpack, emit};
 use tercet_cpu::Habits;
@@ -37,6 +39,9 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<K
             candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
         }
     }
+    // Some strategies ignore unrolling and prefetch distance.
+    let mut seen = HashSet::new();
+    candidates.retain(|spec| seen.insert(spec.micro_kernel()));
     candidates[1..].sort_by(|a, b| cost(a, m, habits).total_cmp(&cost(b, m, habits)));
     candidates
 }
@@ -49,20 +54,25 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, habits: Habits) -> f64 {
     /// The cost of an instruction on a spare unit.
     const SPARED: f64 = 1.0 / 64.0;
     const EXTRACT: f64 = 6.0;
+    let dot = (emit::family(spec.isa).dot_cost)(spec.schedule.unpack);
+    // The codes are stored and loaded again. Meanwhile nothing is multiplied.
+    let once = if spec.layout.packing == Packing::Trits5 { 2.0 * EXTRACT } else { 6.0 };
     let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
     let (unpack, once) = match spec.schedule.unpack {
         // A load takes no unit for vector arithmetic.
         Unpack::Direct => (0.5, 0.0),
-        // The codes are stored and loaded again. Meanwhile nothing is multiplied.
-        Unpack::Once if spec.layout.packing == Packing::Trits5 => (0.5, 2.0 * EXTRACT),
-        Unpack::Once => (0.5, 6.0),
+        Unpack::Once => (0.5, once),
+        // A load of a tile takes half the time of a product.
+        Unpack::Tiles => {
+            let loads = 1.0 / rows.min(2.0) + 16.0 / tokens;
+            return (1.0 + 0.5 * loads) * dot + once / m as f64;
+        }
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
         Unpack::Shift => (habits.shift, 0.0),
         Unpack::Telescope => (2.0, 0.0),
         Unpack::Extract => (EXTRACT, 0.0),
         Unpack::Lookup => (habits.look_up, 0.0),
     };
-    let dot = (emit::family(spec.isa).dot_cost)(spec.schedule.unpack);
     let others = (rows * unpack + tokens) / (rows * tokens);
     dot + (others - habits.spare).max(0.0) + others * SPARED + once / m as f64
 }

@@ -160,8 +160,12 @@ impl Planner {
         };
         let packing = self.layout.packing;
         let streams = problem.m <= FEW;
-        let readers =
-            || self.family.strategies(packing).filter(move |unpack| !streams || unpack.passes() == 1);
+        let suits = |unpack: &Unpack| match unpack {
+            // Fewer tokens do not fill a tile.
+            Unpack::Tiles => problem.m >= FEW,
+            _ => !streams || unpack.passes() == 1,
+        };
+        let readers = || self.family.strategies(packing).filter(suits);
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
@@ -187,7 +191,7 @@ impl Planner {
             (0..=1, _) | (2, Unpack::Direct) => self.habits.streaming_prefetch,
             (2..=FEW, _) => self.habits.few_prefetch,
             // An unpacked tile stays in a cache.
-            (_, Unpack::Once) => 0,
+            (_, Unpack::Once | Unpack::Tiles) => 0,
             _ => self.habits.many_prefetch,
         }
     }

@@ -12,7 +12,7 @@ use crate::cache::KernelCache;
 use crate::columns::{ColumnsMut, Element, TileMut};
 use crate::kernel::{KernelError, MicroKernel};
 use crate::packing::{PANEL_ROWS, PackedMatrix};
-use crate::spec::{KernelSpec, Tile, Unpack};
+use crate::spec::{KernelSpec, Tile};
 use crate::unpacked::with_unpacked;
 use crate::view::View;
 
@@ -57,10 +57,11 @@ impl Gemm {
         assert!(weights.group_size().is_none(), "the weights have groups");
         let columns = checked_columns(weights, &out);
         let Tile { nr, .. } = self.spec.tile;
-        let once = self.spec.schedule.unpack == Unpack::Once;
+        let unpacked = self.spec.schedule.unpack.unpacked_multiple();
         // With few tokens one call does all whole tiles, so that the weights stream without a break. With many tokens the
         // calls go tile by tile, so that a tile's weights stay in a cache for all tokens.
-        let few = acts.tokens() <= self.kernels.len() && nr == weights.layout().block_rows() && !once;
+        let few =
+            acts.tokens() <= self.kernels.len() && nr == weights.layout().block_rows() && unpacked.is_none();
         let whole = columns.start..columns.end - columns.len() % nr;
         let stride = if few { whole.len().max(1) } else { nr };
         let (starts, part) = (whole.clone().step_by(stride), whole.end..columns.end);
@@ -68,8 +69,8 @@ impl Gemm {
             starts.map(|start| start..start + stride).chain([part].into_iter().filter(|p| !p.is_empty()));
         for columns in ranges {
             let panel = columns.start / PANEL_ROWS;
-            if once {
-                with_unpacked(weights.into(), panel, nr / PANEL_ROWS, |rows| {
+            if let Some(multiple) = unpacked {
+                with_unpacked(weights.into(), panel, nr / PANEL_ROWS, multiple, |rows| {
                     self.multiply(rows, 0, acts, &mut out, columns);
                 });
             } else {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use tercet_cpu::Cpu;
 
-use crate::emit::{Family, avx_vnni, avx2, avx512_vbmi, avx512_vnni, neon, neon_dot, neon_i8mm};
+use crate::emit::{Family, amx_int8, avx_vnni, avx2, avx512_vbmi, avx512_vnni, neon, neon_dot, neon_i8mm};
 use crate::portable;
 use crate::table::table;
 
@@ -30,6 +30,8 @@ table! {
         Avx512Vnni => avx512_vnni::FAMILY,
         /// The same with VBMI, whose `vpermi2b` looks up bytes in tables of 128.
         Avx512Vbmi => avx512_vbmi::FAMILY,
+        /// The same with AMX, whose `tdpbsud` multiplies tiles of bytes. It is for many tokens.
+        AmxInt8 => amx_int8::FAMILY,
         /// NEON: `smlal` into 16-bit sums, folded to 32 bits before they can overflow.
         Neon => neon::FAMILY,
         /// NEON with `sdot` (ARMv8.2 dotprod).
@@ -113,8 +115,9 @@ mod tests {
 
     #[test]
     fn a_cap_lets_its_own_architecture_pass_up_to_itself() {
-        use Isa::{Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Neon, NeonDot, NeonI8mm, Portable};
+        use Isa::{AmxInt8, Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Neon, NeonDot, NeonI8mm, Portable};
         let within = |cap: Isa| Isa::ALL.into_iter().filter(|isa| isa.is_within(cap)).collect::<Vec<_>>();
+        assert_eq!(within(AmxInt8), [Portable, Avx2, AvxVnni, Avx512Vnni, Avx512Vbmi, AmxInt8]);
         assert_eq!(within(Avx512Vbmi), [Portable, Avx2, AvxVnni, Avx512Vnni, Avx512Vbmi]);
         assert_eq!(within(Avx512Vnni), [Portable, Avx2, AvxVnni, Avx512Vnni]);
         assert_eq!(within(AvxVnni), [Portable, Avx2, AvxVnni]);

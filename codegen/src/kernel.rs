@@ -106,7 +106,7 @@ impl MicroKernel {
         token: usize,
         mut out: TileMut<'_, T>,
     ) {
-        let KernelSpec { layout, tile, epilogue, .. } = self.spec;
+        let KernelSpec { layout, tile, schedule, epilogue, .. } = self.spec;
         assert_eq!(weights.layout, layout, "the weights are packed for another kernel");
         assert_eq!(weights.k, acts.k(), "weights and activations differ in k");
         assert_eq!(weights.groups, acts.groups(), "weights and activations differ in groups");
@@ -118,6 +118,7 @@ impl MicroKernel {
         assert!(!weights.is_grouped || tiles == weights.groups && weights.zero_point == 1);
         assert!(panel.is_multiple_of(tile.panels()) && panel + row_tiles * tile.panels() <= weights.panels());
         assert!(token + tile.mr <= acts.tokens());
+        assert!(weights.steps.is_multiple_of(schedule.unpack.unpacked_multiple().unwrap_or(1)));
         assert!(acts.stride() >= weights.steps * layout.packing.step());
         assert_eq!((out.tokens(), out.columns()), (tile.mr, tiles * tile.nr));
         let mut factors = [0.0; Tile::MAX_MR];
@@ -157,6 +158,7 @@ impl MicroKernel {
         // SAFETY:
         // - The code was emitted for the spec, and this CPU has its ISA (`new`) or interprets it.
         // - The assertions above check the operands against the spec:
+        //   - Kernels with tiles read whole tiles of steps.
         //   - Weights: a tile's panels lie in one row block, and its `steps` × `interleave` blocks follow `weights`. Several
         //     tiles are whole row blocks, one after another.
         //   - Activations: `mr` rows of at least `steps` whole steps start at the token's row.

@@ -5,7 +5,7 @@ use crate::columns::{Element, TileMut};
 use crate::emit::{Family, Frame};
 use crate::isa::Isa;
 use crate::packing::{BLOCK_BYTES, Block, Codec, PANEL_ROWS, Packing, with_codec};
-use crate::spec::{Tile, Unpack};
+use crate::spec::Unpack;
 use crate::view::View;
 
 pub(crate) const FAMILY: Family = Family {
@@ -42,7 +42,7 @@ pub(crate) fn run<T: Element>(
 ) {
     for p in 0..weights.groups * panels {
         let (group, first) = (p / panels, p / panels * acts.tokens() + token);
-        let mut sums = [[0i32; BLOCK_BYTES]; Tile::MAX_MR];
+        let mut sums = [[0i32; BLOCK_BYTES]; Unpack::Direct.most_tokens()];
         let sums = &mut sums[..out.tokens()];
         for step in 0..weights.steps {
             let block = weights.block(panel + p % panels, group, step);

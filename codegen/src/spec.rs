@@ -12,6 +12,7 @@ pub(crate) use args::KernelArgs;
 pub use error::SpecError;
 use error::syntax;
 pub use tile::Tile;
+pub(crate) use unpack::TILE_STEPS;
 pub use unpack::Unpack;
 
 use crate::emit;
@@ -91,7 +92,8 @@ impl KernelSpec {
         };
         let interleave = self.layout.interleave;
         range(Layout::INTERLEAVES.contains(&interleave), "interleave", interleave, "1, 2, 4, 8")?;
-        range((1..=Tile::MAX_MR).contains(&mr), "tokens (m)", mr, "1 to 15")?;
+        let most_tokens = self.schedule.unpack.most_tokens();
+        range((1..=most_tokens).contains(&mr), "tokens (m)", mr, "1 to 15, or to 48 with tiles")?;
         range(nr > 0 && nr.is_multiple_of(PANEL_ROWS), "rows (n)", nr, "multiples of 16")?;
         range((1..=Tile::MAX_KU).contains(&ku), "unroll (u)", ku, "1 to 16")?;
         let prefetch = self.schedule.prefetch;
@@ -113,13 +115,19 @@ impl KernelSpec {
 
     /// Returns the spec of the machine code.
     ///
-    /// It is the spec itself except for [`Unpack::Once`]: there it is the kernel for the unpacked rows. Its row block is
+    /// It is the spec itself except for [`Unpack::Once`] and [`Unpack::Tiles`]: there it is the kernel for the unpacked rows. Its row block is
     /// the tile, and its turns are as long in k.
     pub fn micro_kernel(&self) -> Self {
         match self.schedule.unpack {
             Unpack::Once => KernelSpec {
                 layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
                 tile: Tile { ku: self.tile.ku * self.layout.packing.groups(), ..self.tile },
+                ..*self
+            },
+            Unpack::Tiles => KernelSpec {
+                layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
+                tile: Tile { ku: TILE_STEPS, ..self.tile },
+                schedule: Schedule { prefetch: 0, ..self.schedule },
                 ..*self
             },
             _ => *self,

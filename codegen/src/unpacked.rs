@@ -1,4 +1,5 @@
-//! Rows of a ternary matrix as bytes, one code each. [`Unpack::Once`](crate::Unpack::Once) multiplies with them.
+//! Rows of a ternary matrix as bytes, one code each. [`Unpack::Once`](crate::Unpack::Once) and
+//! [`Unpack::Tiles`](crate::Unpack::Tiles) multiply with them.
 
 use std::cell::Cell;
 
@@ -8,13 +9,21 @@ use crate::packing::{BLOCK_BYTES, Block, Codec, Layout, Packing, with_codec};
 use crate::view::View;
 
 /// Unpacks `panels` panels, starting with `first`, into one row block, and passes them to `multiply`.
-pub(crate) fn with_unpacked(weights: View<'_>, first: usize, panels: usize, multiply: impl FnOnce(View<'_>)) {
+///
+/// The steps are padded to a multiple of `multiple` with any bytes. Their activations are 0.
+pub(crate) fn with_unpacked(
+    weights: View<'_>,
+    first: usize,
+    panels: usize,
+    multiple: usize,
+    multiply: impl FnOnce(View<'_>),
+) {
     thread_local! {
         /// The buffer of all calls of a thread. So it stays in the core's cache.
         static ROWS: Cell<Vec<Block>> = const { Cell::new(Vec::new()) };
     }
     let packing = weights.layout.packing;
-    let steps = weights.steps * packing.groups();
+    let steps = (weights.steps * packing.groups()).next_multiple_of(multiple);
     let mut rows = ROWS.take();
     let group_len = (steps + weights.group_steps() - weights.steps) * panels;
     rows.resize(weights.groups * group_len, Block([0; BLOCK_BYTES]));

@@ -2,7 +2,7 @@
 
 #![cfg(target_arch = "x86_64")]
 
-use tercet_codegen::isa::Isa::{self, Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Portable};
+use tercet_codegen::isa::Isa::{self, AmxInt8, Avx2, Avx512Vbmi, Avx512Vnni, AvxVnni, Portable};
 use tercet_codegen::{Architecture, FAMILIES};
 use tercet_cpu::{Cache, CacheKind, CoreClass, Cpu, DumpError, dump};
 
@@ -137,6 +137,21 @@ fn an_isa_needs_the_operating_system_too() {
     }
 }
 
+/// AMX has two bits in leaf 7 and two states: the configuration of tiles and their data.
+#[test]
+fn amx_needs_its_bits_and_both_of_its_states() {
+    let with_amx = ICE_LAKE.replace("40405f4e bc000410", "40405f4e bf000410");
+    assert_ne!(with_amx, ICE_LAKE);
+    assert_eq!(Isa::best(&with_xcr0(&with_amx, "602e7")), AmxInt8);
+    for lacks_a_state in ["2e7", "202e7", "402e7"] {
+        assert_eq!(Isa::best(&with_xcr0(&with_amx, lacks_a_state)), Avx512Vbmi, "{lacks_a_state}");
+    }
+    for lacks_a_bit in ["be000410", "bd000410"] {
+        let dump = with_amx.replace("bf000410", lacks_a_bit);
+        assert_eq!(Isa::best(&with_xcr0(&dump, "602e7")), Avx512Vbmi, "{lacks_a_bit}");
+    }
+}
+
 #[test]
 fn xcr0_counts_only_if_the_operating_system_enabled_xgetbv() {
     let osxsave_cleared = ZEN5.replace("7ed8320b", "76d8320b");
@@ -237,7 +252,7 @@ fn extreme_register_values_are_no_panic() {
     let leaves = [0, 1, 4, 7, 0xB, 0x1A, 0x1F, 0x8000_0000u32, 0x8000_0002, 0x8000_001D];
     let lines = leaves.iter().flat_map(|leaf| (0..40).map(move |sub| format!("{leaf:x} {sub:x}: {ones}\n")));
     let cpu = Cpu::from_dump(&(lines.collect::<String>() + "xcr0 ffffffffffffffff")).unwrap();
-    assert_eq!(Isa::available(&cpu), [Avx512Vbmi, Avx512Vnni, AvxVnni, Avx2, Portable]);
+    assert_eq!(Isa::available(&cpu), [AmxInt8, Avx512Vbmi, Avx512Vnni, AvxVnni, Avx2, Portable]);
     assert!(!Isa::fingerprint(&cpu).is_empty());
 }
 

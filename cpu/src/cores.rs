@@ -54,6 +54,8 @@ pub enum DotProduct {
     VpdpbusdYmm,
     /// 512-bit `vpdpbusd` (AVX-512 VNNI).
     VpdpbusdZmm,
+    /// `tdpbsud` (AMX): 32-bit sums of a tile of 16 tokens and 16 rows, with 64 products for each.
+    Tdpbsud,
     /// 128-bit `smlal` and `smull` (NEON): 16-bit products of eight bytes.
     Smlal,
     /// 128-bit `sdot` (dotprod): 32-bit sums of four products.
@@ -68,6 +70,7 @@ impl DotProduct {
         match self {
             DotProduct::VpmaddubswYmm | DotProduct::VpdpbusdYmm | DotProduct::Usmmla => 32,
             DotProduct::VpdpbusdZmm => 64,
+            DotProduct::Tdpbsud => 16 * 16 * 64,
             DotProduct::Smlal => 8,
             DotProduct::Sdot => 16,
         }
@@ -252,6 +255,7 @@ pub static CORES: [Core; 13] = [
                 (DotProduct::VpmaddubswYmm, unit([2.0, 3.0, 3.0, 2.0])),
                 (DotProduct::VpdpbusdYmm, unit([2.0, 3.0, 3.0, 2.0])),
                 (DotProduct::VpdpbusdZmm, unit([2.0, 2.0, 2.0, 1.0])),
+                (DotProduct::Tdpbsud, unit([1.0 / 16.0, 2.0, 2.0, 1.0])),
             ],
         }),
         // Short prefetch distances read a stream fastest. Telescoping must ask for more bytes ahead: some 4 KB are under way

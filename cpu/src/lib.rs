@@ -55,6 +55,8 @@ pub struct Cpu {
     pub stepping: u32,
     /// Known features that CPU and operating system both enable, by the names of Linux.
     pub features: Vec<&'static str>,
+    /// A warning, if the operating system refused AMX to this process. The features of AMX are missing then.
+    pub refusal: Option<String>,
     /// Caches of one core, innermost first. It is a performance core if classes are known.
     pub caches: Vec<Cache>,
     /// Class of that core. `None` if all cores are alike or the system does not tell.
@@ -76,7 +78,7 @@ impl Cpu {
     /// sysctl on macOS.
     pub fn probe() -> Cpu {
         #[cfg(target_arch = "x86_64")]
-        let mut cpu = Cpu::from_leaves(&Leaves::live());
+        let mut cpu = Cpu::from_leaves(&Leaves::live()).with_tiles_if(x86::ask_for_tiles);
         #[cfg(not(target_arch = "x86_64"))]
         let mut cpu = Cpu::unknown();
         #[cfg(target_arch = "aarch64")]
@@ -89,6 +91,20 @@ impl Cpu {
         }
         cpu.logical = available_parallelism().map_or(1, usize::from);
         cpu.with_topology(Topology::host())
+    }
+
+    /// Asks for the permission to use AMX, if the CPU has it. Drops its features if the answer is an error.
+    #[cfg(target_arch = "x86_64")]
+    fn with_tiles_if(mut self, ask: impl FnOnce() -> std::io::Result<()>) -> Cpu {
+        if self.has("amx_tile")
+            && let Err(error) = ask()
+        {
+            self.features.retain(|feature| !feature.starts_with("amx_"));
+            // Other systems are never asked.
+            self.refusal = (error.kind() != std::io::ErrorKind::Unsupported)
+                .then(|| format!("the system refuses AMX ({error}): running without it"));
+        }
+        self
     }
 
     /// Returns the machine that a recorded dump describes (format: [`dump`]).
@@ -144,6 +160,7 @@ impl Cpu {
             logical: decoder.logical_cpus(),
             topology: Topology::default(),
             features: decoder.features(),
+            refusal: None,
         }
     }
 
@@ -157,6 +174,7 @@ impl Cpu {
             model: 0,
             stepping: 0,
             features: Vec::new(),
+            refusal: None,
             caches: Vec::new(),
             class: None,
             logical: 1,

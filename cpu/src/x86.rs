@@ -3,6 +3,7 @@
 mod features;
 mod guard;
 mod live;
+mod permission;
 
 use raw_cpuid::{CacheParameter, CacheType, CpuId};
 
@@ -10,6 +11,7 @@ use crate::cache::{Cache, CacheKind};
 use crate::dump::Leaves;
 use crate::topology::CoreClass;
 use guard::Guarded;
+pub(super) use permission::ask_for_tiles;
 
 /// The decoded table of one CPU.
 pub(super) struct Decoder<'a> {

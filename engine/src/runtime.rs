@@ -228,6 +228,9 @@ fn choose_isa(cpu: &Cpu, options: &RuntimeOptions, warnings: &mut Vec<String>) -
         Some(cap) if cap == within(&cap) => (cap, "as asked for".to_owned()),
         Some(cap) => (within(&cap), format!("the best up to {cap} that CPU and operating system support")),
     };
+    if options.isa_cap.is_none_or(|cap| Isa::AmxInt8.is_within(cap)) {
+        warnings.extend(cpu.refusal.clone());
+    }
     match exec::probe() {
         Err(error) if isa != Isa::Portable => {
             warnings.push(format!(

@@ -177,7 +177,7 @@ fn every_kernel_of_a_shape_is_measured() {
         for isa in usable_isas() {
             assert!(named(&format!("{isa}/")), "no {isa} for {m}");
             // There are hand-written kernels for only one level of AVX-512: `avx512-vnni`.
-            let by_hand = !["portable", "avx512-vbmi"].contains(&isa);
+            let by_hand = !["portable", "avx512-vbmi", "amx-int8"].contains(&isa);
             assert!(!by_hand || named(&format!("reference/{isa}")), "no reference for {isa}");
         }
         let picked: Vec<&str> = of_m

@@ -29,7 +29,7 @@ pub(crate) const FAMILY: Family = Family {
     ..avx512_vnni::FAMILY
 };
 
-struct Avx512Vbmi {
+pub(super) struct Avx512Vbmi {
     vnni: Avx512Vnni,
     /// Registers of the two tables, if the kernel looks bytes up.
     tables: Vec<V>,

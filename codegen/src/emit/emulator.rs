@@ -95,6 +95,7 @@ impl Machine {
                 let (difference, borrow) = self.scalar(i, 0).overflowing_sub(self.scalar(i, 1));
                 self.finish(i, difference, borrow);
             }
+            Mnemonic::Imul => self.set_scalar(i, self.scalar(i, 1).wrapping_mul(self.scalar(i, 2))),
             Mnemonic::And => self.finish(i, self.scalar(i, 0) & self.scalar(i, 1), false),
             Mnemonic::Push => {
                 let value = self.scalar(i, 0);

@@ -2,6 +2,7 @@
 //! [`FAMILIES`].
 
 mod aarch64;
+pub(crate) mod amx_int8;
 mod asm;
 pub(crate) mod avx2;
 pub(crate) mod avx512_vbmi;

@@ -101,7 +101,7 @@ mod tests {
             DotProduct::VpmaddubswYmm => Some((family, Mnemonic::Vpmaddubsw, Mnemonic::Vmovdqu)),
             DotProduct::VpdpbusdYmm => Some((family, Mnemonic::Vpdpbusd, Mnemonic::Vmovdqu)),
             DotProduct::VpdpbusdZmm => Some((family, Mnemonic::Vpdpbusd, Mnemonic::Vmovdqu32)),
-            DotProduct::Smlal | DotProduct::Sdot | DotProduct::Usmmla => None,
+            DotProduct::Tdpbsud | DotProduct::Smlal | DotProduct::Sdot | DotProduct::Usmmla => None,
         })
     }
 

@@ -147,7 +147,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
                 accumulators(spec, D::WIDTH) + weights + acts + masks(unpack).len() + D::constants(spec);
             if others + vectors <= D::WIDTH.registers() { vectors } else { 0 }
         }
-        Unpack::Turns | Unpack::Direct | Unpack::Once => 0,
+        Unpack::Turns | Unpack::Direct | Unpack::Once | Unpack::Tiles => 0,
     };
     [weights, acts, bytes]
 }
@@ -157,7 +157,7 @@ fn accumulators(spec: &KernelSpec, width: Width) -> usize {
 }
 
 /// Returns the number of vector registers that `spec` needs.
-fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
+pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     let operands: usize = operands::<D>(spec).iter().sum();
     accumulators(spec, D::WIDTH) + operands + masks(spec.schedule.unpack).len() + D::constants(spec)
 }
@@ -174,7 +174,7 @@ fn masks(unpack: Unpack) -> &'static [u8] {
 }
 
 /// Emits a validated spec.
-fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
+pub(super) fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let mut asm = Asm::new(D::WIDTH);
     let kernel = Kernel::<D>::begin(spec, &mut asm);
     let tile = asm.new_label();
@@ -183,7 +183,11 @@ fn emit<D: Dialect>(spec: &KernelSpec) -> Emitted {
     let loop_body = kernel.passes(&mut asm);
     kernel.reduce(&mut asm);
     kernel.store(&mut asm);
-    kernel.next_tile(&mut asm, tile);
+    next_tile(spec, &mut asm, tile);
+    if D::frame_bytes(spec) > 0 {
+        asm.close_frame();
+    }
+    asm.ret();
     let (code, marks) = asm.finish();
     Emitted { code, marks, loop_body }
 }
@@ -424,8 +428,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                 self.dialect.extract(asm, codes, running);
             }
             (Unpack::Direct | Unpack::Once, _) => asm.load(codes, at),
-            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope, _) => {
-                unreachable!("extraction and look-ups keep the bytes, and telescoping has no codes")
+            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope | Unpack::Tiles, _) => {
+                unreachable!("extraction and look-ups keep the bytes; telescoping and tiles have no codes")
             }
         }
         codes
@@ -465,7 +469,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                     | Unpack::Extract
                     | Unpack::Lookup
                     | Unpack::Direct
-                    | Unpack::Once => {}
+                    | Unpack::Once
+                    | Unpack::Tiles => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);
@@ -513,23 +518,19 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             }
         }
     }
+}
 
-    /// Moves to the next tile of rows, or returns after the last tile.
-    fn next_tile(&self, asm: &mut Asm, tile: Label) {
-        asm.mark("next tile");
-        let (distance, row_bytes) = (WEIGHTS, self.spec.tile.nr * size_of::<f32>());
-        for (field, stride) in KernelArgs::BY_TILE {
-            asm.mov_load(distance, Mem::at(ARGS, stride as i32));
-            asm.add_to(Mem::at(ARGS, field as i32), distance);
-        }
-        asm.add_imm_to(Mem::at(ARGS, offset_of!(KernelArgs, out) as i32), row_bytes as i32);
-        asm.sub_imm_from(Mem::at(ARGS, offset_of!(KernelArgs, tiles) as i32), 1);
-        asm.jnz(tile);
-        if D::frame_bytes(self.spec) > 0 {
-            asm.close_frame();
-        }
-        asm.ret();
+/// Moves to the next tile of rows. After the last tile, execution continues behind this code.
+pub(super) fn next_tile(spec: &KernelSpec, asm: &mut Asm, tile: Label) {
+    asm.mark("next tile");
+    let (distance, row_bytes) = (WEIGHTS, spec.tile.nr * size_of::<f32>());
+    for (field, stride) in KernelArgs::BY_TILE {
+        asm.mov_load(distance, Mem::at(ARGS, stride as i32));
+        asm.add_to(Mem::at(ARGS, field as i32), distance);
     }
+    asm.add_imm_to(Mem::at(ARGS, offset_of!(KernelArgs, out) as i32), row_bytes as i32);
+    asm.sub_imm_from(Mem::at(ARGS, offset_of!(KernelArgs, tiles) as i32), 1);
+    asm.jnz(tile);
 }
 
 /// Computes running = 3 · running mod 256, with the help of `scratch`.

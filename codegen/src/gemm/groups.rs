@@ -9,7 +9,7 @@ use super::{Gemm, checked_columns, even_chunks};
 use crate::activations::Activations;
 use crate::columns::{ColumnsMut, TileMut};
 use crate::packing::{Block, PANEL_ROWS, PackedMatrix};
-use crate::spec::{Epilogue, Unpack};
+use crate::spec::Epilogue;
 use crate::unpacked::with_unpacked;
 use crate::view::View;
 
@@ -30,8 +30,8 @@ impl Gemm {
         let (columns, nr) = (checked_columns(weights, &out), self.spec.tile.nr);
         for start in columns.clone().step_by(nr) {
             let (panel, tile) = (start / PANEL_ROWS, start..columns.end.min(start + nr));
-            if self.spec.schedule.unpack == Unpack::Once {
-                with_unpacked(weights.into(), panel, nr / PANEL_ROWS, |rows| {
+            if let Some(multiple) = self.spec.schedule.unpack.unpacked_multiple() {
+                with_unpacked(weights.into(), panel, nr / PANEL_ROWS, multiple, |rows| {
                     self.add_groups(rows, 0, acts, &mut out, tile);
                 });
             } else {

@@ -30,7 +30,11 @@ pub(super) fn decode(code: &[u8]) -> Vec<Instruction> {
             text,
             target: jumps.then(|| decoded.near_branch_target() as usize),
             kind,
-            loads: usize::from(kind == Kind::Prefetch || reads_memory(&decoded)),
+            loads: match mnemonic {
+                // One for each row of the tile.
+                Mnemonic::Tileloadd => 16,
+                _ => usize::from(kind == Kind::Prefetch || reads_memory(&decoded)),
+            },
             multiplies: kind == Kind::Dot || mnemonic == Mnemonic::Vpmaddwd,
             is_free: zeroes(&decoded),
             is_fused: jumps,
@@ -46,6 +50,7 @@ fn dot(instruction: &iced_x86::Instruction) -> Option<DotProduct> {
         (Mnemonic::Vpmaddubsw, false) => Some(DotProduct::VpmaddubswYmm),
         (Mnemonic::Vpdpbusd, false) => Some(DotProduct::VpdpbusdYmm),
         (Mnemonic::Vpdpbusd, true) => Some(DotProduct::VpdpbusdZmm),
+        (Mnemonic::Tdpbsud, _) => Some(DotProduct::Tdpbsud),
         _ => None,
     }
 }
@@ -55,11 +60,13 @@ fn kind(instruction: &iced_x86::Instruction) -> Kind {
     match instruction.mnemonic() {
         _ if dot(instruction).is_some() => Kind::Dot,
         Mnemonic::Prefetcht0 => Kind::Prefetch,
+        Mnemonic::Tileloadd => Kind::Load,
+        Mnemonic::Tilestored => Kind::Store,
         Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 if instruction.op0_kind() == OpKind::Memory => Kind::Store,
         Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 | Mnemonic::Vpbroadcastd if reads_memory(instruction) => {
             Kind::Load
         }
-        _ if register.is_vector_register() || register.is_k() => Kind::Vector,
+        _ if register.is_vector_register() || register.is_k() || register.is_tmm() => Kind::Vector,
         _ => Kind::Scalar,
     }
 }
@@ -69,8 +76,11 @@ fn reads_memory(instruction: &iced_x86::Instruction) -> bool {
     (1..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory)
 }
 
-/// Returns true for an exclusive or of a register with itself, which clears a register.
+/// Returns true for instructions that clear a register, such as an exclusive or with itself.
 fn zeroes(instruction: &iced_x86::Instruction) -> bool {
+    if instruction.mnemonic() == Mnemonic::Tilezero {
+        return true;
+    }
     matches!(instruction.mnemonic(), Mnemonic::Vpxor | Mnemonic::Vpxord)
         && instruction.op1_register() != Register::None
         && instruction.op1_register() == instruction.op2_register()

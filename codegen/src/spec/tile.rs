@@ -18,8 +18,8 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// The most tokens that the kernels' address registers can follow.
-    pub const MAX_MR: usize = 15;
+    /// The most tokens, of any strategy.
+    pub const MAX_MR: usize = 48;
     /// The most rows: those of the widest row block.
     pub const MAX_NR: usize = 8 * PANEL_ROWS;
     /// The longest unrolling.

@@ -2,8 +2,8 @@
 //!
 //! A strategy is one row here. Its families list it in [`Family::unpacks`](crate::Family::unpacks) and emit it.
 
-use super::SpecError;
 use super::error::syntax;
+use super::{SpecError, Tile};
 use crate::packing::Packing;
 use crate::table::table;
 
@@ -32,7 +32,13 @@ table! {
         /// Ternary, for many tokens: unpack a tile's rows into bytes, in memory that stays in cache, and multiply all
         /// tokens with these. The micro-kernel is that of [`Unpack::Direct`], but may gather more products of such
         /// small codes.
-        Once => Row::new("once", &Packing::TERNARY),
+        Once => Row { unpacked_multiple: Some(1), ..Row::new("once", &Packing::TERNARY) },
+        /// Ternary, for many tokens: unpack as [`Unpack::Once`] does, and multiply tiles of AMX with these bytes.
+        Tiles => Row {
+            most_tokens: Tile::MAX_MR,
+            unpacked_multiple: Some(TILE_STEPS),
+            ..Row::new("tiles", &Packing::TERNARY)
+        },
     }
 }
 
@@ -43,12 +49,27 @@ pub(crate) struct Row {
     packings: &'static [Packing],
     accumulators: usize,
     passes: usize,
+    most_tokens: usize,
+    unpacked_multiple: Option<usize>,
 }
+
+/// The most tokens that the address registers of kernels for vectors can follow.
+const FOLLOWED_TOKENS: usize = 15;
+
+/// Steps of unpacked bytes in a tile of AMX.
+pub(crate) const TILE_STEPS: usize = 16;
 
 impl Row {
     /// A strategy with one accumulator and one pass.
     const fn new(name: &'static str, packings: &'static [Packing]) -> Row {
-        Row { name, packings, accumulators: 1, passes: 1 }
+        Row {
+            name,
+            packings,
+            accumulators: 1,
+            passes: 1,
+            most_tokens: FOLLOWED_TOKENS,
+            unpacked_multiple: None,
+        }
     }
 }
 
@@ -61,6 +82,16 @@ impl Unpack {
     /// Returns the accumulators per vector of rows and token.
     pub const fn accumulators(self) -> usize {
         self.row().accumulators
+    }
+
+    /// Returns the most tokens of a tile.
+    pub const fn most_tokens(self) -> usize {
+        self.row().most_tokens
+    }
+
+    /// Returns the number that divides the steps of unpacked rows, if the kernel reads such rows.
+    pub(crate) const fn unpacked_multiple(self) -> Option<usize> {
+        self.row().unpacked_multiple
     }
 
     /// Returns the passes over k. Each takes its share of a step's groups.

@@ -82,6 +82,29 @@ fn no_table_makes_the_decoder_panic() {
     }
 }
 
+/// Returns a CPU with AMX under a system that answers `answer`.
+fn asked(answer: std::io::Result<()>) -> Cpu {
+    let mut leaves = Leaves::default();
+    let [ebx, ecx, edx] = VENDORS[0];
+    leaves.insert(0, 0, [0x20, ebx, ecx, edx]);
+    leaves.insert(1, 0, [0, 0, 1 << 27, 0]);
+    leaves.insert(7, 0, [0, 1 << 5, 0, 1 << 24 | 1 << 25]);
+    leaves.xcr0 = 0x6_0007;
+    Cpu::from_leaves(&leaves).with_tiles_if(|| answer)
+}
+
+#[test]
+fn a_refusal_of_tiles_takes_amx_away_and_nothing_else() {
+    use std::io::{Error, ErrorKind};
+
+    assert_eq!((asked(Ok(())).features, asked(Ok(())).refusal), (vec!["avx2", "amx_tile", "amx_int8"], None));
+    let refused = asked(Err(Error::from(ErrorKind::PermissionDenied)));
+    assert_eq!(refused.features, ["avx2"]);
+    assert!(refused.refusal.unwrap().contains("permission denied"));
+    let elsewhere = asked(Err(Error::from(ErrorKind::Unsupported)));
+    assert_eq!((elsewhere.features, elsewhere.refusal), (vec!["avx2"], None));
+}
+
 #[test]
 fn the_values_on_which_raw_cpuid_panics_are_read() {
     let mut leaves = Leaves::default();

@@ -25,7 +25,7 @@ fn constants(unpack: Unpack) -> &'static [u8] {
         Unpack::Shift => &[0x03],
         Unpack::Telescope => &[TRIPLE, SIGN],
         Unpack::Extract => &[TRIPLE],
-        Unpack::Direct | Unpack::Turns | Unpack::Lookup | Unpack::Once => &[],
+        Unpack::Direct | Unpack::Turns | Unpack::Lookup | Unpack::Once | Unpack::Tiles => &[],
     }
 }
 
@@ -83,7 +83,7 @@ impl Weights {
                 }
                 carry(asm, to, raw);
             }
-            Unpack::Telescope | Unpack::Turns | Unpack::Lookup => {
+            Unpack::Telescope | Unpack::Turns | Unpack::Lookup | Unpack::Tiles => {
                 unreachable!("the strategy unpacks no codes on AArch64")
             }
         }

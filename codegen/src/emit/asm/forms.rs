@@ -203,6 +203,21 @@ impl Asm {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
     }
 
+    /// Stores 32 bits.
+    pub(in crate::emit) fn mov_imm_to(&mut self, m: Mem, value: u32) {
+        self.encode(Instruction::with2(Code::Mov_rm32_imm32, memory(m), value));
+    }
+
+    /// Adds the 64 bits at `m`.
+    pub(in crate::emit) fn add_load(&mut self, to: Gpr, m: Mem) {
+        self.encode(Instruction::with2(Code::Add_r64_rm64, gpr(to), memory(m)));
+    }
+
+    /// Computes to = a · factor.
+    pub(in crate::emit) fn imul(&mut self, to: Gpr, a: Gpr, factor: i32) {
+        self.encode(Instruction::with3(Code::Imul_r64_rm64_imm32, gpr(to), gpr(a), factor));
+    }
+
     /// Adds a register to the 64 bits at `m`.
     pub(in crate::emit) fn add_to(&mut self, m: Mem, value: Gpr) {
         self.encode(Instruction::with2(Code::Add_rm64_r64, memory(m), gpr(value)));
@@ -247,7 +262,7 @@ impl Asm {
         assert_eq!(self.width, width, "the form exists in one width only");
     }
 
-    fn encode(&mut self, instruction: Result<Instruction, IcedError>) {
+    pub(super) fn encode(&mut self, instruction: Result<Instruction, IcedError>) {
         let instruction = instruction.expect("operands match the instruction code");
         self.encoder.encode(&instruction, 0).expect("an instruction without labels encodes anywhere");
         self.ops.extend(&self.encoder.take_buffer());
@@ -262,7 +277,7 @@ fn gpr(g: Gpr) -> Register {
     Register::RAX + u32::from(g.id())
 }
 
-fn memory(m: Mem) -> MemoryOperand {
+pub(super) fn memory(m: Mem) -> MemoryOperand {
     let (index, scale) = m.index.map_or((Register::None, 1), |(index, scale)| (gpr(index), scale));
     // Size 0 means no displacement. Size 1 lets the encoder choose the shortest one.
     let size = u32::from(m.disp != 0);

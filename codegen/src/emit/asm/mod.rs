@@ -1,12 +1,13 @@
 //! An x86-64 assembler for micro-kernels.
 //!
 //! dynasm encodes loops, labels and address arithmetic. [`forms`] encodes loads and vector
-//! instructions.
+//! instructions, and [`tiles`] those of AMX.
 
 #![allow(clippy::useless_conversion, reason = "dynasm converts every register number")]
 
 mod forms;
 mod registers;
+mod tiles;
 
 #[cfg(test)]
 mod decoder_tests;
@@ -15,7 +16,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm, x64::X64Relocati
 
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(super) use forms::THREE_OPERAND_FORMS;
-pub(super) use registers::{Gpr, Mask, Mem, Registers, V, Width};
+pub(super) use registers::{Gpr, Mask, Mem, Registers, Tmm, V, Width};
 
 /// A position in the code that jumps can name.
 #[derive(Clone, Copy)]
@@ -85,6 +86,10 @@ impl Asm {
 
     pub(super) fn add_imm(&mut self, to: Gpr, value: i32) {
         dynasm!(self.ops ; .arch x64 ; add Rq(to.id()), value);
+    }
+
+    pub(super) fn add(&mut self, to: Gpr, value: Gpr) {
+        dynasm!(self.ops ; .arch x64 ; add Rq(to.id()), Rq(value.id()));
     }
 
     pub(super) fn sub_imm(&mut self, from: Gpr, value: i32) {

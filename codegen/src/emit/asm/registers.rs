@@ -75,6 +75,27 @@ pub(crate) enum Mask {
     K2 = 2,
 }
 
+/// A tile register of AMX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tmm(u8);
+
+impl Tmm {
+    pub(crate) const COUNT: usize = 8;
+
+    /// Returns the register `id`.
+    ///
+    /// # Panics
+    /// Panics if there is no such register.
+    pub(crate) const fn new(id: usize) -> Self {
+        assert!(id < Self::COUNT);
+        Tmm(id as u8)
+    }
+
+    pub(super) const fn id(self) -> u8 {
+        self.0
+    }
+}
+
 /// A general-purpose register that a System V callee may clobber, or the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gpr {

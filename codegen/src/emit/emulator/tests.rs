@@ -1,5 +1,6 @@
 //! Judges every x86-64 family against the reference, and the emulator against this CPU.
 
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod host;
 

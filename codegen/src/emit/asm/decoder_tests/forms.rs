@@ -2,7 +2,7 @@
 
 use super::sheet::{GPRS, Sheet, addresses};
 use crate::emit::asm::forms::THREE_OPERAND_FORMS;
-use crate::emit::asm::{Asm, Gpr, Label, Mask, Mem, V, Width};
+use crate::emit::asm::{Asm, Gpr, Label, Mask, Mem, Tmm, V, Width};
 
 const MASKS: [(Mask, &str); 2] = [(Mask::K1, "k1"), (Mask::K2, "k2")];
 
@@ -89,6 +89,31 @@ fn two_operand_forms() {
         }
     });
     one_width(Width::Ymm, |sheet| two_operands(sheet, |d, a| format!("vpabsb {d},{a}"), Asm::vpabsb));
+}
+
+/// The row stride of a tile needs an index.
+#[test]
+fn tile_forms() {
+    one_width(Width::Zmm, |sheet| {
+        let tiles = || (0..Tmm::COUNT).map(Tmm::new).zip(0..);
+        for ((m, address), (tile, n)) in addresses().into_iter().zip(tiles().cycle()) {
+            sheet.one(format!("ldtilecfg {address}"), |asm| asm.ldtilecfg(m));
+            if address.contains('*') {
+                sheet.one(format!("tileloadd tmm{n},{address}"), |asm| asm.tileloadd(tile, m));
+                sheet.one(format!("tilestored {address},tmm{n}"), |asm| asm.tilestored(m, tile));
+            }
+        }
+        for (d, n) in tiles() {
+            sheet.one(format!("tilezero tmm{n}"), |asm| asm.tilezero(d));
+            for ((a, n_a), (b, n_b)) in tiles().flat_map(|a| tiles().map(move |b| (a, b))) {
+                // An operand must not occur twice.
+                if n != n_a && n_a != n_b && n != n_b {
+                    sheet.one(format!("tdpbsud tmm{n},tmm{n_a},tmm{n_b}"), |asm| asm.tdpbsud(d, a, b));
+                }
+            }
+        }
+        sheet.one("tilerelease".to_owned(), Asm::tilerelease);
+    });
 }
 
 #[test]
@@ -188,6 +213,7 @@ fn scalar_memory_forms() {
             let wide = i64::from(value);
             sheet.one(format!("add QWORD PTR {address},{wide:#x}"), |asm| asm.add_imm_to(m, value));
             sheet.one(format!("sub QWORD PTR {address},{wide:#x}"), |asm| asm.sub_imm_from(m, value));
+            sheet.one(format!("mov DWORD PTR {address},{value:#x}"), |asm| asm.mov_imm_to(m, value as u32));
             sheet.one(format!("prefetcht0 BYTE PTR {address}"), |asm| asm.prefetcht0(m));
             sheet.one(format!("prefetchw BYTE PTR {address}"), |asm| asm.prefetchw(m));
         }
@@ -203,6 +229,13 @@ fn scalar_forms() {
                 sheet.one(format!("mov {name32},{value:#x}"), |asm| asm.mov_imm32(to, value as u32));
                 sheet.one(format!("add {name},{wide:#x}"), |asm| asm.add_imm(to, value));
                 sheet.one(format!("sub {name},{wide:#x}"), |asm| asm.sub_imm(to, value));
+            }
+            for (from, from_name, _) in GPRS {
+                sheet.one(format!("add {name},{from_name}"), |asm| asm.add(to, from));
+                for value in IMMEDIATES {
+                    let wide = i64::from(value);
+                    sheet.one(format!("imul {name},{from_name},{wide:#x}"), |asm| asm.imul(to, from, value));
+                }
             }
             for (base, base_name, _) in GPRS {
                 for (stride, stride_name, _) in GPRS.into_iter().filter(|(g, ..)| *g != Gpr::Rsp) {

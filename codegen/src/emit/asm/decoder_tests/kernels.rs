@@ -10,7 +10,7 @@ use crate::packing::Layout;
 use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
 
 /// Instructions of AVX2, and the scalar instructions of every x86-64 family.
-const AVX2: &str = "add and jae jb je jne lea mov pop prefetcht0 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
+const AVX2: &str = "add and imul jae jb je jne lea mov pop prefetcht0 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
     vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
 /// The instruction that AVX-VNNI adds to AVX2.
 const AVX_VNNI: &str = "{vex} vpdpbusd";
@@ -20,9 +20,11 @@ const AVX512: &str =
     vpsrld vpsubd vpxord";
 /// Instructions that VBMI adds, and those for its masks.
 const AVX512_VBMI: &str = "vpermi2b vpmovb2m knotq";
+/// Instructions that AMX adds.
+const AMX: &str = "ldtilecfg tdpbsud tileloadd tilerelease tilestored tilezero";
 /// Tokens and unrolling of the tiles.
-const TILES: [(usize, usize); 10] =
-    [(1, 1), (1, 2), (1, 16), (2, 1), (3, 4), (4, 1), (6, 2), (7, 1), (13, 1), (15, 3)];
+const TILES: [(usize, usize); 12] =
+    [(1, 1), (1, 2), (1, 16), (2, 1), (3, 4), (4, 1), (6, 2), (7, 1), (13, 1), (15, 3), (33, 1), (48, 1)];
 
 /// Returns specs with every strategy and epilogue of `family`, on tiles from one vector to a full
 /// register file.
@@ -48,13 +50,14 @@ fn assert_allowed(isa: Isa, decoded: &objdump::Decoded) {
     let (mnemonic, text) = (decoded.mnemonic(), &decoded.text);
     let among = |list: &str| list.split_whitespace().any(|name| name == mnemonic);
     let vector = mnemonic.trim_start_matches("{vex} ").starts_with('v') && mnemonic != "vzeroupper";
-    let vbmi = isa == Isa::Avx512Vbmi && among(AVX512_VBMI);
+    let vbmi = matches!(isa, Isa::Avx512Vbmi | Isa::AmxInt8) && among(AVX512_VBMI);
+    let amx = isa == Isa::AmxInt8 && among(AMX);
     if isa.row().dot == Some(DotProduct::VpdpbusdZmm) && vector {
         assert!(among(AVX512) || vbmi, "{text} is not in {isa}");
         assert!(decoded.bytes[0] == EVEX && text.contains("zmm"), "{text} is not 512 bits wide");
         return;
     }
-    let allowed = among(AVX2) || vbmi || isa == Isa::AvxVnni && mnemonic == AVX_VNNI;
+    let allowed = among(AVX2) || vbmi || amx || isa == Isa::AvxVnni && mnemonic == AVX_VNNI;
     assert!(allowed, "{text} is not in {isa}");
     assert!(decoded.bytes[0] != EVEX && !text.contains("zmm"), "{text} is EVEX");
 }
