@@ -47,7 +47,7 @@ def expected() -> dict[str, Any]:
     return {row["id"]: vars(answer) for row, answer in zip(given, answers)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     cluster.add_node(num_cpus=2)
@@ -127,6 +127,50 @@ def test_openai_batches(cluster: Cluster, tmp_path: Path) -> None:
     assert found["c1"]["body"]["choices"][0]["text"] == text.text
     assert "tools: " in found["c2"]["body"]["error"]["message"]
     assert "url: " in found["c4"]["body"]["error"]["message"]
+
+
+def test_a_dataset_goes_on_by_the_checkpoint_of_ray(cluster: Cluster, expected: dict[str, Any], tmp_path: Path) -> None:
+    """Ray's own checkpoint names the rows that are written: another run answers the others only."""
+    some = rows()[:40]
+    source, target, checkpoint = tmp_path / "rows", tmp_path / "texts", tmp_path / "checkpoint"
+    source.mkdir()
+    for part in range(4):
+        pq.write_table(pa.Table.from_pylist(some[part * 10 : part * 10 + 10]), source / f"{part}.parquet")
+    checkpoint.mkdir()
+    pq.write_table(pa.table({"id": [row["id"] for row in some[:15]]}), checkpoint / "done.parquet")
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
+        id_column="id", checkpoint_path=str(checkpoint), delete_checkpoint_on_success=False
+    )
+    try:
+        read = ray.data.read_parquet(str(source))
+        tercet.ray.generate(read, "fairy-tales", TOKENS, cpus=1, **OPTIONS).write_parquet(str(target))
+    finally:
+        context.checkpoint_config = None
+    assert answers(pq.read_table(target).to_pylist()) == {row["id"]: expected[row["id"]] for row in some[15:]}
+    assert sorted(pq.read_table(checkpoint)["id"].to_pylist()) == sorted(row["id"] for row in some)
+
+
+def test_a_batch_that_fails_as_a_whole_may_be_left_out(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(tercet.ray.Generate):
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            if any('"r17"' in line for line in batch["line"].to_pylist()):
+                raise MemoryError("no memory for this batch")
+            return super().__call__(batch)
+
+    source, target = tmp_path / "rows.jsonl", tmp_path / "texts.jsonl"
+    source.write_text("".join(json.dumps({"id": f"r{i}", "prompt": "The sea"}) + "\n" for i in range(20)))
+    context = ray.data.DataContext.get_current()
+    with monkeypatch.context() as patch:
+        patch.setattr(context, "max_errored_blocks", 1)
+        patch.setattr(tercet.ray, "Generate", Failing)
+        assert run(source, target, "fairy-tales", 4, batch_size=5, actors="1-2", cpus=1) == 5
+    assert "5 rows have no answer: run this again" in capsys.readouterr().err
+    assert run(source, target, "fairy-tales", 4, batch_size=5, actors="1-2", cpus=1) == 0
+    found = [json.loads(line)["id"] for line in target.read_text().splitlines()]
+    assert sorted(found) == sorted(f"r{i}" for i in range(20))
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -41,6 +41,29 @@ COLUMNS = {
 }
 
 
+def nodes() -> list[int]:
+    """Returns the CPUs of each node."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [int(each["CPU"]) for each in resources if each.get("CPU")]
+
+
+def smallest_node() -> int:
+    """Returns the CPUs of the smallest node."""
+    return min(nodes(), default=1)
+
+
+def pool_of(size: Union[int, str]) -> tuple[int, int]:
+    """Returns the least and the most of a pool: ``4`` is always four, ``"1-4"`` grows with the work."""
+    least, dash, most = str(size).partition("-")
+    try:
+        sizes = int(least), int(most if dash else least)
+    except ValueError:
+        sizes = 0, 0
+    if not 1 <= sizes[0] <= sizes[1]:
+        raise ValueError(f"the size of a pool: {size!r} is neither a number nor LEAST-MOST, such as 1-4")
+    return sizes
+
+
 class Generate:
     """A model for ``Dataset.map_batches``, with ``batch_format="pyarrow"``. It is loaded once for each actor.
 
@@ -86,7 +109,7 @@ def generate(
     max_new_tokens: Optional[int] = None,
     *,
     seed: int = 0,
-    actors: Union[int, tuple[int, int], None] = None,
+    actors: Union[int, str, None] = None,
     cpus: Optional[int] = None,
     batch_size: int = 128,
     machine: Optional[MachineOptions] = None,
@@ -95,14 +118,13 @@ def generate(
 ) -> Dataset:
     """Answers every row of a dataset.
 
-    ``actors`` is their number, or the least and the most of a pool that grows with the work. The
-    default is one for each node. ``cpus`` are an actor's CPUs, and its threads unless ``machine`` says
+    ``actors`` is their number, or the least and the most of a pool that grows with the work, such as
+    ``"1-4"``. The default is one for each node. ``cpus`` are an actor's CPUs, and its threads unless ``machine`` says
     otherwise. The default is all of the smallest node; Ray then keeps one of them for tasks such as reading.
     """
-    nodes = [node["Resources"]["CPU"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    each = cpus or int(min(nodes, default=1))
+    each = cpus or smallest_node()
     reserved = cpus or (each - 1 if each > 1 else 0.5)
-    least, most = actors if isinstance(actors, tuple) else (actors or max(1, len(nodes)),) * 2
+    least, most = pool_of(actors or max(1, len(nodes())))
     known: MachineOptions = {"threads": each, **(machine or {})}
     return rows.map_batches(
         Generate,

@@ -31,17 +31,25 @@ def parsed() -> argparse.Namespace:
     batch.add_argument("--top-p", type=float, help="probability that the candidates hold together")
     batch.add_argument("--seed", type=int, default=0, help="seed of the random choices")
     batch.add_argument("--batch-size", type=int, default=128, help="rows that an actor takes at a time")
-    batch.add_argument("--actors", type=int, help="number of actors; one for each node if not given")
+    batch.add_argument("--actors", help="number of actors, or LEAST-MOST; one for each node if not given")
     batch.add_argument("--cpus", type=int, help="CPUs of an actor; all of a node if not given")
+    batch.add_argument(
+        "--max-errored-blocks",
+        type=int,
+        default=0,
+        help="batches that may fail as a whole, such as for want of memory; their rows stay without an answer",
+    )
     batch.add_argument("--address", help="address of a Ray cluster; one on this machine if not given")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Runs the command. The exit status is 1 if a row has an error."""
+    """Runs the command. The exit status is 1 if a row has an error or no answer."""
     arguments = parsed()
     ray.init(address=arguments.address or "local", log_to_driver=False, logging_level="warning")
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = arguments.max_errored_blocks
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     try:
         errors = run(

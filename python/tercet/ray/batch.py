@@ -146,6 +146,10 @@ class Progress:
             self._told = time.monotonic()
             self.tell()
 
+    def missing(self) -> int:
+        """Returns the number of rows that have no answer."""
+        return self._all - self._before - self._rows
+
     def tell(self) -> None:
         """Prints a line."""
         seconds = max(time.monotonic() - self._start, 1e-9)
@@ -164,11 +168,15 @@ def run(
     *,
     batch_size: int = 128,
     seed: int = 0,
-    actors: Optional[int] = None,
+    actors: Union[int, str, None] = None,
     cpus: Optional[int] = None,
     **options: Unpack[Sampling],
 ) -> int:
-    """Answers the rows of ``source`` that have no answer in ``target`` yet. Returns the number of errors among them."""
+    """Answers the rows of ``source`` that have no answer in ``target`` yet.
+
+    Returns the number of errors among them, rows without an answer included. Those are there if Ray's
+    ``max_errored_blocks`` allows a batch to fail.
+    """
     source, target = Path(source), Path(target)
     name = "fairy-tales" if model is None else os.fspath(model)
     lines = target.suffix in (".jsonl", ".json", ".ndjson")
@@ -198,7 +206,9 @@ def run(
             errors += sum(answer.error is not None for _, answer in pairs)
     out.close()
     progress.tell()
-    return errors
+    if missing := progress.missing():
+        print(f"{missing} rows have no answer: run this again", file=sys.stderr)
+    return errors + missing
 
 
 def _pair(row: Mapping[str, object]) -> tuple[dict[str, object], Answer]:
