@@ -485,7 +485,7 @@ impl Model {
                 for ((x, logits), allowed) in
                     inputs.zip(candidates.iter().filter_map(|one| one.few(vocabulary)))
                 {
-                    scratch.compute_allowed(team, rows, x, allowed, logits);
+                    scratch.selection().compute_allowed(team, rows, x, allowed, logits);
                 }
                 return;
             }

@@ -23,7 +23,6 @@ use crate::packed::{PackedFile, Part, PartKind};
 use crate::pool::{self, Team};
 use crate::vectors::dot::dot_stored;
 use bounds::{Input, RowBound, quantize_row};
-use candidates::choose;
 pub use candidates::{Candidates, Rule};
 
 /// The rows of a head, in their stored format.
@@ -59,17 +58,45 @@ pub(super) struct Scratch {
     rounded: Vec<f32>,
     /// q·a₁ of every row, then q·a₂ of every row, for each token.
     sums: Vec<i32>,
-    /// Lower and upper bound of each row's logit, for one token.
+    /// For each token that is chosen for at the same time.
+    selections: Vec<Selection>,
+}
+
+/// The buffers of one token's choice.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// Lower and upper bound of each row's logit.
     bounds: Vec<(f32, f32)>,
     ranking: Vec<f32>,
     maxima: Vec<f32>,
     chosen: Vec<(u32, f32)>,
 }
 
+/// One token's part of a head's work.
+struct Job<'a> {
+    input: &'a Input,
+    /// q·a₁ of every row, then q·a₂ of every row.
+    sums: &'a [i32],
+    x: &'a [f32],
+    candidates: Candidates<'a>,
+    selection: &'a mut Selection,
+    logits: &'a mut [f32],
+}
+
 /// Rows per task.
 const ROWS: usize = 512;
 
 impl Scratch {
+    /// Returns the buffers of one token.
+    pub(super) fn selection(&mut self) -> &mut Selection {
+        if self.selections.is_empty() {
+            self.selections.push(Selection::default());
+        }
+        &mut self.selections[0]
+    }
+}
+
+impl Selection {
     /// Writes the logits of all tokens of `allowed` for the input `x`, and -∞ for all other tokens.
     pub(super) fn compute_allowed(
         &mut self,
@@ -196,24 +223,49 @@ impl Screen {
     ) {
         let (n, k) = (self.quantized.n(), self.quantized.k());
         self.multiply(team, x, scratch);
-        let tokens = x.chunks_exact(k).zip(candidates).zip(logits.chunks_exact_mut(n));
-        for (token, ((x, candidates), logits)) in tokens.enumerate() {
-            if let Some(allowed) = candidates.few(n) {
-                scratch.compute_allowed(team, rows, x, allowed, logits);
-                continue;
-            }
-            self.bound(&team, token, scratch);
-            choose(*candidates, scratch, |chosen| compute(team, rows, x, chosen));
-            scratch.write(logits);
+        let Scratch { inputs, sums, selections, .. } = scratch;
+        selections.resize_with(selections.len().max(candidates.len()), Selection::default);
+        let of_token = inputs.iter().zip(sums.chunks_exact(2 * n)).zip(x.chunks_exact(k)).zip(candidates);
+        let buffers = selections.iter_mut().zip(logits.chunks_exact_mut(n));
+        let jobs = of_token.zip(buffers).map(|((((input, sums), x), candidates), (selection, logits))| Job {
+            input,
+            sums,
+            x,
+            candidates: *candidates,
+            selection,
+            logits,
+        });
+        let mut jobs: Vec<Job<'_>> = jobs.collect();
+        // A choice has parts that threads cannot share. With enough tokens each thread chooses for one.
+        match jobs.len() < team.threads() {
+            true => jobs.iter_mut().for_each(|job| self.choose(team, rows, job)),
+            false => team.chunks(&mut jobs, 1, |_, job| self.choose(team, rows, &mut job[0])),
         }
+    }
+
+    /// Writes the candidates' logits for one token, and -∞ for all other tokens.
+    fn choose(&self, team: Team<'_>, rows: &impl Rows, job: &mut Job<'_>) {
+        let Job { input, sums, x, candidates, selection, logits } = job;
+        if let Some(allowed) = candidates.few(self.quantized.n()) {
+            return selection.compute_allowed(team, rows, x, allowed, logits);
+        }
+        self.bound(&team, input, sums, &mut selection.bounds);
+        candidates::choose(*candidates, selection, |chosen| compute(team, rows, x, chosen));
+        selection.write(logits);
     }
 
     /// Writes approximate logits for each input in `x` to its row of `logits`: the middles of the bounds.
     pub(super) fn approximate(&self, team: Team<'_>, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
+        let n = self.quantized.n();
         self.multiply(team, x, scratch);
-        for (token, logits) in logits.chunks_exact_mut(self.quantized.n()).enumerate() {
-            self.bound(&team, token, scratch);
-            for (logit, (lower, upper)) in logits.iter_mut().zip(&scratch.bounds) {
+        scratch.selection();
+        let Scratch { inputs, sums, selections, .. } = scratch;
+        let bounds = &mut selections[0].bounds;
+        for ((input, sums), logits) in
+            inputs.iter().zip(sums.chunks_exact(2 * n)).zip(logits.chunks_exact_mut(n))
+        {
+            self.bound(&team, input, sums, bounds);
+            for (logit, (lower, upper)) in logits.iter_mut().zip(bounds.iter()) {
                 *logit = lower + 0.5 * (upper - lower);
             }
         }
@@ -237,13 +289,12 @@ impl Screen {
         });
     }
 
-    /// Computes the bounds of each of the token's logits, into `scratch`.
-    fn bound(&self, pool: &Pool, token: usize, scratch: &mut Scratch) {
+    /// Computes the bounds of each of a token's logits, from the sums of all rows.
+    fn bound(&self, pool: &Pool, input: &Input, sums: &[i32], bounds: &mut Vec<(f32, f32)>) {
         let n = self.quantized.n();
-        let input = &scratch.inputs[token];
-        let (first, second) = scratch.sums[2 * token * n..][..2 * n].split_at(n);
-        scratch.bounds.resize(n, (0.0, 0.0));
-        pool.chunks(&mut scratch.bounds, ROWS, |chunk, bounds| {
+        let (first, second) = sums.split_at(n);
+        bounds.resize(n, (0.0, 0.0));
+        pool.chunks(bounds, ROWS, |chunk, bounds| {
             for (i, bound) in bounds.iter_mut().enumerate() {
                 let row = chunk * ROWS + i;
                 *bound = input.bounds(&self.rows[row], first[row], second[row]);

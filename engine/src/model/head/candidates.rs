@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use tercet_grammar::Mask;
 
-use super::Scratch;
+use super::Selection;
 
 /// A rule that selects tokens by their logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,12 +41,16 @@ impl Candidates<'_> {
     }
 }
 
-/// Chooses the tokens that can matter, into `scratch`, with the logits that `compute` writes beside them.
+/// Chooses the tokens that can matter, into `selection`, with the logits that `compute` writes beside them.
 ///
 /// The tokens that look best come first. Once their logits are known, a token matters only if its upper bound reaches the
 /// least of these. Tokens with NaN bounds are chosen too.
-pub(super) fn choose(candidates: Candidates<'_>, scratch: &mut Scratch, compute: impl Fn(&mut [(u32, f32)])) {
-    let Scratch { bounds, ranking, maxima, chosen, .. } = scratch;
+pub(super) fn choose(
+    candidates: Candidates<'_>,
+    selection: &mut Selection,
+    compute: impl Fn(&mut [(u32, f32)]),
+) {
+    let Selection { bounds, ranking, maxima, chosen } = selection;
     for &token in candidates.always {
         if let Some(bounds) = bounds.get_mut(token as usize) {
             *bounds = (f32::NEG_INFINITY, f32::INFINITY);

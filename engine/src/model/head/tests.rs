@@ -42,8 +42,9 @@ fn bounds_hold_and_candidates_are_exact() {
             let x: Vec<f32> = (0..width).map(input).collect();
             let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
             screen.multiply(Team::new(&pool), &x, &mut scratch);
-            screen.bound(&pool, 0, &mut scratch);
-            for (exact, (lower, upper)) in exact.iter().zip(&scratch.bounds) {
+            let mut bounds = Vec::new();
+            screen.bound(&pool, &scratch.inputs[0], &scratch.sums, &mut bounds);
+            for (exact, (lower, upper)) in exact.iter().zip(&bounds) {
                 assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
             }
             let best = exact.iter().copied().fold(f32::MIN, f32::max);
@@ -87,8 +88,19 @@ fn bounds_hold_and_candidates_are_exact() {
         for (rule, most) in rules.into_iter().zip([n / 20, n / 6]) {
             let candidates = [Candidates::by(rule)];
             screen.logits(Team::new(&pool), &matrix, &x, &candidates, &mut scratch, &mut logits);
-            let computed = scratch.chosen.len();
+            let computed = scratch.selections[0].chosen.len();
             assert!(computed <= most, "{rule:?}: {computed} of {n} rows are computed");
+        }
+        // Tokens get the same logits together and alone.
+        let candidates =
+            [Candidates::by(Rule::Best), Candidates::by(Rule::Top(10)), Candidates::by(Rule::Within(2.0))];
+        let x: Vec<f32> = (0..3 * width).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut together = vec![0.0; 3 * n];
+        screen.logits(Team::new(&pool), &matrix, &x, &candidates, &mut scratch, &mut together);
+        for ((x, candidates), together) in x.chunks(width).zip(candidates).zip(together.chunks(n)) {
+            screen.logits(Team::new(&pool), &matrix, x, &[candidates], &mut scratch, &mut logits);
+            let wanted = logits.iter().filter(|logit| logit.is_finite()).count();
+            assert!(wanted > 0 && logits.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
     }
 }
