@@ -29,12 +29,8 @@ impl KeysValues<'_, i8> {
     pub(crate) fn steps(&self, position: usize) -> [[f32; BLOCK]; 2] {
         let page = &self.pages[position / PAGE][self.start + 2 * PAGE * self.dim..];
         [0, PAGE].map(|kind| {
-            let bytes = &page[(kind + position % PAGE) * size_of::<f32>()..];
-            let steps = bytes.as_chunks().0;
-            std::array::from_fn(|place| {
-                let step: [i8; size_of::<f32>()] = steps[place];
-                f32::from_le_bytes(step.map(|byte| byte as u8))
-            })
+            let steps = &page[(kind + position % PAGE) * size_of::<f32>()..][..BLOCK * size_of::<f32>()];
+            bytemuck::pod_read_unaligned(bytemuck::cast_slice(steps))
         })
     }
 }
@@ -79,12 +75,14 @@ impl Gather for Segment<'_, i8> {
         }
         let elements: [&[i16]; Q] = std::array::from_fn(|q| &rounded[q * head.dim..][..head.dim]);
         let mut weights = [[0.0; SEGMENT]; Q];
+        let mut value_steps = [0.0; SEGMENT];
         for block in blocks.clone() {
             let next = if block + BLOCK < end { keys(block + BLOCK) } else { values(start) };
             let mut products = [[0; BLOCK]; Q];
             // SAFETY: the caller promises the instructions of `V`.
             unsafe { add_products::<V, Q>(products.as_flattened_mut(), &elements, keys(block), next) };
-            let [key_steps, _] = head.steps(block);
+            let [key_steps, of_values] = head.steps(block);
+            value_steps[block - start..][..BLOCK].copy_from_slice(&of_values);
             for ((scores, products), query_step) in weights.iter_mut().zip(products).zip(query_steps) {
                 let scores = &mut scores[block - start..][..BLOCK];
                 for ((score, product), key_step) in scores.iter_mut().zip(products).zip(key_steps) {
@@ -99,10 +97,7 @@ impl Gather for Segment<'_, i8> {
         for (q, (weights, query)) in weights.iter_mut().zip(queries).enumerate() {
             let seen = self.positions(query.visible).len();
             totals[q] = weigh(&mut weights[..padded], seen, scale);
-            for (block, weights) in blocks.clone().zip(weights[..seen].chunks_mut(BLOCK)) {
-                let [_, value_steps] = head.steps(block);
-                weights.iter_mut().zip(value_steps).for_each(|(weight, step)| *weight *= step);
-            }
+            weights[..seen].iter_mut().zip(&value_steps).for_each(|(weight, step)| *weight *= step);
             weight_steps[q] = round(&mut rounded[q][..padded], &weights[..padded], MOST_WEIGHT);
         }
 
@@ -176,7 +171,11 @@ unsafe fn add_products<V: Vector, const Q: usize>(
                 let pairs = [V::load_pairs(pairs), V::load_pairs(pairs.add(2 * V::LANES))];
                 for q in 0..Q {
                     let factors = V::splat_pair(factors[q].as_ptr().add(2 * row));
-                    of_query[q] = [0, 1].map(|half| V::add_pairs(of_query[q][half], factors, pairs[half]));
+                    // Without a closure, which would not have the instructions of `V`.
+                    of_query[q] = [
+                        V::add_pairs(of_query[q][0], factors, pairs[0]),
+                        V::add_pairs(of_query[q][1], factors, pairs[1]),
+                    ];
                 }
             }
             for (q, sums_of_query) in of_query.into_iter().enumerate() {

@@ -68,7 +68,7 @@ impl<F: Float + Send + Sync> Stored for F {
 /// Bytes, with one step for each key and each value.
 ///
 /// Integer dot products read pairs. So keys are block × pair of elements × place in the block × 2, and values are pair of
-/// places × element × 2. The steps of the keys and those of the values follow, as floats in little-endian bytes.
+/// places × element × 2. The steps of the keys and those of the values follow, as the bytes of floats.
 impl Stored for i8 {
     fn of_head(dim: usize) -> usize {
         2 * PAGE * dim + 2 * PAGE * size_of::<f32>()
@@ -80,7 +80,7 @@ impl Stored for i8 {
         let (values, steps) = rest.split_at_mut(PAGE * dim);
         let mut rounded = vec![0; dim];
         let mut write_step = |place: usize, step: f32| {
-            let bytes = step.to_le_bytes().map(|byte| byte as i8);
+            let bytes = step.to_ne_bytes().map(|byte| byte as i8);
             steps[place * size_of::<f32>()..][..size_of::<f32>()].copy_from_slice(&bytes);
         };
         write_step(place, ops::quantize(&mut rounded, key));

@@ -37,6 +37,10 @@ pub(super) fn gather<G: Gather>(
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
     {
+        if is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the CPU has the features, as just detected.
+            return unsafe { with_vnni(segment, queries, sums, totals) };
+        }
         // SAFETY: the CPU has the features, as just detected.
         return unsafe { with_avx512(segment, queries, sums, totals) };
     } else if crate::vectors::vector::x86::has_avx2() {
@@ -45,6 +49,13 @@ pub(super) fn gather<G: Gather>(
     }
     // SAFETY: every CPU that can run this program has the baseline.
     unsafe { run::<Baseline, G>(segment, queries, sums, totals) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn with_vnni<G: Gather>(segment: G, queries: &[Query<'_>], sums: &mut [f32], totals: &mut [(f32, f32)]) {
+    // SAFETY: `Vnni` needs AVX-512 F, BW and VNNI, which this function enables.
+    unsafe { run::<crate::vectors::vector::x86::Vnni, G>(segment, queries, sums, totals) };
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -136,6 +147,11 @@ mod tests {
         if crate::vectors::vector::x86::has_avx2() {
             // SAFETY: the CPU has the features, as just detected.
             assert_eq!(run(&|sums, totals| unsafe { with_avx2(segment, &queries, sums, totals) }), plain);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the CPU has the features, as just detected.
+            assert_eq!(run(&|sums, totals| unsafe { with_avx512(segment, &queries, sums, totals) }), plain);
         }
     }
 

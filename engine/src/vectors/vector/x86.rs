@@ -174,3 +174,86 @@ impl Vector for __m512 {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 }
+
+/// AVX-512 F and BW, with VNNI.
+#[derive(Clone, Copy)]
+pub(in crate::vectors) struct Vnni(__m512);
+
+/// Every method but [`Vector::add_pairs`] is that of `__m512`.
+impl Vector for Vnni {
+    const LANES: usize = 16;
+    const ROWS: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the caller promises the instructions.
+        Vnni(unsafe { __m512::splat(x) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller promises the instructions and LANES floats to read.
+        Vnni(unsafe { __m512::load(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const f16) -> Self {
+        // SAFETY: the caller promises the instructions and LANES halves to read.
+        Vnni(unsafe { __m512::load_halves(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const [u8; 2]) -> Self {
+        // SAFETY: the caller promises the instructions and LANES bf16 to read.
+        Vnni(unsafe { __m512::load_bf16(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller promises the instructions and room for LANES floats.
+        unsafe { self.0.store(to) };
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller promises the instructions.
+        Vnni(unsafe { self.0.add_product(a.0, b.0) })
+    }
+
+    type Integers = __m512i;
+
+    #[inline(always)]
+    unsafe fn load_integers(from: *const i32) -> __m512i {
+        // SAFETY: the caller promises the instructions and LANES integers to read.
+        unsafe { __m512::load_integers(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(integers: __m512i, to: *mut i32) {
+        // SAFETY: the caller promises the instructions and room for LANES integers.
+        unsafe { __m512::store_integers(integers, to) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i8) -> __m512i {
+        // SAFETY: the caller promises the instructions and LANES pairs of bytes to read.
+        unsafe { __m512::load_pairs(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> __m512i {
+        // SAFETY: the caller promises the instructions and two integers to read.
+        unsafe { __m512::splat_pair(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller promises the instructions.
+        unsafe { _mm512_dpwssd_epi32(sums, a, b) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(address: *const T) {
+        __m512::prefetch(address);
+    }
+}
