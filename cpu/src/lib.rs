@@ -100,7 +100,7 @@ impl Cpu {
             && let Err(error) = ask()
         {
             self.features.retain(|feature| !feature.starts_with("amx_"));
-            // Other systems are never asked.
+            // Without the user's wish, and elsewhere than on Linux, nobody asked.
             self.refusal = (error.kind() != std::io::ErrorKind::Unsupported)
                 .then(|| format!("the system refuses AMX ({error}): running without it"));
         }

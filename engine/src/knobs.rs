@@ -41,6 +41,8 @@ const CACHE_DIR: Knob = knob(
 const CACHE_SIZE: Knob =
     knob("TERCET_CACHE_SIZE", "size that packed models may have together; by default 20GB");
 const NO_JIT: Knob = knob("TERCET_NO_JIT", "1: never make memory executable, run the portable kernels");
+const AMX: Knob =
+    knob("TERCET_AMX", "1: multiply prompts in tiles of AMX, which were tested by emulation only");
 const PERF_MAP: Knob =
     knob("TERCET_PERF_MAP", "1: write /tmp/perf-PID.map, so that perf can name the kernels");
 const JITDUMP: Knob =
@@ -49,7 +51,7 @@ const HF_ENDPOINT: Knob = knob("HF_ENDPOINT", "address of the hub; by default ht
 const HF_TOKEN: Knob = knob("HF_TOKEN", "access token for the hub");
 
 /// Variables that belong to no option of [`OPTIONS`].
-const OTHERS: [Knob; 16] = [
+const OTHERS: [Knob; 17] = [
     MODEL,
     CONFIG,
     NO_TUNE,
@@ -57,6 +59,7 @@ const OTHERS: [Knob; 16] = [
     CACHE_DIR,
     CACHE_SIZE,
     NO_JIT,
+    AMX,
     PERF_MAP,
     JITDUMP,
     knob("HF_HOME", "directory of Hugging Face's files; by default huggingface in the user's cache"),
