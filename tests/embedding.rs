@@ -3,13 +3,16 @@
 mod common;
 
 use common::{Golden, Scratch, path};
+use tercet::codegen::Isa;
+use tercet::cpu::Cpu;
 use tercet::formats::{Format, ModelFiles, TensorType, convert};
 use tercet::{ActivationType, CacheType, Cancel, Mode, Runtime, RuntimeOptions, Session, cosine};
 
-const FOLDER: &str = "tests/fixtures/embedding-tiny";
+/// Qwen3, and Gemma 3 with windows that are shorter than some texts.
+const FOLDERS: [&str; 2] = ["tests/fixtures/embedding-tiny", "tests/fixtures/embedding-gemma-tiny"];
 
 fn texts() -> Vec<String> {
-    serde_json::from_slice(&std::fs::read(path(&format!("{FOLDER}/texts.json"))).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(path(&format!("{}/texts.json", FOLDERS[0]))).unwrap()).unwrap()
 }
 
 fn open(files: ModelFiles, mode: Mode) -> Session {
@@ -23,8 +26,8 @@ fn open(files: ModelFiles, mode: Mode) -> Session {
     Session::new(files, Runtime::new(&options), None, &mut |_| {}).unwrap()
 }
 
-fn session(mode: Mode) -> Session {
-    open(ModelFiles::open(&path(FOLDER)).unwrap(), mode)
+fn session(folder: &str, mode: Mode) -> Session {
+    open(ModelFiles::open(&path(folder)).unwrap(), mode)
 }
 
 /// Returns the vectors of the fixture's texts with the prompt called `name`.
@@ -38,9 +41,10 @@ fn embed(session: &Session, name: Option<&str>) -> Vec<Vec<f32>> {
 /// The fast mode rounds a few activations of this small model to another integer than the reference.
 #[test]
 fn vectors_are_those_of_sentence_transformers() {
-    let golden = Golden::read(&format!("{FOLDER}/golden.safetensors"));
-    for (mode, least) in [(Mode::Exact(ActivationType::Int8), 0.9999), (Mode::Fast, 0.9995)] {
-        let session = session(mode);
+    let modes = [(Mode::Exact(ActivationType::Int8), 0.9999), (Mode::Fast, 0.9995)];
+    for (folder, (mode, least)) in FOLDERS.into_iter().flat_map(|folder| modes.map(|mode| (folder, mode))) {
+        let golden = Golden::read(&format!("{folder}/golden.safetensors"));
+        let session = session(folder, mode);
         for (prompt, expected) in [(None, "embeddings"), (Some("query"), "queries")] {
             let (found, expected) = (embed(&session, prompt), golden.f32(expected));
             for (text, (found, expected)) in texts().iter().zip(found.iter().zip(expected.chunks(128))) {
@@ -55,8 +59,8 @@ fn vectors_are_those_of_sentence_transformers() {
 
 #[test]
 fn a_text_has_the_tokens_of_transformers() {
-    let golden = Golden::read(&format!("{FOLDER}/golden.safetensors"));
-    let session = session(Mode::Fast);
+    let golden = Golden::read(&format!("{}/golden.safetensors", FOLDERS[0]));
+    let session = session(FOLDERS[0], Mode::Fast);
     let embedder = session.embedder().unwrap();
     for (i, text) in texts().iter().enumerate() {
         assert_eq!(embedder.encode("", text).unwrap(), golden.ids(&format!("ids.{i}")), "{text:?}");
@@ -66,7 +70,11 @@ fn a_text_has_the_tokens_of_transformers() {
 /// Texts that begin, go on and end in the midst of a pass, and more of them than a pass holds.
 #[test]
 fn texts_share_passes_and_keep_their_vectors() {
-    let session = session(Mode::Fast);
+    FOLDERS.into_iter().for_each(shares_passes);
+}
+
+fn shares_passes(folder: &str) {
+    let session = session(folder, Mode::Fast);
     let embedder = session.embedder().unwrap();
     let lengths = [3, 300, 1, 512, 40, 256, 255, 257, 2].into_iter().chain([5; 70]);
     let texts: Vec<Vec<u32>> = lengths
@@ -86,7 +94,7 @@ fn texts_share_passes_and_keep_their_vectors() {
 
 #[test]
 fn faults_are_named() {
-    let session = session(Mode::Fast);
+    let session = session(FOLDERS[0], Mode::Fast);
     let embedder = session.embedder().unwrap();
     let fault = |texts: &[Vec<u32>], dimensions| {
         embedder.embed(texts, dimensions, &Cancel::new(), |_| {}).unwrap_err().to_string()
@@ -114,15 +122,26 @@ fn faults_are_named() {
 #[test]
 fn a_gguf_file_gives_the_same_vectors() {
     let scratch = Scratch::new("embedding");
-    let files = ModelFiles::open(&path(FOLDER)).unwrap();
+    let files = ModelFiles::open(&path(FOLDERS[0])).unwrap();
     let gguf = scratch.0.join("embedding.gguf");
     let converted = convert(&files, &gguf, Format::Gguf(TensorType::I2S), false).unwrap();
     assert!(converted.losses.iter().any(|loss| loss.contains("bitnet.cpp")), "{:?}", converted.losses);
     let gguf = ModelFiles::open(&gguf).unwrap();
     assert!(gguf.try_get("modules.json").unwrap().is_none());
-    let (from_gguf, from_folder) = (open(gguf, Mode::Fast), session(Mode::Fast));
+    let (from_gguf, from_folder) = (open(gguf, Mode::Fast), session(FOLDERS[0], Mode::Fast));
     for prompt in [None, Some("query")] {
         assert_eq!(embed(&from_gguf, prompt), embed(&from_folder, prompt));
     }
     assert!(convert(&files, &scratch.0.join("again"), Format::Safetensors, false).is_err());
+}
+
+/// Every instruction set and packing computes the same first layer, and agrees with plain arithmetic.
+#[test]
+fn the_first_layer_is_the_same_on_every_kernel() {
+    for folder in FOLDERS {
+        let files = ModelFiles::open(&path(folder)).unwrap();
+        for report in tercet::verify::first_layer(&files, &Isa::available(Cpu::host())).unwrap() {
+            assert!(report.identical && report.mean_difference < 0.05, "{folder}: {report:?}");
+        }
+    }
 }

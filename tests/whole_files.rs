@@ -32,7 +32,7 @@ const WRITTEN: [TensorType; 4] = [TensorType::I2S, TensorType::Tq1_0, TensorType
 
 const BOTH: &[Dtype] = &[Dtype::BF16, Dtype::F32];
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case { name: "bitnet-tiny", masters: BOTH, packed: true, gguf: &WRITTEN },
     // A scale that divides has no inverse in bf16.
     Case { name: "llama-tiny", masters: &[Dtype::F32], packed: true, gguf: &[TensorType::I2S] },
@@ -41,6 +41,8 @@ const CASES: [Case; 9] = [
     // GGUF has no norms before ternary layers, and `convert` says so.
     Case { name: "rms-norm-tiny", masters: &[Dtype::F32], packed: false, gguf: &[] },
     Case { name: "qwen3-tiny", masters: &[Dtype::F32], packed: true, gguf: &[TensorType::I2S] },
+    // `convert` refuses the family.
+    Case { name: "gemma3-tiny", masters: BOTH, packed: false, gguf: &[] },
     // GGUF has no block that its matrices of 100 columns are a multiple of.
     Case { name: "one-bit-llm-tiny", masters: &[Dtype::F32], packed: true, gguf: &[] },
     Case { name: "one-bit-llm-64-tiny", masters: &[Dtype::F32], packed: true, gguf: &[TensorType::I2S] },

@@ -2,6 +2,7 @@
 
 pub(crate) mod family;
 mod generation;
+mod local;
 mod modules;
 mod rope;
 pub(crate) mod tensors;
@@ -17,8 +18,9 @@ use crate::transformers::{self, has_own_head};
 use crate::{CONFIG, ModelFiles};
 
 use family::either;
-pub use family::{BITNET, Family, LLAMA, ONE_BIT_LLM, QWEN3};
+pub use family::{BITNET, Family, GEMMA3, LLAMA, ONE_BIT_LLM, QWEN3};
 pub use generation::GenerationDefaults;
+pub use local::LocalAttention;
 pub use rope::{Rope, RopeScaling};
 pub use tensors::{EMBEDDING, HEAD, Part, Role, Tensor};
 
@@ -80,6 +82,12 @@ pub struct Config {
     pub sub_norms: bool,
     /// True if each head of queries and keys has an RMSNorm.
     pub query_key_norms: bool,
+    /// True if attention and feed-forward have an RMSNorm after their output projections.
+    pub post_norms: bool,
+    /// The factor of every token's embedding.
+    pub embedding_scale: f32,
+    /// The layers whose tokens see only the latest positions, if there are any.
+    pub local_attention: Option<LocalAttention>,
     /// Epsilon of the RMSNorm before each ternary layer, if ternary layers have norms of their own.
     pub linear_norm_eps: Option<f32>,
     /// Layers whose weights stay floats, by transformers' names of their modules. All others are
@@ -102,16 +110,19 @@ pub enum Activation {
     Relu2,
     /// x / (1 + e⁻ˣ).
     Silu,
+    /// x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))).
+    GeluTanh,
 }
 
 impl Activation {
-    const ALL: [Activation; 2] = [Activation::Relu2, Activation::Silu];
+    const ALL: [Activation; 3] = [Activation::Relu2, Activation::Silu, Activation::GeluTanh];
 
     /// transformers' name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Activation::Relu2 => "relu2",
             Activation::Silu => "silu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
         }
     }
 
@@ -120,6 +131,7 @@ impl Activation {
         match self {
             Activation::Relu2 => &["relu2", "relu_sqr"],
             Activation::Silu => &["silu"],
+            Activation::GeluTanh => &[],
         }
     }
 }
@@ -198,11 +210,12 @@ impl Config {
         let head_dim = head_dim(root, family, hidden_size, heads)?;
         let max_positions = required("max_position_embeddings", limit::POSITIONS)?;
         let eps = |object: &Object<'_>| object.number("rms_norm_eps", "a positive number", |n| n > 0.0);
+        let layers = required("num_hidden_layers", limit::LAYERS)?;
         let mut config = Config {
             vocab_size,
             hidden_size,
             intermediate_size: required("intermediate_size", limit::WIDTH)?,
-            layers: required("num_hidden_layers", limit::LAYERS)?,
+            layers,
             heads,
             kv_heads: kv_heads(root, heads)?,
             head_dim,
@@ -212,6 +225,13 @@ impl Config {
             activation: activation(root, family)?,
             sub_norms: family.sub_norms,
             query_key_norms: family.query_key_norms,
+            post_norms: family.post_norms,
+            embedding_scale: if family.scales_embedding { (hidden_size as f32).sqrt() } else { 1.0 },
+            local_attention: family
+                .has_windows
+                .then(|| LocalAttention::parse(root, layers))
+                .transpose()?
+                .flatten(),
             linear_norm_eps: match root.object("quantization_config", "quantization_config.")? {
                 Some(object) if object.flag("use_rms_norm")?.unwrap_or(false) => {
                     Some(eps(&object)?.unwrap_or(1e-6))
@@ -237,6 +257,7 @@ fn check_keys(root: &Object<'_>, config: &Config) -> Result<Vec<String>> {
         head_dim: config.head_dim,
         hidden_size: config.hidden_size,
         query_key_norms: config.query_key_norms,
+        has_windows: Family::find(root).is_some_and(|family| family.has_windows),
         no_window: root.flag("use_sliding_window")? == Some(false),
         activations: &[],
     };
@@ -253,7 +274,10 @@ fn check_keys(root: &Object<'_>, config: &Config) -> Result<Vec<String>> {
 }
 
 fn activation(root: &Object<'_>, family: &Family) -> Result<Activation> {
-    let Some(found) = root.text("hidden_act")? else { return Ok(family.activation) };
+    // Gemma has the second name.
+    let found =
+        root.text("hidden_act")?.map_or_else(|| root.text("hidden_activation"), |found| Ok(Some(found)))?;
+    let Some(found) = found else { return Ok(family.activation) };
     let activation = Activation::ALL.into_iter().find(|activation| activation.name() == found);
     activation
         .ok_or_else(|| root.unsupported("hidden_act", found, &either(Activation::ALL.map(Activation::name))))

@@ -40,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) hidden_size: usize,
     /// True if each head of queries and keys has a norm.
     pub(crate) query_key_norms: bool,
+    /// True if the family has layers with a sliding window.
+    pub(crate) has_windows: bool,
     /// True if the description says in another key that there is no sliding window.
     pub(crate) no_window: bool,
     /// Names of the feed-forward block's activation.
@@ -60,7 +62,9 @@ const EMPTY: Rule = only("none", |value, _| match value {
     _ => false,
 });
 const WINDOW: Rule = only("none, or at least the model's context", |value, facts| {
-    facts.no_window || value.as_f64().is_some_and(|n| n <= 0.0 || n >= facts.positions as f64)
+    facts.has_windows
+        || facts.no_window
+        || value.as_f64().is_some_and(|n| n <= 0.0 || n >= facts.positions as f64)
 });
 
 const fn only(expected: &'static str, holds: fn(&Value, &Facts) -> bool) -> Rule {

@@ -41,7 +41,7 @@ impl NamedModel {
 }
 
 /// Every model with a name, by family and size.
-pub const MODELS: [NamedModel; 14] = [
+pub const MODELS: [NamedModel; 15] = [
     // Others have measured this commit's weights: 30 % are -1 and 31 % are +1. Zero weights are
     // reported of files in the same repository: https://github.com/microsoft/BitNet/issues/608.
     model("bitnet-2b", "microsoft/bitnet-b1.58-2B-4T", "MIT", 1190, 1830)
@@ -56,6 +56,8 @@ pub const MODELS: [NamedModel; 14] = [
         1050,
     )
     .at("459a4718ed183ebbf5d7c89e4908f66322790e9b"),
+    // Its GGUF file lacks a part of the model.
+    model("bitnet-embedding-270m", "microsoft/bitnet-embedding-270m", "MIT", 570, 610),
     model("falcon-e-1b", "tiiuae/Falcon-E-1B-Instruct", FALCON, 670, 900),
     model("falcon-e-3b", "tiiuae/Falcon-E-3B-Instruct", FALCON, 1000, 1300),
     model("falcon3-1b-1.58", "tiiuae/Falcon3-1B-Instruct-1.58bit", FALCON, 1360, 1930),

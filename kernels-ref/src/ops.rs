@@ -4,6 +4,8 @@
 //! crate's own, and `exp`, `sin` and `cos` come from the platform. So compare with other
 //! implementations within a tolerance.
 
+use std::f32::consts::PI;
+
 /// Computes the root-mean-square norm: `x / sqrt(mean(x²) + eps) · weight`.
 ///
 /// # Panics
@@ -102,6 +104,17 @@ pub fn silu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
     gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
 }
 
+/// Computes the GELU gate of the feed-forward block, with tanh for the error function (Hendrycks and Gimpel 2016):
+/// `gate / 2 · (1 + tanh(√(2/π) · (gate + 0.044715 · gate³))) · up`.
+///
+/// # Panics
+/// Panics if the slices differ in length.
+pub fn gelu_gate(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    assert_eq!(gate.len(), up.len(), "gate and up have the same length");
+    let gelu = |x: f32| x / 2.0 * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh());
+    gate.iter().zip(up).map(|(gate, up)| gelu(*gate) * up).collect()
+}
+
 /// Computes the logits of one token with a tied output head.
 ///
 /// The logits are `embedding`, which is `vocabulary × hidden.len()`, times `hidden`.
@@ -182,6 +195,11 @@ mod tests {
     #[test]
     fn silu_gate_by_hand() {
         assert_close(&silu_gate(&[0.0, 1.0, -2.0], &[5.0, 2.0, 1.0]), &[0.0, 1.462_117_2, -0.238_405_84]);
+    }
+
+    #[test]
+    fn gelu_gate_by_hand() {
+        assert_close(&gelu_gate(&[0.0, 1.0, -2.0], &[5.0, 2.0, 1.0]), &[0.0, 1.682_384, -0.045_402_3]);
     }
 
     #[test]

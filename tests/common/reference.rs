@@ -7,12 +7,13 @@ use super::path;
 
 /// Models that cover the blocks, the checkpoint and the rotary embedding of every family: see
 /// `tests/golden/families.py`.
-pub const FAMILIES: [&str; 8] = [
+pub const FAMILIES: [&str; 9] = [
     "llama-tiny",
     "falcon3-tiny",
     "master-tiny",
     "rms-norm-tiny",
     "qwen3-tiny",
+    "gemma3-tiny",
     "one-bit-llm-tiny",
     "one-bit-llm-64-tiny",
     "bonsai-tiny",

@@ -1,10 +1,10 @@
-"""Writes a tiny random embedding model, and the vectors that sentence-transformers computes with it.
+"""Writes two tiny random embedding models, and the vectors that sentence-transformers computes with them.
 
 embedding.py DIRECTORY
 
-The model has the layout of microsoft/bitnet-embedding-0.6b: Qwen3 without an output head, with a norm before every
-linear layer, and weights that each call rounds to trits. transformers has no class for such layers; this file has one.
-Everything is computed in float32, with eager attention.
+The models have the layouts of microsoft/bitnet-embedding-0.6b and -270m: Qwen3 and Gemma 3 without an output head, with a
+norm before every linear layer, and weights that each call rounds to trits. transformers has no class for such layers; this
+file has one. Everything is computed in float32, with eager attention.
 
 golden.safetensors has the tensors `embeddings` and `queries` [texts, hidden], and `ids.N`, the tokens of each text.
 """
@@ -21,8 +21,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+from transformers import AutoTokenizer, Gemma3TextConfig, Gemma3TextModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 from transformers.integrations.bitnet import ActQuant, WeightQuant
+from transformers.models.gemma3.modeling_gemma3 import Gemma3RMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
 END = "<|endoftext|>"
@@ -77,44 +78,58 @@ def tokenizer(folder):
     return AutoTokenizer.from_pretrained(folder)
 
 
-def model(vocabulary):
-    config = Qwen3Config(
-        vocab_size=vocabulary, hidden_size=128, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=40, max_position_embeddings=512, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        tie_word_embeddings=True, bos_token_id=None, eos_token_id=0, pad_token_id=0, attn_implementation="eager",
+def qwen3(**sizes):
+    rope = {"rope_type": "default", "rope_theta": 1e6}
+    return Qwen3Model(Qwen3Config(**sizes, num_hidden_layers=2, head_dim=40, rope_parameters=rope))
+
+
+def gemma3(**sizes):
+    """Two of three layers see a window, which is shorter than a text."""
+    return Gemma3TextModel(Gemma3TextConfig(
+        **sizes, num_hidden_layers=3, head_dim=64, query_pre_attn_scalar=64, sliding_window=40,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+    ))
+
+
+def model(make, vocabulary):
+    made = make(
+        vocab_size=vocabulary, hidden_size=128, intermediate_size=160, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=512, tie_word_embeddings=True, bos_token_id=None, eos_token_id=0, pad_token_id=0,
+        attn_implementation="eager",
     )
-    qwen = Qwen3Model(config)
-    for name, module in list(qwen.named_modules()):
+    for name, module in list(made.named_modules()):
         if isinstance(module, nn.Linear):
-            qwen.set_submodule(name, BitLinear(*module.weight.shape))
+            made.set_submodule(name, BitLinear(*module.weight.shape))
         elif isinstance(module, Qwen3RMSNorm):
             module.weight.data = torch.rand(module.weight.shape) + 0.5
-    qwen.embed_tokens.weight.data = torch.randn(qwen.embed_tokens.weight.shape) / qwen.config.hidden_size**0.5
+        elif isinstance(module, Gemma3RMSNorm):
+            module.weight.data = torch.rand(module.weight.shape) - 0.5
+    made.embed_tokens.weight.data = torch.randn(made.embed_tokens.weight.shape) / made.config.hidden_size**0.5
     # The weights are stored in bf16.
     with torch.no_grad():
-        for parameter in qwen.parameters():
+        for parameter in made.parameters():
             parameter.copy_(parameter.bfloat16())
-    return qwen.eval()
+    return made.eval()
 
 
 @torch.no_grad()
-def main(folder):
+def write(folder, make):
     torch.manual_seed(5)
     os.makedirs(folder, exist_ok=True)
     words = tokenizer(folder)
-    qwen = model(len(words))
-    qwen.config.architectures = ["Qwen3Model"]
-    qwen.config.dtype = torch.bfloat16
-    Qwen3Model(qwen.config).save_pretrained(folder)
+    made = model(make, len(words))
+    made.config.architectures = [type(made).__name__]
+    made.config.dtype = torch.bfloat16
+    type(made)(made.config).save_pretrained(folder)
     transformer = Transformer(folder, model_kwargs={"dtype": torch.float32, "attn_implementation": "eager"})
-    transformer.model = qwen
+    transformer.model = made
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="lasttoken")
     embedder = SentenceTransformer(modules=[transformer, pooling, Normalize()], prompts={"query": "query: "}, device="cpu")
     embeddings = embedder.encode(TEXTS, batch_size=1, convert_to_tensor=True)
     queries = embedder.encode(TEXTS, batch_size=1, prompt_name="query", convert_to_tensor=True)
     embedder.save(folder, create_model_card=False)
     # The layers of this file in the place of transformers'.
-    tensors = {name: value.bfloat16().contiguous() for name, value in qwen.state_dict().items()}
+    tensors = {name: value.bfloat16().contiguous() for name, value in made.state_dict().items()}
     save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
     outputs = {"embeddings": embeddings.contiguous(), "queries": queries.contiguous()}
     outputs |= {f"ids.{i}": torch.tensor(words(text).input_ids) for i, text in enumerate(TEXTS)}
@@ -123,8 +138,9 @@ def main(folder):
         json.dump(TEXTS, file, ensure_ascii=False, indent=1)
         file.write("\n")
     similar = embeddings @ embeddings.T
-    print(f"cosines from {similar.min():.3f} to {(similar - torch.eye(len(TEXTS))).max():.3f}")
+    print(f"{folder}: cosines from {similar.min():.3f} to {(similar - torch.eye(len(TEXTS))).max():.3f}")
 
 
 os.umask(0o022)
-main(sys.argv[1])
+write(os.path.join(sys.argv[1], "embedding-tiny"), qwen3)
+write(os.path.join(sys.argv[1], "embedding-gemma-tiny"), gemma3)

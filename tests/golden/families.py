@@ -113,6 +113,21 @@ FAMILIES = {
         "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
         "quantization_config": bitnet(),
     },
+    # Gemma 3: a window shorter than the texts, norms after the blocks, gains that are stored less 1.
+    "gemma3-tiny": {
+        **SMALL,
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "head_dim": 64,
+        "query_pre_attn_scalar": 64,
+        "rope_theta": 1e6,
+        "rope_local_base_freq": 1e4,
+        "sliding_window": 16,
+        "sliding_window_pattern": 2,
+        "tie_word_embeddings": True,
+        "quantization_config": bitnet(linear_class="autobitlinear", quantization_mode="offline"),
+    },
     # 1bitLLM: norms before the output projections, head_dim 100, f16 master weights.
     "one-bit-llm-tiny": {
         **SMALL,
@@ -175,7 +190,9 @@ def norms(config, name):
     """Returns the names and widths of a block's norms."""
     hidden, shapes = config["hidden_size"], matrices(config)
     widths = {"input_layernorm": hidden, "post_attention_layernorm": hidden}
-    if config["model_type"] == "qwen3":
+    if config["model_type"] == "gemma3_text":
+        widths |= {"pre_feedforward_layernorm": hidden, "post_feedforward_layernorm": hidden}
+    if config["model_type"] in ("qwen3", "gemma3_text"):
         widths |= {f"self_attn.{part}_norm": config["head_dim"] for part in "qk"}
     if name.startswith("one-bit-llm"):
         widths |= {"self_attn.inner_attn_ln": hidden, "mlp.ffn_layernorm": config["intermediate_size"]}
@@ -198,17 +215,19 @@ def tensors(config, name):
     vocabulary, hidden = config["vocab_size"], config["hidden_size"]
     quantization = config.get("quantization_config")
     bonsai = name == "bonsai-tiny"
-    # If the head is the embedding, large values would make every token repeat itself.
-    spread = 0.1 if config["tie_word_embeddings"] else 1
+    gemma = config["model_type"] == "gemma3_text"
+    # If the head is the embedding, large values would make every token repeat itself. Gemma 3 multiplies them.
+    spread = 0.03 if gemma else 0.1 if config["tie_word_embeddings"] else 1
     table = grouped if bonsai else lambda n, k: spread * torch.randn(n, k)
     result = {"model.embed_tokens.weight": table(vocabulary, hidden).to(F16 if bonsai else BF16)}
     if not config["tie_word_embeddings"]:
         result["lm_head.weight"] = (0.3 * torch.randn(vocabulary, hidden)).to(F16)
-    result["model.norm.weight"] = (torch.rand(hidden) + 0.5).to(BF16)
+    least = -0.5 if gemma else 0.5
+    result["model.norm.weight"] = (torch.rand(hidden) + least).to(BF16)
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
         for norm, width in norms(config, name).items():
-            result[f"{prefix}.{norm}.weight"] = (torch.rand(width) + 0.5).to(BF16)
+            result[f"{prefix}.{norm}.weight"] = (torch.rand(width) + least).to(BF16)
         for matrix, (n, k) in matrices(config).items():
             weight = f"{prefix}.{matrix}.weight"
             if bonsai:

@@ -14,8 +14,8 @@ pub(crate) fn write(families: &[String]) -> Result<()> {
     write.arg(Path::new(ROOT).join("tests/fixtures"));
     run("write checkpoints and outputs", write.args(families))?;
     if families.is_empty() {
-        let folder = Path::new(ROOT).join("tests/fixtures/embedding-tiny");
-        run("write an embedding model", python("golden/embedding.py")?.arg(folder))?;
+        let folder = Path::new(ROOT).join("tests/fixtures");
+        run("write embedding models", python("golden/embedding.py")?.arg(folder))?;
         run("write GGUF files", &mut python("gguf/write.py")?)?;
     }
     Ok(())

@@ -40,7 +40,7 @@ impl Gathered {
         self.sums.fill(0.0);
         let (dim, mut row) = (self.dim(), 0);
         loop {
-            let mut few = [Query { elements: &[], visible: 0 }; TOGETHER];
+            let mut few = [Query { elements: &[], hidden: 0, visible: 0 }; TOGETHER];
             let count = few.iter_mut().zip(&mut queries).map(|(place, query)| *place = query).count();
             if count == 0 {
                 break;
@@ -158,25 +158,32 @@ mod tests {
             let head = cache.head(0, 0);
             let elements = wave(11 * dim, 0.1);
             let visible = [1, 2, 31, 32, 33, 64, 300, SEGMENT, SEGMENT + 1, SEGMENT + 33, positions];
-            let queries: Vec<Query<'_>> = elements
-                .chunks(dim)
-                .zip(visible)
-                .map(|(elements, visible)| Query { elements, visible })
-                .collect();
-            let together = attend(&queries, head);
-            for (query, found) in queries.iter().zip(together.chunks(dim)) {
-                let alone = attend(&[*query], head);
-                assert!(
-                    found.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()),
-                    "{}",
-                    query.visible
-                );
-                let seen = query.visible * dim;
-                let scaled: Vec<f32> = query.elements.iter().map(|x| x * 0.3 * (dim as f32).sqrt()).collect();
-                let expected = reference::attention(&scaled, &keys[..seen], &values[..seen], 1, 1);
-                for (found, expected) in found.iter().zip(expected) {
-                    let visible = query.visible;
-                    assert!((found - expected).abs() < bound, "{dim} {kind:?} {visible}: {found} {expected}");
+            for window in [usize::MAX, 1, 40, SEGMENT + 7] {
+                let query = |(elements, visible): (_, usize)| Query {
+                    elements,
+                    hidden: visible.saturating_sub(window),
+                    visible,
+                };
+                let queries: Vec<Query<'_>> = elements.chunks(dim).zip(visible).map(query).collect();
+                let together = attend(&queries, head);
+                for (query, found) in queries.iter().zip(together.chunks(dim)) {
+                    let alone = attend(&[*query], head);
+                    assert!(
+                        found.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()),
+                        "{}",
+                        query.visible
+                    );
+                    let seen = query.hidden * dim..query.visible * dim;
+                    let scaled: Vec<f32> =
+                        query.elements.iter().map(|x| x * 0.3 * (dim as f32).sqrt()).collect();
+                    let expected = reference::attention(&scaled, &keys[seen.clone()], &values[seen], 1, 1);
+                    for (found, expected) in found.iter().zip(expected) {
+                        let visible = query.visible;
+                        assert!(
+                            (found - expected).abs() < bound,
+                            "{dim} {kind:?} {visible}: {found} {expected}"
+                        );
+                    }
                 }
             }
         }

@@ -31,6 +31,8 @@ pub(super) struct Buffers {
     pub(super) product: Vec<f32>,
     pub(super) head: Scratch,
     pub(super) rotary: Rotary,
+    /// Of the layers with local attention.
+    pub(super) local_rotary: Option<Rotary>,
     /// Attention sums of one token's queries, KV head × segment.
     pub(super) segments: Vec<Gathered>,
     /// Counts of each layer, if the caller wants them.
@@ -64,6 +66,10 @@ impl Buffers {
             product: floats(hidden),
             head: Scratch::default(),
             rotary: Rotary::new(&config.rope, config.head_dim),
+            local_rotary: config
+                .local_attention
+                .as_ref()
+                .map(|local| Rotary::new(&local.rope, config.head_dim)),
             segments: Vec::new(),
             zeros: None,
         })
@@ -71,7 +77,8 @@ impl Buffers {
 
     /// Prepares the work on positions below `end`.
     pub(super) fn reach(&mut self, config: &Config, end: usize) {
-        self.rotary.reach(end.next_multiple_of(PAGE));
+        let rotaries = [Some(&mut self.rotary), self.local_rotary.as_mut()];
+        rotaries.into_iter().flatten().for_each(|rotary| rotary.reach(end.next_multiple_of(PAGE)));
         let (group, segments) = (config.heads / config.kv_heads, config.kv_heads * end.div_ceil(SEGMENT));
         if self.segments.len() < segments {
             self.segments.resize(segments, Gathered::new(group, config.head_dim));

@@ -1,6 +1,6 @@
 //! The forward pass of a decoder-only transformer with ternary layers.
 //!
-//! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM` or `Qwen3ForCausalLM`, and the latter's `Qwen3Model`. The
+//! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM`, `Qwen3ForCausalLM` and `Gemma3ForCausalLM`. The
 //! [`Config`](super::Config) decides which blocks a layer has.
 
 mod parts;
@@ -202,7 +202,13 @@ impl Model {
         kept: usize,
     ) -> Result<()> {
         let residual = buffers.residual.chunks_mut(self.config.hidden_size);
-        tokens.iter().zip(residual).for_each(|(&token, residual)| self.weights.embed(token, residual));
+        let scale = self.config.embedding_scale;
+        for (&token, residual) in tokens.iter().zip(residual) {
+            self.weights.embed(token, residual);
+            if scale != 1.0 {
+                residual.iter_mut().for_each(|x| *x *= scale);
+            }
+        }
         let last = self.weights.layers.len() - 1;
         for (i, layer) in self.weights.layers.iter().enumerate() {
             let kept = if i == last { kept } else { tokens.len() };
@@ -226,7 +232,12 @@ impl Model {
     ) -> Result<()> {
         let hidden = self.config.hidden_size;
         let tokens = runs.iter().map(|run| run.tokens).sum::<usize>();
-        let Buffers { residual, rounded, q, k, v, attended, product, rotary, segments, .. } = buffers;
+        let Buffers { residual, rounded, q, k, v, attended, product, segments, .. } = buffers;
+        let (rotary, window) = match &self.config.local_attention {
+            Some(local) if local.layers[index] => (buffers.local_rotary.as_ref(), local.window),
+            _ => (None, usize::MAX),
+        };
+        let rotary = rotary.unwrap_or(&buffers.rotary);
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.attention_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
         let first = tokens - kept;
@@ -258,8 +269,8 @@ impl Model {
             let cached = |head| state.cache.head(index, head);
             match *tokens - skipped {
                 0 => {}
-                1 => self.attend_one(team, cached, position + skipped, q, segments, attended),
-                _ => self.attend(team, cached, position + skipped, q, attended),
+                1 => self.attend_one(team, cached, position + skipped, window, q, segments, attended),
+                _ => self.attend(team, cached, position + skipped, window, q, attended),
             }
             start += *tokens;
         }
@@ -269,7 +280,7 @@ impl Model {
         residual.copy_within(first * hidden..tokens * hidden, 0);
         let norm = layer.attention_sub_norm.as_ref();
         Input::new(team, &attended[..kept * width], width, norm, rounded).multiply([(&layer.o, product)]);
-        self.add(team, residual, product, kept);
+        self.add(team, residual, product, layer.attention_post_norm.as_ref(), kept);
         team.check()
     }
 
@@ -298,6 +309,7 @@ impl Model {
             match self.config.activation {
                 Activation::Relu2 => ops::relu2_gate(gate, up),
                 Activation::Silu => ops::silu_gate(gate, up),
+                Activation::GeluTanh => ops::gelu_gate(gate, up),
             }
         });
         let mut input = Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded);
@@ -305,13 +317,16 @@ impl Model {
         if let Some(zeros) = zeros {
             zeros.inputs += input.zeros() as u64;
         }
-        self.add(team, residual, product, tokens);
+        self.add(team, residual, product, layer.ffn_post_norm.as_ref(), tokens);
         team.check()
     }
 
-    /// Adds `x` to the residual, for the first `tokens` tokens.
-    fn add(&self, team: Team<'_>, residual: &mut [f32], x: &[f32], tokens: usize) {
+    /// Adds `x`, after the norm, to the residual, for the first `tokens` tokens.
+    fn add(&self, team: Team<'_>, residual: &mut [f32], x: &mut [f32], norm: Option<&Norm>, tokens: usize) {
         let hidden = self.config.hidden_size;
+        if let Some(norm) = norm {
+            team.chunks(&mut x[..tokens * hidden], hidden, |_, x| norm.apply_in_place(x));
+        }
         team.chunks(&mut residual[..tokens * hidden], hidden, |token, residual| {
             ops::add(residual, &x[token * hidden..][..hidden]);
         });
@@ -340,28 +355,33 @@ impl Model {
 
     /// Computes causal grouped-query attention (Ainslie et al. 2023) for one token, with the queries `q`.
     ///
-    /// The token is at `position`, and `cached` yields a KV head's keys and values. A task is one segment of one KV head.
+    /// The token is at `position`, sees the latest `window` positions, and `cached` yields a KV head's keys and values. A task is
+    /// one segment of one KV head.
+    #[expect(clippy::too_many_arguments, reason = "the place of a token, and what it reads and writes")]
     fn attend_one<'c>(
         &self,
         team: Team<'_>,
         cached: impl Fn(usize) -> Head<'c> + Sync,
         position: usize,
+        window: usize,
         q: &[f32],
         segments: &mut [Gathered],
         attended: &mut [f32],
     ) {
         let (group, dim) = (self.config.heads / self.config.kv_heads, self.config.head_dim);
         let (width, visible) = (group * dim, position + 1);
-        let used = visible.div_ceil(SEGMENT);
+        let hidden = visible.saturating_sub(window);
+        let begin = hidden / SEGMENT;
+        let used = visible.div_ceil(SEGMENT) - begin;
         let segments = &mut segments[..self.config.kv_heads * used];
         team.chunks(segments, 1, |task, gathered| {
             if team.is_cancelled() {
                 return;
             }
-            let (head, segment) = (task / used, task % used);
+            let (head, segment) = (task / used, begin + task % used);
             let queries = q[head * width..][..width].chunks_exact(dim);
             gathered[0].gather(
-                queries.map(|elements| Query { elements, visible }),
+                queries.map(|elements| Query { elements, hidden, visible }),
                 cached(head),
                 segment,
                 self.score_scale(),
@@ -374,7 +394,8 @@ impl Model {
         }
     }
 
-    /// Computes causal grouped-query attention for consecutive tokens, the first one at `position`.
+    /// Computes causal grouped-query attention for consecutive tokens, the first one at `position`. Each sees the latest `window`
+    /// positions.
     ///
     /// `cached` yields a KV head's keys and values. A task is a few tokens.
     fn attend<'c>(
@@ -382,6 +403,7 @@ impl Model {
         team: Team<'_>,
         cached: impl Fn(usize) -> Head<'c> + Sync,
         position: usize,
+        window: usize,
         q: &[f32],
         attended: &mut [f32],
     ) {
@@ -392,19 +414,21 @@ impl Model {
         team.chunks(attended, TOKENS * width, |task, out| {
             let (first, count) = (task * TOKENS, out.len() / width);
             let [mut all, mut segment] = [(); 2].map(|()| Gathered::new(count * group, dim));
+            let begin = (position + first + 1).saturating_sub(window) / SEGMENT;
             for head in 0..kv_heads {
                 let of_head = head * group * dim..(head + 1) * group * dim;
                 let queries = (first..first + count).flat_map(|token| {
                     let visible = position + token + 1;
                     let elements = q[token * width..][of_head.clone()].chunks_exact(dim);
-                    elements.map(move |elements| Query { elements, visible })
+                    let hidden = visible.saturating_sub(window);
+                    elements.map(move |elements| Query { elements, hidden, visible })
                 });
                 let cached = cached(head);
                 if team.is_cancelled() {
                     return;
                 }
-                all.gather(queries.clone(), cached, 0, self.score_scale());
-                for later in 1..(position + first + count).div_ceil(SEGMENT) {
+                all.gather(queries.clone(), cached, begin, self.score_scale());
+                for later in begin + 1..(position + first + count).div_ceil(SEGMENT) {
                     if team.is_cancelled() {
                         return;
                     }

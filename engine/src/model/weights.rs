@@ -49,11 +49,13 @@ pub(super) struct Layer {
     pub(super) query_key_norms: Option<[Norm; 2]>,
     pub(super) attention_sub_norm: Option<Norm>,
     pub(super) o: Linear,
+    pub(super) attention_post_norm: Option<Norm>,
     pub(super) ffn_norm: Norm,
     pub(super) gate: Linear,
     pub(super) up: Linear,
     pub(super) ffn_sub_norm: Option<Norm>,
     pub(super) down: Linear,
+    pub(super) ffn_post_norm: Option<Norm>,
 }
 
 /// Makes a model's tensors: reads them, or draws them at random.
@@ -201,11 +203,13 @@ impl Layer {
             },
             attention_sub_norm: optional(P::AttentionSubNorm)?,
             o: linear(P::Output)?,
+            attention_post_norm: optional(P::AttentionPostNorm)?,
             ffn_norm: norm(P::FfnNorm)?,
             gate: linear(P::Gate)?,
             up: linear(P::Up)?,
             ffn_sub_norm: optional(P::FfnSubNorm)?,
             down: linear(P::Down)?,
+            ffn_post_norm: optional(P::FfnPostNorm)?,
         })
     }
 
@@ -220,6 +224,8 @@ impl Layer {
             (LayerPart::KeyNorm, keys),
             (LayerPart::FfnNorm, Some(&self.ffn_norm)),
             (LayerPart::FfnSubNorm, self.ffn_sub_norm.as_ref()),
+            (LayerPart::AttentionPostNorm, self.attention_post_norm.as_ref()),
+            (LayerPart::FfnPostNorm, self.ffn_post_norm.as_ref()),
         ];
         norms.into_iter().filter_map(|(part, norm)| Some((part, norm?)))
     }

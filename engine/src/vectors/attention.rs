@@ -29,10 +29,11 @@ pub(crate) const SEGMENT: usize = 512;
 /// The most queries whose sums fit any register file.
 pub(crate) const TOGETHER: usize = 8;
 
-/// A query and the number of positions, from the first on, that it may see.
+/// A query and the positions that it may see: those from `hidden` on, before `visible`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) elements: &'a [f32],
+    pub(crate) hidden: usize,
     pub(crate) visible: usize,
 }
 
@@ -77,6 +78,12 @@ pub(crate) struct Segment<'a, E> {
 }
 
 impl<E> Segment<'_, E> {
+    /// Returns the positions that `query` sees, counted from the beginning of this segment.
+    fn seen(&self, query: &Query<'_>) -> Range<usize> {
+        let end = self.positions(query.visible).len();
+        (query.hidden.clamp(self.first, self.first + SEGMENT) - self.first).min(end)..end
+    }
+
     /// Returns the positions of this segment that a query with `visible` visible positions sees.
     fn positions(&self, visible: usize) -> Range<usize> {
         self.first..visible.clamp(self.first, self.first + SEGMENT)

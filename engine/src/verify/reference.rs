@@ -12,6 +12,7 @@ pub(super) fn logits(files: &ModelFiles, config: &Config, tokens: &[u32]) -> Res
     let reader = Reader { checkpoint: open_checkpoint(files, config)?, config };
     let embedding = reader.rows("model.embed_tokens.weight")?;
     let mut residual: Vec<Vec<f32>> = tokens.iter().map(|&token| embedding.row(token as usize)).collect();
+    residual.iter_mut().flatten().for_each(|x| *x *= config.embedding_scale);
     reader.attention(&mut residual)?;
     reader.feed_forward(&mut residual)?;
 
@@ -129,7 +130,9 @@ impl Linear {
 
 impl Reader<'_> {
     fn attention(&self, residual: &mut [Vec<f32>]) -> Result<()> {
-        let Config { hidden_size: hidden, heads, kv_heads, head_dim, rope, .. } = self.config;
+        let Config { hidden_size: hidden, heads, kv_heads, head_dim, .. } = self.config;
+        let local = self.config.local_attention.as_ref().filter(|local| local.layers[0]);
+        let rope = local.map_or(&self.config.rope, |local| &local.rope);
         let (frequencies, factor) = (rope.frequencies(*head_dim), rope.attention_factor());
         let norm = self.layer_norm("input_layernorm", *hidden)?;
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
@@ -140,6 +143,7 @@ impl Reader<'_> {
         let k = self.linear("self_attn.k_proj", keys, *hidden)?;
         let v = self.linear("self_attn.v_proj", keys, *hidden)?;
         let o = self.linear("self_attn.o_proj", *hidden, queries)?;
+        let post_norm = self.optional(self.config.post_norms, "post_attention_norm", *hidden)?;
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         for (position, x) in residual.iter_mut().enumerate() {
             let normed = norm.apply(x);
@@ -150,7 +154,7 @@ impl Reader<'_> {
             keys.extend(key);
             values.extend(v.apply(&normed));
             let attended = ops::attention(&query, &keys, &values, *heads, *kv_heads);
-            add(x, &o.apply(&after(&sub_norm, &attended)));
+            add(x, &after(&post_norm, &o.apply(&after(&sub_norm, &attended))));
         }
         Ok(())
     }
@@ -162,14 +166,16 @@ impl Reader<'_> {
         let gate = self.linear("mlp.gate_proj", ffn, hidden)?;
         let up = self.linear("mlp.up_proj", ffn, hidden)?;
         let down = self.linear("mlp.down_proj", hidden, ffn)?;
+        let post_norm = self.optional(self.config.post_norms, "post_feedforward_norm", hidden)?;
         let activate = match self.config.activation {
             Activation::Relu2 => ops::relu2_gate,
             Activation::Silu => ops::silu_gate,
+            Activation::GeluTanh => ops::gelu_gate,
         };
         for x in residual {
             let normed = norm.apply(x);
             let gated = activate(&gate.apply(&normed), &up.apply(&normed));
-            add(x, &down.apply(&after(&sub_norm, &gated)));
+            add(x, &after(&post_norm, &down.apply(&after(&sub_norm, &gated))));
         }
         Ok(())
     }

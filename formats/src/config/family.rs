@@ -26,6 +26,14 @@ pub struct Family {
     pub sub_norms: bool,
     /// True if each head of queries and keys has an RMSNorm.
     pub query_key_norms: bool,
+    /// True if attention and feed-forward have an RMSNorm after their output projections.
+    pub post_norms: bool,
+    /// True if safetensors files store the gains of norms less 1, except for norms before ternary layers.
+    pub(crate) gains_less_one: bool,
+    /// True if embeddings are multiplied by the square root of the hidden size.
+    pub(crate) scales_embedding: bool,
+    /// True if some layers see only the latest positions.
+    pub(crate) has_windows: bool,
     /// Width of a head. `None` derives it from the hidden size.
     pub(crate) head_dim: Option<usize>,
     /// Base of the rotary embedding.
@@ -82,7 +90,7 @@ impl GgufName {
 const DEFAULT_ACTIVATION: &str = "silu";
 
 /// Every family.
-pub(crate) static FAMILIES: [&Family; 4] = [&BITNET, &LLAMA, &ONE_BIT_LLM, &QWEN3];
+pub(crate) static FAMILIES: [&Family; 5] = [&BITNET, &LLAMA, &ONE_BIT_LLM, &QWEN3, &GEMMA3];
 
 /// Llama with ternary layers, such as Falcon3-1.58bit, Falcon-E and Llama3-8B-1.58. Other rows
 /// start from it.
@@ -94,6 +102,10 @@ pub const LLAMA: Family = Family {
     activation: Activation::Silu,
     sub_norms: false,
     query_key_norms: false,
+    post_norms: false,
+    gains_less_one: false,
+    scales_embedding: false,
+    has_windows: false,
     head_dim: None,
     rope_theta: 10_000.0,
     rms_norm_eps: 1e-6,
@@ -141,6 +153,28 @@ pub const QWEN3: Family = Family {
     gguf: &[GgufName::llama_cpp("qwen3")],
     query_key_norms: true,
     head_dim: Some(128),
+    ..LLAMA
+};
+
+/// Gemma 3's text model with ternary layers, such as BitNet-embedding 270M.
+pub const GEMMA3: Family = Family {
+    model_type: "gemma3_text",
+    class: "Gemma3ForCausalLM",
+    // The published GGUF files lack the windows, and store gains in another way than llama.cpp.
+    gguf: &[],
+    activation: Activation::GeluTanh,
+    query_key_norms: true,
+    post_norms: true,
+    gains_less_one: true,
+    scales_embedding: true,
+    has_windows: true,
+    head_dim: Some(256),
+    rope_theta: 1_000_000.0,
+    renamed: &[
+        ("post_attention_layernorm", "pre_feedforward_layernorm"),
+        ("post_attention_norm", "post_attention_layernorm"),
+        ("post_feedforward_norm", "post_feedforward_layernorm"),
+    ],
     ..LLAMA
 };
 
@@ -204,11 +238,11 @@ impl Family {
         names.any(|name| name.architecture == architecture && name.interleaved)
     }
 
-    /// Returns the GGUF name for files whose ternary matrices have this type. bitnet.cpp defines
+    /// Returns the GGUF name for files whose ternary matrices have this type, or `None` if the family has no name. bitnet.cpp defines
     /// I2_S, so such files take its name where it has one. All others take llama.cpp's.
-    pub(crate) fn gguf_name(&self, kind: TensorType) -> &'static GgufName {
+    pub(crate) fn gguf_name(&self, kind: TensorType) -> Option<&'static GgufName> {
         let own = |name: &&GgufName| kind == TensorType::I2S && name.dialect == Dialect::BitnetCpp;
-        self.gguf.iter().find(own).unwrap_or(&self.gguf[0])
+        self.gguf.iter().find(own).or(self.gguf.first())
     }
 
     /// Returns the name that the family's safetensors files give to the tensor `name`.

@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
+use super::Family;
 use crate::error::Result;
 use crate::json::Object;
 use crate::keys;
@@ -210,7 +211,35 @@ fn positive(object: &Object<'_>, name: &str) -> Result<Option<f32>> {
 pub(super) fn scaling<'a>(root: &Object<'a>) -> Result<Option<Object<'a>>> {
     match root.object("rope_scaling", "rope_scaling.")? {
         Some(object) if object.fields().next().is_some() => Ok(Some(object)),
-        _ => root.object("rope_parameters", "rope_parameters."),
+        _ => match by_layer(root)? {
+            Some(parameters) => parameters.object(FULL, "rope_parameters.full_attention."),
+            None => root.object("rope_parameters", "rope_parameters."),
+        },
+    }
+}
+
+/// Name of the object for layers that see everything.
+const FULL: &str = "full_attention";
+
+/// Returns `rope_parameters` if they differ between kinds of layers, which only some families have.
+fn by_layer<'a>(root: &Object<'a>) -> Result<Option<Object<'a>>> {
+    let differs = Family::find(root).is_some_and(|family| family.has_windows);
+    let parameters = root.object("rope_parameters", "rope_parameters.")?;
+    Ok(parameters.filter(|parameters| differs && parameters.get(FULL).is_some()))
+}
+
+/// Returns the base of the frequencies in layers that see a window.
+pub(super) fn local_theta(root: &Object<'_>) -> Result<Option<f32>> {
+    let positive = |object: &Object<'_>, name| positive(object, name);
+    let parameters = by_layer(root)?;
+    let local = parameters
+        .map(|parameters| parameters.object("sliding_attention", "rope_parameters.sliding_attention."));
+    match local.transpose()?.flatten() {
+        Some(local) => match kind(&local)? {
+            (_, "default") => positive(&local, "rope_theta"),
+            (name, other) => Err(local.unsupported(name, other, "default")),
+        },
+        None => positive(root, "rope_local_base_freq"),
     }
 }
 

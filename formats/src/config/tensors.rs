@@ -72,6 +72,10 @@ pub enum Part {
     QueryNorm,
     /// Norm of each head of the keys.
     KeyNorm,
+    /// Norm after [`Part::Output`].
+    AttentionPostNorm,
+    /// Norm after [`Part::Down`].
+    FfnPostNorm,
 }
 
 /// One row of the list.
@@ -112,6 +116,7 @@ enum Needs {
     Nothing,
     SubNorms,
     HeadNorms,
+    PostNorms,
     SeparateHead,
 }
 
@@ -131,8 +136,8 @@ const MODEL: [Row; 3] = [EMBEDDING_ROW, FINAL_NORM_ROW, HEAD_ROW];
 
 /// The parts of a layer.
 #[rustfmt::skip]
-static LAYER: [(Part, Row); 13] = {
-    use Needs::{HeadNorms, Nothing, SubNorms};
+static LAYER: [(Part, Row); 15] = {
+    use Needs::{HeadNorms, Nothing, PostNorms, SubNorms};
     use Part::*;
     use Shape::{Ternary, Vector};
     use Width::{Ffn, Head, Hidden, Keys, Queries};
@@ -150,6 +155,8 @@ static LAYER: [(Part, Row); 13] = {
         (FfnSubNorm,       row("mlp.ffn_sub_norm",         "ffn_sub_norm",  Vector(Ffn),              SubNorms)),
         (QueryNorm,        row("self_attn.q_norm",         "attn_q_norm",   Vector(Head),             HeadNorms)),
         (KeyNorm,          row("self_attn.k_norm",         "attn_k_norm",   Vector(Head),             HeadNorms)),
+        (AttentionPostNorm, row("post_attention_norm",     "post_attention_norm", Vector(Hidden),     PostNorms)),
+        (FfnPostNorm,      row("post_feedforward_norm",    "post_ffw_norm", Vector(Hidden),           PostNorms)),
     ]
 };
 
@@ -160,7 +167,7 @@ const _: () = {
         assert!(LAYER[i].0 as usize == i);
         i += 1;
     }
-    assert!(Part::KeyNorm as usize + 1 == LAYER.len());
+    assert!(Part::FfnPostNorm as usize + 1 == LAYER.len());
 };
 
 const fn row(name: &'static str, gguf_name: &'static str, shape: Shape, needs: Needs) -> Row {
@@ -173,6 +180,7 @@ impl Row {
             Needs::Nothing => true,
             Needs::SubNorms => config.sub_norms,
             Needs::HeadNorms => config.query_key_norms,
+            Needs::PostNorms => config.post_norms,
             Needs::SeparateHead => !config.tie_word_embeddings,
         }
     }

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::atomic::{self, Output, StagedDirectory};
-use crate::config::{Config, Role, Tensor};
+use crate::config::{Config, Family, Role, Tensor};
 use crate::error::{Error, Result};
 use crate::transformers::holds_master_weights;
 use crate::{
@@ -166,7 +166,13 @@ impl<'a> Source<'a> {
                 tensor.role = Role::Ternary(n, k);
             }
         }
-        let mut fields = json::parse(&files.get(CONFIG)?, &files.label(CONFIG))?;
+        let label = files.label(CONFIG);
+        let mut fields = json::parse(&files.get(CONFIG)?, &label)?;
+        let family = Family::of(&json::Object::new(&label, &fields))?;
+        if family.gguf.is_empty() {
+            let expected = "another family, to be converted";
+            return Err(Error::unsupported(label, "model_type", family.model_type, expected));
+        }
         fields.insert("tie_word_embeddings".to_owned(), config.tie_word_embeddings.into());
         Ok(Source { files, config, checkpoint, tensors, fields })
     }

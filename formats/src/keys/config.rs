@@ -14,6 +14,7 @@ pub(crate) static TOP: &Table = &[
             "eos_token_id",
             "head_dim",
             "hidden_act",
+            "hidden_activation",
             "hidden_size",
             "intermediate_size",
             "is_matryoshka",
@@ -26,11 +27,14 @@ pub(crate) static TOP: &Table = &[
             "original_max_position_embeddings",
             "quantization_config",
             "rms_norm_eps",
+            "rope_local_base_freq",
             "rope_parameters",
             "rope_scaling",
             "rope_theta",
+            "sliding_window_pattern",
             "tie_word_embeddings",
             "vocab_size",
+            "_sliding_window_pattern",
         ],
     ),
     // About training, memory and programs.
@@ -133,6 +137,7 @@ pub(crate) static TOP: &Table = &[
             "rope_interleaved",
             "use_alibi",
             "use_bias",
+            "use_bidirectional_attention",
             "use_parallel_residual",
             "use_qkv_bias",
             "use_sliding_window",
@@ -180,8 +185,9 @@ pub(crate) static TOP: &Table = &[
     (EMPTY, &["cross_attention_hidden_size", "no_rope_layers", "per_layer_config", "pruned_heads"]),
     (WINDOW, &["sliding_window"]),
     (
-        only("full_attention for every layer", |value, _| {
-            value.as_array().is_some_and(|layers| layers.iter().all(|layer| layer == "full_attention"))
+        only("full_attention for every layer", |value, facts| {
+            facts.has_windows
+                || value.as_array().is_some_and(|layers| layers.iter().all(|layer| layer == "full_attention"))
         }),
         &["layer_types"],
     ),

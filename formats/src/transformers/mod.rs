@@ -122,8 +122,12 @@ impl TransformersCheckpoint {
 
 impl Checkpoint for TransformersCheckpoint {
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
-        let name = self.names.stored(name);
-        self.shards.file(&name)?.vector(&name, len)
+        let stored = self.names.stored(name);
+        let mut vector = self.shards.file(&stored)?.vector(&stored, len)?;
+        if self.names.store_gain_less_one(name) {
+            vector.iter_mut().for_each(|gain| *gain += 1.0);
+        }
+        Ok(vector)
     }
 
     fn ternary(&self, name: &str, n: usize, k: usize) -> Result<Ternary> {

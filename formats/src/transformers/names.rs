@@ -41,6 +41,11 @@ impl Names {
         self.linear_norm.is_some()
     }
 
+    /// Returns true if the vector that transformers usually calls `name` is stored less 1.
+    pub(super) fn store_gain_less_one(&self, name: &str) -> bool {
+        self.family.is_some_and(|family| family.gains_less_one) && !name.ends_with(LINEAR_NORM)
+    }
+
     /// Returns the checkpoint's name of the tensor that transformers usually calls `name`.
     pub(crate) fn stored(&self, name: &str) -> String {
         let mut stored = self.family.map_or_else(|| name.to_owned(), |family| family.stored_name(name));

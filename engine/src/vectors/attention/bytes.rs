@@ -95,9 +95,9 @@ impl Gather for Segment<'_, i8> {
         let mut rounded = [[0; SEGMENT]; Q];
         let mut weight_steps = [0.0; Q];
         for (q, (weights, query)) in weights.iter_mut().zip(queries).enumerate() {
-            let seen = self.positions(query.visible).len();
-            totals[q] = weigh(&mut weights[..padded], seen, scale);
-            weights[..seen].iter_mut().zip(&value_steps).for_each(|(weight, step)| *weight *= step);
+            let seen = self.seen(query);
+            totals[q] = weigh(&mut weights[..padded], seen.clone(), scale);
+            weights[seen.clone()].iter_mut().zip(&value_steps[seen]).for_each(|(weight, step)| *weight *= step);
             weight_steps[q] = round(&mut rounded[q][..padded], &weights[..padded], MOST_WEIGHT);
         }
 

@@ -36,9 +36,12 @@ fn gather_one(segment: Segment<'_, f32>, query: &Query<'_>, sums: &mut [f32]) ->
         *scores = sums.map(|score| score * f64::from(scale));
     }
     let weights = &mut weights[..positions.len()];
+    weights[..segment.seen(query).start].fill(f64::NEG_INFINITY);
     let blocks = positions.step_by(BLOCK);
     let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max) as f32;
-    weights.iter_mut().for_each(|score| *score = libm::exp(*score - f64::from(largest)));
+    // A query that sees no position has the largest score -∞, and -∞ - -∞ would be NaN.
+    let base = f64::from(largest.max(f32::MIN));
+    weights.iter_mut().for_each(|score| *score = libm::exp(*score - base));
     let (columns, rest) = sums.as_chunks_mut::<COLUMNS>();
     for (part, sums) in columns.iter_mut().enumerate() {
         let mut exact = [0.0; COLUMNS];

@@ -49,8 +49,7 @@ impl Gather for Segment<'_, f16> {
             unsafe { scores::<V, Q>(&mut weights, block - start, &elements, keys(block), next) };
         }
         for ((weights, query), totals) in weights.iter_mut().zip(queries).zip(totals) {
-            let seen = self.positions(query.visible).len();
-            *totals = weigh(&mut weights[..(end - start).next_multiple_of(BLOCK)], seen, scale);
+            *totals = weigh(&mut weights[..(end - start).next_multiple_of(BLOCK)], self.seen(query), scale);
         }
         for block in blocks {
             let next = if block + BLOCK < end { values(block + BLOCK) } else { keys(end) };
@@ -109,11 +108,12 @@ unsafe fn scores<V: Vector, const Q: usize>(
 /// Turns scores into weights exp(scale · score - largest); returns the sum of the weights and the largest
 /// scaled score.
 ///
-/// The query sees the first `visible` positions. The others get weight 0.
+/// The query sees the positions `visible`. The others get weight 0.
 #[inline(always)]
-pub(super) fn weigh(scores: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
+pub(super) fn weigh(scores: &mut [f32], visible: Range<usize>, scale: f32) -> (f32, f32) {
     let (mut largest, mut totals) = ([f32::NEG_INFINITY; BLOCK], [0.0; BLOCK]);
-    scores[visible..].fill(f32::NEG_INFINITY);
+    scores[..visible.start].fill(f32::NEG_INFINITY);
+    scores[visible.end..].fill(f32::NEG_INFINITY);
     let blocks = scores.as_chunks_mut::<BLOCK>().0;
     for block in &mut *blocks {
         for (score, largest) in block.iter_mut().zip(&mut largest) {

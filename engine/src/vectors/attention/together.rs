@@ -129,8 +129,11 @@ mod tests {
         }
         let pages = [std::sync::Arc::new(page)];
         let elements = wave(8 * dim, 0.1);
-        let queries: Vec<Query<'_>> =
-            elements.chunks(dim).zip(70..).map(|(elements, visible)| Query { elements, visible }).collect();
+        let queries: Vec<Query<'_>> = elements
+            .chunks(dim)
+            .zip(70..)
+            .map(|(elements, visible)| Query { elements, hidden: 0, visible })
+            .collect();
         let head = KeysValues { pages: &pages, start: 0, dim };
         let segment = Segment { head, first: 0, scale: 0.2 };
         let run = |gather: &dyn Fn(&mut [f32], &mut Totals)| {

@@ -19,7 +19,10 @@ pub(super) fn describe(
 ) -> Result<&'static GgufName> {
     let config = &source.config;
     let label = source.files.label(CONFIG);
-    let name = Family::of(&Object::new(&label, &source.fields))?.gguf_name(kind);
+    let family = Family::of(&Object::new(&label, &source.fields))?;
+    let name = family.gguf_name(kind).ok_or_else(|| {
+        Error::unsupported(&label, "model_type", family.model_type, "a family that GGUF files have")
+    })?;
     let architecture = name.architecture;
     header.text("general.architecture", architecture);
     header.text("general.name", source.files.name());
