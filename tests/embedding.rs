@@ -67,6 +67,13 @@ fn a_text_has_the_tokens_of_transformers() {
     }
 }
 
+#[test]
+fn the_head_of_an_embedding_model_has_no_screen() {
+    for folder in FOLDERS {
+        assert_eq!(session(folder, Mode::Fast).model().memory_use().screen, 0, "{folder}");
+    }
+}
+
 /// Texts that begin, go on and end in the midst of a pass, and more of them than a pass holds.
 #[test]
 fn texts_share_passes_and_keep_their_vectors() {

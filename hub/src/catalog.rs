@@ -17,7 +17,7 @@ pub struct NamedModel {
     /// Size of the download in MB.
     pub download_mb: u32,
     /// Memory in MB with a context of 4096 tokens, or the model's whole context if it is shorter.
-    /// The sum of weights in 2 bits, embedding, head with its quantized copy, keys and values.
+    /// The sum of weights in 2 bits, embedding, head with its quantized copy if the model writes text, keys and values.
     pub memory_mb: u32,
 }
 
@@ -53,11 +53,11 @@ pub const MODELS: [NamedModel; 15] = [
         "microsoft/bitnet-embedding-0.6b/bitnet-embeddings-0.6b-bf16-i2_s.gguf",
         "MIT",
         430,
-        1050,
+        890,
     )
     .at("459a4718ed183ebbf5d7c89e4908f66322790e9b"),
     // Its GGUF file lacks a part of the model.
-    model("bitnet-embedding-270m", "microsoft/bitnet-embedding-270m", "MIT", 570, 610),
+    model("bitnet-embedding-270m", "microsoft/bitnet-embedding-270m", "MIT", 570, 440),
     model("falcon-e-1b", "tiiuae/Falcon-E-1B-Instruct", FALCON, 670, 900),
     model("falcon-e-3b", "tiiuae/Falcon-E-3B-Instruct", FALCON, 1000, 1300),
     model("falcon3-1b-1.58", "tiiuae/Falcon3-1B-Instruct-1.58bit", FALCON, 1360, 1930),

@@ -31,7 +31,7 @@ use crate::packed::{Appearance, PackedCache, PackedFile, PackedModel};
 use crate::pool;
 use crate::runtime::{CacheType, HeadMode, Mode, Runtime};
 use crate::vectors::attention::PAGE;
-use tercet_formats::{Config, ModelFiles, open_checkpoint};
+use tercet_formats::{Config, EmbeddingConfig, ModelFiles, open_checkpoint};
 
 pub(crate) use buffers::BATCH;
 use buffers::BufferStock;
@@ -132,7 +132,8 @@ impl Model {
         let mut config = Config::load(files)?;
         let checkpoint = open_checkpoint(files, &config)?;
         config.layers = config.layers.min(layers);
-        let bytes = Weights::least_bytes(&config, runtime);
+        let head = head_mode(files, &config, runtime);
+        let bytes = Weights::least_bytes(&config, runtime, head);
         // Shapes that the files cannot fill are a fault of the files, which the reader names.
         if bytes / 8 <= stored_bytes(files)? {
             memory::require(bytes, || format!("the model {}", files.name()), SMALLER)?;
@@ -140,11 +141,12 @@ impl Model {
         let kept = |pool: &_| {
             seen.map_or_else(PackedModel::default, |(cache, seen)| cache.model(files.name(), seen, pool))
         };
-        let model = Self::build(files.name(), config, runtime, kept, |config, packer, pool, packed| {
-            let weights = Weights::load(&*checkpoint, config, packer, pool, packed);
-            checkpoint.check()?;
-            weights
-        })?;
+        let model =
+            Self::build(files.name(), config, runtime, head, kept, |config, packer, pool, packed| {
+                let weights = Weights::load(&*checkpoint, config, packer, pool, packed);
+                checkpoint.check()?;
+                weights
+            })?;
         health::warnings(&model.weights, &model.config).into_iter().for_each(|warning| files.warn(warning));
         Ok(model)
     }
@@ -157,9 +159,9 @@ impl Model {
         let kept = |_: &_| PackedModel::default();
         let config = preset.config();
         let tables = memory::product([4, config.vocab_size, config.hidden_size]);
-        let bytes = Weights::least_bytes(&config, runtime).saturating_add(tables);
+        let bytes = Weights::least_bytes(&config, runtime, runtime.head()).saturating_add(tables);
         memory::require(bytes, || format!("the model {}", preset.name), SMALLER)?;
-        Self::build(preset.name, config, runtime, kept, |config, packer, pool, _| {
+        Self::build(preset.name, config, runtime, runtime.head(), kept, |config, packer, pool, _| {
             preset.weights(config, packer, pool)
         })
     }
@@ -168,6 +170,7 @@ impl Model {
         name: &str,
         config: Config,
         runtime: &Runtime,
+        head: HeadMode,
         kept: impl FnOnce(&Pool) -> PackedModel,
         weights: impl Fn(&Config, &Packer<'_>, &Pool, Option<&PackedFile>) -> Result<Weights>,
     ) -> Result<Self> {
@@ -184,7 +187,7 @@ impl Model {
         let weights = |packed: Option<&_>| weights(&config, &packer, &pool, packed);
         let weights = kept.load(packer.layout(), &pool, weights, Weights::parts)?;
         let kernels = packer.into_kernels();
-        let screen = match (weights.head(), runtime.head()) {
+        let screen = match (weights.head(), head) {
             (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
                 let planner = || Planner::new(runtime.isa(), Packing::Bytes).on(Cpu::host());
                 let shape = (config.vocab_size, config.hidden_size);
@@ -204,7 +207,7 @@ impl Model {
             name: name.to_owned(),
             config,
             weights,
-            head: runtime.head(),
+            head,
             screen,
             pools: kernels.threads(pool.threads()).map(|threads| pool.first(threads)),
             kernels,
@@ -289,6 +292,15 @@ impl Model {
             return Err(Error::bad_argument("context", problem, format!("use 1 to {most} tokens")));
         }
         State::new(&self.config, self.cache_type, context)
+    }
+}
+
+/// Returns how the head is computed. A model that was made for embeddings has no screen, because nothing asks for its logits.
+fn head_mode(files: &ModelFiles, config: &Config, runtime: &Runtime) -> HeadMode {
+    match EmbeddingConfig::load(files, config) {
+        Ok(Some(_)) => HeadMode::Bf16,
+        // A fault of files about embeddings is one for those who ask for embeddings.
+        _ => runtime.head(),
     }
 }
 

@@ -83,8 +83,8 @@ impl Weights {
     }
 
     /// Returns the least bytes that the matrices of `config` take while `runtime` packs them. This counts the packed
-    /// matrices, the trits of one matrix, and the screen of the head.
-    pub(super) fn least_bytes(config: &Config, runtime: &Runtime) -> u64 {
+    /// matrices, the trits of one matrix, and the screen of a head that is computed as `head` says.
+    pub(super) fn least_bytes(config: &Config, runtime: &Runtime, head: HeadMode) -> u64 {
         const ABSURD: u64 = 1 << 50;
         let (layout, exact) = (runtime.planner().layout(), runtime.mode() != Mode::Fast);
         let (mut packed, mut largest) = (0u64, 0);
@@ -94,7 +94,7 @@ impl Weights {
             let bytes = if exact || trits > ABSURD { trits } else { layout.bytes(n, k) as u64 };
             (packed, largest) = (packed.saturating_add(bytes), largest.max(trits));
         }
-        let screen = match runtime.head() {
+        let screen = match head {
             HeadMode::Exact | HeadMode::Int8 => memory::product([config.vocab_size, config.hidden_size]),
             HeadMode::Bf16 => 0,
         };
