@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{Ran, Scratch, TINY, assert_fields, command, finish, parse, tercet};
+use serde_json::json;
+
+use crate::harness::{Ran, Scratch, TINY, assert_fields, command, finish, output, parse, tercet};
 use crate::hub_server::{COMMIT, FakeHub};
 use crate::models::{FILES, wide_model};
 
@@ -88,6 +90,16 @@ fn models_are_pulled_listed_shown_and_removed() {
     assert_eq!(parse(&setting.run(&["list", "--json"]))["models"].as_array().unwrap().len(), 1);
     let again = setting.outcome(&["rm", "--yes", "tiny/bitnet"]);
     assert!(again.status == Some(2) && again.stderr.contains("not on this machine"), "{again:?}");
+}
+
+#[test]
+fn an_embedding_model_is_shown_as_one() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/embedding-tiny");
+    let shown = parse(&output(&["show", model, "--json"]));
+    assert_eq!(shown["embedding"], json!({ "size": 128, "prompts": ["document", "query"] }));
+    let report = output(&["show", model]);
+    assert!(report.contains("128 numbers; prompts: document, query") && !report.contains("chat"), "{report}");
+    assert!(parse(&output(&["show", TINY, "--json"]))["embedding"].is_null());
 }
 
 #[test]

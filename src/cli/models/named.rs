@@ -63,13 +63,15 @@ fn json(hub: &Hub, model: &NamedModel) -> Result<Value> {
 fn table(hub: &Hub) -> Result<Report> {
     let mut report = Report::new();
     report.heading("Models (download, memory with a context of 4096, licence, repository)");
+    let width = MODELS.iter().map(|model| model.name.len()).max().unwrap_or(0);
     for model in &MODELS {
         let here = if hub.find(&model.repository()?).is_some() { ", on this machine" } else { "" };
         let (download, memory) = (megabytes(model.download_mb), megabytes(model.memory_mb));
         let NamedModel { name, repository, license, .. } = model;
         let revision = model.revision.map(|commit| format!("@{}", &commit[..8])).unwrap_or_default();
-        report
-            .row(name, format_args!("{download:<9} {memory:<9} {license:<11} {repository}{revision}{here}"));
+        report.line(format_args!(
+            "  {name:<width$}  {download:<9} {memory:<9} {license:<11} {repository}{revision}{here}"
+        ));
     }
     Ok(report)
 }

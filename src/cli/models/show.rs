@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use tercet_chat::ChatTemplate;
 use tercet_engine::{SamplingChoices, Size};
-use tercet_formats::{Config, Description, GenerationDefaults, ModelFiles};
+use tercet_formats::{Config, Description, EmbeddingConfig, GenerationDefaults, ModelFiles};
 use tercet_hub::{Hub, MODELS, NamedModel};
 
 use crate::cli::args::{Described, OutputArgs};
@@ -23,8 +23,9 @@ Examples:
   tercet show bitnet-2b --json | jq .positions";
 
 const JSON: &str = "\
-JSON: name, path, size (bytes), license, family, weights, parameters (ternary, float), layers, width, vocabulary,
-positions, sampling, chat. path, size and license are null where unknown.";
+JSON: name, path, size (bytes), license, family, weights, parameters (ternary, float), layers,
+width, vocabulary, positions, sampling, chat, embedding (size, prompts). path, size and license are
+null where unknown. embedding is null for models that write text.";
 
 /// Show what a model on this machine is
 ///
@@ -51,6 +52,7 @@ impl Show {
             paths: files.paths()?.unwrap_or_default(),
             has_template: ChatTemplate::load(&files).is_ok(),
             license: self.license(),
+            embedding: EmbeddingConfig::load(&files, &config).ok().flatten(),
             files: &files,
             config,
         };
@@ -78,6 +80,8 @@ struct Facts<'a> {
     paths: Vec<PathBuf>,
     has_template: bool,
     license: Option<&'static str>,
+    /// None for a model that writes text.
+    embedding: Option<EmbeddingConfig>,
 }
 
 impl Facts<'_> {
@@ -98,12 +102,15 @@ impl Facts<'_> {
     fn json(&self) -> serde_json::Value {
         let Config { layers, hidden_size, vocab_size, max_positions, .. } = self.config;
         let (ternary, float) = parameters(&self.config);
+        let embedding = self.embedding.as_ref().map(|embedding| {
+            json!({ "size": hidden_size, "prompts": embedding.prompts.keys().collect::<Vec<_>>() })
+        });
         json!({
             "name": self.files.name(), "path": self.place(), "size": self.size(), "license": self.license,
             "family": self.description.family, "weights": self.description.weights,
             "parameters": { "ternary": ternary, "float": float },
             "layers": layers, "width": hidden_size, "vocabulary": vocab_size, "positions": max_positions,
-            "sampling": self.sampling, "chat": self.has_template,
+            "sampling": self.sampling, "chat": self.has_template, "embedding": embedding,
         })
     }
 
@@ -124,8 +131,17 @@ impl Facts<'_> {
         report.row("layers", format_args!("{layers} of width {hidden_size}"));
         report.row("vocabulary", vocab_size);
         report.row("positions", max_positions);
-        report.row("sampling", &self.sampling);
-        report.row("chat", if self.has_template { "yes" } else { "no: it has no chat template" });
+        match &self.embedding {
+            Some(embedding) => {
+                let prompts: Vec<&str> = embedding.prompts.keys().map(String::as_str).collect();
+                let prompts = if prompts.is_empty() { "none".to_owned() } else { prompts.join(", ") };
+                report.row("embeddings", format_args!("{hidden_size} numbers; prompts: {prompts}"));
+            }
+            None => {
+                report.row("sampling", &self.sampling);
+                report.row("chat", if self.has_template { "yes" } else { "no: it has no chat template" });
+            }
+        }
         report
     }
 }
