@@ -97,7 +97,10 @@ impl Gather for Segment<'_, i8> {
         for (q, (weights, query)) in weights.iter_mut().zip(queries).enumerate() {
             let seen = self.seen(query);
             totals[q] = weigh(&mut weights[..padded], seen.clone(), scale);
-            weights[seen.clone()].iter_mut().zip(&value_steps[seen]).for_each(|(weight, step)| *weight *= step);
+            weights[seen.clone()]
+                .iter_mut()
+                .zip(&value_steps[seen])
+                .for_each(|(weight, step)| *weight *= step);
             weight_steps[q] = round(&mut rounded[q][..padded], &weights[..padded], MOST_WEIGHT);
         }
 
