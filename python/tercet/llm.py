@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Optional
 
 import llm
 from pydantic import Field
@@ -43,7 +43,9 @@ class Tercet(llm.Model):
         self.name = name
         self.model_id = f"tercet/{name}"
 
-    def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Iterator[str]:
+    def execute(
+        self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: Optional[llm.Conversation]
+    ) -> Iterator[str]:
         """Yields the answer piece by piece."""
         options = {name: value for name, value in prompt.options.model_dump().items() if value is not None}
         tokens = options.pop("max_tokens", None)
@@ -55,7 +57,7 @@ class Tercet(llm.Model):
             response.set_usage(input=made.prompt_tokens + made.cached_tokens, output=len(made.ids))
 
 
-def said(message: Any) -> Message:
+def said(message: llm.Message) -> Message:
     """Returns a message of ``llm`` as one of a chat."""
     return {"role": message.role, "content": "".join(getattr(part, "text", "") for part in message.parts)}
 

@@ -235,22 +235,26 @@ impl Screen {
             selection,
             logits,
         });
-        let mut jobs: Vec<Job<'_>> = jobs.collect();
         // A choice has parts that threads cannot share. With enough tokens each thread chooses for one.
-        match jobs.len() < team.threads() {
-            true => jobs.iter_mut().for_each(|job| self.choose(team, rows, job)),
-            false => team.chunks(&mut jobs, 1, |_, job| self.choose(team, rows, &mut job[0])),
+        if candidates.len() < team.threads().max(2) {
+            return jobs.for_each(|job| self.choose(team, rows, job));
         }
+        let mut jobs: Vec<Option<Job<'_>>> = jobs.map(Some).collect();
+        team.chunks(&mut jobs, 1, |_, job| {
+            if let Some(job) = job[0].take() {
+                self.choose(team, rows, job);
+            }
+        });
     }
 
     /// Writes the candidates' logits for one token, and -∞ for all other tokens.
-    fn choose(&self, team: Team<'_>, rows: &impl Rows, job: &mut Job<'_>) {
+    fn choose(&self, team: Team<'_>, rows: &impl Rows, job: Job<'_>) {
         let Job { input, sums, x, candidates, selection, logits } = job;
         if let Some(allowed) = candidates.few(self.quantized.n()) {
             return selection.compute_allowed(team, rows, x, allowed, logits);
         }
         self.bound(&team, input, sums, &mut selection.bounds);
-        candidates::choose(*candidates, selection, |chosen| compute(team, rows, x, chosen));
+        candidates::choose(candidates, selection, |chosen| compute(team, rows, x, chosen));
         selection.write(logits);
     }
 

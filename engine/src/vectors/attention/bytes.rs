@@ -63,7 +63,7 @@ impl Gather for Segment<'_, i8> {
         let visible = queries.iter().map(|query| query.visible).max().unwrap_or(0);
         let Range { start, end } = self.positions(visible);
         let blocks = (start..end).step_by(BLOCK);
-        // Whole blocks, for places without a position have zeros.
+        // Whole blocks, for places that no query sees have weight 0.
         let values = |block: usize| head.values(block, BLOCK);
         let keys = |block: usize| if block < visible { head.keys(block) } else { &[] };
 
