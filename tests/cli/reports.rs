@@ -98,7 +98,11 @@ fn a_recorded_cpu_is_read_back() {
     for dump in [dump.as_str(), as_json["cpuid"].as_str().unwrap()] {
         assert_eq!(dump.is_empty(), !cfg!(target_arch = "x86_64"));
         if !dump.is_empty() {
-            assert_eq!(Isa::available(&Cpu::from_dump(dump).unwrap()), Isa::available(Cpu::host()));
+            // A table has AMX even if nobody asked the system for it.
+            let without_amx = |cpu: &Cpu| -> Vec<Isa> {
+                Isa::available(cpu).into_iter().filter(|isa| *isa != Isa::AmxInt8).collect()
+            };
+            assert_eq!(without_amx(&Cpu::from_dump(dump).unwrap()), without_amx(Cpu::host()));
         }
     }
 }
