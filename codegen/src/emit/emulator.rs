@@ -34,7 +34,7 @@ impl Program {
     /// The addresses that the code computes from `argument` must be readable and writable as the code needs them.
     pub(crate) unsafe fn run<T>(&self, argument: *mut T) {
         const STACK: usize = 1 << 16;
-        /// What the caller left in registers.
+        /// The value of registers that the caller does not set.
         const OTHERS: u64 = 0xA5A5_0000_DEAD_BEEF;
         let mut stack = vec![0u8; STACK];
         // After a call the stack pointer is 8 bytes below a multiple of 16.

@@ -3,49 +3,27 @@
 //! It computes transformers' `BitNetForCausalLM`, `LlamaForCausalLM`, `Qwen3ForCausalLM` and `Gemma3ForCausalLM`. The
 //! [`Config`](super::Config) decides which blocks a layer has.
 
+mod logits;
 mod parts;
-
-use std::ops::Range;
-
-use tercet_codegen::ColumnsMut;
 
 use super::Model;
 use super::attention::{Gathered, Query, SEGMENT};
 use super::buffers::{BATCH, Buffers};
 use super::cache::Head;
-use super::head::{Candidates, Rows};
+use super::head::Candidates;
 use super::input::Input;
 use super::norm::Norm;
 use super::rotary::Rotary;
 use super::state::State;
-use super::weights::{Layer, Table};
+use super::weights::Layer;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::memory;
-use crate::pool::{self, Team};
-use crate::runtime::HeadMode;
-use crate::vectors::dot::dot_stored;
+use crate::pool::Team;
 use crate::vectors::ops;
+pub use logits::Logits;
+use logits::reserve;
 pub(crate) use parts::Part;
 use tercet_formats::config::Activation;
-
-/// The logits that a caller wants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Logits<'a> {
-    /// No logits: the call only fills the KV cache.
-    None,
-    /// Logits of the last token.
-    Last,
-    /// Logits of the last token, for the candidates only.
-    Candidates(Candidates<'a>),
-    /// Logits of the last tokens, one token per element, for that element's candidates only. This checks
-    /// a draft of several tokens in one call.
-    LastCandidates(&'a [Candidates<'a>]),
-    /// Logits of this number of last tokens.
-    LastTokens(usize),
-    /// Logits of every token.
-    All,
-}
 
 /// One sequence's tokens in a batch, which are consecutive there.
 struct Run<'s> {
@@ -54,10 +32,6 @@ struct Run<'s> {
 }
 
 impl Model {
-    /// Tokens per read of the head: enough to share it, and few enough to keep the sums of all rows
-    /// small.
-    const HEAD_TOKENS: usize = 16;
-
     /// Appends `tokens` to the sequence in `state` and returns logits, positions × vocabulary.
     ///
     /// A sequence's logits have the same bits however it is split into calls.
@@ -444,100 +418,4 @@ impl Model {
     fn score_scale(&self) -> f32 {
         1.0 / (self.config.head_dim as f32).sqrt()
     }
-
-    /// Appends the logits of the first `tokens` tokens of the residual.
-    ///
-    /// With candidates, and a head that can screen its rows, it computes the candidates' logits only.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] if the caller no longer wants the result.
-    fn append_logits(
-        &self,
-        team: Team<'_>,
-        buffers: &mut Buffers,
-        tokens: usize,
-        candidates: &[Candidates<'_>],
-        logits: &mut Vec<f32>,
-    ) -> Result<()> {
-        let vocabulary = self.config.vocab_size;
-        let start = logits.len();
-        logits.resize(start + tokens * vocabulary, 0.0);
-        self.norm_last(buffers, tokens);
-        for (i, logits) in logits[start..].chunks_mut(Self::HEAD_TOKENS * vocabulary).enumerate() {
-            let first = i * Self::HEAD_TOKENS;
-            let tokens = first..first + logits.len() / vocabulary;
-            let candidates = candidates.get(tokens.clone());
-            self.head(team, buffers, tokens, candidates, logits);
-            team.check()?;
-        }
-        Ok(())
-    }
-
-    /// Computes the last norms of the first `tokens` tokens of the residual.
-    fn norm_last(&self, buffers: &mut Buffers, tokens: usize) {
-        let hidden = self.config.hidden_size;
-        let Buffers { residual, normed, .. } = buffers;
-        let rows = normed.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden));
-        rows.take(tokens).for_each(|(normed, residual)| self.weights.norm.apply(normed, residual));
-    }
-
-    /// Writes the logits of `tokens`, from their last norms in `buffers`.
-    fn head(
-        &self,
-        team: Team<'_>,
-        buffers: &mut Buffers,
-        tokens: Range<usize>,
-        candidates: Option<&[Candidates<'_>]>,
-        logits: &mut [f32],
-    ) {
-        const ROWS: usize = 64;
-        let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
-        let Buffers { normed, rounded, head: scratch, .. } = buffers;
-        let x = &normed[tokens.start * hidden..tokens.end * hidden];
-        let rows = match self.weights.head() {
-            Table::Floats(rows) => rows,
-            Table::Ternary(head) => {
-                return Input::new(team, x, hidden, None, rounded).multiply([(head, logits)]);
-            }
-        };
-        match (&self.screen, candidates) {
-            (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(team, x, scratch, logits);
-            }
-            (_, Some(candidates)) if candidates.iter().all(|one| one.few(vocabulary).is_some()) => {
-                let inputs = x.chunks_exact(hidden).zip(logits.chunks_exact_mut(vocabulary));
-                for ((x, logits), allowed) in
-                    inputs.zip(candidates.iter().filter_map(|one| one.few(vocabulary)))
-                {
-                    scratch.selection().compute_allowed(team, rows, x, allowed, logits);
-                }
-                return;
-            }
-            (Some(screen), Some(candidates)) => {
-                return screen.logits(team, rows, x, candidates, scratch, logits);
-            }
-            _ => {}
-        }
-        let logits = ColumnsMut::new(logits, tokens.len(), vocabulary);
-        pool::for_columns(team, logits, ROWS, hidden, |mut logits| {
-            for (i, row) in logits.columns().enumerate() {
-                for (token, x) in x.chunks_exact(hidden).enumerate() {
-                    logits.row_mut(token)[i] = dot_stored(x, rows.row(row));
-                }
-            }
-        });
-    }
-}
-
-/// Makes room for the logits of `tokens` tokens.
-///
-/// # Errors
-/// [`Error::OutOfMemory`] if the system refuses.
-fn reserve(logits: &mut Vec<f32>, tokens: usize, vocabulary: usize) -> Result<()> {
-    const REMEDY: &str = "ask for fewer tokens at once";
-    let (elements, purpose) =
-        (tokens.saturating_mul(vocabulary), || format!("the logits of {tokens} tokens"));
-    let bytes = memory::product([elements.saturating_sub(logits.capacity()), size_of::<f32>()]);
-    memory::require(bytes, purpose, REMEDY)?;
-    logits.try_reserve(elements).map_err(|_| Error::out_of_memory(purpose(), bytes, None, REMEDY))
 }
