@@ -63,10 +63,15 @@ mod _tercet {
     #[pymodule_export]
     use crate::tokenizer::Tokenizer;
 
-    /// The extension has a panic hook of its own, so this changes no other library's.
+    /// The extension has a panic hook of its own, so hiding panics changes no other library's.
+    ///
+    /// The first array loads numpy's functions, which runs Python code. Ctrl-C within it would be a
+    /// panic, so it happens here and not in a caller's computation.
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         tercet_engine::hide_caught_panics();
+        module.py().import("numpy")?;
+        numpy::PyArray1::<f32>::zeros(module.py(), 0, false);
         Ok(())
     }
 }

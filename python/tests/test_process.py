@@ -78,6 +78,21 @@ except KeyboardInterrupt:
     assert process.returncode == 0
 
 
+def test_the_first_array_runs_no_code_of_numpy() -> None:
+    """Ctrl-C within Python code that the native half runs on its own would end as a panic."""
+    code = """
+import sys, tercet
+model, _ = tercet.load_model("fairy-tales", threads=1)
+entered = []
+sys.setprofile(lambda frame, event, _: entered.append(frame.f_code.co_filename))
+model.logits([5])
+sys.setprofile(None)
+assert entered and not any("numpy" in name for name in entered), entered
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the test sends a POSIX signal")
 def test_ctrl_c_is_heeded_within_a_part_of_a_prompt() -> None:
     """With portable kernels a part of this shape takes many seconds."""
