@@ -187,8 +187,9 @@ impl Planner {
     fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
         match (m, unpack) {
             (0..=1, Unpack::Telescope) => self.habits.telescoping_prefetch,
-            // The screen of the output head multiplies bytes with two tokens.
-            (0..=1, _) | (2, Unpack::Direct) => self.habits.streaming_prefetch,
+            (0..=1, _) => self.habits.streaming_prefetch,
+            // The screen of the output head multiplies these packings with two vectors of each token.
+            (2, _) if !Packing::TERNARY.contains(&self.layout.packing) => self.habits.streaming_prefetch,
             (2..=FEW, _) => self.habits.few_prefetch,
             // An unpacked tile stays in a cache.
             (_, Unpack::Once | Unpack::Tiles) => 0,

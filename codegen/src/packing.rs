@@ -16,6 +16,7 @@
 //! A packing is one row and one arm in this file, and one file, which holds its `Codec`.
 
 pub(crate) mod bits2;
+pub(crate) mod bits4;
 pub(crate) mod bytes;
 mod codec;
 mod error;
@@ -61,7 +62,9 @@ table! {
         /// Five codes in a byte: v = Σ code_g · 3^(4-g), stored as ⌈256·v / 243⌉. So repeated multiplication by three
         /// modulo 256 carries out one code after another.
         Trits5 => Row::of::<trits5::Trits5>(),
-        /// One code in a byte, for weights of seven bits, such as a quantized output head.
+        /// Two codes in a byte, for weights of four bits, such as the high plane of an output head's copy.
+        Bits4 => Row::of::<bits4::Bits4>(),
+        /// One code in a byte, for weights of seven bits, and for ternary weights that were unpacked.
         ///
         /// With codes of eight bits, two products would not fit the 16-bit pair sums of CPUs without VNNI.
         Bytes => Row::of::<bytes::Bytes>(),
@@ -78,6 +81,10 @@ macro_rules! with_codec {
             }
             $crate::packing::Packing::Trits5 => {
                 type $C = $crate::packing::trits5::Trits5;
+                $body
+            }
+            $crate::packing::Packing::Bits4 => {
+                type $C = $crate::packing::bits4::Bits4;
                 $body
             }
             $crate::packing::Packing::Bytes => {
@@ -109,6 +116,18 @@ impl Packing {
         self.row().groups
     }
 
+    /// Returns the bits of a code, where each code of a byte has bits of its own.
+    pub(crate) const fn code_bits(self) -> usize {
+        8 / self.groups()
+    }
+
+    /// Returns the number of pair sums that fit an `i16`. A pair sum is two products of a code and an activation, at least
+    /// 2 · code · -128.
+    pub(crate) const fn pair_sums(self) -> usize {
+        let greatest = self.row().weights.1 + self.row().zero_point;
+        32_768 / (2 * 128 * greatest as usize)
+    }
+
     /// Returns the consecutive k in a step.
     pub const fn step(self) -> usize {
         4 * self.groups()
@@ -122,7 +141,7 @@ impl Packing {
 
 /// An unknown packing name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown packing {0:?}: expected 2bit, 1.6bit or bytes")]
+#[error("unknown packing {0:?}: expected 2bit, 1.6bit, 4bit or bytes")]
 pub struct UnknownPacking(pub String);
 
 /// Packed bytes of one panel and one step, aligned for vector loads.

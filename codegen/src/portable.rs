@@ -77,7 +77,7 @@ fn add_step<C: Codec>(
     }
     for (t, sums) in sums.iter_mut().enumerate() {
         let acts = &acts.row(first + t)[step * 4 * C::GROUPS..][..4 * C::GROUPS];
-        // At most five products of 2 · -128, or one of 127 · -128, meet in one position.
+        // At most five products of 2 · -128, two of 15 · -128, or one of 127 · -128 meet in one position.
         let mut products = [0i16; BLOCK_BYTES];
         for (codes, acts) in codes.iter().zip(acts.chunks_exact(4)) {
             let acts: [i16; BLOCK_BYTES] = std::array::from_fn(|i| i16::from(acts[i % 4]));

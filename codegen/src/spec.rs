@@ -134,6 +134,14 @@ impl KernelSpec {
         }
     }
 
+    /// Returns the number of pair sums that fit an `i16`. Unpacked rows have ternary codes in their bytes.
+    pub(crate) fn pair_sums(&self) -> usize {
+        match self.schedule.unpack {
+            Unpack::Once | Unpack::Tiles => Packing::Bits2.pair_sums(),
+            _ => self.layout.packing.pair_sums(),
+        }
+    }
+
     /// Returns the same kernel for `mr` tokens.
     pub fn with_tokens(mut self, mr: usize) -> Self {
         self.tile.mr = mr;

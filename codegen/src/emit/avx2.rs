@@ -10,8 +10,8 @@
 //! vpmaddwd by 1         -106                the dot product, in 32 bits
 //! ```
 //!
-//! Doing both for every group would cost a second multiplication. So `vpaddw` first adds up to 64
-//! pair sums in 16 bits. Then `fold` applies `vpmaddwd` once and adds to 32-bit sums. These are on
+//! Doing both for every group would cost a second multiplication. So `vpaddw` first adds as many
+//! pair sums as fit 16 bits: 64 of ternary codes. Then `fold` applies `vpmaddwd` once and adds to 32-bit sums. These are on
 //! the stack, because the accumulators take the registers.
 
 use tercet_cpu::DotProduct;
@@ -43,14 +43,11 @@ pub(crate) const FAMILY: Family = Family {
     frame: x86::frame::<Avx2>(),
 };
 
-/// The number of pair sums of ternary codes that fit an `i16`.
-///
-/// Each is at least 2 · 2 · -128 = -512, and 64 · -512 = -32 768.
-const PAIR_SUMS: usize = 64;
-
 struct Avx2 {
     /// True if 16 bits hold several pair sums. With codes of whole bytes, one pair sum fills them.
     gathers: bool,
+    /// The pair sums that 16 bits hold.
+    pair_sums: usize,
     product: V,
     ones: V,
     thresholds: Option<Thresholds>,
@@ -73,7 +70,8 @@ impl Dialect for Avx2 {
         let (product, ones) = (registers.take(), registers.take());
         asm.constant(ones, 0x0001_0001);
         let gathers = Self::frame_bytes(spec) > 0;
-        Avx2 { gathers, product, ones, thresholds: Thresholds::prepare(spec, asm, registers) }
+        let pair_sums = spec.pair_sums();
+        Avx2 { gathers, pair_sums, product, ones, thresholds: Thresholds::prepare(spec, asm, registers) }
     }
 
     fn begin_tile(&self, spec: &KernelSpec, asm: &mut Asm) {
@@ -104,7 +102,7 @@ impl Dialect for Avx2 {
     }
 
     fn fold_after(&self) -> usize {
-        PAIR_SUMS
+        self.pair_sums
     }
 
     fn fold(&self, asm: &mut Asm, accumulators: &[V]) {

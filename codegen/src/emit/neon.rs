@@ -27,13 +27,6 @@ pub(crate) const FAMILY: Family = Family {
     frame: aarch64::frame::<Neon>(),
 };
 
-/// The number of products of ternary codes that a lane may hold.
-///
-/// `addp` then adds two lanes in 16 bits: 2 · 64 · (2 · -128) = -32 768 still fits.
-const TERNARY_PRODUCTS: usize = 64;
-/// The same for codes of seven bits: 2 · (127 · -128) = -32 512.
-const BYTE_PRODUCTS: usize = 1;
-
 /// The sums of four rows of one token.
 #[derive(Clone, Copy)]
 struct Sums {
@@ -57,9 +50,9 @@ pub(super) struct Neon {
 }
 
 impl Neon {
-    /// Returns the number of products in a lane after which the sums must be folded.
+    /// Returns the number of products in a lane after which the sums must be folded. `addp` then adds two lanes in 16 bits.
     fn fold_after(&self) -> usize {
-        if self.spec.schedule.unpack == Unpack::Direct { BYTE_PRODUCTS } else { TERNARY_PRODUCTS }
+        self.spec.pair_sums()
     }
 
     /// Adds the products of one group. The first products after a fold overwrite the old sums.

@@ -1,6 +1,6 @@
 //! NEON with I8MM: `usmmla` multiplies two rows by two tokens, eight k at a time.
 //!
-//! One token alone, and strategies with several sets of sums, use `sdot`. CPUs with I8MM have it too.
+//! One token alone, the 4-bit packing, and strategies with several sets of sums use `sdot`. CPUs with I8MM have it too.
 //!
 //! An operand of `usmmla` needs eight consecutive k per row: two groups. So a vector's packed bytes
 //! are copied and moved to the next group, and both are interleaved row by row:
@@ -47,7 +47,8 @@ pub(super) enum NeonI8mm {
 
 /// Returns true if the kernel uses `usmmla`.
 fn is_matrix(spec: &KernelSpec) -> bool {
-    spec.tile.mr > 1 && matches!(spec.schedule.unpack, Unpack::Shift | Unpack::Extract)
+    let is_ternary = Packing::TERNARY.contains(&spec.layout.packing);
+    is_ternary && spec.tile.mr > 1 && matches!(spec.schedule.unpack, Unpack::Shift | Unpack::Extract)
 }
 
 impl Dialect for NeonI8mm {

@@ -45,7 +45,7 @@ use tercet_cpu::DotProduct;
 
 use super::asm::{Asm, Gpr, Label, Mem, Registers, V, Width};
 use super::{Emitted, Frame, probe};
-use crate::packing::BLOCK_BYTES;
+use crate::packing::{BLOCK_BYTES, Packing};
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
 /// The parts of a kernel that differ between the x86-64 families.
@@ -144,7 +144,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
         // Without registers for the bytes, each group loads them again. That takes load slots.
         Unpack::Planes | Unpack::Shift => {
             let others =
-                accumulators(spec, D::WIDTH) + weights + acts + masks(unpack).len() + D::constants(spec);
+                accumulators(spec, D::WIDTH) + weights + acts + masks(spec).len() + D::constants(spec);
             if others + vectors <= D::WIDTH.registers() { vectors } else { 0 }
         }
         Unpack::Turns | Unpack::Direct | Unpack::Once | Unpack::Tiles => 0,
@@ -159,13 +159,14 @@ fn accumulators(spec: &KernelSpec, width: Width) -> usize {
 /// Returns the number of vector registers that `spec` needs.
 pub(super) fn registers_needed<D: Dialect>(spec: &KernelSpec) -> usize {
     let operands: usize = operands::<D>(spec).iter().sum();
-    accumulators(spec, D::WIDTH) + operands + masks(spec.schedule.unpack).len() + D::constants(spec)
+    accumulators(spec, D::WIDTH) + operands + masks(spec).len() + D::constants(spec)
 }
 
 /// Returns the byte masks that a strategy keeps in registers.
-fn masks(unpack: Unpack) -> &'static [u8] {
-    match unpack {
+fn masks(spec: &KernelSpec) -> &'static [u8] {
+    match spec.schedule.unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30, 0xC0],
+        Unpack::Shift if spec.layout.packing == Packing::Bits4 => &[0x0F],
         Unpack::Shift | Unpack::Lookup => &[0x03],
         // Every pass loads its own mask.
         Unpack::Turns => &[0xC0],
@@ -213,13 +214,12 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             asm.open_frame(frame as i32);
         }
         let mut registers = Registers::new(D::WIDTH);
-        let unpack = spec.schedule.unpack;
         let accumulators = registers.take_many(accumulators(spec, D::WIDTH));
         let [weights, acts, bytes] = operands::<D>(spec).map(|count| registers.take_many(count));
-        let masks = registers.take_many(masks(unpack).len());
+        let masks = registers.take_many(masks(spec).len());
         let dialect = D::prepare(spec, asm, &mut registers);
         debug_assert_eq!(registers.taken(), registers_needed::<D>(spec));
-        for (&register, &byte) in masks.iter().zip(self::masks(unpack)) {
+        for (&register, &byte) in masks.iter().zip(self::masks(spec)) {
             asm.constant(register, u32::from_ne_bytes([byte; 4]));
         }
         Kernel { spec, dialect, accumulators, weights, acts, bytes, masks }
@@ -227,6 +227,14 @@ impl<'a, D: Dialect> Kernel<'a, D> {
 
     fn vectors(&self) -> usize {
         vectors(self.spec, D::WIDTH)
+    }
+
+    /// Returns the bits between the codes of a byte, for strategies that shift. A look-up gives codes of two bits.
+    fn code_bits(&self) -> u8 {
+        match self.spec.layout.packing {
+            Packing::Bits4 => Packing::Bits4.code_bits() as u8,
+            _ => Packing::Bits2.code_bits() as u8,
+        }
     }
 
     fn acc(&self, set: usize, vector: usize, token: usize) -> V {
@@ -412,13 +420,13 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             (Unpack::Lookup, _) if group == 4 => return self.bytes[self.vectors() + vector],
             (Unpack::Shift | Unpack::Lookup, Some(bytes)) => {
                 if group > 0 {
-                    asm.vpsrld(bytes, bytes, 2);
+                    asm.vpsrld(bytes, bytes, self.code_bits());
                 }
                 asm.vand(codes, bytes, self.masks[0]);
             }
             (Unpack::Shift, None) if group == 0 => asm.vand_load(codes, self.masks[0], at),
             (Unpack::Shift, None) => {
-                asm.vpsrld_load(codes, at, 2 * group as u8);
+                asm.vpsrld_load(codes, at, self.code_bits() * group as u8);
                 asm.vand(codes, codes, self.masks[0]);
             }
             (Unpack::Extract, Some(running)) => {

@@ -84,19 +84,39 @@ impl PackedMatrix {
         group_size: Option<usize>,
         fill: impl FnOnce(&mut [Block]) -> Result<(), E>,
     ) -> Result<Self, E> {
+        let mut matrix = Self::zeroed(layout, (n, k), group_size)?;
+        fill(&mut matrix.blocks)?;
+        Ok(matrix)
+    }
+
+    /// Returns n × k matrices, one in each of `layouts`, that `fill` packs together.
+    ///
+    /// # Errors
+    /// See [`PackedMatrix::fill`].
+    pub fn fill_together<E: From<PackError>>(
+        layouts: &[Layout],
+        (n, k): (usize, usize),
+        fill: impl FnOnce(Vec<&mut [Block]>) -> Result<(), E>,
+    ) -> Result<Vec<Self>, E> {
+        let matrices = layouts.iter().map(|layout| Self::zeroed(*layout, (n, k), None));
+        let mut matrices: Vec<Self> = matrices.collect::<Result<_, _>>()?;
+        fill(matrices.iter_mut().map(|matrix| &mut matrix.blocks[..]).collect())?;
+        Ok(matrices)
+    }
+
+    fn zeroed(layout: Layout, (n, k): (usize, usize), group_size: Option<usize>) -> Result<Self, PackError> {
         if !Layout::INTERLEAVES.contains(&layout.interleave) {
-            return Err(PackError::Interleave(layout.interleave).into());
+            return Err(PackError::Interleave(layout.interleave));
         }
         if n == 0 || !(1..=MAX_K).contains(&k) || group_size.is_some_and(|size| !(1..=MAX_K).contains(&size))
         {
-            return Err(PackError::Shape { n, k }.into());
+            return Err(PackError::Shape { n, k });
         }
         let mut matrix = PackedMatrix { layout, n, k, scale: 1.0, group_size, blocks: Blocks::zeroed(0) };
         let count = layout.row_blocks(n).checked_mul(matrix.row_block_len());
         let count = count.filter(|count| count.checked_mul(BLOCK_BYTES).is_some());
         let count = count.ok_or(PackError::Shape { n, k })?;
         matrix.blocks = Blocks::try_zeroed(count).ok_or(PackError::Memory { bytes: count * BLOCK_BYTES })?;
-        fill(&mut matrix.blocks)?;
         Ok(matrix)
     }
 

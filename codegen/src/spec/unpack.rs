@@ -16,8 +16,8 @@ table! {
     {
         /// 2-bit: mask each plane in place and give it an accumulator of its own, shifted down once after the loop.
         Planes => Row { accumulators: 4, ..Row::new("planes", &[Packing::Bits2]) },
-        /// 2-bit: shift each plane down and mask it, for one accumulator.
-        Shift => Row::new("shift", &[Packing::Bits2]),
+        /// 2-bit and 4-bit: shift each plane down and mask it, for one accumulator.
+        Shift => Row::new("shift", &[Packing::Bits2, Packing::Bits4]),
         /// 2-bit: mask one plane in place in each of four passes over k, the highest first, and shift the sums down
         /// between them. It takes one accumulator and one instruction, but reads the weights four times, from cache.
         Turns => Row { passes: 4, ..Row::new("turns", &[Packing::Bits2]) },

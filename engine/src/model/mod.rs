@@ -20,8 +20,6 @@ mod weights;
 
 use std::time::{Duration, Instant};
 
-use tercet_autotune::Planner;
-use tercet_codegen::Packing;
 use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
@@ -38,8 +36,8 @@ use buffers::BufferStock;
 use cache::KvCache;
 pub use forward::Logits;
 pub(crate) use forward::Part;
-use head::Screen;
 pub use head::{Candidates, Rule};
+use head::{Plans, Screen};
 pub use layer::TernaryLinear;
 use linear::Packer;
 pub(crate) use linear::multiply;
@@ -189,17 +187,17 @@ impl Model {
         let kernels = packer.into_kernels();
         let screen = match (weights.head(), head) {
             (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
-                let planner = || Planner::new(runtime.isa(), Packing::Bytes).on(Cpu::host());
                 let shape = (config.vocab_size, config.hidden_size);
+                let plans = Plans::new(shape, runtime.isa(), Cpu::host());
                 let screen = |packed: Option<&_>| match packed {
-                    Some(packed) => Screen::read(packed, shape, planner(), runtime.kernels(), &pool),
+                    Some(packed) => Screen::read(packed, &plans, runtime.kernels(), &pool),
                     None => {
-                        let screen = Screen::new(rows, shape, planner(), runtime.kernels(), &pool);
+                        let screen = Screen::new(rows, &plans, runtime.kernels(), &pool);
                         rows.floats.check()?;
                         screen
                     }
                 };
-                Some(kept.load(planner().layout(), &pool, screen, Screen::parts)?)
+                Some(kept.load(plans.layout(), &pool, screen, Screen::parts)?)
             }
             _ => None,
         };

@@ -77,14 +77,15 @@ pub(crate) fn largest(x: &[f32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |largest, x| largest.max(x.abs().to_bits())))
 }
 
-/// Writes round(w / scale), half to even and within -64 and 63, to `q`; 0 if the quotient is NaN.
+/// Writes round(w / scale), half to even and within ±`largest`, to `q`; 0 if the quotient is NaN.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-pub(crate) fn quantize_weights(q: &mut [i8], w: &[f32], scale: f32) {
+pub(crate) fn quantize_weights(q: &mut [i8], w: &[f32], scale: f32, largest: i8) {
+    let largest = f32::from(largest);
     for (q, w) in q.iter_mut().zip(w) {
         let scaled = w / scale;
         let scaled = if scaled.is_nan() { 0.0 } else { scaled };
-        let scaled = if scaled < -64.0 { -64.0 } else { scaled };
-        let scaled = if scaled > 63.0 { 63.0 } else { scaled };
+        let scaled = if scaled < -largest { -largest } else { scaled };
+        let scaled = if scaled > largest { largest } else { scaled };
         *q = (scaled + ROUND).to_bits() as i8;
     }
 }

@@ -1,7 +1,7 @@
 //! The weights of a step: loading packed bytes, and unpacking their codes.
 
 use super::{Asm, BYTES, PREFETCH, Registers, V, WEIGHTS};
-use crate::packing::BLOCK_BYTES;
+use crate::packing::{BLOCK_BYTES, Packing};
 use crate::spec::{KernelSpec, Unpack};
 
 /// The factor from the running byte of one code to that of the next.
@@ -19,9 +19,10 @@ pub(crate) struct Weights {
 }
 
 /// Returns the byte constants that a strategy keeps in registers.
-fn constants(unpack: Unpack) -> &'static [u8] {
-    match unpack {
+fn constants(spec: &KernelSpec) -> &'static [u8] {
+    match spec.schedule.unpack {
         Unpack::Planes => &[0x03, 0x0C, 0x30],
+        Unpack::Shift if spec.layout.packing == Packing::Bits4 => &[0x0F],
         Unpack::Shift => &[0x03],
         Unpack::Telescope => &[TRIPLE, SIGN],
         Unpack::Extract => &[TRIPLE],
@@ -32,12 +33,12 @@ fn constants(unpack: Unpack) -> &'static [u8] {
 impl Weights {
     /// Returns the number of registers that [`Weights::begin`] takes.
     pub(crate) fn registers(spec: &KernelSpec, vectors: usize) -> usize {
-        vectors + constants(spec.schedule.unpack).len()
+        vectors + constants(spec).len()
     }
 
     pub(crate) fn begin(spec: &KernelSpec, vectors: usize, asm: &mut Asm, registers: &mut Registers) -> Self {
         let raw = registers.take_many(vectors);
-        let constants = constants(spec.schedule.unpack).iter().map(|&byte| {
+        let constants = constants(spec).iter().map(|&byte| {
             let register = registers.take();
             asm.byte_constant(register, byte);
             register
@@ -68,13 +69,17 @@ impl Weights {
     /// Call it once per group, in order.
     pub(crate) fn codes(&self, asm: &mut Asm, to: V, group: usize, vector: usize) -> V {
         let raw = self.raw[vector];
+        let packing = self.spec.layout.packing;
+        let down = group * packing.code_bits();
         match self.spec.schedule.unpack {
             Unpack::Direct | Unpack::Once => return raw,
-            Unpack::Planes | Unpack::Shift if group == 3 => asm.ushr_b(to, raw, 6),
+            Unpack::Planes | Unpack::Shift if group + 1 == packing.groups() => {
+                asm.ushr_b(to, raw, down as u32);
+            }
             Unpack::Planes => asm.and(to, raw, self.constants[group]),
             Unpack::Shift if group == 0 => asm.and(to, raw, self.constants[0]),
             Unpack::Shift => {
-                asm.ushr_b(to, raw, 2 * group as u32);
+                asm.ushr_b(to, raw, down as u32);
                 asm.and(to, to, self.constants[0]);
             }
             Unpack::Extract => {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use tercet_grammar::Mask;
 
 use super::Selection;
+use super::bounds::Estimate;
 
 /// A rule that selects tokens by their logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,33 +36,41 @@ impl Candidates<'_> {
     }
 
     /// Returns the allowed tokens if it takes less to read their rows of a head with `n` rows than to screen all of them.
-    /// A stored row has twice the bytes of a screened one, and a screen does not spare all rows.
+    /// A stored row has four times the bytes of a row in the screen's high plane, and a screen does not spare all rows.
     pub(in crate::model) fn few(&self, n: usize) -> Option<&Mask> {
         self.allowed.filter(|allowed| allowed.len() * 4 <= n)
     }
 }
 
+/// Returns true if a token can matter whose logit is at most `upper`, beside a logit of `least`. A NaN bound says nothing, so
+/// the token can.
+pub(super) fn matters(upper: f32, least: f32) -> bool {
+    upper != Estimate::SETTLED.upper && upper.partial_cmp(&least) != Some(Ordering::Less)
+}
+
 /// Chooses the tokens that can matter, into `selection`, with the logits that `compute` writes beside them.
 ///
 /// The tokens that look best come first. Once their logits are known, a token matters only if its upper bound reaches the
-/// least of these. Tokens with NaN bounds are chosen too.
+/// least of these, also after `refine` narrowed the estimates. Tokens with NaN bounds are chosen too.
 pub(super) fn choose(
     candidates: Candidates<'_>,
     selection: &mut Selection,
+    refine: impl FnOnce(&mut [Estimate], f32),
     compute: impl Fn(&mut [(u32, f32)]),
 ) {
-    let Selection { bounds, ranking, maxima, chosen } = selection;
+    let Selection { estimates, ranking, maxima, chosen, .. } = selection;
     for &token in candidates.always {
-        if let Some(bounds) = bounds.get_mut(token as usize) {
-            *bounds = (f32::NEG_INFINITY, f32::INFINITY);
+        if let Some(estimate) = estimates.get_mut(token as usize) {
+            *estimate = Estimate::SETTLED;
         }
     }
-    let is_allowed = |token: usize| candidates.allowed.is_none_or(|allowed| allowed.contains(token as u32));
+    let is_allowed = |token: u32| candidates.allowed.is_none_or(|allowed| allowed.contains(token));
+    if candidates.allowed.is_some() {
+        let others = (0..).zip(&mut *estimates).filter(|(token, _)| !is_allowed(*token));
+        others.for_each(|(_, estimate)| *estimate = Estimate::SETTLED);
+    }
     ranking.clear();
-    let lower = |(token, (lower, _)): (usize, &(f32, f32))| {
-        if is_allowed(token) { *lower } else { f32::NEG_INFINITY }
-    };
-    ranking.extend(bounds.iter().enumerate().map(lower));
+    ranking.extend(estimates.iter().map(|estimate| estimate.lower));
     let count = match candidates.rule {
         Rule::Best | Rule::Within(_) => 1,
         Rule::Top(count) => count,
@@ -71,10 +80,14 @@ pub(super) fn choose(
         count if (1..ranking.len()).contains(&count) => keep_largest(ranking, maxima, count),
         _ => f32::NEG_INFINITY,
     };
-    let is_first = |lower: f32| looks_best > f32::NEG_INFINITY && lower >= looks_best;
-    let tokens = || (0u32..).zip(&*bounds).filter(|(token, _)| is_allowed(*token as usize));
     chosen.clear();
-    chosen.extend(tokens().filter(|(_, bounds)| is_first(bounds.0)).map(|(token, _)| (token, 0.0)));
+    if looks_best > f32::NEG_INFINITY {
+        let first = (0..).zip(&mut *estimates).filter(|(_, estimate)| estimate.lower >= looks_best);
+        for (token, estimate) in first {
+            chosen.push((token, 0.0));
+            *estimate = Estimate::SETTLED;
+        }
+    }
     compute(chosen);
     ranking.clear();
     ranking.extend(chosen.iter().map(|&(_, logit)| logit));
@@ -82,11 +95,13 @@ pub(super) fn choose(
         Rule::Within(distance) => nth_largest(ranking, 1) - distance,
         Rule::Best | Rule::Top(_) => nth_largest(ranking, count.max(1)),
     };
-    // A NaN bound says nothing, so the token can matter.
-    let matters = |upper: f32| upper.partial_cmp(&least) != Some(Ordering::Less);
+    refine(estimates, least);
     let first = chosen.len();
-    let others = tokens().filter(|(_, bounds)| !is_first(bounds.0) && matters(bounds.1));
-    chosen.extend(others.map(|(token, _)| (token, 0.0)));
+    let others = (0..).zip(&*estimates).filter(|(_, estimate)| matters(estimate.upper, least));
+    let others = others.map(|(token, _)| token);
+    let always = candidates.always.iter().copied();
+    let always = always.filter(|token| (*token as usize) < estimates.len() && is_allowed(*token));
+    chosen.extend(others.chain(always).map(|token| (token, 0.0)));
     compute(&mut chosen[first..]);
 }
 

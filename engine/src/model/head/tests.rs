@@ -1,7 +1,7 @@
 //! Bounds against the float logits, and candidates against the whole head.
 
 use half::bf16;
-use tercet_codegen::{Isa, Packing};
+use tercet_codegen::Isa;
 use tercet_cpu::Cpu;
 
 use super::*;
@@ -15,6 +15,11 @@ impl Rows for Matrix {
     fn row(&self, token: usize) -> Floats<'_> {
         Floats::Bf16(&self.bytes).slice(token * self.width, self.width)
     }
+}
+
+/// Returns the sum of all bounds' distances.
+fn width_of(estimates: &[Estimate]) -> f32 {
+    estimates.iter().map(|estimate| estimate.upper - estimate.lower).sum()
 }
 
 /// Returns rows of very different sizes: some are equal, and one is all zeros.
@@ -32,20 +37,36 @@ fn bounds_hold_and_candidates_are_exact() {
     let (n, width) = (300, 83);
     let matrix = matrix(n, width);
     let (cache, pool) = (KernelCache::default(), Pool::new(2).unwrap());
-    for isa in Isa::available(Cpu::host()) {
-        let planner = Planner::new(isa, Packing::Bytes);
-        let screen = Screen::new(&matrix, (n, width), planner, &cache, &pool).unwrap();
+    for (isa, cached) in Isa::available(Cpu::host()).into_iter().flat_map(|isa| [(isa, 0), (isa, n * width)])
+    {
+        let plans = Plans::within(cached, (n, width), isa, Cpu::host());
+        let screen = Screen::new(&matrix, &plans, &cache, &pool).unwrap();
+        let planes = screen.planes.low_planes();
+        assert_eq!(planes, if cached == 0 { LOW_PLANES } else { 0 });
         let mut scratch = Scratch::default();
         for seed in 0..20 {
             let outlier = if seed % 3 == 0 { 500.0 } else { 1.0 };
             let input = |i: usize| ((i * i + seed) as f32 * 0.31).cos() * if i == 5 { outlier } else { 1.0 };
             let x: Vec<f32> = (0..width).map(input).collect();
             let exact: Vec<f32> = (0..n).map(|token| dot_stored(&x, matrix.row(token))).collect();
-            screen.multiply(Team::new(&pool), &x, &mut scratch);
-            let mut bounds = Vec::new();
-            screen.bound(&pool, &scratch.inputs[0], &scratch.sums, &mut bounds);
-            for (exact, (lower, upper)) in exact.iter().zip(&bounds) {
-                assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
+            scratch.selection();
+            for refined in [None, Some(f32::MIN), Some(f32::MAX)] {
+                for depth in 0..=planes {
+                    let team = Team::new(&pool);
+                    let (screened, _) = screen.multiply(team, &x, depth, &mut scratch).next().unwrap();
+                    let mut estimates = Vec::new();
+                    screened.estimate(&pool, &mut estimates);
+                    let coarse = width_of(&estimates);
+                    let needed = refined.map(|least| screened.refine(&pool, &mut estimates, least));
+                    for (exact, Estimate { lower, upper, .. }) in exact.iter().zip(&estimates) {
+                        assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
+                    }
+                    let all_matter = refined == Some(f32::MIN);
+                    let read = if all_matter { planes } else { depth };
+                    assert_eq!(needed.unwrap_or(depth), read, "only blocks that matter are read");
+                    let narrower = width_of(&estimates) < 0.5 * coarse;
+                    assert_eq!(narrower, all_matter && depth < planes);
+                }
             }
             let best = exact.iter().copied().fold(f32::MIN, f32::max);
             let mut sorted = exact.clone();
@@ -91,7 +112,7 @@ fn bounds_hold_and_candidates_are_exact() {
             let computed = scratch.selections[0].chosen.len();
             assert!(computed <= most, "{rule:?}: {computed} of {n} rows are computed");
         }
-        // Tokens get the same logits together and alone.
+        // Tokens get the logits that matter, together and alone.
         let candidates =
             [Candidates::by(Rule::Best), Candidates::by(Rule::Top(10)), Candidates::by(Rule::Within(2.0))];
         let x: Vec<f32> = (0..3 * width).map(|i| (i as f32 * 0.7).sin()).collect();
@@ -99,8 +120,18 @@ fn bounds_hold_and_candidates_are_exact() {
         screen.logits(Team::new(&pool), &matrix, &x, &candidates, &mut scratch, &mut together);
         for ((x, candidates), together) in x.chunks(width).zip(candidates).zip(together.chunks(n)) {
             screen.logits(Team::new(&pool), &matrix, x, &[candidates], &mut scratch, &mut logits);
-            let wanted = logits.iter().filter(|logit| logit.is_finite()).count();
-            assert!(wanted > 0 && logits.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits()));
+            let exact: Vec<f32> = (0..n).map(|token| dot_stored(x, matrix.row(token))).collect();
+            let mut sorted = exact.clone();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            let least = match candidates.rule {
+                Rule::Top(count) => sorted[count - 1],
+                Rule::Best => sorted[0],
+                Rule::Within(distance) => sorted[0] - distance,
+            };
+            for (logit, exact) in [together, &logits].into_iter().flat_map(|logits| logits.iter().zip(&exact))
+            {
+                assert!(logit == exact || *exact < least && *logit == f32::NEG_INFINITY);
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ const UNCHANGED: &dyn Fn(&mut [u8]) = &|_| {};
 fn families_equal_the_reference_on_a_thinned_grid() {
     const TOKENS: [usize; 4] = [1, 2, 7, 16];
     let sizes = &AWKWARD_SIZES[..8];
-    for packing in [Packing::Bits2, Packing::Trits5, Packing::Bytes] {
+    for packing in Packing::ALL {
         let shapes = sizes.iter().flat_map(|&n| sizes.iter().map(move |&k| (n, k)));
         let expected: Vec<_> =
             shapes.map(|(n, k)| ((n, k), Expected::new(packing, n, k, *TOKENS.last().unwrap()))).collect();
