@@ -5,6 +5,7 @@ mod kernels;
 mod markdown;
 mod plot;
 mod summary;
+mod synthetic;
 mod workload;
 
 use std::ops::RangeInclusive;
@@ -25,6 +26,7 @@ use super::energy::Metered;
 use super::roofline::Roof;
 use super::{busy, progress, report};
 use summary::{Outcome, Summary};
+use synthetic::{Likeness, SyntheticArgs};
 use tercet_engine::{Error, Model, Preset, Runtime, RuntimeOptions, SamplerOptions, SamplingChoices};
 use tercet_formats::GenerationDefaults;
 use workload::{Test, Workload};
@@ -48,7 +50,7 @@ JSON: cpu, busy, sampling, roofline: [{threads, read_gb_s, vnni_gmac_s}], result
 packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct, head_rows_pct}], load_s,
 first_token_s, peak_rss_bytes. load_s and first_token_s belong to the last number of threads.
 CSV: the fields of the results. With --against, JSON is a list of {test, threads, this_tps, other_tps,
-ratio, least_ratio, most_ratio}.
+ratio, least_ratio, most_ratio}. With --synthetic: synthetic: {gate_density, head_peak}.
 With --energy: energy: {packages, idle_watts, not_available}, and in each result energy: {joules,
 joules_per_token, idle_watts}, which is missing where unknown.";
 
@@ -65,6 +67,9 @@ joules_per_token, idle_watts}, which is missing where unknown.";
 ///
 /// The screen of the output head spares most of its rows. The last column shows the share of rows that were
 /// computed for a generated token.
+///
+/// Random weights (--synthetic) leave as much of a token's work out as trained ones do: --gate-density and
+/// --head-peak set how much.
 ///
 /// --plot draws the results under the roofs for every number of threads. With several numbers of threads
 /// it also draws the speed of each test over the number of threads.
@@ -114,9 +119,8 @@ pub(super) struct Bench {
     plot: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Use random weights in the shapes of a known model: bitnet-2b-4t
-    #[arg(long, value_name = "NAME", conflicts_with = "model", help_heading = "Model")]
-    synthetic: Option<String>,
+    #[command(flatten)]
+    synthetic: SyntheticArgs,
     #[command(flatten)]
     isa: IsaArgs,
     /// Numbers of threads, one after another; by default one for each performance core
@@ -228,10 +232,12 @@ impl Bench {
     ) -> Result<()> {
         let options = args::runtime_options(&self.groups())?;
         let runtime = Runtime::new(&RuntimeOptions { threads: Some(threads), ..options });
-        let (model, sampling) = self.load(&runtime)?;
+        let preset = self.synthetic.preset()?;
+        let (model, sampling) = self.load(preset.as_ref(), &runtime)?;
         let mut workload = Workload::new(&model, tests, self.depth, &sampling)?;
         summary.sampling = Described(&sampling).to_string();
         summary.model = model.name().to_owned();
+        summary.synthetic = preset.as_ref().map(Likeness::of);
         summary.load_s = model.load_time().as_secs_f64();
         summary.first_token_s = workload.first_token()?.as_secs_f64();
         let rates = workload.rates(self.repeat, metered)?;
@@ -243,18 +249,18 @@ impl Bench {
         Ok(())
     }
 
-    /// Loads the model. Also returns the way in which its tokens are chosen.
-    fn load(&self, runtime: &Runtime) -> Result<(Model, SamplerOptions)> {
+    /// Loads the model, or draws it if there is a preset. Also returns the way in which its tokens are chosen.
+    fn load(&self, preset: Option<&Preset>, runtime: &Runtime) -> Result<(Model, SamplerOptions)> {
         let spinner = progress::spinner("loading the model");
-        let (model, defaults) = match &self.synthetic {
-            Some(name) => {
+        let (model, defaults) = match preset {
+            Some(preset) => {
                 let usual = GenerationDefaults {
                     do_sample: Some(true),
                     temperature: Some(0.6),
                     top_p: Some(0.9),
                     ..GenerationDefaults::default()
                 };
-                (Model::synthetic(&Preset::find(name)?, runtime)?, usual)
+                (Model::synthetic(preset, runtime)?, usual)
             }
             None => {
                 let files = self.model.files()?;

@@ -50,7 +50,7 @@ impl Windows {
 
 impl Spread {
     /// Returns the spread of one token's logits.
-    fn of(logits: &[f32]) -> Self {
+    pub(crate) fn of(logits: &[f32]) -> Self {
         let count = logits.len() as f64;
         let mean = logits.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
         let square = |x: &f32| (f64::from(*x) - mean).powi(2);

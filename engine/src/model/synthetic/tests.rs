@@ -1,0 +1,57 @@
+//! Measures what random weights leave out of a token's work, on a small shape.
+
+use super::super::sparsity::Zeros;
+use super::super::{Model, Part as Tokens};
+use super::presets::Preset;
+use crate::prediction::Spread;
+use crate::runtime::{Runtime, RuntimeOptions};
+use tercet_formats::config::LLAMA;
+
+fn small() -> Preset {
+    let whole = Preset::find("bitnet-2b-4t").unwrap();
+    let (heads, head_dim) = ((4, 2), 64);
+    Preset { vocab_size: 16_384, widths: (512, 2048), layers: 6, heads, head_dim, ..whole }
+}
+
+/// Runs tokens from all over the vocabulary, or only such with long rows, which texts consist of. Returns the zeros of each
+/// layer, and the mean of the best logits in deviations.
+fn measured(preset: &Preset, stride: u32) -> (Vec<Zeros>, f64) {
+    let options = RuntimeOptions { threads: Some(2), ..RuntimeOptions::default() };
+    let model = Model::synthetic(preset, &Runtime::new(&options)).unwrap();
+    let tokens: Vec<u32> = (0..48).map(|i| i * 67 * stride % 16_384).collect();
+    let mut state = model.new_state(tokens.len()).unwrap();
+    let mut zeros = vec![Zeros::default(); model.config().layers];
+    let mut part = Tokens { state: &mut state, tokens: &tokens, wanted: tokens.len() };
+    let parts = std::slice::from_mut(&mut part);
+    let best = model.forward_counting(parts, &mut zeros, |_, logits| Spread::of(logits).best).unwrap();
+    (zeros, best.iter().sum::<f64>() / best.len() as f64)
+}
+
+#[test]
+fn gates_and_logits_are_those_of_trained_models() {
+    for (density, peak, down) in [(0.37, 9.0, 0.72..0.84), (0.3, 8.0, 0.76..0.87), (0.5, 10.0, 0.62..0.74)] {
+        let preset = small().with_gate_density(density).unwrap().with_head_peak(peak).unwrap();
+        for stride in [1, 64] {
+            let (zeros, best) = measured(&preset, stride);
+            println!("{density} {peak} {stride}: {zeros:?} {best}");
+            assert!((best - peak).abs() < 0.7, "{best} is not {peak}");
+            for zeros in zeros {
+                let share = |count: u64| count as f64 / zeros.elements as f64;
+                let (gates, inputs) = (share(zeros.gates), share(zeros.inputs));
+                assert!((gates - (1.0 - density)).abs() < 0.05, "{gates} is not 1 - {density}");
+                assert!(down.contains(&inputs), "{density}: {inputs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_model_can_have_is_refused() {
+    let refused = |preset: crate::Result<Preset>| preset.unwrap_err().to_string();
+    assert!(refused(small().with_gate_density(1.0)).contains("use 0.01 to 0.99"));
+    assert!(refused(small().with_gate_density(f64::NAN)).contains("out of range"));
+    assert!(refused(small().with_head_peak(4.0)).contains("use 5 to 16"));
+    let other = Preset { family: &LLAMA, ..small() };
+    assert!(refused(other.with_gate_density(0.3)).contains("no gates of zero"));
+    assert_eq!((other.gate_density(), small().gate_density()), (None, Some(0.37)));
+}
