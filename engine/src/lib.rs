@@ -47,7 +47,7 @@ pub use generate::{
 };
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,
-    TernaryLinear, Zeros,
+    TernaryLinear, Work, Zeros,
 };
 pub use packed::{Cleared, Kept, PackedCache};
 pub use runtime::{ActivationType, CacheType, HeadMode, Mode, Runtime, RuntimeOptions, user_cache};

@@ -47,8 +47,9 @@ Examples:
 
 const JSON: &str = "\
 JSON: cpu, busy, sampling, roofline: [{threads, read_gb_s, vnni_gmac_s}], results: [{test, threads, isa,
-packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct, head_rows_pct}], load_s,
-first_token_s, peak_rss_bytes. load_s and first_token_s belong to the last number of threads.
+packing, head, median_tps, min_tps, max_tps, bytes_per_token, roofline_pct, head_rows (a number),
+head_rows_pct, gates_not_positive_pct, zeros_into_down_pct}], load_s, first_token_s, peak_rss_bytes.
+load_s and first_token_s belong to the last number of threads.
 CSV: the fields of the results. With --against, JSON is a list of {test, threads, this_tps, other_tps,
 ratio, least_ratio, most_ratio}. With --synthetic: synthetic: {gate_density, head_peak}.
 With --energy: energy: {packages, idle_watts, not_available}, and in each result energy: {joules,
@@ -65,8 +66,9 @@ joules_per_token, idle_watts}, which is missing where unknown.";
 /// threads. A prompt reads all weights once. A model that fits the caches may exceed its roofline. The
 /// time to the first token comes from the first prompt, without warm-up.
 ///
-/// The screen of the output head spares most of its rows. The last column shows the share of rows that were
-/// computed for a generated token.
+/// The last columns show what tokens leave out, counted while a test warms up. The screen of the output head spares
+/// most of its rows: head rows are the share that is computed for a generated token. A gate that is not
+/// positive, or a zero into down, makes a row or a column of weights count for nothing.
 ///
 /// Random weights (--synthetic) leave as much of a token's work out as trained ones do: --gate-density and
 /// --head-peak set how much.

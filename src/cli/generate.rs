@@ -18,6 +18,7 @@ use super::args::{
 };
 use super::energy::Metered;
 use super::interrupt::{self, AtRest};
+use super::left_out::LeftOut;
 use super::screen::{Look, Screen};
 use super::{busy, report, toy};
 use prompt::Prompt;
@@ -46,7 +47,9 @@ JSON: model, isa, threads, prompt_ids, ids, text, stop (eos, length, stop_string
 load_s, prefill_s, decode_s, prefill_tps, decode_tps, drafted and accepted (tokens of drafts),
 peak_rss_bytes (null where unknown),
 energy: {joules, joules_per_token, idle_watts} of all tokens read and written, beyond the power at
-rest (null where the machine does not tell it, or not to this user).
+rest (null where the machine does not tell it, or not to this user),
+head_rows (computed exactly for a token) and head_rows_pct, gates_not_positive_pct (null if no gate
+becomes zero) and zeros_into_down_pct, of all tokens read and written.
 With --logprobs: logprobs: [{id, logprob, best: [{id, logprob}]}].
 With --n: samples: [{seed, ids, text, stop}], with logprobs too; the fields above are those of the first.";
 
@@ -137,9 +140,16 @@ impl Generate {
         let begun = metered.as_ref().map(Metered::begin);
         let watch = busy::Watch::start();
         let echo = if self.no_echo { "" } else { prompt.echo.as_str() };
-        let generations = match self.samples {
-            1 => vec![generate(&session, &prompt, echo, &request, look)?],
-            number => samples::generate(&session, &prompt.ids, &request, number)?,
+        let generate = || match self.samples {
+            1 => Ok(vec![generate(&session, &prompt, echo, &request, look)?]),
+            number => samples::generate(&session, &prompt.ids, &request, number),
+        };
+        let (generations, left_out) = match self.output.json {
+            false => (generate()?, LeftOut::default()),
+            true => {
+                let (generations, work) = session.model().counting(generate);
+                (generations?, LeftOut::of(&work, session.model()))
+            }
         };
         let energy = metered.zip(begun).and_then(|(metered, begun)| {
             let written: usize = generations.iter().map(|generation| generation.ids.len()).sum();
@@ -151,6 +161,7 @@ impl Generate {
             request: &request,
             generations: &generations,
             energy,
+            left_out,
         };
         if self.output.json {
             report::print_json(&summary.json())?;

@@ -17,9 +17,8 @@ use super::progress;
 use super::report::{count, print, print_json};
 use super::text::TextFile;
 use tercet_engine::prediction::{TextProfile, Windows};
-use tercet_engine::{Cancel, MemoryUse, Session, Zeros};
+use tercet_engine::{Cancel, MemoryUse, Session};
 use tercet_formats::Config;
-use tercet_formats::config::Activation;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,13 +112,6 @@ fn profile(session: &Session, path: &Path) -> Result<TextProfile> {
         windows.profile(session.model(), &ids, &Cancel::new(), |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     Ok(profile)
-}
-
-/// Returns the shares of a layer's gates that are not positive, and of its zeros into `down`. Gates count only where the
-/// activation makes zeros of them.
-fn shares(zeros: &Zeros, activation: Activation) -> (Option<f64>, f64) {
-    let share = |count: u64| count as f64 / zeros.elements.max(1) as f64;
-    ((activation == Activation::Relu2).then(|| share(zeros.gates)), share(zeros.inputs))
 }
 
 fn threads_reason(cpu: &Cpu, limits: &Limits) -> String {

@@ -19,6 +19,7 @@ mod failure;
 mod generate;
 mod info;
 mod interrupt;
+mod left_out;
 mod loading;
 mod models;
 mod perplexity;

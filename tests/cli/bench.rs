@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Scratch, TINY, assert_fields, json, output, tercet, usable_isas};
 
-const RESULT: [&str; 11] = [
+const RESULT: [&str; 14] = [
     "test",
     "threads",
     "isa",
@@ -15,7 +15,10 @@ const RESULT: [&str; 11] = [
     "max_tps",
     "bytes_per_token",
     "roofline_pct",
+    "head_rows",
     "head_rows_pct",
+    "gates_not_positive_pct",
+    "zeros_into_down_pct",
 ];
 
 fn number(value: &Value) -> f64 {
@@ -102,6 +105,13 @@ fn bytes_per_token_follow_from_the_memory() {
     assert!(bench["results"][0]["head_rows_pct"].is_null());
     assert_eq!(number(&bench["results"][1]["head_rows_pct"]), 100.0);
     assert!((0.0..100.0).contains(&number(&exact["results"][1]["head_rows_pct"])), "{exact}");
+    let zeros =
+        |result: &Value| ["gates_not_positive_pct", "zeros_into_down_pct"].map(|f| number(&result[f]));
+    for result in exact["results"].as_array().unwrap() {
+        let [gates, inputs] = zeros(result);
+        assert!(0.0 < gates && gates <= inputs && inputs < 100.0, "{result}");
+    }
+    assert_eq!(zeros(&exact["results"][1]), zeros(&bench["results"][1]), "the tokens are the same");
 }
 
 #[test]

@@ -55,8 +55,17 @@ fn json_has_the_documented_fields() {
             "accepted",
             "peak_rss_bytes",
             "energy",
+            "head_rows",
+            "head_rows_pct",
+            "gates_not_positive_pct",
+            "zeros_into_down_pct",
         ],
     );
+    let [rows, percent, gates, zeros] =
+        ["head_rows", "head_rows_pct", "gates_not_positive_pct", "zeros_into_down_pct"]
+            .map(|field| object[field].as_f64().unwrap());
+    assert!(rows >= 1.0 && 0.0 < percent && percent < 100.0, "{object}");
+    assert!(0.0 < gates && gates <= zeros && zeros < 100.0, "{object}");
     assert_eq!(object["model"], "fairy-tales");
     assert_eq!(object["isa"], usable_isas()[0]);
     assert_eq!(object["prompt_ids"][0], 4093);

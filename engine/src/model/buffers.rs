@@ -6,7 +6,6 @@ use super::attention::{Gathered, SEGMENT};
 use super::head::Scratch;
 use super::input::Rounded;
 use super::rotary::Rotary;
-use super::sparsity::Zeros;
 use crate::error::Result;
 use crate::memory;
 use crate::vectors::attention::PAGE;
@@ -35,8 +34,6 @@ pub(super) struct Buffers {
     pub(super) local_rotary: Option<Rotary>,
     /// Attention sums of one token's queries, KV head × segment.
     pub(super) segments: Vec<Gathered>,
-    /// Counts of each layer, if the caller wants them.
-    pub(super) zeros: Option<Vec<Zeros>>,
 }
 
 impl Buffers {
@@ -71,7 +68,6 @@ impl Buffers {
                 .as_ref()
                 .map(|local| Rotary::new(&local.rope, config.head_dim)),
             segments: Vec::new(),
-            zeros: None,
         })
     }
 
@@ -100,7 +96,6 @@ impl BufferStock {
         let lent = stock().pop();
         let mut buffers = lent.map_or_else(|| Buffers::new(config), Ok)?;
         let outcome = work(&mut buffers);
-        buffers.zeros = None;
         stock().push(buffers);
         outcome
     }

@@ -14,6 +14,7 @@ use super::head::Candidates;
 use super::input::Input;
 use super::norm::Norm;
 use super::rotary::Rotary;
+use super::sparsity::Zeros;
 use super::state::State;
 use super::weights::Layer;
 use crate::cancel::Cancel;
@@ -269,15 +270,12 @@ impl Model {
         tokens: usize,
     ) -> Result<()> {
         let (hidden, ffn) = (self.config.hidden_size, layer.gate.n());
-        let Buffers { residual, rounded, gate, up, product, zeros, .. } = buffers;
+        let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
         input.multiply([(&layer.gate, gate), (&layer.up, up)]);
         let gate = &mut gate[..tokens * ffn];
-        let mut zeros = zeros.as_mut().and_then(|zeros| zeros.get_mut(index));
-        if let Some(zeros) = &mut zeros {
-            zeros.count_gates(gate);
-        }
+        let zeros = self.meter.gates(gate);
         team.chunks(gate, ffn, |token, gate| {
             let up = &up[token * ffn..][..ffn];
             match self.config.activation {
@@ -289,7 +287,7 @@ impl Model {
         let mut input = Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded);
         input.multiply([(&layer.down, product)]);
         if let Some(zeros) = zeros {
-            zeros.inputs += input.zeros() as u64;
+            self.meter.add_zeros(index, Zeros { inputs: input.zeros() as u64, ..zeros });
         }
         self.add(team, residual, product, layer.ffn_post_norm.as_ref(), tokens);
         team.check()

@@ -104,6 +104,11 @@ impl Scratch {
         }
         &mut self.selections[0]
     }
+
+    /// Returns the number of rows that were computed for the first `tokens` tokens.
+    pub(super) fn chosen(&self, tokens: usize) -> usize {
+        self.selections.iter().take(tokens).map(|selection| selection.chosen.len()).sum()
+    }
 }
 
 impl Selection {

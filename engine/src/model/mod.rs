@@ -42,7 +42,8 @@ pub use layer::TernaryLinear;
 use linear::Packer;
 pub(crate) use linear::multiply;
 pub use linear::{Kernels, PLANNED_TOKENS};
-pub use sparsity::Zeros;
+use sparsity::Meter;
+pub use sparsity::{Work, Zeros};
 pub use state::State;
 pub(crate) use synthetic::random_trits;
 pub use synthetic::{PRESETS, Preset};
@@ -79,6 +80,7 @@ pub struct Model {
     kernels: Kernels,
     cache_type: CacheType,
     buffers: BufferStock,
+    meter: Meter,
     /// The pool for each of [`PLANNED_TOKENS`].
     pools: [Pool; PLANNED_TOKENS.len()],
     load_time: Duration,
@@ -211,6 +213,7 @@ impl Model {
             kernels,
             cache_type: runtime.cache_type(),
             buffers: BufferStock::default(),
+            meter: Meter::default(),
             load_time: start.elapsed(),
             warnings: [warnings, kept.warnings()].concat(),
         })

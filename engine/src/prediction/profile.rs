@@ -37,11 +37,12 @@ impl Windows {
         cancel: &Cancel,
         progress: impl FnMut(usize),
     ) -> Result<TextProfile> {
-        let mut layers = vec![Zeros::default(); model.config().layers];
-        let spreads = self.walk(model, ids, cancel, progress, |mut part, _| {
-            let part = std::slice::from_mut(&mut part);
-            model.forward_counting(part, &mut layers, |_, logits| Spread::of(logits))
-        })?;
+        let (spreads, work) = model.counting(|| {
+            self.walk(model, ids, cancel, progress, |mut part, _| {
+                model.forward_parts(std::slice::from_mut(&mut part), |_, logits| Spread::of(logits))
+            })
+        });
+        let (spreads, layers) = (spreads?, work.layers);
         let mean = |of: fn(&Spread) -> f64| spreads.iter().map(of).sum::<f64>() / spreads.len() as f64;
         let logits = Spread { deviation: mean(|spread| spread.deviation), best: mean(|spread| spread.best) };
         Ok(TextProfile { tokens: spreads.len(), layers, logits })

@@ -7,6 +7,7 @@ use super::synthetic::Likeness;
 use super::workload::{Rates, Test};
 use crate::cli::energy::{Metered, Used};
 use crate::cli::info;
+use crate::cli::left_out::LeftOut;
 use crate::cli::report::{count, size};
 use crate::cli::roofline::Roof;
 use tercet_engine::{Model, Runtime};
@@ -87,8 +88,9 @@ pub(super) struct Outcome {
     pub(super) max_tps: f64,
     pub(super) bytes_per_token: f64,
     pub(super) roofline_pct: f64,
-    /// Rows of the head that were computed for a generated token, in percent.
-    pub(super) head_rows_pct: Option<f64>,
+    /// As in [`Rates`].
+    #[serde(flatten)]
+    pub(super) left_out: LeftOut,
     /// As in [`Rates`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) energy: Option<Used>,
@@ -111,7 +113,7 @@ impl Outcome {
             max_tps: rates.max,
             bytes_per_token: bytes,
             roofline_pct: roof.percent(rates.median, bytes, multiply_adds),
-            head_rows_pct: rates.head_rows.map(|share| 100.0 * share),
+            left_out: rates.left_out,
             energy: rates.energy,
             multiply_adds_per_token: multiply_adds,
         }
@@ -150,7 +152,7 @@ fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
 type Column = (&'static str, fn(&Outcome) -> String);
 
 /// The columns of the CSV output.
-const FIELDS: [Column; 11] = [
+const FIELDS: [Column; 14] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
     ("isa", |o| o.isa.to_owned()),
@@ -161,11 +163,14 @@ const FIELDS: [Column; 11] = [
     ("max_tps", |o| o.max_tps.to_string()),
     ("bytes_per_token", |o| o.bytes_per_token.to_string()),
     ("roofline_pct", |o| o.roofline_pct.to_string()),
-    ("head_rows_pct", |o| o.head_rows_pct.map(|share| share.to_string()).unwrap_or_default()),
+    ("head_rows", |o| field(o.left_out.head_rows)),
+    ("head_rows_pct", |o| field(o.left_out.head_rows_pct)),
+    ("gates_not_positive_pct", |o| field(o.left_out.gates_not_positive_pct)),
+    ("zeros_into_down_pct", |o| field(o.left_out.zeros_into_down_pct)),
 ];
 
 /// The columns of the Markdown table.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 12] = [
     ("test", |o| o.test.clone()),
     ("threads", |o| o.threads.to_string()),
     ("tokens/s", |o| format!("{:.2}", o.median_tps)),
@@ -175,8 +180,20 @@ const COLUMNS: [Column; 10] = [
     ("GB/s", |o| format!("{:.2}", o.median_tps * o.bytes_per_token / 1e9)),
     ("G mult.-adds/s", |o| format!("{:.1}", o.gmac_s(o.median_tps))),
     ("of roofline", |o| format!("{:.1} %", o.roofline_pct)),
-    ("head rows", |o| o.head_rows_pct.map_or_else(|| "-".to_owned(), |share| format!("{share:.2} %"))),
+    ("head rows", |o| percent(o.left_out.head_rows_pct, 2)),
+    ("gates ≤ 0", |o| percent(o.left_out.gates_not_positive_pct, 1)),
+    ("zeros into down", |o| percent(o.left_out.zeros_into_down_pct, 1)),
 ];
+
+/// Returns a figure for CSV, empty if it is unknown.
+fn field(figure: Option<f64>) -> String {
+    figure.map(|figure| figure.to_string()).unwrap_or_default()
+}
+
+/// Returns a percentage with this number of decimals, or a dash if it is unknown.
+fn percent(share: Option<f64>, decimals: usize) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{share:.decimals$} %"))
+}
 
 impl Summary {
     /// Describes the load by other programs.

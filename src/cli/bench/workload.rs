@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::cli::energy::{Metered, Used};
+use crate::cli::left_out::LeftOut;
 use crate::cli::progress;
 use tercet_cpu::energy::Energy;
 use tercet_engine::{Candidates, Logits, Model, Result, Rule, Sampler, SamplerOptions, State};
@@ -66,15 +67,15 @@ pub(super) struct Rates {
     pub(super) median: f64,
     pub(super) min: f64,
     pub(super) max: f64,
-    /// The share of the head's rows that were computed for a generated token; none for a prompt.
-    pub(super) head_rows: Option<f64>,
+    /// Of the tokens that were read or generated.
+    pub(super) left_out: LeftOut,
     /// Of all runs together; none if it is unknown, or nobody asked for it.
     pub(super) energy: Option<Used>,
 }
 
 impl Rates {
     /// Summarizes the `runs` of a test, of which there must be at least one.
-    fn new(test: Test, depth: usize, runs: &[Run], metered: Option<&Metered>) -> Self {
+    fn new(test: Test, depth: usize, left_out: LeftOut, runs: &[Run], metered: Option<&Metered>) -> Self {
         let rate = |run: &Run| test.all_tokens() as f64 / run.time.as_secs_f64();
         let mut rates: Vec<f64> = runs.iter().map(rate).collect();
         let median = median(&mut rates);
@@ -87,7 +88,7 @@ impl Rates {
             median,
             min: rates[0],
             max: rates[rates.len() - 1],
-            head_rows: runs.iter().rev().find_map(|run| run.head_rows),
+            left_out,
             energy: metered.zip(energy).map(used),
         }
     }
@@ -96,8 +97,6 @@ impl Rates {
 /// One run of a test.
 struct Run {
     time: Duration,
-    /// As in [`Rates`].
-    head_rows: Option<f64>,
     /// With the energy at rest; none if it is unknown, or nobody asked for it.
     energy: Option<Energy>,
 }
@@ -145,7 +144,7 @@ impl<'a> Workload<'a> {
         Ok(self.time(Test::Prompt(tokens))?.time)
     }
 
-    /// Fills the context, runs every test once to warm up, and then runs all tests in turns, `repeat` times.
+    /// Fills the context, runs every test once to warm up and to count, and then runs all tests in turns, `repeat` times.
     /// Also measures the energy, if there is a meter.
     pub(super) fn rates(&mut self, repeat: usize, metered: Option<&Metered>) -> Result<Vec<Rates>> {
         let bar = progress::bar("measuring", (repeat + 1) * self.tests.len());
@@ -155,52 +154,63 @@ impl<'a> Workload<'a> {
                 self.model.forward(state, &self.tokens[..self.depth], BEST)?;
             }
         }
+        let mut left_out = Vec::new();
+        for &test in self.tests {
+            left_out.push(self.count(test)?);
+            bar.inc(1);
+        }
         let mut runs: Vec<Vec<Run>> = self.tests.iter().map(|_| Vec::new()).collect();
-        for round in 0..=repeat {
+        for _ in 0..repeat {
             for (&test, runs) in self.tests.iter().zip(&mut runs) {
                 let start = metered.map(Metered::begin);
                 let run = self.time(test)?;
                 let energy = metered.zip(start).and_then(|(metered, start)| metered.since(&start));
-                if round > 0 {
-                    runs.push(Run { energy, ..run });
-                }
+                runs.push(Run { energy, ..run });
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
-        let all = self.tests.iter().zip(runs);
-        Ok(all.map(|(&test, runs)| Rates::new(test, self.depth, &runs, metered)).collect())
+        let all = self.tests.iter().zip(left_out).zip(runs);
+        let rates =
+            |((&test, left_out), runs): (_, Vec<Run>)| Rates::new(test, self.depth, left_out, &runs, metered);
+        Ok(all.map(rates).collect())
+    }
+
+    /// Runs `test`, and counts what it leaves out. A prompt has no tokens that were chosen.
+    fn count(&mut self, test: Test) -> Result<LeftOut> {
+        let model = self.model;
+        let (run, work) = model.counting(|| self.time(test));
+        run?;
+        let left_out = LeftOut::of(&work, model);
+        Ok(match test {
+            Test::Prompt(_) => LeftOut { head_rows: None, head_rows_pct: None, ..left_out },
+            Test::Generate { .. } => left_out,
+        })
     }
 
     /// Runs `test` and removes its tokens from the contexts.
     fn time(&mut self, test: Test) -> Result<Run> {
         let positions: Vec<usize> = self.states.iter().map(State::position).collect();
         let start = Instant::now();
-        let head_rows = match test {
+        match test {
             Test::Prompt(tokens) => {
                 self.model.forward(&mut self.states[0], &self.tokens[..tokens], BEST)?;
-                None
             }
-            Test::Generate { tokens, parallel } => {
-                let logits = tokens * parallel * self.model.config().vocab_size;
-                Some(self.generate(tokens, parallel)? as f64 / logits as f64)
-            }
-        };
+            Test::Generate { tokens, parallel } => self.generate(tokens, parallel)?,
+        }
         let time = start.elapsed();
         self.states.iter_mut().zip(positions).for_each(|(state, position)| state.truncate(position));
-        Ok(Run { time, head_rows, energy: None })
+        Ok(Run { time, energy: None })
     }
 
-    /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own. Returns the
-    /// number of logits that were computed.
-    fn generate(&mut self, count: usize, parallel: usize) -> Result<usize> {
+    /// Generates `count` tokens in each of the first `parallel` sequences, which begin with tokens of their own.
+    fn generate(&mut self, count: usize, parallel: usize) -> Result<()> {
         let mut samplers = Vec::new();
         for seed in 0..parallel as u64 {
             samplers.push(Sampler::new(SamplerOptions { seed, ..self.sampling.clone() })?);
         }
         let mut texts: Vec<Vec<u32>> = self.tokens[..parallel].iter().map(|&token| vec![token]).collect();
         let mut states: Vec<&mut State> = self.states[..parallel].iter_mut().collect();
-        let mut computed = 0;
         for position in 0..count {
             let latest: Vec<u32> = texts.iter().map(|text| text[position]).collect();
             let candidates = samplers.iter_mut().zip(&texts).map(|(sampler, text)| sampler.candidates(text));
@@ -212,13 +222,11 @@ impl<'a> Workload<'a> {
                 (states, latest) => self.model.forward_each(states, latest, &candidates)?,
             }
             for ((state, sampler), text) in states.iter_mut().zip(&mut samplers).zip(&mut texts) {
-                let logits = state.logits_mut();
-                computed += logits.iter().filter(|&&logit| logit > f32::NEG_INFINITY).count();
-                let token = sampler.sample(logits, text);
+                let token = sampler.sample(state.logits_mut(), text);
                 text.push(token);
             }
         }
-        Ok(computed)
+        Ok(())
     }
 }
 
@@ -232,13 +240,14 @@ fn tokens(vocabulary: usize) -> impl Iterator<Item = u32> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Rates, Run, Test};
+    use super::{LeftOut, Rates, Run, Test};
 
     #[test]
     fn medians_of_odd_and_even_counts() {
         let rates = |seconds: &[u64]| {
-            let run = |&seconds| Run { time: Duration::from_secs(seconds), head_rows: None, energy: None };
-            Rates::new(Test::Prompt(240), 0, &seconds.iter().map(run).collect::<Vec<_>>(), None)
+            let run = |&seconds| Run { time: Duration::from_secs(seconds), energy: None };
+            let runs: Vec<Run> = seconds.iter().map(run).collect();
+            Rates::new(Test::Prompt(240), 0, LeftOut::default(), &runs, None)
         };
         let odd = rates(&[3, 1, 2]);
         assert_eq!((odd.median, odd.min, odd.max), (120.0, 80.0, 240.0));

@@ -8,6 +8,7 @@ use super::prompt::Prompt;
 use super::samples;
 use crate::cli::args::Described;
 use crate::cli::energy::Used;
+use crate::cli::left_out::LeftOut;
 use crate::cli::report::{self, Report, count, note, rate, size};
 use crate::cli::screen::{Look, Screen};
 
@@ -19,12 +20,14 @@ pub(super) struct Summary<'a> {
     pub(super) generations: &'a [Generation],
     /// None if the machine does not tell.
     pub(super) energy: Option<Used>,
+    /// Counted for `--json` only.
+    pub(super) left_out: LeftOut,
 }
 
 impl Summary<'_> {
     /// Returns the output of `--json`.
     pub(super) fn json(&self) -> Value {
-        let Summary { session, prompt, request, generations, energy } = self;
+        let Summary { session, prompt, request, generations, energy, left_out } = self;
         let first = &generations[0];
         let mut object = text_fields(first);
         let more = json!({
@@ -42,7 +45,9 @@ impl Summary<'_> {
             "peak_rss_bytes": report::peak_rss_bytes(),
             "energy": energy,
         });
-        object.extend(more.as_object().cloned().unwrap_or_default());
+        for more in [more, json!(left_out)] {
+            object.extend(more.as_object().cloned().unwrap_or_default());
+        }
         if generations.len() > 1 {
             let sample = |(i, generation): (u64, &Generation)| {
                 let mut fields = text_fields(generation);

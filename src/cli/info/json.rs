@@ -5,7 +5,8 @@ use tercet_autotune::Plan;
 use tercet_codegen::Isa;
 use tercet_cpu::{Cache, Cpu};
 
-use super::{Facts, kind, names, parameters, shares};
+use super::{Facts, kind, names, parameters};
+use crate::cli::left_out::shares;
 use tercet_engine::MemoryUse;
 use tercet_engine::knobs;
 

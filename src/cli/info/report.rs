@@ -3,7 +3,8 @@
 use tercet_codegen::Isa;
 use tercet_cpu::{Cache, CoreClass, Cpu};
 
-use super::{Facts, kind, names, parameters, shares};
+use super::{Facts, kind, names, parameters};
+use crate::cli::left_out::shares;
 use crate::cli::report::{Report, count, size};
 use tercet_engine::knobs;
 use tercet_engine::options::OptionInfo;

@@ -83,6 +83,20 @@ impl Model {
         candidates: Option<&[Candidates<'_>]>,
         logits: &mut [f32],
     ) {
+        let predictions = tokens.len();
+        let rows = self.head_rows(team, buffers, tokens, candidates, logits);
+        self.meter.add_predictions(predictions, rows);
+    }
+
+    /// Does the work of [`Model::head`], and returns the number of rows that it computed exactly, over all tokens.
+    fn head_rows(
+        &self,
+        team: Team<'_>,
+        buffers: &mut Buffers,
+        tokens: Range<usize>,
+        candidates: Option<&[Candidates<'_>]>,
+        logits: &mut [f32],
+    ) -> usize {
         const ROWS: usize = 64;
         let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
         let Buffers { normed, rounded, head: scratch, .. } = buffers;
@@ -90,24 +104,27 @@ impl Model {
         let rows = match self.weights.head() {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
-                return Input::new(team, x, hidden, None, rounded).multiply([(head, logits)]);
+                Input::new(team, x, hidden, None, rounded).multiply([(head, logits)]);
+                return tokens.len() * vocabulary;
             }
         };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                return screen.approximate(team, x, scratch, logits);
+                screen.approximate(team, x, scratch, logits);
+                return 0;
             }
             (_, Some(candidates)) if candidates.iter().all(|one| one.few(vocabulary).is_some()) => {
                 let inputs = x.chunks_exact(hidden).zip(logits.chunks_exact_mut(vocabulary));
-                for ((x, logits), allowed) in
-                    inputs.zip(candidates.iter().filter_map(|one| one.few(vocabulary)))
-                {
+                let allowed = candidates.iter().filter_map(|one| one.few(vocabulary));
+                let computed = inputs.zip(allowed).map(|((x, logits), allowed)| {
                     scratch.selection().compute_allowed(team, rows, x, allowed, logits);
-                }
-                return;
+                    allowed.len()
+                });
+                return computed.sum();
             }
             (Some(screen), Some(candidates)) => {
-                return screen.logits(team, rows, x, candidates, scratch, logits);
+                screen.logits(team, rows, x, candidates, scratch, logits);
+                return scratch.chosen(tokens.len());
             }
             _ => {}
         }
@@ -119,6 +136,7 @@ impl Model {
                 }
             }
         });
+        tokens.len() * vocabulary
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::super::Model;
 use super::super::buffers::{BATCH, Buffers};
-use super::super::sparsity::Zeros;
 use super::super::state::State;
 use super::Run;
 use super::logits::reserve;
@@ -36,27 +35,7 @@ impl Model {
         parts: &mut [Part<'_>],
         digest: impl Fn(usize, &[f32]) -> T + Sync,
     ) -> Result<Vec<T>> {
-        self.run_parts(parts, &mut None, |team, buffers, count| {
-            self.digest_logits(team, buffers, count, digest)
-        })
-    }
-
-    /// Does what [`Model::forward_parts`] does, and adds the zeros of each layer to `zeros`, which has an element for each.
-    ///
-    /// # Errors
-    /// Those of [`Model::forward_parts`].
-    pub(crate) fn forward_counting<T: Default + Send>(
-        &self,
-        parts: &mut [Part<'_>],
-        zeros: &mut Vec<Zeros>,
-        digest: impl Fn(usize, &[f32]) -> T + Sync,
-    ) -> Result<Vec<T>> {
-        let mut counted = Some(std::mem::take(zeros));
-        let digests = self.run_parts(parts, &mut counted, |team, buffers, count| {
-            self.digest_logits(team, buffers, count, digest)
-        })?;
-        *zeros = counted.unwrap_or_default();
-        Ok(digests)
+        self.run_parts(parts, |team, buffers, count| self.digest_logits(team, buffers, count, digest))
     }
 
     /// Appends every part to its sequence. Returns the hidden states of the wanted tokens after the last norm, tokens × hidden,
@@ -70,7 +49,7 @@ impl Model {
     /// # Panics
     /// If the parts have more than [`BATCH`] tokens, or one has fewer than it wants states of.
     pub(crate) fn forward_hidden(&self, parts: &mut [Part<'_>]) -> Result<Vec<f32>> {
-        self.run_parts(parts, &mut None, |_, buffers, count| {
+        self.run_parts(parts, |_, buffers, count| {
             self.norm_last(buffers, count);
             let hidden = &buffers.normed[..count * self.config.hidden_size];
             let numbers = hidden.iter().all(|x| x.is_finite());
@@ -79,11 +58,10 @@ impl Model {
     }
 
     /// Runs the parts through all layers. Returns what `last` makes of the wanted tokens, whose number it gets: their residual
-    /// comes first. Adds to `zeros` if there are any.
+    /// comes first.
     fn run_parts<R>(
         &self,
         parts: &mut [Part<'_>],
-        zeros: &mut Option<Vec<Zeros>>,
         last: impl FnOnce(Team<'_>, &mut Buffers, usize) -> Result<R>,
     ) -> Result<R> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
@@ -108,9 +86,7 @@ impl Model {
                 .iter_mut()
                 .map(|part| Run { state: &mut *part.state, tokens: part.tokens.len() })
                 .collect();
-            buffers.zeros = zeros.take();
             self.run_layers(team, buffers, &mut runs, &tokens, kept)?;
-            *zeros = buffers.zeros.take();
             let hidden = self.config.hidden_size;
             for (to, token) in wanted.iter().enumerate() {
                 let from = (token - (tokens.len() - kept)) * hidden;

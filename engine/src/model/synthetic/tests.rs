@@ -20,11 +20,11 @@ fn measured(preset: &Preset, stride: u32) -> (Vec<Zeros>, f64) {
     let model = Model::synthetic(preset, &Runtime::new(&options)).unwrap();
     let tokens: Vec<u32> = (0..48).map(|i| i * 67 * stride % 16_384).collect();
     let mut state = model.new_state(tokens.len()).unwrap();
-    let mut zeros = vec![Zeros::default(); model.config().layers];
     let mut part = Tokens { state: &mut state, tokens: &tokens, wanted: tokens.len() };
     let parts = std::slice::from_mut(&mut part);
-    let best = model.forward_counting(parts, &mut zeros, |_, logits| Spread::of(logits).best).unwrap();
-    (zeros, best.iter().sum::<f64>() / best.len() as f64)
+    let (best, work) = model.counting(|| model.forward_parts(parts, |_, logits| Spread::of(logits).best));
+    let best = best.unwrap();
+    (work.layers, best.iter().sum::<f64>() / best.len() as f64)
 }
 
 #[test]

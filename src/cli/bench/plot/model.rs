@@ -168,6 +168,7 @@ fn tip(result: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::left_out::LeftOut;
     use crate::cli::roofline::Roof;
 
     /// Tests with 1, 2, 4, ... threads and a falling gain.
@@ -190,7 +191,7 @@ mod tests {
                     max_tps: 1.1 * median_tps,
                     bytes_per_token: bytes,
                     roofline_pct: 50.0,
-                    head_rows_pct: None,
+                    left_out: LeftOut::default(),
                     energy: None,
                     multiply_adds_per_token: 2e9,
                 });
