@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tercet::formats::ModelFiles;
-use tercet::{Candidates, HeadMode, Logits, Model, Rule, Runtime, RuntimeOptions};
+use tercet::{CacheType, Candidates, HeadMode, Logits, Model, Rule, Runtime, RuntimeOptions};
 
 /// The system allocator, with a counter of the allocations of all threads.
 struct Counting;
@@ -38,8 +38,11 @@ fn a_decoded_token_allocates_nothing() {
     // Positions of a page of the KV cache.
     const PAGE: usize = 128;
     let files = ModelFiles::open(&common::path(common::TINY)).unwrap();
-    for head in HeadMode::ALL {
-        let options = RuntimeOptions { head, threads: Some(2), ..RuntimeOptions::default() };
+    let heads = HeadMode::ALL.map(|head| (head, CacheType::F16));
+    let caches = CacheType::ALL.map(|cache| (HeadMode::Exact, cache));
+    for (head, cache) in heads.into_iter().chain(caches) {
+        let cache_type = Some(cache);
+        let options = RuntimeOptions { head, cache_type, threads: Some(2), ..RuntimeOptions::default() };
         let model = Model::load(&files, &Runtime::new(&options)).unwrap();
         let mut state = model.new_state(TOKENS).unwrap();
         let wanted = Logits::Candidates(Candidates::by(Rule::Top(40)));
@@ -53,6 +56,6 @@ fn a_decoded_token_allocates_nothing() {
         let later = (FIRST..TOKENS).map(|token| (token, decode(token)));
         let later: Vec<_> = later.filter(|(token, _)| !token.is_multiple_of(PAGE)).collect();
         // The test harness has a thread of its own, which may allocate when it wakes.
-        assert!(later.iter().map(|(_, count)| count).sum::<usize>() <= 2, "{head:?}: {later:?}");
+        assert!(later.iter().map(|(_, count)| count).sum::<usize>() <= 2, "{head:?}, {cache:?}: {later:?}");
     }
 }

@@ -41,13 +41,24 @@ fn scale(out: &mut [f32], x: &[f32], factor: f32, gain: &[f32]) {
 ///
 /// s = 127 / max(|x|, 1e-5), and q = round(x · s), half to even, within -128 and 127 (transformers'
 /// `ActQuant`).
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
+    let s = int8_factor(x);
+    quantize_by(out, x, s);
+    1.0 / s
+}
+
+/// Returns the factor s of [`quantize`].
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn int8_factor(x: &[f32]) -> f32 {
     // The bits of magnitudes have the order of the magnitudes, with NaN as the largest. A loop over
     // integers becomes vector code.
     let bits = x.iter().fold(1e-5f32.to_bits(), |largest, x| largest.max(x.abs().to_bits()));
-    let largest = f32::from_bits(bits);
-    let s = 127.0 / largest;
+    127.0 / f32::from_bits(bits)
+}
+
+/// Writes the integers of [`quantize`] for a part of its token. `s` is the factor of the whole token.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+pub(crate) fn quantize_by(out: &mut [i8], x: &[f32], s: f32) {
     for (out, x) in out.iter_mut().zip(x) {
         // The lowest bits of the sum are the integer. `clamp` would keep the loop from becoming vector
         // code.
@@ -56,7 +67,6 @@ pub(crate) fn quantize(out: &mut [i8], x: &[f32]) -> f32 {
         let scaled = if scaled > 127.0 { 127.0 } else { scaled };
         *out = (scaled + ROUND).to_bits() as i8;
     }
-    1.0 / s
 }
 
 /// Writes the values of [`quantize`]'s integers to `out`: q / s, not rounded to f32.

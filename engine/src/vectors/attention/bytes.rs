@@ -67,7 +67,8 @@ impl Gather for Segment<'_, i8> {
         let values = |block: usize| head.values(block, BLOCK);
         let keys = |block: usize| if block < visible { head.keys(block) } else { &[] };
 
-        let mut rounded = vec![0; Q * head.dim];
+        // The sums take their memory only later, so the rounded queries lie there until then.
+        let rounded: &mut [i16] = &mut bytemuck::cast_slice_mut(sums)[..Q * head.dim];
         let mut query_steps = [0.0; Q];
         for ((rounded, query), step) in rounded.chunks_exact_mut(head.dim).zip(queries).zip(&mut query_steps)
         {

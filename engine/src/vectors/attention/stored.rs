@@ -18,6 +18,9 @@ pub(crate) trait Stored: Pod + Default + Send + Sync {
     fn store(head: &mut [Self], place: usize, key: &[f32], value: &[f32]);
 }
 
+/// Elements that are rounded together, an even number.
+const PIECE: usize = 64;
+
 /// A float: keys are block × element × place in the block, values are place × element.
 trait Float: Pod + Default {
     /// Rounds `x` to the nearest elements. `out` must be as long as `x`.
@@ -27,7 +30,6 @@ trait Float: Pod + Default {
 impl Float for f16 {
     /// Values beyond the range of a half become the largest half of the same sign.
     fn round(out: &mut [Self], x: &[f32]) {
-        const PIECE: usize = 64;
         for (out, x) in out.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
             let mut within = [0.0; PIECE];
             within.iter_mut().zip(x).for_each(|(within, x)| *within = x.clamp(-65_504.0, 65_504.0));
@@ -48,8 +50,6 @@ impl<F: Float + Send + Sync> Stored for F {
     }
 
     fn store(head: &mut [Self], place: usize, key: &[f32], value: &[f32]) {
-        /// Elements that are rounded together.
-        const PIECE: usize = 64;
         let dim = key.len();
         let (keys, values) = head.split_at_mut(PAGE * dim);
         let block = &mut keys[place / BLOCK * BLOCK * dim..][..BLOCK * dim];
@@ -78,19 +78,27 @@ impl Stored for i8 {
         let dim = key.len();
         let (keys, rest) = head.split_at_mut(PAGE * dim);
         let (values, steps) = rest.split_at_mut(PAGE * dim);
-        let mut rounded = vec![0; dim];
         let mut write_step = |place: usize, step: f32| {
             let bytes = step.to_ne_bytes().map(|byte| byte as i8);
             steps[place * size_of::<f32>()..][..size_of::<f32>()].copy_from_slice(&bytes);
         };
-        write_step(place, ops::quantize(&mut rounded, key));
+        let mut rounded = [0; PIECE];
+        let factor = ops::int8_factor(key);
+        write_step(place, 1.0 / factor);
         let block = &mut keys[place / BLOCK * BLOCK * dim..][..BLOCK * dim];
-        for (places, pair) in block.chunks_exact_mut(2 * BLOCK).zip(rounded.chunks_exact(2)) {
-            places[place % BLOCK * 2..][..2].copy_from_slice(pair);
+        for (key, block) in key.chunks(PIECE).zip(block.chunks_mut(PIECE * BLOCK)) {
+            ops::quantize_by(&mut rounded, key, factor);
+            for (places, pair) in block.chunks_exact_mut(2 * BLOCK).zip(rounded.chunks_exact(2)) {
+                places[place % BLOCK * 2..][..2].copy_from_slice(pair);
+            }
         }
-        write_step(PAGE + place, ops::quantize(&mut rounded, value));
+        let factor = ops::int8_factor(value);
+        write_step(PAGE + place, 1.0 / factor);
         let pair = &mut values[place / 2 * 2 * dim..][..2 * dim];
-        pair.chunks_exact_mut(2).zip(&rounded).for_each(|(pair, element)| pair[place % 2] = *element);
+        for (value, pair) in value.chunks(PIECE).zip(pair.chunks_mut(2 * PIECE)) {
+            ops::quantize_by(&mut rounded, value, factor);
+            pair.chunks_exact_mut(2).zip(rounded).for_each(|(pair, element)| pair[place % 2] = element);
+        }
     }
 }
 
