@@ -4,6 +4,7 @@ mod against;
 mod kernels;
 mod markdown;
 mod plot;
+mod scaling;
 mod summary;
 mod synthetic;
 mod workload;
@@ -72,6 +73,9 @@ joules_per_token, idle_watts}, which is missing where unknown.";
 ///
 /// Random weights (--synthetic) leave as much of a token's work out as trained ones do: --gate-density and
 /// --head-peak set how much.
+///
+/// With several numbers of threads, another table has the ratio of each test's speed to that with the fewest
+/// threads, and the efficiency. An efficiency of 100 % means that twice the threads give twice the speed.
 ///
 /// --plot draws the results under the roofs for every number of threads. With several numbers of threads
 /// it also draws the speed of each test over the number of threads.
