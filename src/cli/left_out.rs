@@ -11,6 +11,9 @@ pub(super) struct LeftOut {
     pub(super) head_rows: Option<f64>,
     /// Their share of the vocabulary, in percent.
     pub(super) head_rows_pct: Option<f64>,
+    /// Bytes of the head's screen that were read: the mean over the same tokens.
+    #[serde(skip)]
+    pub(super) screen_bytes: Option<f64>,
     /// Of all gates, if the activation makes zeros of these.
     pub(super) gates_not_positive_pct: Option<f64>,
     /// Of all inputs of `down`, after rounding.
@@ -22,10 +25,12 @@ impl LeftOut {
     pub(super) fn of(work: &Work, model: &Model) -> Self {
         let zeros = work.zeros();
         let (gates, inputs) = shares(&zeros, model.config().activation);
-        let rows = (work.predictions > 0).then(|| work.head_rows as f64 / work.predictions as f64);
+        let per_token = |count: u64| (work.predictions > 0).then(|| count as f64 / work.predictions as f64);
+        let rows = per_token(work.head_rows);
         LeftOut {
             head_rows: rows,
             head_rows_pct: rows.map(|rows| 100.0 * rows / model.config().vocab_size as f64),
+            screen_bytes: per_token(work.screen_bytes).filter(|bytes| *bytes > 0.0),
             gates_not_positive_pct: gates.map(|share| 100.0 * share),
             zeros_into_down_pct: (zeros.elements > 0).then_some(100.0 * inputs),
         }

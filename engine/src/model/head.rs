@@ -33,7 +33,7 @@ use depth::Depth;
 pub(super) use planes::Plans;
 use planes::{LOW_PLANES, Planes};
 use rows::{RowBound, RowBounds};
-use screened::Screened;
+use screened::{Needed, Screened};
 
 /// The rows of a head, in their stored format.
 pub(super) trait Rows: Sync {
@@ -83,8 +83,8 @@ pub(super) struct Selection {
     ranking: Vec<f32>,
     maxima: Vec<f32>,
     chosen: Vec<(u32, f32)>,
-    /// The low planes that most rows needed.
-    depth: usize,
+    /// The low planes that were needed.
+    needed: Needed,
 }
 
 /// One token's part of a head's work.
@@ -180,7 +180,7 @@ impl Screen {
     }
 
     /// Writes the candidates' logits for each input in `x` to its row of `logits`, and -∞ for all other
-    /// tokens.
+    /// tokens. Returns the bytes of the screen that were read.
     pub(super) fn logits(
         &self,
         team: Team<'_>,
@@ -189,7 +189,7 @@ impl Screen {
         candidates: &[Candidates<'_>],
         scratch: &mut Scratch,
         logits: &mut [f32],
-    ) {
+    ) -> usize {
         let (n, k) = self.planes.shape();
         scratch.selections.resize_with(scratch.selections.len().max(candidates.len()), Selection::default);
         let depth = if candidates.len() > 1 { self.planes.low_planes() } else { scratch.depth.next() };
@@ -214,12 +214,21 @@ impl Screen {
             });
         }
         if candidates.len() == 1 {
-            scratch.depth.learn(scratch.selections[0].depth);
+            scratch.depth.learn(scratch.selections[0].needed.depth);
         }
+        let selections = scratch.selections.iter().take(candidates.len());
+        let rows = selections.map(|selection| selection.needed.rows).sum();
+        self.rows.bytes() + self.planes.bytes_read(depth, rows)
     }
 
-    /// Writes approximate logits for each input in `x` to its row of `logits`.
-    pub(super) fn approximate(&self, team: Team<'_>, x: &[f32], scratch: &mut Scratch, logits: &mut [f32]) {
+    /// Writes approximate logits for each input in `x` to its row of `logits`. Returns the bytes of the screen.
+    pub(super) fn approximate(
+        &self,
+        team: Team<'_>,
+        x: &[f32],
+        scratch: &mut Scratch,
+        logits: &mut [f32],
+    ) -> usize {
         let (n, k) = self.planes.shape();
         scratch.selections.resize_with(scratch.selections.len().max(x.len() / k), Selection::default);
         let tokens = self.multiply(team, x, self.planes.low_planes(), scratch);
@@ -229,6 +238,7 @@ impl Screen {
                 *logit = estimate.middle();
             }
         }
+        self.bytes()
     }
 
     /// Multiplies each input in `x` with the high plane and with `depth` low planes. Returns each token's products with the
@@ -273,10 +283,10 @@ impl Job<'_> {
             return selection.compute_allowed(team, rows, x, allowed, logits);
         }
         screened.estimate(&team, &mut selection.estimates);
-        let mut depth = screened.depth;
-        let refine = |estimates: &mut [Estimate], least| depth = screened.refine(&team, estimates, least);
+        let mut needed = Needed::default();
+        let refine = |estimates: &mut [Estimate], least| needed = screened.refine(&team, estimates, least);
         candidates::choose(candidates, selection, refine, |chosen| compute(team, rows, x, chosen));
-        selection.depth = depth;
+        selection.needed = needed;
         selection.write(logits);
     }
 }

@@ -33,6 +33,8 @@ pub struct Work {
     pub predictions: u64,
     /// Rows of the output head that were computed exactly for them. A screen keeps these, and excludes the others.
     pub head_rows: u64,
+    /// Bytes of the head's quantized copy that were read for them.
+    pub screen_bytes: u64,
 }
 
 impl Work {
@@ -67,11 +69,12 @@ impl Meter {
         }
     }
 
-    /// Adds predictions of tokens, and the rows of the head that were computed for them.
-    pub(super) fn add_predictions(&self, predictions: usize, rows: usize) {
+    /// Adds predictions of tokens, the rows of the head that were computed for them, and the bytes of its screen.
+    pub(super) fn add_predictions(&self, predictions: usize, rows: usize, screen_bytes: usize) {
         if let Some(work) = self.work().as_mut() {
             work.predictions += predictions as u64;
             work.head_rows += rows as u64;
+            work.screen_bytes += screen_bytes as u64;
         }
     }
 }

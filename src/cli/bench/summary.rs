@@ -134,17 +134,19 @@ impl Outcome {
 /// Returns the bytes that a token must read.
 ///
 /// A prompt reads weights and head once. A generated token reads all of them, which the tokens of other sequences in the pass
-/// share, and all keys and values before it. For a screened head only the quantized copy counts, without the few rows that are then computed.
+/// share, and all keys and values before it. For a screened head, the planes of its copy count that were read, without the few rows
+/// that are then computed.
 fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
     let memory = model.memory_use();
     let heads = [memory.screen, memory.head, memory.embedding];
-    let head = heads.into_iter().find(|&bytes| bytes > 0).unwrap_or(0);
-    let weights = (memory.ternary + head) as f64;
+    let head = heads.into_iter().find(|&bytes| bytes > 0).unwrap_or(0) as f64;
+    let ternary = memory.ternary as f64;
     match rates.test {
-        Test::Prompt(tokens) => weights / tokens as f64,
+        Test::Prompt(tokens) => (ternary + head) / tokens as f64,
         Test::Generate { tokens, parallel } => {
             let positions = rates.depth as f64 + (tokens + 1) as f64 / 2.0;
-            weights / parallel as f64 + positions * memory.cache_per_token as f64
+            let head = rates.left_out.screen_bytes.unwrap_or(head / parallel as f64);
+            ternary / parallel as f64 + head + positions * memory.cache_per_token as f64
         }
     }
 }

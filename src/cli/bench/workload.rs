@@ -183,7 +183,9 @@ impl<'a> Workload<'a> {
         run?;
         let left_out = LeftOut::of(&work, model);
         Ok(match test {
-            Test::Prompt(_) => LeftOut { head_rows: None, head_rows_pct: None, ..left_out },
+            Test::Prompt(_) => {
+                LeftOut { head_rows: None, head_rows_pct: None, screen_bytes: None, ..left_out }
+            }
             Test::Generate { .. } => left_out,
         })
     }

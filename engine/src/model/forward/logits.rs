@@ -84,11 +84,12 @@ impl Model {
         logits: &mut [f32],
     ) {
         let predictions = tokens.len();
-        let rows = self.head_rows(team, buffers, tokens, candidates, logits);
-        self.meter.add_predictions(predictions, rows);
+        let (rows, screen_bytes) = self.head_rows(team, buffers, tokens, candidates, logits);
+        self.meter.add_predictions(predictions, rows, screen_bytes);
     }
 
-    /// Does the work of [`Model::head`], and returns the number of rows that it computed exactly, over all tokens.
+    /// Does the work of [`Model::head`]. Returns the number of rows that it computed exactly, over all tokens, and the bytes of
+    /// the screen that it read.
     fn head_rows(
         &self,
         team: Team<'_>,
@@ -96,7 +97,7 @@ impl Model {
         tokens: Range<usize>,
         candidates: Option<&[Candidates<'_>]>,
         logits: &mut [f32],
-    ) -> usize {
+    ) -> (usize, usize) {
         const ROWS: usize = 64;
         let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
         let Buffers { normed, rounded, head: scratch, .. } = buffers;
@@ -105,13 +106,12 @@ impl Model {
             Table::Floats(rows) => rows,
             Table::Ternary(head) => {
                 Input::new(team, x, hidden, None, rounded).multiply([(head, logits)]);
-                return tokens.len() * vocabulary;
+                return (tokens.len() * vocabulary, 0);
             }
         };
         match (&self.screen, candidates) {
             (Some(screen), _) if self.head == HeadMode::Int8 => {
-                screen.approximate(team, x, scratch, logits);
-                return 0;
+                return (0, screen.approximate(team, x, scratch, logits));
             }
             (_, Some(candidates)) if candidates.iter().all(|one| one.few(vocabulary).is_some()) => {
                 let inputs = x.chunks_exact(hidden).zip(logits.chunks_exact_mut(vocabulary));
@@ -120,11 +120,11 @@ impl Model {
                     scratch.selection().compute_allowed(team, rows, x, allowed, logits);
                     allowed.len()
                 });
-                return computed.sum();
+                return (computed.sum(), 0);
             }
             (Some(screen), Some(candidates)) => {
-                screen.logits(team, rows, x, candidates, scratch, logits);
-                return scratch.chosen(tokens.len());
+                let read = screen.logits(team, rows, x, candidates, scratch, logits);
+                return (scratch.chosen(tokens.len()), read);
             }
             _ => {}
         }
@@ -136,7 +136,7 @@ impl Model {
                 }
             }
         });
-        tokens.len() * vocabulary
+        (tokens.len() * vocabulary, 0)
     }
 }
 

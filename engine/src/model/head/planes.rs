@@ -169,6 +169,12 @@ impl Planes {
         self.high.bytes() + self.low.iter().map(PackedMatrix::bytes).sum::<usize>()
     }
 
+    /// Returns the bytes of the high plane, of `depth` whole low planes, and of `rows` single rows of low planes.
+    pub(super) fn bytes_read(&self, depth: usize, rows: usize) -> usize {
+        let low = self.low.first().map_or(0, PackedMatrix::bytes);
+        self.high.bytes() + depth * low + rows * low / self.high.n()
+    }
+
     /// Returns the number of low planes.
     pub(super) fn low_planes(&self) -> usize {
         self.low.len()

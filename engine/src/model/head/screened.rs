@@ -25,6 +25,15 @@ pub(super) struct Screened<'a> {
     pub(super) depth: usize,
 }
 
+/// The low planes that a choice needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Needed {
+    /// The low planes that most rows needed.
+    pub(super) depth: usize,
+    /// Rows that were read from low planes in blocks, over all planes.
+    pub(super) rows: usize,
+}
+
 /// Rows per task: whole blocks of a low plane.
 const ROWS: usize = 512;
 
@@ -47,17 +56,17 @@ impl Screened<'_> {
         });
     }
 
-    /// Narrows estimates with the other low planes, in blocks where many rows can matter beside a logit of `least`. Returns
-    /// the number of low planes that most rows needed.
-    pub(super) fn refine(&self, pool: &Pool, estimates: &mut [Estimate], least: f32) -> usize {
-        let mut needed = self.depth;
+    /// Narrows estimates with the other low planes, in blocks where many rows can matter beside a logit of `least`.
+    pub(super) fn refine(&self, pool: &Pool, estimates: &mut [Estimate], least: f32) -> Needed {
+        let mut needed = Needed { depth: self.depth, rows: 0 };
         for plane in self.depth..self.planes.low_planes() {
             let read = self.refine_by(plane, pool, estimates, least);
             if read == 0 {
                 break;
             }
+            needed.rows += read;
             if read * 2 > self.rows.len() {
-                needed = plane + 1;
+                needed.depth = plane + 1;
             }
         }
         needed

@@ -57,7 +57,7 @@ fn bounds_hold_and_candidates_are_exact() {
                     let mut estimates = Vec::new();
                     screened.estimate(&pool, &mut estimates);
                     let coarse = width_of(&estimates);
-                    let needed = refined.map(|least| screened.refine(&pool, &mut estimates, least));
+                    let needed = refined.map(|least| screened.refine(&pool, &mut estimates, least).depth);
                     for (exact, Estimate { lower, upper, .. }) in exact.iter().zip(&estimates) {
                         assert!(lower <= exact && exact <= upper, "{exact} is not in {lower}..{upper}");
                     }
