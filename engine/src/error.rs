@@ -73,6 +73,25 @@ pub enum Error {
         /// Bytes that all requests may take.
         most: u64,
     },
+    /// A draft model has other tokens than the model that it would make drafts for.
+    #[error(
+        "the draft model {draft} has other tokens than {model}: token {token} is {}, and not {}; \
+         use a smaller model with the same tokenizer, or no draft model",
+        spelling(found),
+        spelling(expected)
+    )]
+    OtherTokens {
+        /// The model.
+        model: String,
+        /// The draft model.
+        draft: String,
+        /// The first token that differs.
+        token: u32,
+        /// Its spelling in the vocabulary of the model, if there is one.
+        expected: Option<String>,
+        /// Its spelling in that of the draft model.
+        found: Option<String>,
+    },
     /// The system cannot give the memory that was asked for.
     #[error("{purpose} takes {}, and {}; {remedy}", Size(*bytes), left(*available))]
     OutOfMemory {
@@ -113,6 +132,7 @@ impl Error {
             | Error::BadArgument { .. }
             | Error::ContextExceeded { .. }
             | Error::CacheExceeded { .. }
+            | Error::OtherTokens { .. }
             | Error::Pack(_) => true,
             Error::OutOfMemory { .. } | Error::Busy { .. } | Error::Cancelled | Error::Kernel(_) => false,
         }
@@ -155,6 +175,10 @@ impl Error {
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         tercet_formats::Error::io(action, path, source).into()
     }
+}
+
+fn spelling(token: &Option<String>) -> String {
+    token.as_ref().map_or("missing".to_owned(), |token| format!("{token:?}"))
 }
 
 fn left(available: Option<u64>) -> String {

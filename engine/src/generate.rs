@@ -22,7 +22,7 @@ use crate::sampler::SamplerOptions;
 use crate::tokenizer::Tokenizer;
 
 pub use continuation::{Continuation, Step};
-pub use draft::Draft;
+pub use draft::{Draft, DraftModel};
 pub(crate) use logprobs::log_sum;
 pub use logprobs::{Logprob, TokenLogprobs};
 pub use processor::LogitsProcessor;
@@ -52,7 +52,7 @@ pub struct Request {
     pub logprobs: Option<usize>,
     /// Report the probabilities that tokens were drawn by: after penalties, grammar, temperature and cuts.
     pub logprobs_as_drawn: bool,
-    /// The source of drafts, which save time where a text repeats itself. A sequence that decodes beside others, follows a
+    /// The source of drafts, which save time where they are right. A sequence that decodes beside others, follows a
     /// grammar, has a processor or reports probabilities does without.
     pub draft: Draft,
 }

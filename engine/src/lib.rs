@@ -42,8 +42,8 @@ pub use embedded::fairy_tales;
 pub use embedding::{Embedder, cosine};
 pub use error::{Error, Result};
 pub use generate::{
-    Continuation, Draft, Generation, Generator, LogitsProcessor, Logprob, Request, Sequence, Step, Stop,
-    TokenLogprobs,
+    Continuation, Draft, DraftModel, Generation, Generator, LogitsProcessor, Logprob, Request, Sequence,
+    Step, Stop, TokenLogprobs,
 };
 pub use model::{
     Candidates, Kernels, Logits, MemoryUse, Model, PLANNED_TOKENS, PRESETS, Preset, Rule, State,

@@ -8,7 +8,7 @@ mod loading;
 mod stream;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tercet_chat::ChatTemplate;
 use tercet_formats::{GenerationDefaults, ModelFiles};
@@ -16,7 +16,7 @@ use tercet_formats::{GenerationDefaults, ModelFiles};
 use crate::conversation::Conversation;
 use crate::embedding::Embedder;
 use crate::error::Result;
-use crate::generate::{Generation, Generator, Request};
+use crate::generate::{Draft, DraftModel, Generation, Generator, Request};
 use crate::knobs;
 use crate::model::Model;
 #[cfg(feature = "embedded")]
@@ -44,6 +44,8 @@ pub struct SessionOptions {
     pub context: Option<usize>,
     /// Tune the kernels for a few seconds at the first load of a large model, and keep the result.
     pub tune: bool,
+    /// A smaller model with the same tokens, which makes drafts: a path, name or repository. It changes no text.
+    pub draft_model: Option<PathBuf>,
 }
 
 impl SessionOptions {
@@ -55,7 +57,7 @@ impl SessionOptions {
     pub fn from_environment() -> Result<Self> {
         let mut runtime = knobs::runtime_options()?;
         runtime.cache_dir = runtime.cache_dir.or_else(user_cache);
-        Ok(SessionOptions { runtime, context: None, tune: !knobs::no_tune()? })
+        Ok(SessionOptions { runtime, tune: !knobs::no_tune()?, ..SessionOptions::default() })
     }
 }
 
@@ -86,6 +88,7 @@ pub struct Session {
     tokenizer: Tokenizer,
     defaults: GenerationDefaults,
     context: usize,
+    draft: Draft,
 }
 
 impl Session {
@@ -103,7 +106,7 @@ impl Session {
     /// takes time, and of every warning.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Those of [`Session::open`] and of [`Session::with_draft_model`].
     pub fn open_with(
         model: Option<&Path>,
         options: &SessionOptions,
@@ -115,7 +118,19 @@ impl Session {
         if options.tune {
             loading::tune_once(&mut runtime, &files, progress)?;
         }
-        Self::new(files, runtime, options.context, progress)
+        let session = Self::new(files, runtime, options.context, progress)?;
+        let Some(draft) = &options.draft_model else { return Ok(session) };
+        let options = SessionOptions { context: None, draft_model: None, ..options.clone() };
+        session.with_draft_model(Self::open_with(Some(draft), &options, progress)?)
+    }
+
+    /// Takes the model of `draft`, which is smaller and has the same tokens, to make drafts. The requests that the session
+    /// suggests have them.
+    ///
+    /// # Errors
+    /// [`Error::OtherTokens`](crate::Error::OtherTokens) if the tokenizers differ in a token.
+    pub fn with_draft_model(self, draft: Session) -> Result<Self> {
+        Ok(Session { draft: Draft::Model(DraftModel::new(&self, draft)?), ..self })
     }
 
     /// Loads the model of `files` on `runtime`. A context of none is that of [`SessionOptions::context`].
@@ -135,7 +150,7 @@ impl Session {
         let tokenizer = Tokenizer::load(&files, model.config().vocab_size)?;
         files.warnings().iter().for_each(|warning| progress(Loading::Warning(warning)));
         let context = context.unwrap_or(model.config().max_positions.min(DEFAULT_CONTEXT));
-        Ok(Session { files, runtime, model, tokenizer, defaults, context })
+        Ok(Session { files, runtime, model, tokenizer, defaults, context, draft: Draft::default() })
     }
 
     /// Makes a model of a preset's shape with random weights, and the embedded model's tokenizer.
@@ -147,7 +162,8 @@ impl Session {
         let (files, model) = (crate::fairy_tales(), Model::synthetic(preset, &runtime)?);
         let tokenizer = Tokenizer::load(&files, model.config().vocab_size)?;
         let context = model.config().max_positions.min(DEFAULT_CONTEXT);
-        Ok(Session { files, runtime, model, tokenizer, defaults: GenerationDefaults::default(), context })
+        let (defaults, draft) = (GenerationDefaults::default(), Draft::default());
+        Ok(Session { files, runtime, model, tokenizer, defaults, context, draft })
     }
 
     /// Returns the model's files.
@@ -169,6 +185,11 @@ impl Session {
     /// Returns the model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Gives up everything but the model.
+    pub(crate) fn into_model(self) -> Model {
+        self.model
     }
 
     /// Returns the model's tokenizer.
@@ -221,6 +242,7 @@ impl Session {
             max_tokens: DEFAULT_TOKENS,
             sampler: choices.over(&self.defaults),
             eos: self.defaults.eos_token_ids.clone(),
+            draft: self.draft.clone(),
             ..Request::default()
         }
     }

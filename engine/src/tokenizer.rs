@@ -251,6 +251,15 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// Returns the first token that has another spelling in the vocabulary of `other`, and both spellings.
+    pub(crate) fn first_difference(
+        &self,
+        other: &Tokenizer,
+    ) -> Option<(u32, Option<String>, Option<String>)> {
+        let ids = 0..self.vocab_size.max(other.vocab_size) as u32;
+        ids.map(|id| (id, self.token_str(id), other.token_str(id))).find(|(_, ours, theirs)| ours != theirs)
+    }
+
     /// Returns the number of tokens in the vocabulary; the embedding may have more rows.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -170,6 +170,10 @@ pub(crate) struct Generation {
     prefill_s: f64,
     /// Seconds from there to the end.
     decode_s: f64,
+    /// The number of tokens that were drafted.
+    drafted: usize,
+    /// The number of drafted tokens that were accepted.
+    accepted: usize,
 }
 
 impl From<tercet_engine::Generation> for Generation {
@@ -180,6 +184,8 @@ impl From<tercet_engine::Generation> for Generation {
             cached_tokens: generation.cached_tokens,
             prefill_s: generation.prefill.as_secs_f64(),
             decode_s: generation.decode.as_secs_f64(),
+            drafted: generation.drafted,
+            accepted: generation.accepted,
             ids: generation.ids,
             text: generation.text,
         }

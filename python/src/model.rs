@@ -82,16 +82,18 @@ pub(crate) fn parse_one_of<T: FromStr>(
 
 #[pymethods]
 impl Model {
-    /// Loads the model called `name`, with a context of `context` tokens or of all that it allows.
+    /// Loads the model called `name`, with a context of `context` tokens or of all that it allows. The model called
+    /// `draft_model` makes drafts.
     #[staticmethod]
     fn load(
         py: Python<'_>,
         name: Option<PathBuf>,
         options: Options,
         context: Option<usize>,
+        draft_model: Option<PathBuf>,
     ) -> PyResult<Self> {
         let options =
-            SessionOptions { runtime: options.runtime_options()?, context, ..SessionOptions::default() };
+            SessionOptions { runtime: options.runtime_options()?, context, tune: false, draft_model };
         let open = || Session::open_with(name.as_deref(), &options, &mut |_| {});
         let session = py.detach(open).map_err(exception)?;
         let most = session.model().config().max_positions;

@@ -180,7 +180,10 @@ class Tokenizer:
 class Model:
     @staticmethod
     def load(
-        name: Union[str, os.PathLike[str], None], options: MachineChoices, context: Optional[int]
+        name: Union[str, os.PathLike[str], None],
+        options: MachineChoices,
+        context: Optional[int],
+        draft_model: Union[str, os.PathLike[str], None],
     ) -> Model: ...
     @staticmethod
     def synthetic(preset: str, options: MachineChoices) -> Model: ...
@@ -274,6 +277,12 @@ class Generation:
     @property
     def decode_s(self) -> float:
         """Seconds from there to the end."""
+    @property
+    def drafted(self) -> int:
+        """The number of tokens that were drafted."""
+    @property
+    def accepted(self) -> int:
+        """The number of drafted tokens that were accepted."""
 
 @final
 class Scored:

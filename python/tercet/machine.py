@@ -37,6 +37,8 @@ class LoadOptions(MachineOptions, total=False):
 
     #: The most tokens of a prompt and its text together. Without it, the model's own limit holds.
     context: Optional[int]
+    #: A smaller model with the same tokens, which makes drafts: a name or path, as for the model. It changes no text.
+    draft_model: Union[str, os.PathLike[str], None]
 
 
 def cpu() -> _tercet.Cpu:

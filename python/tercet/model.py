@@ -56,6 +56,11 @@ def load_model(
     ``context`` is the most tokens of a prompt and its text together. Without it, the model's own limit
     holds.
 
+    ``draft_model`` names a smaller model with the same tokens. It drafts several tokens, which the model
+    checks in one pass. That changes no text, and happens only where it saves time: a text grows alone, without
+    a grammar, a ``logits_processor`` or ``stopping_criteria``. ``drafted`` and ``accepted`` of
+    :meth:`Model.complete` count the tokens.
+
     The other arguments are options of the ``tercet`` command; ``tercet generate --help`` explains
     them. The defaults are the best choices for this machine.
 
@@ -69,14 +74,18 @@ def load_model(
 
 
 def _load(name: Union[str, os.PathLike[str], None], options: LoadOptions) -> Model:
-    of_machine = cast(MachineOptions, {name: value for name, value in options.items() if name != "context"})
-    context = options.get("context")
-    model = Model(_tercet.Model.load(name, machine_options(**of_machine), context))
+    own = LoadOptions.__annotations__.keys() - MachineOptions.__annotations__.keys()
+    of_machine = cast(MachineOptions, {name: value for name, value in options.items() if name not in own})
+    context, draft_model = options.get("context"), options.get("draft_model")
+    model = Model(_tercet.Model.load(name, machine_options(**of_machine), context, draft_model))
     model._context = context
-    # A process that starts in another folder finds the same files.
-    is_path = name is not None and os.path.exists(name)
-    model._source = (os.path.abspath(name) if is_path and name is not None else name, options)
+    model._source = (_anywhere(name), {**options, "draft_model": _anywhere(draft_model)})
     return model
+
+
+def _anywhere(name: Union[str, os.PathLike[str], None]) -> Union[str, os.PathLike[str], None]:
+    """Returns the name under which a process that starts in another folder finds the same files."""
+    return os.path.abspath(name) if name is not None and os.path.exists(name) else name
 
 
 class Model:

@@ -144,6 +144,7 @@ INSTEAD = {
     "output_scores": "use Model.logprobs",
     "output_logits": "use Model.logits",
     "num_beams": "use n for several texts",
+    "assistant_model": "use draft_model of load_model",
 }
 
 

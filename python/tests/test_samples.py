@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import tercet
+from conftest import TINY
 
 PROMPT = "Once upon a time"
 Ids = npt.NDArray[np.int64]
@@ -113,6 +115,19 @@ def test_criteria_end_each_text(model: tercet.Model, tokenizer: tercet.Tokenizer
     assert len(cut.ids) == 7
     never = [lambda ids: False, lambda ids: False]
     assert model.complete(prompts[:1], 5, eos_token_id=[], stopping_criteria=never)[0].stop == "length"
+
+
+def test_a_draft_model_changes_no_text(model: tercet.Model) -> None:
+    drafting, _ = tercet.load_model("fairy-tales", threads=2, draft_model="fairy-tales")
+    for known in (drafting, pickle.loads(pickle.dumps(drafting))):
+        [text] = known.complete([PROMPT], 40, seed=3)
+        assert text.ids == model.complete([PROMPT], 40, seed=3)[0].ids
+        assert 0 <= text.accepted <= text.drafted
+    with pytest.raises(ValueError, match="^the draft model bitnet-tiny has other tokens than fairy-tales: token "):
+        tercet.load_model("fairy-tales", draft_model=TINY)
+    of_transformers: dict[str, Any] = {"assistant_model": "fairy-tales"}
+    with pytest.raises(ValueError, match="^assistant_model: .*draft_model"):
+        model.generate([[1, 2]], 2, **of_transformers)
 
 
 def test_what_transformers_takes_is_taken(model: tercet.Model, tokenizer: tercet.Tokenizer) -> None:

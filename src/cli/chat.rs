@@ -45,9 +45,9 @@ Examples:
 
 const JSON: &str = "\
 JSON (for turns from a pipe, one per line): model, isa, threads, turns: [{user, reply, ids,
-prompt_tokens, stop, prefill_s, decode_s}], peak_rss_bytes.
-prompt_tokens counts the tokens that the model had to read in this turn. If a turn fails, the turns
-before it are printed, and the status is not 0.";
+prompt_tokens, stop, prefill_s, decode_s, drafted, accepted}], peak_rss_bytes.
+prompt_tokens counts the tokens that the model had to read in this turn; drafted and accepted
+count those of drafts. If a turn fails, the turns before it are printed, and the status is not 0.";
 
 /// Hold a conversation
 ///
@@ -110,7 +110,7 @@ impl Chat {
         let seed = if interactive { random_seed() } else { 0 };
         let settings = Settings::new(self.continuation.clone(), self.continuation.choices(seed)?);
         let mut dialogue = Dialogue {
-            request: settings.request(session.defaults()),
+            request: settings.request(&session),
             conversation: self.conversation(session.clone())?,
             shift: if interactive { self.shift(&session) } else { Shift::Off },
             session,
@@ -139,7 +139,8 @@ impl Chat {
     /// Opens `model`, or else the one that the flags name.
     fn open(&self, model: Option<&Path>) -> Result<Arc<Session>> {
         let model = model.or(self.session.load.model.model.as_deref());
-        Ok(Arc::new(self.session.open_model(model, self.context.context)?))
+        let draft_model = self.continuation.draft_model();
+        Ok(Arc::new(self.session.open_model(model, self.context.context, draft_model)?))
     }
 
     /// Returns what the flags want of a full context.

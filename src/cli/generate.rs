@@ -125,9 +125,9 @@ impl Generate {
         if !self.quiet && toy::is_chosen(self.session.load.model.model.as_deref())? {
             toy::remark("generate");
         }
-        let session = self.session.open(self.context.context)?;
+        let session = self.session.open_drafting(self.context.context, self.continuation.draft_model())?;
         let choices = self.continuation.choices(0)?;
-        let mut request = self.continuation.request(&choices, session.defaults(), DEFAULT_TOKENS);
+        let mut request = self.continuation.request(&choices, &session, DEFAULT_TOKENS);
         request.sampler.validate()?;
         request.grammar = self.grammar.matcher(session.tokenizer())?;
         request.logprobs = self.logprobs;

@@ -82,6 +82,11 @@ pub(super) struct Serve {
     session: SessionArgs<ModelsArgs>,
     #[command(flatten)]
     context: ContextArgs,
+    /// Smaller model that makes drafts for a text that grows alone, in the forms of --model
+    ///
+    /// It must have the same tokens as every model, and changes no text. `tercet generate --help` has more.
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
+    draft_model: Option<PathBuf>,
 }
 
 impl Serve {
@@ -127,7 +132,8 @@ impl Serve {
 
     fn open(&self, named: &[(Option<&Path>, &[String])]) -> Result<Vec<ServedModel>> {
         let open = |(model, names): &(Option<&Path>, &[String])| {
-            let session = self.session.open_model(*model, self.context.context)?;
+            let session =
+                self.session.open_model(*model, self.context.context, self.draft_model.as_deref())?;
             Ok(ServedModel::from(session).named(names.iter().cloned()))
         };
         named.iter().map(open).collect()

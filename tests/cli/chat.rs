@@ -17,7 +17,8 @@ fn json_has_the_documented_fields_and_later_turns_read_only_new_tokens() {
     let turns = object["turns"].as_array().unwrap();
     assert_eq!(turns.len(), 2);
     for turn in turns {
-        assert_fields(turn, &["user", "reply", "ids", "prompt_tokens", "stop", "prefill_s", "decode_s"]);
+        let times = ["prefill_s", "decode_s", "drafted", "accepted"];
+        assert_fields(turn, &[&["user", "reply", "ids", "prompt_tokens", "stop"], &times[..]].concat());
     }
     assert_eq!(turns[0]["user"], first);
     let read = |turn: usize| turns[turn]["prompt_tokens"].as_u64().unwrap();

@@ -346,6 +346,21 @@ fn samples_are_the_texts_of_their_seeds() {
     assert_eq!(shown.matches(PROMPT).count(), 2, "{shown}");
 }
 
+#[test]
+fn a_draft_model_changes_no_text_and_must_have_the_same_tokens() {
+    let flags = ["generate", PROMPT, "-n", "40", "--seed", "3"];
+    let with = |more: &[&str]| json(&[&flags[..], more].concat());
+    let drafted = with(&["--draft-model", "fairy-tales"]);
+    assert_eq!(drafted["ids"], with(&["--draft", "none"])["ids"]);
+    assert!(drafted["accepted"].as_u64() <= drafted["drafted"].as_u64());
+
+    let refused = tercet(&[&flags[..], &["--draft-model", TINY]].concat());
+    let differs = "error: the draft model bitnet-tiny has other tokens than fairy-tales: token ";
+    assert_eq!(refused.status, Some(2));
+    assert!(refused.stderr.contains(differs), "{}", refused.stderr);
+    assert_eq!(tercet(&["generate", "--draft", "lookup", "--draft-model", TINY]).status, Some(2));
+}
+
 /// The probabilities of a vocabulary come from the logits file, by plain arithmetic.
 #[test]
 fn logprobs_are_those_of_the_logits() {

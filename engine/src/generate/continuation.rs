@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::draft::{Draft, Drafter};
+use super::draft::Drafter;
 use super::guide::Guide;
 use super::logprobs::TokenLogprobs;
 use super::text::TextStream;
@@ -60,8 +60,7 @@ impl Continuation {
         let guide = request.grammar.as_ref().map(|matcher| Guide::new(matcher, &request.eos)).transpose()?;
         // A grammar needs the tokens before to say what may follow. Probabilities and processors need whole logits.
         let whole_logits = request.logprobs.is_some() || request.processor.is_some();
-        let can_draft = request.draft == Draft::Lookup && guide.is_none() && !whole_logits;
-        let drafter = can_draft.then(Drafter::new);
+        let drafter = Drafter::new(&request.draft).filter(|_| guide.is_none() && !whole_logits);
         let history = [&sequence.history, prompt].concat();
         let text = TextStream::new(tokenizer, &history, &request.stop)?;
         let vocabulary = model.config().vocab_size;
@@ -74,6 +73,7 @@ impl Continuation {
         sequence.history = history;
         sequence.cached = 0;
         sequence.state.set_cancel(request.cancel.clone());
+        sequence.follow(&request);
         Ok(Continuation {
             request,
             sampler,
@@ -127,7 +127,9 @@ impl Continuation {
             return Ok(Step::default());
         }
         let (decodes, begun) = (sequence.pending().len() == 1, Instant::now());
-        let draft = if decodes { self.draft(sequence) } else { Vec::new() };
+        let draft = if decodes { self.draft(model, sequence) } else { Vec::new() };
+        // A pass without a draft is timed alone.
+        let begun = if draft.is_empty() { Instant::now() } else { begun };
         let step = match draft.is_empty() {
             true => self.advance_one(model, sequence)?,
             false => self.check(model, sequence, &draft)?,
@@ -147,10 +149,16 @@ impl Continuation {
     }
 
     /// Returns tokens that may follow the sequence, or none.
-    fn draft(&mut self, Sequence { state, history, .. }: &Sequence) -> Vec<u32> {
+    fn draft(&mut self, model: &Model, sequence: &mut Sequence) -> Vec<u32> {
+        let Some(drafter) = &mut self.drafter else { return Vec::new() };
+        let Sequence { state, history, follower, .. } = sequence;
         let room = state.context().saturating_sub(history.len());
         let most = room.min(self.request.max_tokens.saturating_sub(self.ids.len() + 1));
-        self.drafter.as_mut().map(|drafter| drafter.propose(history, most)).unwrap_or_default()
+        let mut draft = drafter.propose(history, follower.as_mut(), most);
+        // The embedding of a draft model may have more rows.
+        let known = draft.iter().take_while(|&&id| (id as usize) < model.config().vocab_size).count();
+        draft.truncate(known);
+        draft
     }
 
     /// Reads the pending token and a draft in one pass, and keeps the drafted tokens that the sampler chooses.
@@ -312,7 +320,7 @@ impl Continuation {
     /// Makes drafts wherever there is a match.
     #[cfg(test)]
     pub(super) fn draft_eagerly(&mut self) {
-        self.drafter = self.drafter.take().map(|_| Drafter::eager());
+        self.drafter = self.drafter.take().map(Drafter::eager);
     }
 
     /// Returns the tokens so far, an end token included.

@@ -1,6 +1,7 @@
 //! The tokens of one sequence.
 
 use super::Request;
+use super::draft::{Draft, Follower};
 use crate::error::Result;
 use crate::model::{Model, State};
 
@@ -12,6 +13,8 @@ pub struct Sequence {
     pub(crate) history: Vec<u32>,
     /// Tokens whose keys and values are shared with another sequence.
     pub(super) cached: usize,
+    /// The draft model's sequence, if the latest continuation has such a model.
+    pub(super) follower: Option<Follower>,
 }
 
 impl Sequence {
@@ -20,7 +23,7 @@ impl Sequence {
     /// # Errors
     /// Those of [`Model::new_state`].
     pub fn new(model: &Model, context: usize) -> Result<Self> {
-        Ok(Sequence { state: model.new_state(context)?, history: Vec::new(), cached: 0 })
+        Ok(Sequence { state: model.new_state(context)?, history: Vec::new(), cached: 0, follower: None })
     }
 
     /// Starts an empty sequence with room for `prompt` and its continuation, as far as the model allows.
@@ -47,8 +50,18 @@ impl Sequence {
         }
     }
 
+    /// Prepares the draft model's sequence for a continuation. Another sequence of the same model goes on.
+    pub(super) fn follow(&mut self, request: &Request) {
+        let (before, context) = (self.follower.take(), self.state.context());
+        if let Draft::Model(draft) = &request.draft {
+            let resumed = before.and_then(|follower| follower.resume(draft, &request.cancel));
+            self.follower = resumed.or_else(|| Some(Follower::new(draft, context, &request.cancel)));
+        }
+    }
+
     /// Gives up the memory that only a sequence that grows needs.
     pub(crate) fn freeze(&mut self) {
+        self.follower = None;
         self.history.truncate(self.state.position());
         self.state.freeze();
     }

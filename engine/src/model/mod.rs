@@ -102,6 +102,15 @@ pub struct MemoryUse {
     pub cache_per_token: usize,
 }
 
+impl MemoryUse {
+    /// Returns the bytes of weights that a pass over one token reads. For a screened head only the quantized copy counts,
+    /// without the few rows that are then computed.
+    pub fn per_pass(&self) -> usize {
+        let heads = [self.screen, self.head, self.embedding];
+        self.ternary + heads.into_iter().find(|&bytes| bytes > 0).unwrap_or(0)
+    }
+}
+
 impl Model {
     /// Reads, validates and packs a model. Reads the packed form instead, if `runtime` has a cache that
     /// holds it.

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, de};
-use tercet_engine::{Draft, Request, SamplerOptions, SamplingChoices};
-use tercet_formats::GenerationDefaults;
+use tercet_engine::{Draft, Request, SamplerOptions, SamplingChoices, Session};
 
 use crate::cli::config;
 
@@ -29,9 +29,17 @@ pub(in crate::cli) struct ContinuationArgs {
     /// Continue after the model's end tokens
     #[arg(long, hide_short_help = true)]
     ignore_eos: bool,
-    /// Source of drafts: tokens that may come next, which one pass checks. It changes no text
-    #[arg(long, value_name = "SOURCE", default_value = Draft::default().name(), value_parser = draft(), hide_short_help = true)]
-    draft: Draft,
+    /// Source of drafts: tokens that may come next, which one pass checks. By default lookup
+    ///
+    /// No source changes a text.
+    #[arg(long, value_name = "SOURCE", value_parser = draft(), hide_short_help = true)]
+    draft: Option<Draft>,
+    /// Smaller model that makes drafts instead, in the forms of --model
+    ///
+    /// It must have the same tokens. The number of drafted tokens follows from their success and the measured
+    /// times: none where they do not pay. A model that has a quarter of the size or less can pay.
+    #[arg(long, value_name = "MODEL", conflicts_with = "draft", hide_short_help = true)]
+    draft_model: Option<PathBuf>,
     /// Sample as the configuration file's preset NAME says
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     preset: Option<String>,
@@ -98,21 +106,26 @@ impl ContinuationArgs {
         self.sampling.or(others).choices(seed)
     }
 
+    /// Returns the model that makes drafts, if there is one.
+    pub(in crate::cli) fn draft_model(&self) -> Option<&Path> {
+        self.draft_model.as_deref()
+    }
+
     /// Returns the request for at most `tokens` tokens, unless the flags set another limit.
     pub(in crate::cli) fn request(
         &self,
         choices: &SamplingChoices,
-        defaults: &GenerationDefaults,
+        session: &Session,
         tokens: usize,
     ) -> Request {
+        let suggested = session.request_with(choices);
         Request {
             max_tokens: self.tokens.unwrap_or(tokens),
-            sampler: choices.over(defaults),
-            eos: if self.ignore_eos { Vec::new() } else { defaults.eos_token_ids.clone() },
+            eos: if self.ignore_eos { Vec::new() } else { suggested.eos.clone() },
             stop: self.stop.clone(),
             stop_id: self.stop_id.clone(),
-            draft: self.draft,
-            ..Request::default()
+            draft: self.draft.clone().unwrap_or_else(|| suggested.draft.clone()),
+            ..suggested
         }
     }
 }
@@ -160,14 +173,11 @@ impl SamplingArgs {
 }
 
 fn draft() -> impl TypedValueParser<Value = Draft> {
-    let values = Draft::ALL.map(|source| {
-        PossibleValue::new(source.name()).help(match source {
-            Draft::Lookup => "The tokens after the same tokens before, where that saves time",
-            Draft::None => "No drafts",
-        })
-    });
-    let named = |name: String| Draft::ALL.into_iter().find(|source| source.name() == name);
-    PossibleValuesParser::new(values).map(move |name| named(name).unwrap_or_default())
+    let lookup = "The tokens after the same tokens before, where that saves time";
+    let sources = [(Draft::Lookup, lookup), (Draft::None, "No drafts")];
+    let values = sources.clone().map(|(source, help)| PossibleValue::new(source.name()).help(help));
+    let named = move |name: String| sources.iter().find(|(source, _)| source.name() == name).cloned();
+    PossibleValuesParser::new(values).map(move |name| named(name).unwrap_or_default().0)
 }
 
 /// Reads a seed: a number, or `random`.

@@ -67,7 +67,16 @@ pub(in crate::cli) struct SessionArgs<M: Args = ModelArgs> {
 impl SessionArgs {
     /// Opens the model with a context of `context` tokens, and shows progress on standard error.
     pub(in crate::cli) fn open(&self, context: Option<usize>) -> Result<Session> {
-        self.open_model(self.load.model.model.as_deref(), context)
+        self.open_drafting(context, None)
+    }
+
+    /// Opens the model, and the one that makes drafts.
+    pub(in crate::cli) fn open_drafting(
+        &self,
+        context: Option<usize>,
+        draft_model: Option<&Path>,
+    ) -> Result<Session> {
+        self.open_model(self.load.model.model.as_deref(), context, draft_model)
     }
 }
 
@@ -77,11 +86,17 @@ impl<M: Args> SessionArgs<M> {
         super::runtime_options(&self.groups())
     }
 
-    /// Opens `model`, or else the default one.
-    pub(in crate::cli) fn open_model(&self, model: Option<&Path>, context: Option<usize>) -> Result<Session> {
+    /// Opens `model`, or else the default one, and the model that makes drafts.
+    pub(in crate::cli) fn open_model(
+        &self,
+        model: Option<&Path>,
+        context: Option<usize>,
+        draft_model: Option<&Path>,
+    ) -> Result<Session> {
         let environment = SessionOptions::from_environment()?;
         let tune = environment.tune && !self.load.no_tune;
-        let options = SessionOptions { runtime: self.runtime_options()?, context, tune };
+        let draft_model = draft_model.map(config::aliased).transpose()?;
+        let options = SessionOptions { runtime: self.runtime_options()?, context, tune, draft_model };
         let (model, mut steps) = (config::model(model)?, Steps::default());
         Ok(Session::open_with(model.as_deref(), &options, &mut |step| steps.show(step))?)
     }

@@ -3,12 +3,10 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use tercet_engine::SamplingChoices;
-use tercet_formats::GenerationDefaults;
+use tercet_engine::{Request, SamplingChoices, Session};
 
 use crate::cli::args::{self, ContinuationArgs, Described};
 use crate::cli::config;
-use tercet_engine::Request;
 
 const NAMES: &str = "temperature, top-k, top-p, min-p, repetition-penalty, repetition-window, presence-penalty, \
                      frequency-penalty, seed, tokens, and greedy without a value, and preset with its name";
@@ -28,9 +26,9 @@ impl Settings {
         Settings { flags, choices, tokens: None }
     }
 
-    /// Returns the request for a reply of a model with these defaults.
-    pub(super) fn request(&self, defaults: &GenerationDefaults) -> Request {
-        let request = self.flags.request(&self.choices, defaults, usize::MAX);
+    /// Returns the request for a reply.
+    pub(super) fn request(&self, session: &Session) -> Request {
+        let request = self.flags.request(&self.choices, session, usize::MAX);
         Request { max_tokens: self.tokens.unwrap_or(request.max_tokens), ..request }
     }
 
@@ -105,6 +103,10 @@ mod tests {
         flags: ContinuationArgs,
     }
 
+    fn session() -> Session {
+        Session::open("fairy-tales").unwrap()
+    }
+
     fn settings(flags: &[&str]) -> Settings {
         let line = [&["chat"], flags].concat();
         let Line { flags } = Line::try_parse_from(line).unwrap();
@@ -114,17 +116,17 @@ mod tests {
 
     #[test]
     fn settings_are_the_flags_and_what_was_set_since() {
-        let defaults = GenerationDefaults::default();
+        let session = session();
         let mut settings = settings(&["--greedy", "-n", "5"]);
-        assert_eq!(Shown(&settings.request(&defaults)).to_string(), "greedy, at most 5 tokens");
+        assert_eq!(Shown(&settings.request(&session)).to_string(), "greedy, at most 5 tokens");
         settings.set("temperature", "0.5").unwrap();
         settings.set("tokens", "9").unwrap();
-        let request = settings.request(&defaults);
+        let request = settings.request(&session);
         assert_eq!((request.max_tokens, request.sampler.temperature, request.sampler.seed), (9, 0.5, 7));
         settings.reseed();
-        assert_eq!(settings.request(&defaults).sampler.seed, 8);
+        assert_eq!(settings.request(&session).sampler.seed, 8);
         settings.set("greedy", "").unwrap();
-        assert_eq!(settings.request(&defaults).sampler.temperature, 0.0);
+        assert_eq!(settings.request(&session).sampler.temperature, 0.0);
     }
 
     #[test]
@@ -140,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_seed_that_was_given_wins_over_the_session_s() {
-        let seed = |flags: &[&str]| settings(flags).request(&GenerationDefaults::default()).sampler.seed;
+        let session = session();
+        let seed = |flags: &[&str]| settings(flags).request(&session).sampler.seed;
         assert_eq!((seed(&[]), seed(&["--seed", "3"])), (7, 3));
     }
 }

@@ -207,7 +207,7 @@ impl<'a> Terminal<'a> {
             note(format_args!("error: {problem}"));
             return Ok(());
         }
-        let request = self.settings.request(self.dialogue.session.defaults());
+        let request = self.settings.request(&self.dialogue.session);
         if let Err(error) = request.sampler.validate() {
             self.settings = before;
             return Err(error.into());
@@ -218,7 +218,7 @@ impl<'a> Terminal<'a> {
     }
 
     fn apply_settings(&mut self) {
-        self.dialogue.request = self.settings.request(self.dialogue.session.defaults());
+        self.dialogue.request = self.settings.request(&self.dialogue.session);
     }
 
     /// Goes on with `model`, which reads the conversation at the next message.

@@ -22,6 +22,10 @@ pub(super) struct Turn {
     stop: &'static str,
     prefill_s: f64,
     decode_s: f64,
+    /// Tokens of drafts.
+    drafted: usize,
+    /// Those that were accepted.
+    accepted: usize,
 }
 
 impl Turn {
@@ -32,6 +36,8 @@ impl Turn {
             prompt_tokens: generation.prompt_tokens,
             prefill_s: generation.prefill.as_secs_f64(),
             decode_s: generation.decode.as_secs_f64(),
+            drafted: generation.drafted,
+            accepted: generation.accepted,
             reply: generation.text,
             ids: generation.ids,
         }

@@ -10,7 +10,8 @@ use tercet_grammar::{Grammar, Matcher};
 
 use super::*;
 use crate::cancel::Cancel;
-use crate::generate::{LogitsProcessor, TokenLogprobs};
+use crate::generate::{DraftModel, LogitsProcessor, TokenLogprobs};
+use crate::model::Model;
 
 /// Fewer where programs are likely to run under an emulator.
 const SCHEDULES: usize = if cfg!(target_arch = "x86_64") { 120 } else { 8 };
@@ -48,6 +49,7 @@ struct Makings<'s> {
     session: &'s Session,
     stories: [Vec<u32>; 2],
     grammar: Matcher,
+    drafts: [Draft; 3],
 }
 
 impl<'s> Makings<'s> {
@@ -58,7 +60,9 @@ impl<'s> Makings<'s> {
             story("Once upon a time there was a fisherman who lived with his wife by the sea. "),
         ];
         let grammar = Grammar::Regex("(The|A) (king|queen|old dragon) (was|had) [a-z ]{3,40}".to_owned());
-        Makings { session, stories, grammar: session.tokenizer().matcher(&grammar).unwrap() }
+        let shallow = Model::load_layers(&crate::fairy_tales(), session.runtime(), 2).unwrap();
+        let drafts = [Draft::Lookup, Draft::None, Draft::Model(DraftModel::unchecked(shallow))];
+        Makings { session, stories, grammar: session.tokenizer().matcher(&grammar).unwrap(), drafts }
     }
 
     /// Returns a request with a prompt that may begin like others, and with options of all kinds.
@@ -97,7 +101,7 @@ impl<'s> Makings<'s> {
             grammar: random.choose(&[None, None, None, Some(self.grammar.clone())]),
             processor: random.choose(&[None, None, None, Some(never_twice())]),
             cancel: Cancel::default(),
-            draft: Draft::Lookup,
+            draft: random.choose(&self.drafts),
         };
         let alone = alone(session, &prompt, &request);
         Case { prompt, request, alone }
