@@ -20,7 +20,9 @@ fn interrupted(arguments: &[&str], input: &str, is_at_work: impl Fn(&Value) -> b
     let scratch = Scratch::new();
     let model = wide_model(&scratch);
     let slow = ["-m", &model, "--mode", "exact", "--isa", "portable", "--threads", "1", "--json"];
-    for delay in [200, 400, 800, 1600, 3200] {
+    // Fast machines read the prompt within a few hundred milliseconds, slow ones load the model for seconds.
+    let delays = std::iter::successors(Some(200), |delay| Some(delay + delay / 4));
+    for delay in delays.take_while(|delay| *delay < 5000) {
         let mut command = command(&[arguments, &slow].concat());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

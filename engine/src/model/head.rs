@@ -27,7 +27,8 @@ use crate::error::Result;
 use crate::packed::{PackedFile, Part, PartKind};
 use crate::pool::Team;
 use crate::vectors::dot::dot_stored;
-use bounds::{Estimate, Input};
+use crate::vectors::estimate::Estimate;
+use bounds::Input;
 pub use candidates::{Candidates, Rule};
 use depth::Depth;
 pub(super) use planes::Plans;
@@ -78,7 +79,7 @@ pub(super) struct Scratch {
 /// The buffers of one token's choice.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    /// What is known of each row's logit.
+    /// Each row's logit, as far as it is known.
     estimates: Vec<Estimate>,
     ranking: Vec<f32>,
     maxima: Vec<f32>,

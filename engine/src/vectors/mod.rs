@@ -8,5 +8,6 @@
 
 pub(crate) mod attention;
 pub(crate) mod dot;
+pub(crate) mod estimate;
 pub(crate) mod ops;
 mod vector;

@@ -35,8 +35,8 @@ impl Follower {
     }
 
     /// Returns the `length` tokens that the model finds best after `history`, fewer at the end of its context. None if it
-    /// fails, and while it has to catch up: it then reads a part of the history, unless the text ends within `left` tokens
-    /// and that would not pay.
+    /// fails, and while it has to catch up. It then reads a part of the history, unless the text ends within `left` tokens:
+    /// that would not pay.
     pub(super) fn propose(&mut self, history: &[u32], length: usize, left: usize) -> Vec<u32> {
         match self.read_on(history, length, left) {
             Ok(draft) => draft,
@@ -66,7 +66,12 @@ impl Follower {
                 state.insert(new)
             }
         };
-        let common = history.iter().zip(&*read).take_while(|(a, b)| a == b).count().min(history.len() - 1);
+        let common = history
+            .iter()
+            .zip(&*read)
+            .take_while(|(a, b)| a == b)
+            .count()
+            .min(history.len().saturating_sub(1));
         read.truncate(common);
         state.truncate(common);
         let unread = &history[common..];

@@ -10,17 +10,12 @@
 //!
 //! The float sum that computes w·x is off by at most γ·‖w‖·‖x‖ (Higham 2002, §3.1).
 
-use std::ops::Range;
-
-use multiversion::multiversion;
 use tercet_codegen::activations::RowMut;
 
 use super::rows::{RowBounds, STEPS};
 use crate::vectors::dot::LANES;
+use crate::vectors::estimate::{Estimate, Intervals, SLACK, estimate, narrow};
 use crate::vectors::ops;
-
-/// Covers the rounding errors of the bounds themselves, which are about 1e-7.
-pub(super) const SLACK: f64 = 1.0 + 1e-5;
 
 /// The factors and norms of an input, which is split into two int8 vectors.
 #[derive(Debug)]
@@ -33,27 +28,6 @@ pub(super) struct Input {
     norm: f64,
     /// γ.
     rounding: f64,
-}
-
-/// What is known of a row's logit.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Estimate {
-    /// The approximate logit.
-    middle: f64,
-    /// Bounds of the logit.
-    pub(super) lower: f32,
-    pub(super) upper: f32,
-}
-
-impl Estimate {
-    /// A row whose logit need not be looked at, or not again.
-    pub(super) const SETTLED: Estimate =
-        Estimate { middle: f64::NEG_INFINITY, lower: f32::NEG_INFINITY, upper: f32::NEG_INFINITY };
-
-    /// Returns the approximate logit.
-    pub(super) fn middle(&self) -> f32 {
-        self.middle as f32
-    }
 }
 
 impl Input {
@@ -99,10 +73,8 @@ impl Input {
         high: [&[i32]; 2],
         estimates: &mut [Estimate],
     ) {
-        let range = first..first + estimates.len();
         let factors = self.scales.map(|scale| f64::from(rows.high_step) * scale);
-        let columns = Columns::new(rows, 0, range, self.weights(0));
-        estimate(columns, factors, high, estimates);
+        estimate(self.intervals(rows, first, 0), factors, high, estimates);
     }
 
     /// Narrows the estimates of the rows from `first` on, by the products with low plane `plane`, the next one.
@@ -114,74 +86,21 @@ impl Input {
         low: &[i32],
         estimates: &mut [Estimate],
     ) {
-        let range = first..first + estimates.len();
         let factor = f64::from(STEPS[1 + plane]) * self.scales[0];
-        let columns = Columns::new(rows, 1 + plane, range, self.weights(1 + plane));
-        narrow(columns, factor, low, estimates);
+        narrow(self.intervals(rows, first, 1 + plane), factor, low, estimates);
     }
 
-    /// Returns the factors of a row's norm, its error without low planes, and its error with `planes` low planes. ‖s·v‖ is at
-    /// most the sum of both errors.
-    fn weights(&self, planes: usize) -> [f64; 3] {
-        let [first, both] = self.rests;
-        let of_norm = both + self.rounding * self.norm;
-        match planes {
+    /// Returns the intervals of the rows from `first` on, with `planes` low planes.
+    fn intervals<'a>(&self, rows: &'a RowBounds, first: usize, planes: usize) -> Intervals<'a> {
+        let [of_first, of_both] = self.rests;
+        let of_norm = of_both + self.rounding * self.norm;
+        // ‖s·v‖ is at most the sum of both errors.
+        let factors = match planes {
             0 => [of_norm, self.norm, 0.0],
-            _ => [of_norm, first, first + self.norm],
-        }
-    }
-}
-
-/// Some rows' bounds, with one number of low planes.
-#[derive(Clone, Copy)]
-struct Columns<'a> {
-    scales: &'a [f32],
-    norms: &'a [f32],
-    /// Without low planes, and with these.
-    errors: [&'a [f32]; 2],
-    /// The factors of the norm and of both errors.
-    weights: [f64; 3],
-}
-
-impl<'a> Columns<'a> {
-    fn new(rows: &'a RowBounds, planes: usize, range: Range<usize>, weights: [f64; 3]) -> Self {
-        Columns {
-            scales: &rows.scales[range.clone()],
-            norms: &rows.norms[range.clone()],
-            errors: [0, planes].map(|planes| &rows.errors[planes][range.clone()]),
-            weights,
-        }
-    }
-
-    /// Returns the estimate of row `i` around `middle`.
-    #[inline(always)]
-    fn around(&self, i: usize, middle: f64) -> Estimate {
-        let [of_norm, of_first, of_error] = self.weights;
-        let [first, error] = self.errors.map(|errors| f64::from(errors[i]));
-        let error = f64::from(self.norms[i]) * of_norm + first * of_first + error * of_error;
-        let error = error * SLACK + middle.abs() * f64::from(f32::EPSILON);
-        Estimate { middle, lower: (middle - error) as f32, upper: (middle + error) as f32 }
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn estimate(columns: Columns<'_>, factors: [f64; 2], high: [&[i32]; 2], estimates: &mut [Estimate]) {
-    let [first, second] = high.map(|sums| &sums[..estimates.len()]);
-    for (i, estimate) in estimates.iter_mut().enumerate() {
-        let sum = factors[0] * f64::from(first[i]) + factors[1] * f64::from(second[i]);
-        *estimate = columns.around(i, f64::from(columns.scales[i]) * sum);
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn narrow(columns: Columns<'_>, factor: f64, low: &[i32], estimates: &mut [Estimate]) {
-    let low = &low[..estimates.len()];
-    for (i, estimate) in estimates.iter_mut().enumerate() {
-        let middle = estimate.middle + f64::from(columns.scales[i]) * factor * f64::from(low[i]);
-        let narrow = columns.around(i, middle);
-        estimate.middle = middle;
-        estimate.lower = estimate.lower.max(narrow.lower);
-        estimate.upper = estimate.upper.min(narrow.upper);
+            _ => [of_norm, of_first, of_first + self.norm],
+        };
+        let errors = [0, planes].map(|planes| &rows.errors[planes][first..]);
+        Intervals { scales: &rows.scales[first..], norms: &rows.norms[first..], errors, factors }
     }
 }
 

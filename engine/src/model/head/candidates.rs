@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use tercet_grammar::Mask;
 
 use super::Selection;
-use super::bounds::Estimate;
+use crate::vectors::estimate::Estimate;
 
 /// A rule that selects tokens by their logits.
 #[derive(Clone, Copy, Debug, PartialEq)]

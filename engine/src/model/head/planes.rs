@@ -198,8 +198,8 @@ impl Planes {
         multiply(team, gemm, &self.low[plane], acts, sums);
     }
 
-    /// Writes the products of some rows of low plane `plane` with the one vector in `acts`, to `sums`. `rows` are whole blocks,
-    /// but for the last rows of the head, and `sums` are theirs only.
+    /// Writes the products of some rows of low plane `plane` with the one vector in `acts`. `rows` are whole blocks, but for the
+    /// last rows of the head. `sums` has their products only.
     pub(super) fn multiply_low_rows(
         &self,
         plane: usize,

@@ -2,8 +2,8 @@
 
 use tercet_formats::Floats;
 
-use super::bounds::SLACK;
 use super::planes::LOW_PLANES;
+use crate::vectors::estimate::SLACK;
 use crate::vectors::ops;
 
 /// Steps of the high plane and of each low plane.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tercet_codegen::Activations;
 use tercet_pool::Pool;
 
-use super::bounds::{Estimate, Input};
+use super::bounds::Input;
 use super::candidates::matters;
 use super::planes::{LOW_PLANES, Planes};
 use super::rows::RowBounds;
+use crate::vectors::estimate::Estimate;
 
 /// One token's products.
 pub(super) struct Screened<'a> {
