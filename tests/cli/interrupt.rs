@@ -20,8 +20,8 @@ fn interrupted(arguments: &[&str], input: &str, is_at_work: impl Fn(&Value) -> b
     let scratch = Scratch::new();
     let model = wide_model(&scratch);
     let slow = ["-m", &model, "--mode", "exact", "--isa", "portable", "--threads", "1", "--json"];
-    // Fast machines read the prompt within a few hundred milliseconds, slow ones load the model for seconds.
-    let delays = std::iter::successors(Some(200), |delay| Some(delay + delay / 4));
+    // Fast machines read the prompt within a tenth of a second, slow ones load the model for seconds.
+    let delays = std::iter::successors(Some(20), |delay| Some(delay + delay / 4));
     for delay in delays.take_while(|delay| *delay < 5000) {
         let mut command = command(&[arguments, &slow].concat());
         let mut child =
