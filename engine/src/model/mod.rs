@@ -20,6 +20,7 @@ mod weights;
 
 use std::time::{Duration, Instant};
 
+use tercet_autotune::Planner;
 use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
@@ -199,7 +200,8 @@ impl Model {
         let screen = match (weights.head(), head) {
             (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
                 let shape = (config.vocab_size, config.hidden_size);
-                let plans = Plans::new(shape, runtime.isa(), Cpu::host());
+                let planner = |packing| Planner::new(runtime.isa(), packing).on(Cpu::host());
+                let plans = Plans::new(shape, planner);
                 let screen = |packed: Option<&_>| match packed {
                     Some(packed) => Screen::read(packed, &plans, runtime.kernels(), &pool),
                     None => {

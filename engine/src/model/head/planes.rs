@@ -9,9 +9,8 @@ use std::ops::Range;
 
 use tercet_autotune::{Planner, Problem};
 use tercet_codegen::{
-    Activations, ColumnsMut, Epilogue, Gemm, Isa, KernelCache, KernelSpec, Layout, PackedMatrix, Packing,
+    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix, Packing,
 };
-use tercet_cpu::Cpu;
 use tercet_pool::Pool;
 
 use super::Rows;
@@ -57,16 +56,15 @@ const LOW: [&str; LOW_PLANES] = ["head.low.1", "head.low.2"];
 const BLOCKS: usize = 4;
 
 impl Plans {
-    /// Plans a head of n × k weights for `isa` on this CPU.
-    pub(in crate::model) fn new(shape: (usize, usize), isa: Isa, cpu: &Cpu) -> Self {
+    /// Plans a head of n × k weights, with a planner for each packing.
+    pub(in crate::model) fn new(shape: (usize, usize), planner: impl Fn(Packing) -> Planner) -> Self {
         /// Bytes that stay in the caches of nearly every CPU.
         const CACHED: usize = 4 << 20;
-        Self::within(CACHED, shape, isa, cpu)
+        Self::within(CACHED, shape, planner)
     }
 
     /// Plans as [`Plans::new`] does, for a CPU whose caches keep `cached` bytes of a head.
-    pub(super) fn within(cached: usize, shape: (usize, usize), isa: Isa, cpu: &Cpu) -> Self {
-        let planner = |packing| Planner::new(isa, packing).on(cpu);
+    pub(super) fn within(cached: usize, shape: (usize, usize), planner: impl Fn(Packing) -> Planner) -> Self {
         let fits = shape.0.saturating_mul(shape.1) <= cached;
         let high = if fits { Packing::Bytes } else { Packing::Bits4 };
         Plans { shape, high: planner(high), low: planner(Packing::Bits2) }

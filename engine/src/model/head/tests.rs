@@ -1,6 +1,7 @@
 //! Bounds against the float logits, and candidates against the whole head.
 
 use half::bf16;
+use tercet_autotune::Planner;
 use tercet_codegen::Isa;
 use tercet_cpu::Cpu;
 
@@ -39,7 +40,7 @@ fn bounds_hold_and_candidates_are_exact() {
     let (cache, pool) = (KernelCache::default(), Pool::new(2).unwrap());
     for (isa, cached) in Isa::available(Cpu::host()).into_iter().flat_map(|isa| [(isa, 0), (isa, n * width)])
     {
-        let plans = Plans::within(cached, (n, width), isa, Cpu::host());
+        let plans = Plans::within(cached, (n, width), |packing| Planner::new(isa, packing).on(Cpu::host()));
         let screen = Screen::new(&matrix, &plans, &cache, &pool).unwrap();
         let planes = screen.planes.low_planes();
         assert_eq!(planes, if cached == 0 { LOW_PLANES } else { 0 });
