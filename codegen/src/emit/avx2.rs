@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Doing both for every group would cost a second multiplication. So `vpaddw` first adds as many
-//! pair sums as fit 16 bits: 64 of ternary codes. Then `fold` applies `vpmaddwd` once and adds to 32-bit sums. These are on
-//! the stack, because the accumulators take the registers.
+//! pair sums as fit 16 bits: 64 of ternary codes. Then `fold` applies `vpmaddwd` once and adds to
+//! 32-bit sums. These are on the stack, because the accumulators take the registers.
 
 use tercet_cpu::DotProduct;
 

@@ -280,6 +280,7 @@ impl Job<'_> {
     /// Writes the candidates' logits, and -∞ for all other tokens.
     fn choose(self, team: Team<'_>, rows: &impl Rows) {
         let Job { screened, x, candidates, selection, logits } = self;
+        selection.needed = Needed::default();
         if let Some(allowed) = candidates.few(logits.len()) {
             return selection.compute_allowed(team, rows, x, allowed, logits);
         }

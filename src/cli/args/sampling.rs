@@ -37,7 +37,7 @@ pub(in crate::cli) struct ContinuationArgs {
     /// Smaller model that makes drafts instead, in the forms of --model
     ///
     /// It must have the same tokens. The number of drafted tokens follows from their success and the measured
-    /// times: none where they do not pay. A model that has a quarter of the size or less can pay.
+    /// times: none where they do not pay.
     #[arg(long, value_name = "MODEL", conflicts_with = "draft", hide_short_help = true)]
     draft_model: Option<PathBuf>,
     /// Sample as the configuration file's preset NAME says
