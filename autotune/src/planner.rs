@@ -104,6 +104,11 @@ impl Planner {
         Planner { cpu: cpu.into(), records, ..self }
     }
 
+    /// Returns the instruction set of every plan.
+    pub fn isa(&self) -> Isa {
+        self.family.isa
+    }
+
     /// Returns the layout of the weights, the same for every plan.
     pub fn layout(&self) -> Layout {
         self.layout

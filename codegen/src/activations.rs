@@ -124,6 +124,11 @@ impl Activations {
         &self.sums
     }
 
+    /// Returns Σ a of a token's first group.
+    pub fn sum(&self, token: usize) -> i32 {
+        self.sums[token]
+    }
+
     /// Returns the factor of each row. Integer dot products are multiplied with it.
     pub fn factors(&self) -> &[f32] {
         &self.factors

@@ -80,7 +80,7 @@ impl Gemm {
     }
 
     /// Multiplies the rows from `panel` on, for all tokens. They are whole tiles, or one tile that reaches beyond the output.
-    fn multiply<T: Element>(
+    pub(crate) fn multiply<T: Element>(
         &self,
         weights: View<'_>,
         panel: usize,

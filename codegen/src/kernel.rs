@@ -33,7 +33,8 @@ pub enum KernelError {
     ExecutableMemory(#[from] io::Error),
 }
 
-enum Code {
+/// Code that can be called.
+pub(crate) enum Code {
     Machine(ExecutableMemory),
     Portable,
     #[cfg(test)]
@@ -64,7 +65,7 @@ impl MicroKernel {
             return Err(KernelError::Cpu { isa: spec.isa, available: Isa::available(cpu) });
         }
         let code = match emitted {
-            Some(emitted) => Code::Machine(ExecutableMemory::publish(&emitted.code)?),
+            Some(emitted) => Code::publish(&emitted)?,
             None => Code::Portable,
         };
         Ok(MicroKernel { spec: spec.micro_kernel(), code })
@@ -74,8 +75,7 @@ impl MicroKernel {
     #[cfg(test)]
     pub(crate) fn emulated(spec: KernelSpec) -> Result<Self, KernelError> {
         let emitted = emit::emit(&spec)?.expect("portable kernels have no machine code");
-        let code = Code::Emulated(emit::emulator::Program::new(&emitted.code));
-        Ok(MicroKernel { spec: spec.micro_kernel(), code })
+        Ok(MicroKernel { spec: spec.micro_kernel(), code: Code::emulate(&emitted) })
     }
 
     /// Returns the spec of the machine code.
@@ -171,12 +171,33 @@ impl MicroKernel {
     }
 }
 
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Code")
+    }
+}
+
 impl Code {
+    /// Publishes emitted code.
+    ///
+    /// # Errors
+    /// Fails if the system refuses executable memory.
+    pub(crate) fn publish(emitted: &emit::Emitted) -> io::Result<Self> {
+        ExecutableMemory::publish(&emitted.code).map(Code::Machine)
+    }
+
+    /// Returns emitted code of x86-64 that every call interprets.
+    #[cfg(test)]
+    pub(crate) fn emulate(emitted: &emit::Emitted) -> Self {
+        Code::Emulated(emit::emulator::Program::new(&emitted.code))
+    }
+
     /// Calls code that is not compiled Rust.
     ///
     /// # Safety
-    /// It must be code of a [`KernelSpec`] that this CPU can run or interpret, and `args` must satisfy it.
-    unsafe fn call(&self, args: &mut KernelArgs) {
+    /// - It must be code that was emitted for arguments of type `T`, and that this CPU can run or interpret.
+    /// - `args` must satisfy it.
+    pub(crate) unsafe fn call<T>(&self, args: &mut T) {
         match self {
             // SAFETY: the caller keeps the contract.
             Code::Machine(memory) => unsafe { call(memory, args) },
@@ -190,18 +211,19 @@ impl Code {
 
 /// The calling convention of kernels, the same on every operating system.
 #[cfg(target_arch = "x86_64")]
-type Entry = unsafe extern "sysv64" fn(*mut KernelArgs);
+type Entry<T> = unsafe extern "sysv64" fn(*mut T);
 #[cfg(target_arch = "aarch64")]
-type Entry = unsafe extern "C" fn(*mut KernelArgs);
+type Entry<T> = unsafe extern "C" fn(*mut T);
 
 /// Calls published code.
 ///
 /// # Safety
-/// `memory` must hold code of a [`KernelSpec`] that this CPU can run, and `args` must satisfy it.
+/// `memory` must hold code that was emitted for arguments of type `T` and that this CPU can run, and `args` must satisfy
+/// it.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
-    // SAFETY: an emitted kernel is a function of this type.
-    let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.code().as_ptr()) };
+unsafe fn call<T>(memory: &ExecutableMemory, args: &mut T) {
+    // SAFETY: emitted code is a function of this type.
+    let entry = unsafe { std::mem::transmute::<*const u8, Entry<T>>(memory.code().as_ptr()) };
     // SAFETY: the caller keeps this function's contract.
     unsafe { entry(args) }
 }
@@ -211,6 +233,6 @@ unsafe fn call(memory: &ExecutableMemory, args: &mut KernelArgs) {
 /// # Safety
 /// Never called.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-unsafe fn call(_: &ExecutableMemory, _: &mut KernelArgs) {
+unsafe fn call<T>(_: &ExecutableMemory, _: &mut T) {
     unreachable!("no machine code is published on this architecture")
 }

@@ -24,6 +24,7 @@ pub(crate) const FAMILY: Family = Family {
         registers_needed: |_| 1,
         rows_at_once: |spec| spec.tile.nr,
         emit: None,
+        sparse: None,
         reads: Vec::new,
         dots: None,
     },

@@ -94,6 +94,7 @@ pub(super) const fn frame<D: Dialect>() -> Frame {
         registers_needed: registers_needed::<D>,
         rows_at_once: rows_at_once::<D>,
         emit: Some(emit::<D>),
+        sparse: None,
         reads: || vec![probe::read()],
         dots: Some(probe::dots::<D>),
     }

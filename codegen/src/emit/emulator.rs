@@ -84,7 +84,7 @@ impl Machine {
             Mnemonic::Jae => return jump(!self.carry),
             Mnemonic::Je => return jump(self.zero),
             Mnemonic::Jne => return jump(!self.zero),
-            Mnemonic::Prefetcht0 | Mnemonic::Prefetchw => {}
+            Mnemonic::Prefetcht0 | Mnemonic::Prefetcht1 | Mnemonic::Prefetchw => {}
             Mnemonic::Mov => self.set_scalar(i, self.scalar(i, 1)),
             Mnemonic::Lea => self.set_scalar(i, self.address(i)),
             Mnemonic::Add => {
@@ -127,6 +127,7 @@ impl Machine {
         match i.op_kind(op) {
             OpKind::Register => self.gprs[gpr(i.op_register(op))],
             OpKind::Memory => match i.memory_size().size() {
+                4 => u32::from_le_bytes(memory::read(self.address(i))).into(),
                 8 => u64::from_le_bytes(memory::read(self.address(i))),
                 size => panic!("{i}: {size} bytes"),
             },

@@ -66,10 +66,29 @@ pub(crate) struct Frame {
     pub(crate) rows_at_once: fn(&KernelSpec) -> usize,
     /// Emits a validated spec. `None` for the portable family, which is compiled Rust.
     pub(crate) emit: Option<fn(&KernelSpec) -> Emitted>,
+    /// Kernels that skip columns and rows, if the family has them.
+    pub(crate) sparse: Option<SparseFrame>,
     /// Emits the probes of memory; none for the portable family.
     pub(crate) reads: fn() -> Vec<Loop>,
     /// Emits the probe of dot products.
     pub(crate) dots: Option<fn() -> Loop>,
+}
+
+/// The kernels that skip columns or rows: see [`sparse`](crate::sparse).
+#[derive(Debug)]
+pub(crate) struct SparseFrame {
+    /// The most tokens whose sums fit the registers.
+    pub(crate) most_tokens: usize,
+    /// Emits the kernel that visits listed columns, for a number of tokens.
+    pub(crate) visit: fn(usize) -> Emitted,
+    /// Emits the kernel that unpacks rows of a strip, for a number of panels in a row block and the rows' digit.
+    pub(crate) unpack: fn(usize, usize) -> Emitted,
+    /// 32-bit lanes of a vector.
+    pub(crate) lanes: usize,
+    /// Emits the kernel that multiplies listed rows, for a number of tokens and of blocks in a row.
+    pub(crate) dots: fn(usize, usize) -> Emitted,
+    /// Emits the kernel that unpacks a panel of rows, for a number of panels in a row block and of blocks in a row.
+    pub(crate) unpack_rows: fn(usize, usize) -> Emitted,
 }
 
 impl Family {

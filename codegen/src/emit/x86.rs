@@ -4,6 +4,7 @@
 //! operands: unpacked weights, one vector per part of a panel, and broadcast activations, one vector
 //! per token. The smaller set stays in registers. The larger set passes through one register.
 
+mod sparse;
 mod weights;
 
 use std::mem::offset_of;
@@ -76,6 +77,10 @@ pub(super) const fn frame<D: Dialect>() -> Frame {
         registers_needed: registers_needed::<D>,
         rows_at_once: |spec| spec.tile.nr,
         emit: Some(emit::<D>),
+        sparse: match D::DOT {
+            DotProduct::VpdpbusdYmm | DotProduct::VpdpbusdZmm => Some(sparse::frame::<D>()),
+            _ => None,
+        },
         reads: || probe::reads(D::WIDTH),
         dots: Some(probe::dots::<D>),
     }

@@ -273,7 +273,12 @@ impl Model {
         let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
-        input.multiply([(&layer.gate, gate), (&layer.up, up)]);
+        if layer.up.gated(tokens).is_some() {
+            input.multiply([(&layer.gate, gate)]);
+            input.multiply_gated(&layer.up, &gate[..tokens * ffn], up);
+        } else {
+            input.multiply([(&layer.gate, gate), (&layer.up, up)]);
+        }
         let gate = &mut gate[..tokens * ffn];
         let zeros = self.meter.gates(gate);
         team.chunks(gate, ffn, |token, gate| {

@@ -6,6 +6,7 @@ use tercet_pool::Pool;
 
 use super::linear::Linear;
 use super::norm::Norm;
+use super::{columns, rows};
 use crate::pool::Team;
 use crate::vectors::ops;
 
@@ -17,6 +18,10 @@ pub(super) struct Rounded {
     acts: Activations,
     /// Tokens as floats.
     floats: Vec<f64>,
+    /// Buffers of layers that skip columns.
+    columns: columns::Scratch,
+    /// Buffers of layers that skip rows.
+    rows: rows::Scratch,
 }
 
 /// The form in which a layer reads its input.
@@ -37,7 +42,13 @@ impl Rounded {
     /// Returns buffers for up to `tokens` tokens of up to `width` elements.
     pub(super) fn new(tokens: usize, width: usize) -> Self {
         let acts = Activations::with_capacity(tokens, width);
-        Rounded { normed: vec![0.0; tokens * width], acts, floats: Vec::new() }
+        Rounded {
+            normed: vec![0.0; tokens * width],
+            acts,
+            floats: Vec::new(),
+            columns: columns::Scratch::default(),
+            rows: rows::Scratch::default(),
+        }
     }
 }
 
@@ -72,17 +83,36 @@ impl<'a> Input<'a> {
     /// Layers that share a rounded input run in one job of the pool.
     pub(super) fn multiply<const N: usize>(&mut self, layers: [(&Linear, &mut [f32]); N]) {
         let (first, form) = (layers[0].0, layers[0].0.form());
-        let alike = |linear: &Linear| linear.norm.is_none() && linear.form() == form;
+        let alike = |linear: &Linear| linear.norm.is_none() && linear.form() == form && !linear.works_alone();
         if N > 1 && !layers.iter().all(|(linear, _)| alike(linear)) {
             return layers.into_iter().for_each(|layer| self.multiply([layer]));
         }
-        if first.norm.is_some() || self.holds != Some(form) {
-            self.round(first.norm.as_ref(), form);
-            self.holds = first.norm.is_none().then_some(form);
-        }
+        self.round_for(first);
         match form {
-            Form::Integers(_) => Linear::apply(layers, self.team, &self.rounded.acts),
+            Form::Integers(_) => {
+                let Rounded { acts, columns, .. } = &mut *self.rounded;
+                Linear::apply(layers, self.team, acts, columns);
+            }
             Form::Floats(_) => Linear::apply_floats(layers, self.team, &self.rounded.floats),
+        }
+    }
+
+    /// Multiplies every token with the rows of `linear` that have a positive gate, or one that is not a number, for some token.
+    /// The other outputs become 0, if that is faster. `gates` is tokens × n.
+    pub(super) fn multiply_gated(&mut self, linear: &Linear, gates: &[f32], out: &mut [f32]) {
+        let Some(layer) = linear.gated(self.x.len() / self.width) else {
+            return self.multiply([(linear, out)]);
+        };
+        self.round_for(linear);
+        let Rounded { acts, rows, .. } = &mut *self.rounded;
+        layer.multiply_gated(self.team, acts, gates, rows, out);
+    }
+
+    /// Rounds the input to the form that `linear` reads, if it is not there yet.
+    fn round_for(&mut self, linear: &Linear) {
+        if linear.norm.is_some() || self.holds != Some(linear.form()) {
+            self.round(linear.norm.as_ref(), linear.form());
+            self.holds = linear.norm.is_none().then_some(linear.form());
         }
     }
 
@@ -108,7 +138,7 @@ impl<'a> Input<'a> {
 
     /// Applies both norms to every token and rounds it to `form`, into `rounded`.
     fn round(&mut self, own: Option<&Norm>, form: Form) {
-        let Input { team, x, norm, width, rounded: Rounded { normed, acts, floats }, .. } = self;
+        let Input { team, x, norm, width, rounded: Rounded { normed, acts, floats, .. }, .. } = self;
         let (width, norms) = (*width, [*norm, own]);
         let x = match norms {
             [None, None] => *x,

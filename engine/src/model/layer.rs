@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use tercet_pool::Pool;
 
 use super::input::{Input, Rounded};
-use super::linear::{Linear, PLANNED_TOKENS, Packer, planned_for};
+use super::linear::{Linear, PLANNED_TOKENS, planned_for};
+use super::packer::Packer;
 use crate::error::{Error, Result};
 use crate::pool::{self, Team};
 use crate::runtime::Runtime;

@@ -1,27 +1,26 @@
 //! Linear layers: packed ternary weights with the micro-kernels planned for their shape, exact
 //! ternary weights, or floats.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use tercet_autotune::Sharing;
+use tercet_codegen::{Activations, ColumnsMut, Gemm, Layout, PackedMatrix};
 
-use tercet_autotune::{Plan, Planner, Problem, Sharing};
-use tercet_codegen::{
-    Activations, ColumnsMut, Epilogue, Gemm, KernelCache, KernelSpec, Layout, PackedMatrix,
-};
-
+use super::columns::{self, ColumnLayer};
 use super::dense::DenseMatrix;
 use super::exact::ExactMatrix;
 use super::input::Form;
 use super::norm::Norm;
-use super::weights::Layer;
-use crate::error::Result;
+use super::rows::RowLayer;
+use crate::packed::PartKind;
 use crate::pool::{self, Team};
-use crate::runtime::{ActivationType, Mode, Runtime};
-use tercet_formats::config::Config;
-use tercet_formats::{Scales, StoredFloats, Ternary};
+use crate::runtime::ActivationType;
+use tercet_formats::StoredFloats;
 
 /// The numbers of tokens that kernels are planned for, each with the name of its use.
-pub const PLANNED_TOKENS: [(&str, usize); 4] = [("decode", 1), ("pair", 2), ("few", 8), ("prefill", 128)];
+pub const PLANNED_TOKENS: [(&str, usize); 4] =
+    [("decode", 1), ("pair", 2), ("few", 8), ("prefill", MANY_TOKENS)];
+
+/// The tokens for which kernels of long prompts are planned.
+pub(super) const MANY_TOKENS: usize = 128;
 
 /// Returns the index in [`PLANNED_TOKENS`] that fits `tokens` tokens best.
 pub(super) fn planned_for(tokens: usize) -> usize {
@@ -33,140 +32,23 @@ pub(super) fn planned_for(tokens: usize) -> usize {
     }
 }
 
-/// The kernels of one shape, for each of [`PLANNED_TOKENS`].
-type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
-
-/// The plans and kernels of each matrix shape.
-#[derive(Debug, Default)]
-pub struct Kernels {
-    /// By n, k and epilogue.
-    planned: BTreeMap<(usize, usize, Epilogue), Planned>,
-}
-
-impl Kernels {
-    /// Returns the shapes (n, k) of a model's ternary matrices.
-    pub fn shapes(config: &Config) -> BTreeSet<(usize, usize)> {
-        Layer::shapes(config).into_iter().collect()
-    }
-
-    /// Returns the most threads that make a product faster, for each of [`PLANNED_TOKENS`].
-    ///
-    /// The plan of the largest matrix decides. Without any plan it is `all`.
-    pub(super) fn threads(&self, all: usize) -> [usize; PLANNED_TOKENS.len()] {
-        let largest = self.plans().max_by_key(|((n, k), _)| n * k);
-        largest.map_or([all; PLANNED_TOKENS.len()], |(_, plans)| plans.map(|plan| plan.sharing.threads))
-    }
-
-    /// Returns the plans of every shape (n, k), one for each of [`PLANNED_TOKENS`].
-    pub fn plans(&self) -> impl Iterator<Item = ((usize, usize), [&Plan; PLANNED_TOKENS.len()])> {
-        let planned = self.planned.iter();
-        planned.map(|(&(n, k, _), planned)| ((n, k), planned.each_ref().map(|(plan, _)| plan)))
-    }
-}
-
-/// Packs matrices. For each new shape it plans and makes the kernels.
-#[derive(Debug)]
-pub(super) struct Packer<'a> {
-    planner: Planner,
-    cache: &'a KernelCache,
-    threads: usize,
-    mode: Mode,
-    kernels: Mutex<Kernels>,
-}
-
-impl<'a> Packer<'a> {
-    /// Returns a packer with the options of `runtime`.
-    pub(super) fn new(runtime: &'a Runtime) -> Self {
-        Packer {
-            planner: runtime.planner(),
-            cache: runtime.kernels(),
-            threads: runtime.threads(),
-            mode: runtime.mode(),
-            kernels: Mutex::default(),
-        }
-    }
-
-    /// Returns the kernels of all shapes packed so far.
-    pub(super) fn into_kernels(self) -> Kernels {
-        self.kernels.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the layer with n × k weights: packed, or unpacked in the exact mode. `norm` is applied
-    /// to its input.
-    ///
-    /// # Errors
-    /// Fails like [`PackedMatrix::pack`], or if a planned kernel cannot be made.
-    pub(super) fn linear(
-        &self,
-        (n, k): (usize, usize),
-        ternary: Ternary,
-        norm: Option<Norm>,
-    ) -> Result<Linear> {
-        if let Mode::Exact(activations) = self.mode {
-            let weights = Weights::Exact(ExactMatrix::new((n, k), ternary), activations);
-            return Ok(Linear { norm, weights });
-        }
-        let (layout, Ternary { trits, scales }) = (self.layout(), ternary);
-        let weights = match scales {
-            Scales::Tensor(scale) => PackedMatrix::pack(layout, n, k, &trits)?.with_scale(scale),
-            Scales::Groups { size, values } => {
-                PackedMatrix::pack_groups(layout, (n, k), &trits, size, &values)?
-            }
-        };
-        self.packed(weights, norm)
-    }
-
-    /// Returns the layer with these weights, which must have the planned [layout](Self::layout).
-    ///
-    /// # Errors
-    /// Fails if a planned kernel cannot be made.
-    pub(super) fn packed(&self, weights: PackedMatrix, norm: Option<Norm>) -> Result<Linear> {
-        let epilogue = match weights.group_size() {
-            None => Epilogue::F32,
-            Some(_) => Epilogue::I32,
-        };
-        let kernels = self.planned(weights.n(), weights.k(), epilogue)?;
-        Ok(Linear {
-            norm,
-            weights: Weights::Packed(weights, kernels.map(|(plan, gemm)| (gemm, plan.sharing))),
-        })
-    }
-
-    /// Returns the layout that the planned kernels read.
-    pub(super) fn layout(&self) -> Layout {
-        self.planner.layout()
-    }
-
-    fn planned(&self, n: usize, k: usize, epilogue: Epilogue) -> Result<Planned> {
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(planned) = kernels.planned.get(&(n, k, epilogue)) {
-            return Ok(planned.clone());
-        }
-        let plan = |m| -> Result<(Plan, Gemm)> {
-            let plan = self.planner.plan(&Problem { n, k, m, threads: self.threads });
-            let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
-            Ok((plan, Gemm::new(self.cache, plan.spec)?))
-        };
-        let [decode, pair, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
-        let planned = [decode?, pair?, few?, prefill?];
-        kernels.planned.insert((n, k, epilogue), planned.clone());
-        Ok(planned)
-    }
-}
-
 /// y = W x, for a matrix W.
 #[derive(Debug)]
 pub(super) struct Linear {
     /// The layer's own norm of its input.
     pub(super) norm: Option<Norm>,
-    weights: Weights,
+    pub(super) weights: Weights,
 }
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "models in the exact mode are few and slow")]
-enum Weights {
+pub(super) enum Weights {
     /// Multiplies integers. Has a kernel for each of [`PLANNED_TOKENS`].
     Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
+    /// Multiplies integers, and skips columns.
+    Columns(ColumnLayer),
+    /// Multiplies integers, and skips rows.
+    Rows(RowLayer),
     /// Multiplies floats, rounded in this way.
     Exact(ExactMatrix, ActivationType),
     /// Multiplies floats that are not rounded, in both modes.
@@ -178,6 +60,8 @@ impl Linear {
     pub(super) fn n(&self) -> usize {
         match &self.weights {
             Weights::Packed(weights, _) => weights.n(),
+            Weights::Columns(layer) => layer.weights.n(),
+            Weights::Rows(layer) => layer.weights.n(),
             Weights::Exact(weights, _) => weights.n(),
             Weights::Dense(weights) => weights.n(),
         }
@@ -192,6 +76,8 @@ impl Linear {
     pub(super) fn k(&self) -> usize {
         match &self.weights {
             Weights::Packed(weights, _) => weights.k(),
+            Weights::Columns(layer) => layer.weights.k(),
+            Weights::Rows(layer) => layer.weights.k(),
             Weights::Exact(weights, _) => weights.k(),
             Weights::Dense(weights) => weights.k(),
         }
@@ -201,6 +87,8 @@ impl Linear {
     pub(super) fn scale(&self) -> Option<f32> {
         match &self.weights {
             Weights::Packed(weights, _) => weights.group_size().is_none().then(|| weights.scale()),
+            Weights::Columns(layer) => Some(layer.weights.scale()),
+            Weights::Rows(layer) => Some(layer.weights.scale()),
             Weights::Exact(weights, _) => weights.scale(),
             Weights::Dense(_) => None,
         }
@@ -210,14 +98,16 @@ impl Linear {
     pub(super) fn floats(&self) -> Option<&StoredFloats> {
         match &self.weights {
             Weights::Dense(weights) => Some(weights.floats()),
-            Weights::Packed(..) | Weights::Exact(..) => None,
+            Weights::Packed(..) | Weights::Columns(_) | Weights::Rows(_) | Weights::Exact(..) => None,
         }
     }
 
-    /// Returns the packed weights, if there are any.
-    pub(super) fn packed_weights(&self) -> Option<&PackedMatrix> {
+    /// Returns the packed weights, to be stored, if there are any.
+    pub(super) fn packed_weights(&self) -> Option<PartKind<'_>> {
         match &self.weights {
-            Weights::Packed(weights, _) => Some(weights),
+            Weights::Packed(weights, _) => Some(PartKind::Matrix(weights)),
+            Weights::Columns(layer) => Some(PartKind::Columns(&layer.weights)),
+            Weights::Rows(layer) => Some(PartKind::Rows(&layer.weights)),
             Weights::Exact(..) | Weights::Dense(_) => None,
         }
     }
@@ -226,6 +116,8 @@ impl Linear {
     pub(super) fn bytes(&self) -> usize {
         match &self.weights {
             Weights::Packed(weights, _) => weights.bytes(),
+            Weights::Columns(layer) => layer.weights.bytes(),
+            Weights::Rows(layer) => layer.weights.bytes(),
             Weights::Exact(weights, _) => weights.bytes(),
             Weights::Dense(weights) => weights.bytes(),
         }
@@ -235,6 +127,8 @@ impl Linear {
     pub(super) fn form(&self) -> Form {
         match &self.weights {
             Weights::Packed(weights, _) => Form::Integers(weights.group_size().unwrap_or(weights.k())),
+            Weights::Columns(layer) => Form::Integers(layer.weights.k()),
+            Weights::Rows(layer) => Form::Integers(layer.weights.k()),
             Weights::Exact(weights, ActivationType::Int8) => Form::Floats(Some(weights.group_size())),
             Weights::Exact(_, ActivationType::F32) | Weights::Dense(_) => Form::Floats(None),
         }
@@ -244,8 +138,23 @@ impl Linear {
     pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
         match &self.weights {
             Weights::Packed(weights, _) => weights.read_row(row, out),
+            Weights::Columns(layer) => layer.read_row(row, out),
+            Weights::Rows(layer) => layer.read_row(row, out),
             Weights::Exact(weights, _) => weights.read_row(row, out),
             Weights::Dense(weights) => weights.read_row(row, out),
+        }
+    }
+
+    /// Returns true if the layer shares no job of the pool with other layers.
+    pub(super) fn works_alone(&self) -> bool {
+        matches!(self.weights, Weights::Columns(_) | Weights::Rows(_))
+    }
+
+    /// Returns the layer that computes only rows with a positive gate, if that is faster for this number of tokens.
+    pub(super) fn gated(&self, tokens: usize) -> Option<&RowLayer> {
+        match &self.weights {
+            Weights::Rows(layer) if tokens <= layer.kernels.most_tokens() => Some(layer),
+            _ => None,
         }
     }
 
@@ -255,12 +164,21 @@ impl Linear {
     ///
     /// # Panics
     /// If a layer does not read integers, the activations are not k wide, or an output holds fewer than
-    /// tokens × n.
+    /// tokens × n, or a layer [works alone](Linear::works_alone) and is not the only one.
     pub(super) fn apply<const N: usize>(
         layers: [(&Linear, &mut [f32]); N],
         team: Team<'_>,
         acts: &Activations,
+        scratch: &mut columns::Scratch,
     ) {
+        let mut layers = layers;
+        if let [(linear, out)] = &mut layers[..] {
+            match &linear.weights {
+                Weights::Columns(layer) => return layer.multiply(team, acts, scratch, out),
+                Weights::Rows(layer) => return layer.multiply(team, acts, out),
+                _ => {}
+            }
+        }
         let planned = planned_for(acts.tokens());
         let mut task_kib = usize::MAX;
         let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
@@ -269,7 +187,7 @@ impl Linear {
                 task_kib = task_kib.min(sharing.task_kib);
                 (gemm, weights)
             }
-            Weights::Exact(..) | Weights::Dense(_) => panic!("the layer multiplies floats"),
+            _ => panic!("the layer multiplies floats, or works alone"),
         });
         multiply(team, task_kib, weights, acts, layers.map(|(_, out)| out));
     }
@@ -286,7 +204,9 @@ impl Linear {
     ) {
         for (linear, out) in layers {
             match &linear.weights {
-                Weights::Packed(..) => panic!("a packed layer multiplies integers"),
+                Weights::Packed(..) | Weights::Columns(_) | Weights::Rows(_) => {
+                    panic!("a packed layer multiplies integers")
+                }
                 Weights::Exact(weights, _) => weights.multiply(team, x, out),
                 Weights::Dense(weights) => weights.multiply(team, x, out),
             }

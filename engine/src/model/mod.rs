@@ -3,6 +3,7 @@
 mod attention;
 mod buffers;
 mod cache;
+mod columns;
 mod dense;
 mod exact;
 mod forward;
@@ -12,7 +13,9 @@ mod input;
 mod layer;
 mod linear;
 mod norm;
+mod packer;
 mod rotary;
+mod rows;
 mod sparsity;
 mod state;
 mod synthetic;
@@ -40,9 +43,10 @@ pub(crate) use forward::Part;
 pub use head::{Candidates, Rule};
 use head::{Plans, Screen};
 pub use layer::TernaryLinear;
-use linear::Packer;
+pub use linear::PLANNED_TOKENS;
 pub(crate) use linear::multiply;
-pub use linear::{Kernels, PLANNED_TOKENS};
+pub use packer::Kernels;
+use packer::Packer;
 use sparsity::Meter;
 pub use sparsity::{Work, Zeros};
 pub use state::State;
@@ -195,7 +199,7 @@ impl Model {
         }
         let mut kept = kept(&pool);
         let weights = |packed: Option<&_>| weights(&config, &packer, &pool, packed);
-        let weights = kept.load(packer.layout(), &pool, weights, Weights::parts)?;
+        let weights = kept.load(packer.form(&config), &pool, weights, Weights::parts)?;
         let kernels = packer.into_kernels();
         let screen = match (weights.head(), head) {
             (Table::Floats(rows), HeadMode::Exact | HeadMode::Int8) => {
@@ -210,7 +214,7 @@ impl Model {
                         screen
                     }
                 };
-                Some(kept.load(plans.layout(), &pool, screen, Screen::parts)?)
+                Some(kept.load(plans.layout().into(), &pool, screen, Screen::parts)?)
             }
             _ => None,
         };

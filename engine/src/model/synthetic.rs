@@ -12,8 +12,9 @@ use half::bf16;
 use tercet_kernels_ref::random::SplitMix;
 use tercet_pool::Pool;
 
-use super::linear::{Linear, Packer};
+use super::linear::Linear;
 use super::norm::Norm;
+use super::packer::{Packer, Skipped};
 use super::weights::{FloatRows, Source, Table, Weights};
 use crate::error::Result;
 pub use presets::{PRESETS, Preset};
@@ -44,13 +45,14 @@ struct Random<'a> {
 }
 
 impl Random<'_> {
-    /// Packs n × k `trits`. Row i is `length(i)` times as long as its weights are by `scale`.
+    /// Packs n × k `trits`. Row i is `length(i)` times as long as its weights are by `scale`. The layer may skip some weights.
     fn matrix(
         &self,
         (n, k): (usize, usize),
         trits: Vec<i8>,
         scale: f32,
         length: impl Fn(usize) -> f32,
+        skipped: Skipped,
     ) -> Result<Linear> {
         let scales = match self.preset.group_size {
             None => Scales::Tensor(scale),
@@ -59,7 +61,8 @@ impl Random<'_> {
                 Scales::Groups { size, values: (0..n).flat_map(groups).collect() }
             }
         };
-        self.packer.linear((n, k), Ternary { trits, scales }, None)
+        let ternary = Ternary { trits, scales };
+        self.packer.skipping(skipped, (n, k), ternary, None)
     }
 }
 
@@ -73,7 +76,7 @@ impl Source for Random<'_> {
         Ok(norm)
     }
 
-    fn linear(&self, tensor: &Tensor) -> Result<Linear> {
+    fn linear(&self, tensor: &Tensor, skipped: Skipped) -> Result<Linear> {
         let ((n, k), &(part, seed)) = (tensor.matrix(), &self.parts[&tensor.name]);
         let (mut trits, mut scale) = (random_trits(n * k, seed), 1.0 / (k as f32).sqrt());
         match part {
@@ -82,7 +85,7 @@ impl Source for Random<'_> {
             Part::Output | Part::Down => scale = likeness::added_scale(WIDTH, k, self.config.layers),
             _ => {}
         }
-        self.matrix((n, k), trits, scale, |_| 1.0)
+        self.matrix((n, k), trits, scale, |_| 1.0, skipped)
     }
 
     fn table(&self, tensor: &Tensor) -> Result<Table> {
@@ -91,7 +94,13 @@ impl Source for Random<'_> {
         let length = |row| likeness::length(row, rows, self.preset.head_peak);
         if self.preset.group_size.is_some() {
             let (trits, scale) = (random_trits(rows * width, !seed), 1.0 / (width as f32).sqrt());
-            return Ok(Table::Ternary(Box::new(self.matrix((rows, width), trits, scale, length)?)));
+            return Ok(Table::Ternary(Box::new(self.matrix(
+                (rows, width),
+                trits,
+                scale,
+                length,
+                Skipped::Nothing,
+            )?)));
         }
         let mut floats = vec![0; 2 * rows * width];
         self.pool.chunks(&mut floats, 2 * width, |row, bytes| {

@@ -5,13 +5,14 @@ use std::ops::Range;
 use tercet_pool::Pool;
 
 use super::head::Rows;
-use super::linear::{Linear, Packer};
+use super::linear::Linear;
 use super::norm::Norm;
+use super::packer::{Packer, Skipped};
 use crate::error::Result;
 use crate::memory;
-use crate::packed::{PackedFile, Part, PartKind};
+use crate::packed::{Order, PackedFile, Part};
 use crate::runtime::{HeadMode, Mode, Runtime};
-use tercet_formats::config::{Config, EMBEDDING, HEAD, Part as LayerPart, Role, Tensor};
+use tercet_formats::config::{Activation, Config, EMBEDDING, HEAD, Part as LayerPart, Role, Tensor};
 use tercet_formats::{Checkpoint, Floats, StoredFloats};
 
 /// Everything that the forward pass reads.
@@ -63,8 +64,8 @@ pub(super) trait Source: Sync {
     /// Returns the norm with the gain `tensor`.
     fn norm(&self, tensor: &Tensor) -> Result<Norm>;
 
-    /// Returns the linear layer of `tensor`, packed if it is ternary.
-    fn linear(&self, tensor: &Tensor) -> Result<Linear>;
+    /// Returns the linear layer of `tensor`, packed if it is ternary. It may skip some weights.
+    fn linear(&self, tensor: &Tensor, skipped: Skipped) -> Result<Linear>;
 
     /// Returns the embedding or output head `tensor`.
     fn table(&self, tensor: &Tensor) -> Result<Table>;
@@ -140,9 +141,8 @@ impl Weights {
 
     /// Returns the packed matrices, to be stored.
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
-        let parts = self.linears().filter_map(|(name, linear)| {
-            Some(Part { name, kind: PartKind::Matrix(linear.packed_weights()?) })
-        });
+        let parts =
+            self.linears().filter_map(|(name, linear)| Some(Part { name, kind: linear.packed_weights()? }));
         parts.collect()
     }
 
@@ -190,7 +190,12 @@ impl Layer {
     fn of(config: &Config, source: &dyn Source, layer: usize) -> Result<Self> {
         use LayerPart as P;
         let norm = |part| source.norm(&config.part(layer, part));
-        let linear = |part| source.linear(&config.part(layer, part));
+        let skipped = |part| match (config.activation, part) {
+            (Activation::Relu2, P::Up) => Skipped::Rows,
+            (Activation::Relu2, P::Down) => Skipped::Columns,
+            _ => Skipped::Nothing,
+        };
+        let linear = |part| source.linear(&config.part(layer, part), skipped(part));
         let optional = |part| config.has(part).then(|| norm(part)).transpose();
         Ok(Layer {
             attention_norm: norm(P::AttentionNorm)?,
@@ -268,7 +273,7 @@ impl Source for Reader<'_> {
         Norm::load(self.checkpoint, tensor.module(), width, self.config.rms_norm_eps)
     }
 
-    fn linear(&self, tensor: &Tensor) -> Result<Linear> {
+    fn linear(&self, tensor: &Tensor, skipped: Skipped) -> Result<Linear> {
         let (n, k) = tensor.matrix();
         if let Role::Dense(..) = tensor.role {
             return Ok(Linear::dense((n, k), self.checkpoint.floats(&tensor.name, n, k)?));
@@ -276,10 +281,17 @@ impl Source for Reader<'_> {
         let norm = self.config.linear_norm(tensor).zip(self.config.linear_norm_eps);
         let norm = norm.map(|(norm, eps)| Norm::load(self.checkpoint, norm.module(), k, eps)).transpose()?;
         if let Some(packed) = self.packed {
-            let weights = packed.matrix(tensor.module(), self.packer.layout(), (n, k), self.pool)?;
-            return self.packer.packed(weights, norm);
+            let (name, skips) = (tensor.module(), self.packer.can_skip(skipped, (n, k)));
+            return match packed.order(name) {
+                Some(Order::Columns) if skips => {
+                    self.packer.columns(packed.columns(name, (n, k), self.pool)?, norm)
+                }
+                Some(Order::Rows) if skips => self.packer.rows(packed.rows(name, (n, k), self.pool)?, norm),
+                _ => self.packer.packed(packed.matrix(name, self.packer.layout(), (n, k), self.pool)?, norm),
+            };
         }
-        self.packer.linear((n, k), self.checkpoint.ternary(&tensor.name, n, k)?, norm)
+        let ternary = self.checkpoint.ternary(&tensor.name, n, k)?;
+        self.packer.skipping(skipped, (n, k), ternary, norm)
     }
 
     fn table(&self, tensor: &Tensor) -> Result<Table> {

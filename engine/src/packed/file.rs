@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tercet_codegen::packing::Block;
-use tercet_codegen::{Layout, PackedMatrix};
+use tercet_codegen::{ColumnMatrix, Layout, PackedMatrix, RowMatrix};
 use tercet_pool::Pool;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::header::{ALIGNMENT, CHUNK, Entry, Header, Shape, damage};
+use super::header::{ALIGNMENT, CHUNK, Entry, Header, Order, Shape, damage};
 use super::position::{read_at, write_at};
 use crate::error::{Error, Result};
 
@@ -33,6 +33,8 @@ pub(crate) struct Part<'a> {
 #[derive(Debug)]
 pub(crate) enum PartKind<'a> {
     Matrix(&'a PackedMatrix),
+    Columns(&'a ColumnMatrix),
+    Rows(&'a RowMatrix),
     Bytes(Vec<u8>),
 }
 
@@ -41,6 +43,8 @@ impl Part<'_> {
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match &self.kind {
             PartKind::Matrix(matrix) => matrix.as_bytes().len(),
+            PartKind::Columns(matrix) => matrix.as_bytes().len(),
+            PartKind::Rows(matrix) => matrix.as_bytes().len(),
             PartKind::Bytes(bytes) => bytes.len(),
         };
         (bytes as u64).next_multiple_of(ALIGNMENT)
@@ -70,17 +74,49 @@ impl PackedFile {
         (n, k): (usize, usize),
         pool: &Pool,
     ) -> Result<PackedMatrix> {
-        let entry = self.entry(name)?;
-        let fits = |shape: &Shape| {
-            (shape.n, shape.k) == (n, k) && shape.group_size.is_none_or(|size| (1..=k).contains(&size))
-        };
-        let shape = entry.matrix.filter(fits);
-        let shape = shape.ok_or_else(|| damaged(&self.path, name, &damage("it has another shape")))?;
+        let (entry, shape) = self.shape(name, Order::Panels, (n, k))?;
         let read = |blocks: &mut [Block]| self.read(name, entry, Block::bytes_mut(blocks), pool);
         Ok(match shape.group_size {
             None => PackedMatrix::fill(layout, n, k, read)?.with_scale(f32::from_bits(shape.scale)),
             Some(size) => PackedMatrix::fill_groups(layout, (n, k), size, read)?,
         })
+    }
+
+    /// Reads the n × k matrix `name`, which is packed column by column.
+    ///
+    /// # Errors
+    /// As [`PackedFile::matrix`].
+    pub(crate) fn columns(&self, name: &str, (n, k): (usize, usize), pool: &Pool) -> Result<ColumnMatrix> {
+        let (entry, shape) = self.shape(name, Order::Columns, (n, k))?;
+        let read = |blocks: &mut [Block]| self.read(name, entry, Block::bytes_mut(blocks), pool);
+        Ok(ColumnMatrix::fill(n, k, read)?.with_scale(f32::from_bits(shape.scale)))
+    }
+
+    /// Reads the n × k matrix `name`, which is packed row by row.
+    ///
+    /// # Errors
+    /// As [`PackedFile::matrix`].
+    pub(crate) fn rows(&self, name: &str, (n, k): (usize, usize), pool: &Pool) -> Result<RowMatrix> {
+        let (entry, shape) = self.shape(name, Order::Rows, (n, k))?;
+        let read = |blocks: &mut [Block]| self.read(name, entry, Block::bytes_mut(blocks), pool);
+        Ok(RowMatrix::fill(n, k, read)?.with_scale(f32::from_bits(shape.scale)))
+    }
+
+    /// Returns the order of the blocks of part `name`, if it is a matrix.
+    pub(crate) fn order(&self, name: &str) -> Option<Order> {
+        self.parts.get(name).and_then(|entry| entry.matrix).map(|shape| shape.order)
+    }
+
+    /// Returns the entry of the n × k matrix `name` and its shape.
+    fn shape(&self, name: &str, order: Order, (n, k): (usize, usize)) -> Result<(&Entry, Shape)> {
+        let entry = self.entry(name)?;
+        let fits = |shape: &Shape| {
+            (shape.n, shape.k, shape.order) == (n, k, order)
+                && shape.group_size.is_none_or(|size| (1..=k).contains(&size))
+        };
+        let shape = entry.matrix.filter(fits);
+        let shape = shape.ok_or_else(|| damaged(&self.path, name, &damage("it has another shape")))?;
+        Ok((entry, shape))
     }
 
     /// Returns true if the file has a part `name`.
@@ -140,9 +176,17 @@ pub(super) fn write(
         let (bytes, matrix) = match &part.kind {
             PartKind::Bytes(bytes) => (&bytes[..], None),
             PartKind::Matrix(matrix) => {
-                let (scale, group_size) = (matrix.scale().to_bits(), matrix.group_size());
-                let shape = Shape { n: matrix.n(), k: matrix.k(), scale, group_size };
-                (matrix.as_bytes(), Some(shape))
+                let (n, k, scale) = (matrix.n(), matrix.k(), matrix.scale().to_bits());
+                let group_size = matrix.group_size();
+                (matrix.as_bytes(), Some(Shape { n, k, scale, group_size, order: Order::Panels }))
+            }
+            PartKind::Columns(matrix) => {
+                let (n, k, scale) = (matrix.n(), matrix.k(), matrix.scale().to_bits());
+                (matrix.as_bytes(), Some(Shape { n, k, scale, group_size: None, order: Order::Columns }))
+            }
+            PartKind::Rows(matrix) => {
+                let (n, k, scale) = (matrix.n(), matrix.k(), matrix.scale().to_bits());
+                (matrix.as_bytes(), Some(Shape { n, k, scale, group_size: None, order: Order::Rows }))
             }
         };
         for (i, chunk) in bytes.chunks(CHUNK).enumerate() {

@@ -53,6 +53,19 @@ pub(super) struct Shape {
     pub(super) scale: u32,
     /// Columns that share a scale, if the scales are part of the matrix.
     pub(super) group_size: Option<usize>,
+    pub(super) order: Order,
+}
+
+/// The order of a matrix's blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Order {
+    /// Panels of rows, step by step.
+    Panels,
+    /// Column by column.
+    Columns,
+    /// Row by row.
+    Rows,
 }
 
 impl Header {

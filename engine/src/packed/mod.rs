@@ -25,6 +25,7 @@ use tercet_pool::Pool;
 
 pub(crate) use file::{PackedFile, Part, PartKind};
 use header::Header;
+pub(crate) use header::Order;
 pub use kept::{Cleared, Kept};
 pub(crate) use model::PackedModel;
 pub(crate) use source::Appearance;
@@ -35,11 +36,25 @@ use crate::size::Size;
 use tercet_formats::{create_own, lock_own, open_own};
 
 /// The revision of packed files. It must change with every change of a packing or of a part's meaning.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Extension of packed files, and of packed files that are being written.
 const PACKED: &str = "packed";
 const UNFINISHED: &str = "tmp";
+
+/// The form of a model's packed matrices.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) layout: Layout,
+    /// Whether matrices that skip columns or rows are packed in the order of these.
+    pub(crate) skips: bool,
+}
+
+impl From<Layout> for Form {
+    fn from(layout: Layout) -> Self {
+        Form { layout, skips: false }
+    }
+}
 
 /// A directory of packed models.
 ///
@@ -89,32 +104,32 @@ impl PackedCache {
         self.limit
     }
 
-    /// Opens the packed file of `source` and `layout`, if there is one.
+    /// Opens the packed file of `source` in `form`, if there is one.
     ///
     /// # Errors
     /// Fails if the file is damaged or unreadable. The caller then makes it again.
-    fn open(&self, source: &Source, layout: Layout) -> Result<Option<PackedFile>> {
-        let path = self.path(source, layout);
+    fn open(&self, source: &Source, form: Form) -> Result<Option<PackedFile>> {
+        let path = self.path(source, form);
         match open_own(&path, File::options().read(true)) {
-            Ok(file) => PackedFile::open(file, &path, &Self::key(source, layout)),
+            Ok(file) => PackedFile::open(file, &path, &Self::key(source, form)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", &path, e)),
         }
     }
 
-    /// Writes the packed file of `source` and `layout`, unless another process is writing one.
+    /// Writes the packed file of `source` in `form`, unless another process is writing one.
     ///
     /// # Errors
     /// Fails if the file cannot be written, or is larger than the cache may be. No incomplete file remains.
     fn write(
         &self,
         source: &mut Source,
-        layout: Layout,
+        form: Form,
         name: &str,
         parts: &[Part<'_>],
         pool: &Pool,
     ) -> Result<()> {
-        let path = self.path(source, layout);
+        let path = self.path(source, form);
         let mut write = || {
             fs::create_dir_all(&self.dir)?;
             let busy = |_| Err(io::Error::from(io::ErrorKind::WouldBlock));
@@ -128,7 +143,7 @@ impl PackedCache {
             // one. There is no sync, because checksums reveal files that a system crash damaged.
             let temporary = path.with_extension(UNFINISHED);
             let file = create_own(&temporary)?;
-            let written = file::write(&file, Self::key(source, layout), name, parts, pool);
+            let written = file::write(&file, Self::key(source, form), name, parts, pool);
             let outcome = written.and_then(|()| fs::rename(&temporary, &path));
             if outcome.is_err() {
                 // The error to report is the first one.
@@ -149,15 +164,15 @@ impl PackedCache {
         Header::parse(json, position).map(drop).map_err(malformed)
     }
 
-    fn path(&self, source: &Source, layout: Layout) -> PathBuf {
-        let Layout { packing, interleave } = layout;
+    fn path(&self, source: &Source, form: Form) -> PathBuf {
+        let Layout { packing, interleave } = form.layout;
         self.dir.join(format!("{}-{packing}-x{interleave}.{PACKED}", source.contents()))
     }
 
-    /// Returns the key in the header of the packed file of `source` and `layout`.
-    fn key(source: &Source, layout: Layout) -> String {
-        let Layout { packing, interleave } = layout;
-        let version = env!("CARGO_PKG_VERSION");
-        format!("{} {packing} x{interleave} {version}+{REVISION}", source.contents())
+    /// Returns the key in the header of the packed file of `source` in `form`.
+    fn key(source: &Source, form: Form) -> String {
+        let Form { layout: Layout { packing, interleave }, skips } = form;
+        let (skips, version) = (if skips { " skips" } else { "" }, env!("CARGO_PKG_VERSION"));
+        format!("{} {packing} x{interleave}{skips} {version}+{REVISION}", source.contents())
     }
 }

@@ -1,10 +1,9 @@
 //! The packed files of one model.
 
-use tercet_codegen::Layout;
 use tercet_pool::Pool;
 
 use super::source::{Appearance, Source};
-use super::{PackedCache, PackedFile, Part};
+use super::{Form, PackedCache, PackedFile, Part};
 use crate::error::Result;
 
 /// The place for the packed files of one model. By default there is none.
@@ -30,7 +29,7 @@ impl PackedCache {
 }
 
 impl PackedModel {
-    /// Calls `make` with the packed file of `layout`, or without it if there is no usable one.
+    /// Calls `make` with the packed file in `form`, or without it if there is no usable one.
     ///
     /// In the second case it writes the `parts` of the result to a new packed file. If the model's files have changed since
     /// they were looked at, it neither uses nor writes one.
@@ -39,13 +38,13 @@ impl PackedModel {
     /// Fails if `make` without a packed file does. Problems of packed files become warnings.
     pub(crate) fn load<T>(
         &mut self,
-        layout: Layout,
+        form: Form,
         pool: &Pool,
         make: impl Fn(Option<&PackedFile>) -> Result<T>,
         parts: impl Fn(&T) -> Vec<Part<'_>>,
     ) -> Result<T> {
         let Some((cache, source)) = &mut self.place else { return make(None) };
-        match cache.open(source, layout).and_then(|file| file.map(|file| make(Some(&file))).transpose()) {
+        match cache.open(source, form).and_then(|file| file.map(|file| make(Some(&file))).transpose()) {
             Ok(Some(made)) if source.is_unchanged() => {
                 source.note();
                 return Ok(made);
@@ -57,7 +56,7 @@ impl PackedModel {
         if !source.is_unchanged() {
             self.warnings.push(not_kept(&"the model's files changed while they were read"));
             self.place = None;
-        } else if let Err(error) = cache.write(source, layout, &self.name, &parts(&made), pool) {
+        } else if let Err(error) = cache.write(source, form, &self.name, &parts(&made), pool) {
             self.warnings.push(not_kept(&error));
         }
         Ok(made)

@@ -42,7 +42,7 @@ impl Setting {
             Some(packed) => packed.bytes("part", 1000, &self.pool),
             None => Ok(make()),
         };
-        let loaded = model.load(LAYOUT, &self.pool, read, |bytes| parts(bytes)).unwrap();
+        let loaded = model.load(LAYOUT.into(), &self.pool, read, |bytes| parts(bytes)).unwrap();
         (loaded, model.warnings())
     }
 
@@ -98,7 +98,7 @@ fn a_packed_file_is_not_used_once_the_model_has_changed() {
         fs::write(setting.weights(), vec![packed.map_or(3, |_| 2); 5 << 20]).unwrap();
         Ok(packed.is_some())
     };
-    assert!(!model.load(LAYOUT, &setting.pool, read, |_| vec![]).unwrap());
+    assert!(!model.load(LAYOUT.into(), &setting.pool, read, |_| vec![]).unwrap());
     assert!(model.warnings()[0].contains("changed while"));
 }
 

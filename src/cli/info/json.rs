@@ -22,7 +22,11 @@ impl Facts<'_> {
         let plan = |plan: &Plan| json!({ "kernel": plan.spec.to_string(), "origin": plan.origin.name() });
         let plans = model.kernels().plans().map(|((n, k), [decode, pair, few, prefill])| {
             let [decode, pair, few, prefill] = [decode, pair, few, prefill].map(plan);
-            json!({ "n": n, "k": k, "decode": decode, "pair": pair, "few": few, "prefill": prefill })
+            json!({
+                "n": n, "k": k, "decode": decode, "pair": pair, "few": few, "prefill": prefill,
+                "skips_columns": model.kernels().skips_columns((n, k)),
+                "skips_rows": model.kernels().skips_rows((n, k)),
+            })
         });
         json!({
             "cpu": {

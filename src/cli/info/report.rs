@@ -107,10 +107,17 @@ impl Facts<'_> {
 
     fn report_plans(&self, report: &mut Report) {
         report.heading("Plans (n × k: kernel, origin)");
-        for ((n, k), plans) in self.session.model().kernels().plans() {
+        let kernels = self.session.model().kernels();
+        for ((n, k), plans) in kernels.plans() {
             for ((name, _), plan) in PLANNED_TOKENS.into_iter().zip(plans) {
                 let shape = format!("{n} × {k}");
                 report.row(shape, format_args!("{name:<9}{}  {}", plan.spec, plan.origin.name()));
+            }
+            if kernels.skips_columns((n, k)) {
+                report.row("", "few tokens: `down` reads only the columns whose input is not zero");
+            }
+            if kernels.skips_rows((n, k)) {
+                report.row("", "few tokens: `up` reads only the rows whose gate is positive");
             }
         }
     }

@@ -43,6 +43,18 @@ three_operand_forms! {
     vpmaddwd = VEX_Vpmaddwd_ymm_ymm_ymmm256 | EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512;
     /// Adds the dot product of four u8 of `a` and four i8 of `b` to each 32-bit lane of `d`.
     vpdpbusd = VEX_Vpdpbusd_ymm_ymm_ymmm256 | EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32;
+    /// Interleaves the lower four 16-bit lanes of each 128 bits.
+    vpunpcklwd = VEX_Vpunpcklwd_ymm_ymm_ymmm256 | EVEX_Vpunpcklwd_zmm_k1z_zmm_zmmm512;
+    /// Interleaves the upper four 16-bit lanes of each 128 bits.
+    vpunpckhwd = VEX_Vpunpckhwd_ymm_ymm_ymmm256 | EVEX_Vpunpckhwd_zmm_k1z_zmm_zmmm512;
+    /// Interleaves the lower two 32-bit lanes of each 128 bits.
+    vpunpckldq = VEX_Vpunpckldq_ymm_ymm_ymmm256 | EVEX_Vpunpckldq_zmm_k1z_zmm_zmmm512b32;
+    /// Interleaves the upper two 32-bit lanes of each 128 bits.
+    vpunpckhdq = VEX_Vpunpckhdq_ymm_ymm_ymmm256 | EVEX_Vpunpckhdq_zmm_k1z_zmm_zmmm512b32;
+    /// Joins the lower 64 bits of each 128 bits.
+    vpunpcklqdq = VEX_Vpunpcklqdq_ymm_ymm_ymmm256 | EVEX_Vpunpcklqdq_zmm_k1z_zmm_zmmm512b64;
+    /// Joins the upper 64 bits of each 128 bits.
+    vpunpckhqdq = VEX_Vpunpckhqdq_ymm_ymm_ymmm256 | EVEX_Vpunpckhqdq_zmm_k1z_zmm_zmmm512b64;
     /// Bitwise and.
     vand = VEX_Vpand_ymm_ymm_ymmm256 | EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32;
 }
@@ -65,6 +77,18 @@ impl Asm {
         self.encode(Instruction::with3(code, self.v(d), self.v(a), memory(m)));
     }
 
+    /// Interleaves the lower eight bytes of each 128 bits with those at `m`.
+    pub(in crate::emit) fn vpunpcklbw_load(&mut self, d: V, a: V, m: Mem) {
+        let code = self.code(Code::VEX_Vpunpcklbw_ymm_ymm_ymmm256, Code::EVEX_Vpunpcklbw_zmm_k1z_zmm_zmmm512);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), memory(m)));
+    }
+
+    /// Interleaves the upper eight bytes of each 128 bits with those at `m`.
+    pub(in crate::emit) fn vpunpckhbw_load(&mut self, d: V, a: V, m: Mem) {
+        let code = self.code(Code::VEX_Vpunpckhbw_ymm_ymm_ymmm256, Code::EVEX_Vpunpckhbw_zmm_k1z_zmm_zmmm512);
+        self.encode(Instruction::with3(code, self.v(d), self.v(a), memory(m)));
+    }
+
     pub(in crate::emit) fn load(&mut self, d: V, m: Mem) {
         let code = self.code(Code::VEX_Vmovdqu_ymm_ymmm256, Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512);
         self.encode(Instruction::with2(code, self.v(d), memory(m)));
@@ -73,6 +97,13 @@ impl Asm {
     pub(in crate::emit) fn store(&mut self, m: Mem, s: V) {
         let code = self.code(Code::VEX_Vmovdqu_ymmm256_ymm, Code::EVEX_Vmovdqu32_zmmm512_k1z_zmm);
         self.encode(Instruction::with2(code, memory(m), self.v(s)));
+    }
+
+    /// Stores 128 bits.
+    pub(in crate::emit) fn store_lane(&mut self, m: Mem, s: V, lane: u8) {
+        let code =
+            self.code(Code::VEX_Vextracti128_xmmm128_ymm_imm8, Code::EVEX_Vextracti32x4_xmmm128_k1z_zmm_imm8);
+        self.encode(Instruction::with3(code, memory(m), self.v(s), u32::from(lane)));
     }
 
     /// Copies the 32 bits at `m` to every lane.
@@ -203,6 +234,11 @@ impl Asm {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
     }
 
+    /// Loads 32 bits, and clears the upper half.
+    pub(in crate::emit) fn mov_load32(&mut self, to: Gpr, m: Mem) {
+        self.encode(Instruction::with2(Code::Mov_r32_rm32, gpr32(to), memory(m)));
+    }
+
     /// Stores 32 bits.
     pub(in crate::emit) fn mov_imm_to(&mut self, m: Mem, value: u32) {
         self.encode(Instruction::with2(Code::Mov_rm32_imm32, memory(m), value));
@@ -236,6 +272,11 @@ impl Asm {
     /// Prefetches the line at `m` into every cache level.
     pub(in crate::emit) fn prefetcht0(&mut self, m: Mem) {
         self.encode(Instruction::with1(Code::Prefetcht0_m8, memory(m)));
+    }
+
+    /// Prefetches the line at `m` into the second-level cache.
+    pub(in crate::emit) fn prefetcht1(&mut self, m: Mem) {
+        self.encode(Instruction::with1(Code::Prefetcht1_m8, memory(m)));
     }
 
     /// Prefetches the line at `m` for writing. CPUs that do not know the instruction ignore it.
@@ -275,6 +316,10 @@ fn k(mask: Mask) -> Register {
 
 fn gpr(g: Gpr) -> Register {
     Register::RAX + u32::from(g.id())
+}
+
+fn gpr32(g: Gpr) -> Register {
+    Register::EAX + u32::from(g.id())
 }
 
 pub(super) fn memory(m: Mem) -> MemoryOperand {

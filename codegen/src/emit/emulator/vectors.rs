@@ -63,6 +63,18 @@ impl Vectors {
             }
             M::Vpxor | M::Vpxord => bytes(a(), b(), |a, b| a ^ b),
             M::Vpand | M::Vpandd => bytes(a(), b(), |a, b| a & b),
+            M::Vextracti128 | M::Vextracti32x4 => {
+                let address = address.expect("only stores are emulated");
+                return memory::write(address, &a()[16 * usize::from(i.immediate8())..][..16]);
+            }
+            M::Vpunpckldq => interleaved::<4>(a(), b(), 0),
+            M::Vpunpckhdq => interleaved::<4>(a(), b(), 8),
+            M::Vpunpcklqdq => interleaved::<8>(a(), b(), 0),
+            M::Vpunpckhqdq => interleaved::<8>(a(), b(), 8),
+            M::Vpunpcklbw => interleaved::<1>(a(), b(), 0),
+            M::Vpunpckhbw => interleaved::<1>(a(), b(), 8),
+            M::Vpunpcklwd => interleaved::<2>(a(), b(), 0),
+            M::Vpunpckhwd => interleaved::<2>(a(), b(), 8),
             M::Vpaddb => bytes(a(), b(), u8::wrapping_add),
             M::Vpcmpgtb => bytes(a(), b(), |a, b| if a as i8 > b as i8 { 0xFF } else { 0 }),
             M::Vpabsb => a().map(|a| (a as i8).unsigned_abs()),
@@ -152,6 +164,15 @@ fn lanes<const N: usize>(lane: impl Fn(usize) -> [u8; N]) -> Vector {
     let mut vector = [0; BYTES];
     vector.as_chunks_mut().0.iter_mut().enumerate().for_each(|(index, out)| *out = lane(index * N));
     vector
+}
+
+/// Interleaves lanes of `N` bytes: from each 16 bytes, the eight that start at `first`.
+fn interleaved<const N: usize>(a: Vector, b: Vector, first: usize) -> Vector {
+    std::array::from_fn(|at| {
+        let (lane, within) = (at % 16 / N, at % N);
+        let from = if lane % 2 == 0 { &a } else { &b };
+        from[at / 16 * 16 + first + lane / 2 * N + within]
+    })
 }
 
 fn dword(vector: &Vector, at: usize) -> i32 {

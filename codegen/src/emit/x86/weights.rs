@@ -161,7 +161,7 @@ impl<D: Dialect> Kernel<'_, D> {
 }
 
 /// Computes running = 3 · running mod 256, with the help of `scratch`.
-fn triple(asm: &mut Asm, running: V, scratch: V) {
+pub(super) fn triple(asm: &mut Asm, running: V, scratch: V) {
     asm.vpaddb(scratch, running, running);
     asm.vpaddb(running, running, scratch);
 }

@@ -1,10 +1,12 @@
 //! Measures what random weights leave out of a token's work, on a small shape.
 
 use super::super::sparsity::Zeros;
-use super::super::{Model, Part as Tokens};
+use super::super::{Logits, Model, Part as Tokens};
 use super::presets::Preset;
 use crate::prediction::Spread;
 use crate::runtime::{Runtime, RuntimeOptions};
+use tercet_codegen::Isa;
+use tercet_cpu::Cpu;
 use tercet_formats::config::LLAMA;
 
 fn small() -> Preset {
@@ -41,6 +43,31 @@ fn gates_and_logits_are_those_of_trained_models() {
                 assert!((gates - (1.0 - density)).abs() < 0.05, "{gates} is not 1 - {density}");
                 assert!(down.contains(&inputs), "{density}: {inputs}");
             }
+        }
+    }
+}
+
+/// Widths of whole strips and lines, so that `up` and `down` can skip rows and columns.
+#[test]
+fn what_is_skipped_changes_no_logit() {
+    let preset = Preset { vocab_size: 512, widths: (640, 1280), layers: 3, heads: (10, 5), ..small() };
+    let logits = |isa, threads| {
+        let options =
+            RuntimeOptions { isa_cap: Some(isa), threads: Some(threads), ..RuntimeOptions::default() };
+        let model = Model::synthetic(&preset, &Runtime::new(&options)).unwrap();
+        let mut state = model.new_state(64).unwrap();
+        let mut bits = Vec::new();
+        for tokens in [1, 3, 20, 2, 1, 7, 1] {
+            let tokens: Vec<u32> = (0..tokens).map(|i| (i * 67 + bits.len() as u32) % 512).collect();
+            let logits = model.forward(&mut state, &tokens, Logits::All).unwrap();
+            bits.extend(logits.iter().map(|logit| logit.to_bits()));
+        }
+        bits
+    };
+    let expected = logits(Isa::Portable, 1);
+    for isa in Isa::available(Cpu::host()) {
+        for threads in [1, 2, 3] {
+            assert!(logits(isa, threads) == expected, "{isa} on {threads} threads");
         }
     }
 }

@@ -1,0 +1,238 @@
+//! Kernels that multiply listed rows: see [`crate::sparse`].
+//!
+//! A turn multiplies four rows with every token. Each sum is spread over the lanes of a vector. Interleaving adds them up
+//! until each 128 bits have a part of the four sums. The caller adds these parts.
+
+use std::mem::offset_of;
+
+use super::triple;
+use crate::emit::Emitted;
+use crate::emit::asm::{Asm, Gpr, Mem, Registers, V, Width};
+use crate::emit::x86::{ARGS, Dialect};
+use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
+use crate::sparse::{DIGITS, QUAD, ROWS_FAR, ROWS_NEAR, UnpackArgs, VisitArgs};
+
+const WEIGHTS: Gpr = Gpr::Rsi;
+const OFFSETS: Gpr = Gpr::Rdx;
+const ACTS: Gpr = Gpr::Rax;
+const SCRATCH: Gpr = Gpr::Rcx;
+/// Offsets of the rows of a turn.
+const ROWS: [Gpr; QUAD] = [Gpr::R8, Gpr::R9, Gpr::R10, Gpr::R11];
+
+/// Emits the kernel for this number of tokens and of blocks in a row.
+pub(super) fn dots<D: Dialect>(tokens: usize, lines: usize) -> Emitted {
+    let mut asm = Asm::new(D::WIDTH);
+    let mut registers = Registers::new(D::WIDTH);
+    let at_once = rows_at_once(D::WIDTH, tokens);
+    let kernel = Dots {
+        tokens,
+        at_once,
+        sums: registers.take_many(2 * at_once * tokens),
+        running: registers.take_many(at_once),
+        acts: registers.take_many(tokens),
+        halves: registers.take_many(halves(at_once, tokens)),
+        scratch: registers.take(),
+    };
+    asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(VisitArgs, weights) as i32));
+    asm.mov_load(OFFSETS, Mem::at(ARGS, offset_of!(VisitArgs, offsets) as i32));
+    asm.mov_load(ACTS, Mem::at(ARGS, offset_of!(VisitArgs, acts) as i32));
+    let turn = asm.new_label();
+    asm.bind(turn);
+    asm.mark("loop: four rows");
+    let start = asm.offset();
+    for (i, row) in ROWS.into_iter().enumerate() {
+        asm.mov_load32(row, Mem::at(OFFSETS, (i * size_of::<u32>()) as i32));
+    }
+    for first in (0..QUAD).step_by(at_once) {
+        kernel.sums.iter().for_each(|&sum| asm.zero(sum));
+        for line in 0..lines {
+            if first == 0 {
+                prefetch(&mut asm, line);
+            }
+            for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
+                kernel.line(&mut asm, &ROWS[first..first + at_once], line, part);
+            }
+        }
+        kernel.add_lanes(&mut asm, first);
+    }
+    asm.mov_load(SCRATCH, Mem::at(ARGS, offset_of!(VisitArgs, out) as i32));
+    let bytes = D::WIDTH.bytes();
+    for token in 0..tokens {
+        asm.store(Mem::at(SCRATCH, (token * bytes) as i32), kernel.total(token));
+    }
+    asm.add_imm_to(Mem::at(ARGS, offset_of!(VisitArgs, out) as i32), (tokens * bytes) as i32);
+    asm.add_imm(OFFSETS, (QUAD * size_of::<u32>()) as i32);
+    asm.sub_imm_from(Mem::at(ARGS, offset_of!(VisitArgs, quads) as i32), 1);
+    asm.jnz(turn);
+    let loop_body = start..asm.offset();
+    asm.ret();
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}
+
+/// Returns the rows whose sums fit the registers together.
+fn rows_at_once(width: Width, tokens: usize) -> usize {
+    let registers = |rows: usize| 2 * rows * tokens + rows + tokens + halves(rows, tokens) + 1;
+    if registers(QUAD) <= width.registers() { QUAD } else { QUAD / 2 }
+}
+
+/// Returns the registers for the sums of the first two rows of four, while those of the others are computed.
+const fn halves(at_once: usize, tokens: usize) -> usize {
+    if at_once == QUAD { 0 } else { tokens }
+}
+
+/// Prefetches a block of each of four later rows, from memory and then from the second-level cache.
+fn prefetch(asm: &mut Asm, line: usize) {
+    let ahead: [(usize, fn(&mut Asm, Mem)); 2] = [(ROWS_FAR, Asm::prefetcht1), (ROWS_NEAR, Asm::prefetcht0)];
+    for (rows, prefetch) in ahead {
+        for i in 0..QUAD {
+            asm.mov_load32(SCRATCH, Mem::at(OFFSETS, ((rows + i) * size_of::<u32>()) as i32));
+            prefetch(asm, Mem::strided(WEIGHTS, SCRATCH, 1, (line * BLOCK_BYTES) as i32));
+        }
+    }
+}
+
+struct Dots {
+    tokens: usize,
+    at_once: usize,
+    /// `[row][token][A or B]`, as in telescoping: Σ fᵢ·x and Σ fᵢ₊₁·x.
+    sums: Vec<V>,
+    running: Vec<V>,
+    acts: Vec<V>,
+    halves: Vec<V>,
+    scratch: V,
+}
+
+impl Dots {
+    fn sums(&self, row: usize, token: usize) -> [V; 2] {
+        let first = 2 * (row * self.tokens + token);
+        [self.sums[first], self.sums[first + 1]]
+    }
+
+    /// Adds the products of a part of a block of these rows.
+    fn line(&self, asm: &mut Asm, rows: &[Gpr], line: usize, part: usize) {
+        for (&running, &row) in self.running.iter().zip(rows) {
+            asm.load(running, Mem::strided(WEIGHTS, row, 1, (line * BLOCK_BYTES + part) as i32));
+        }
+        for digit in 0..DIGITS {
+            for (token, &acts) in self.acts.iter().enumerate() {
+                let block = (line * DIGITS + digit) * self.tokens + token;
+                asm.load(acts, Mem::at(ACTS, (block * BLOCK_BYTES + part) as i32));
+            }
+            for (row, &running) in self.running.iter().enumerate() {
+                for (token, &acts) in self.acts.iter().enumerate() {
+                    asm.vpdpbusd(self.sums(row, token)[0], running, acts);
+                }
+                triple(asm, running, self.scratch);
+                for (token, &acts) in self.acts.iter().enumerate() {
+                    asm.vpdpbusd(self.sums(row, token)[1], running, acts);
+                }
+            }
+        }
+    }
+
+    /// Turns the sums of the rows from `first` on into 3·A - B, and adds lanes until there is one vector for each token.
+    fn add_lanes(&self, asm: &mut Asm, first: usize) {
+        for token in 0..self.tokens {
+            for row in 0..self.at_once {
+                let [a, b] = self.sums(row, token);
+                asm.vpsubd(b, a, b);
+                asm.vpaddd(a, a, a);
+                asm.vpaddd(a, a, b);
+            }
+            for pair in (0..self.at_once).step_by(2) {
+                let ([a, spare], [b, _]) = (self.sums(pair, token), self.sums(pair + 1, token));
+                asm.vpunpckldq(spare, a, b);
+                asm.vpunpckhdq(a, a, b);
+                asm.vpaddd(a, a, spare);
+            }
+            let [lower, spare] = self.sums(0, token);
+            if self.at_once == QUAD {
+                let upper = self.sums(2, token)[0];
+                join(asm, lower, lower, upper, spare);
+            } else if first == 0 {
+                // The sums of the next rows replace these. `vpaddd` with a zero is a copy.
+                asm.zero(self.halves[token]);
+                asm.vpaddd(self.halves[token], self.halves[token], lower);
+            } else {
+                join(asm, lower, self.halves[token], lower, spare);
+            }
+        }
+    }
+
+    /// Returns the vector with the sums of four rows.
+    fn total(&self, token: usize) -> V {
+        self.sums(0, token)[0]
+    }
+}
+
+/// Puts the sums of two rows in `lower` and of two others in `upper` side by side.
+fn join(asm: &mut Asm, to: V, lower: V, upper: V, spare: V) {
+    asm.vpunpcklqdq(spare, lower, upper);
+    asm.vpunpckhqdq(to, lower, upper);
+    asm.vpaddd(to, to, spare);
+}
+
+/// Emits the kernel that unpacks a panel of 16 rows of `lines` blocks into a row block of `panels` panels.
+pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
+    const OUT: Gpr = Gpr::R8;
+    const LINES: Gpr = Gpr::Rcx;
+    /// Steps of four columns in a digit of a block.
+    const STEPS: usize = BLOCK_BYTES / 4;
+    const LANE: usize = 16;
+    let mut asm = Asm::new(D::WIDTH);
+    let mut registers = Registers::new(D::WIDTH);
+    let [running, codes, pairs] = [0; 3].map(|_| registers.take_many(QUAD));
+    asm.mark("constants");
+    let dialect = D::prepare(&super::unpack::EXTRACTING, &mut asm, &mut registers);
+    let mut loop_body = 0..0;
+    for first in (0..PANEL_ROWS).step_by(QUAD) {
+        asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(UnpackArgs, weights) as i32));
+        asm.mov_load(OUT, Mem::at(ARGS, offset_of!(UnpackArgs, out) as i32));
+        asm.mov_imm32(LINES, lines as u32);
+        let turn = asm.new_label();
+        asm.bind(turn);
+        asm.mark(format!("loop: rows {first} to {} of a line", first + QUAD - 1));
+        let start = asm.offset();
+        // A narrow vector holds a part of a block's bytes.
+        for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
+            for (i, &running) in running.iter().enumerate() {
+                let row = (first + i) * lines * BLOCK_BYTES;
+                asm.load(running, Mem::at(WEIGHTS, (row + part) as i32));
+                dialect.bias(&mut asm, running);
+            }
+            for digit in 0..DIGITS {
+                for (&codes, &running) in codes.iter().zip(&running) {
+                    if digit > 0 {
+                        triple(&mut asm, running, pairs[0]);
+                    }
+                    dialect.extract(&mut asm, codes, running);
+                }
+                // In each 128 bits: two rows side by side, and then all four.
+                for (pair, rows) in pairs.chunks(2).zip(codes.chunks(2)) {
+                    asm.vpunpckldq(pair[0], rows[0], rows[1]);
+                    asm.vpunpckhdq(pair[1], rows[0], rows[1]);
+                }
+                for (i, codes) in codes.chunks(2).enumerate() {
+                    asm.vpunpcklqdq(codes[0], pairs[i], pairs[2 + i]);
+                    asm.vpunpckhqdq(codes[1], pairs[i], pairs[2 + i]);
+                }
+                for (i, &codes) in codes.iter().enumerate() {
+                    for lane in 0..D::WIDTH.bytes() / LANE {
+                        let step = digit * STEPS + part / 4 + 4 * lane + i;
+                        let disp = step * panels * BLOCK_BYTES + first * 4;
+                        asm.store_lane(Mem::at(OUT, disp as i32), codes, lane as u8);
+                    }
+                }
+            }
+        }
+        asm.add_imm(WEIGHTS, BLOCK_BYTES as i32);
+        asm.add_imm(OUT, (DIGITS * STEPS * panels * BLOCK_BYTES) as i32);
+        asm.sub_imm(LINES, 1);
+        asm.jnz(turn);
+        loop_body = start..asm.offset();
+    }
+    asm.ret();
+    let (code, marks) = asm.finish();
+    Emitted { code, marks, loop_body }
+}
