@@ -19,9 +19,18 @@
 //!
 //! # One cache line per job
 //! Cores may share no cache. Moving a cache line between two of them then takes half a microsecond.
-//! So each worker has a line of its own, and the caller writes the whole job into it: the closure,
-//! the end of the share, and the number of tasks left. A worker that spins on this line learns
-//! everything with one transfer. It also reports only once, when it has no more tasks to take.
+//! So the caller writes the whole job into one line, on which all workers spin. It writes to no
+//! share, because a share with the number of an earlier job counts as whole. A worker reports only
+//! once, when it has no more tasks to take.
+//!
+//! # Many threads
+//! No thread does anything for all others one by one, but the caller's look at all shares:
+//!
+//! - A thread wakes at most two others, which wake the next ones.
+//! - Among more than eight threads, a worker helps those at the distances 1, 2, 4 and so on.
+//! - More than eight threads count their tasks in groups of eight.
+//!
+//! The example `scaling` simulates this, and the alternatives, for up to 64 threads.
 //!
 //! ```
 //! use tercet_pool::Pool;
@@ -48,7 +57,7 @@ use std::panic::resume_unwind;
 
 use fork::Process;
 use shared::{Grip, Job, Shared};
-use sync::{Arc, JoinHandle, Mutex, fence};
+use sync::{Arc, JoinHandle, Mutex};
 
 /// A team of threads: the calling thread and some workers.
 ///
@@ -201,7 +210,7 @@ impl Pool {
     }
 
     fn share<F: Fn(Range<usize>) + Sync>(&self, tasks: usize, grip: Grip, work: F) {
-        let Workers { shared, handles, busy, .. } = &*self.workers;
+        let Workers { shared, busy, .. } = &*self.workers;
         let shareable = tasks > 1 && self.threads > 1 && self.workers.are_here();
         let free = if shareable { busy.try_lock().ok() } else { None };
         if free.is_none() {
@@ -209,14 +218,6 @@ impl Pool {
         }
         let tasks = u32::try_from(tasks).expect("fewer than 2^32 tasks");
         shared.publish(&Job::new(&work, tasks, grip), self.threads);
-        // Pairs with the fence of a worker that goes to sleep. Either the worker sees the job, or
-        // this thread sees that the worker sleeps.
-        fence(sync::Ordering::SeqCst);
-        for (index, worker) in handles[..self.threads - 1].iter().enumerate() {
-            if shared.must_wake(index) {
-                worker.thread().unpark();
-            }
-        }
         shared.take_tasks(0);
         shared.wait();
         let panic = shared.take_panic();

@@ -1,13 +1,14 @@
 //! The state that caller and workers share, and the protocol that they follow.
 
 use std::any::Any;
+use std::iter::successors;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, SPINS, Thread, current, fence, park,
-    spin_loop,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, GROUP, Mutex, Ordering, Thread, WAKES, current,
+    fence, park, spin_until,
 };
 
 /// A borrowed closure and the number of its tasks.
@@ -49,69 +50,98 @@ impl Job {
 #[repr(align(128))]
 struct Alone<T>(T);
 
-/// One thread's share of a job: consecutive tasks, with everything that is needed to run them.
+/// The job that runs, or the last one. All fields fit in one cache line, on which workers spin.
 ///
-/// All fields fit in one cache line. A worker spins on `state`, so this line is the only one that
-/// has to come from the caller's cache.
-///
-/// The other fields change only while no task is left in the share. A thread reads them first, and
-/// then takes tasks by a compare-and-exchange of `state`. If that succeeds, the job is still the
-/// same, and so the fields belong to it:
-///
-/// ```text
-/// state = job 7, 4 tasks left; end = 100     the tasks 96, 97, 98 and 99 are left
-/// job 7, 4 tasks -> job 7, 2 tasks           a thread takes 96..98, which is half
-/// ```
-struct Share {
-    /// The number of the job in the upper 32 bits, and the tasks left in the lower 32 bits.
-    state: AtomicU64,
+/// They change only while no task is left in any share.
+struct Announced {
+    /// The number of the job in the upper 32 bits, and its threads in the lower 32 bits.
+    word: AtomicU64,
     call: AtomicPtr<()>,
     context: AtomicPtr<()>,
-    /// The end of the share: its last task plus one.
-    end: AtomicUsize,
+    tasks: AtomicU32,
     /// True for [`Grip::Half`], false for [`Grip::One`].
     halves: AtomicBool,
 }
 
-impl Share {
+/// A value of [`Announced::word`].
+#[derive(Clone, Copy, PartialEq)]
+struct Word(u64);
+
+impl Word {
+    /// The number of no job. The first ones soon wrap around, so that every test covers this.
+    const FIRST: Word = Word::new(u32::MAX - if cfg!(loom) { 1 } else { 99 }, 0);
+
+    const fn new(number: u32, threads: usize) -> Self {
+        Word((number as u64) << 32 | threads as u64)
+    }
+
+    fn number(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Returns the number of threads that have a share. Each share has at least one task.
+    fn threads(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// One thread's share of a job: consecutive tasks.
+///
+/// The number of the job is in the upper 32 bits, and the number of tasks left in the lower 32 bits. A job does not write to
+/// its shares: a share with the number of an earlier job is whole. So a job reaches its workers by one cache line.
+///
+/// A thread reads the job's word, then the share, then the job's other fields. Then it takes tasks by a compare-and-exchange
+/// of the share. If that succeeds, the share did not change meanwhile. So the job was not finished, and the fields are its own:
+///
+/// ```text
+/// job 7, share of 4 tasks that ends with task 99
+/// job 6, 0 tasks -> job 7, 2 tasks           a thread takes 96..98, which is half
+/// job 7, 2 tasks -> job 7, 1 task            a thread takes 98..99
+/// ```
+type Share = AtomicU64;
+
+/// Shares of threads that take part in few jobs get the number of the last job from time to time. So no number is ever 2³¹
+/// jobs old, and 32 bits tell an earlier job from a later one.
+const RENEWAL: u32 = 1 << 30;
+
+/// A worker's sleep.
+struct Sleep {
+    /// True if the worker is parked or about to park.
+    asleep: AtomicBool,
+    /// The worker, once it runs.
+    worker: Mutex<Option<Thread>>,
+}
+
+impl Sleep {
     fn new() -> Self {
-        Share {
-            state: AtomicU64::new(0),
-            call: AtomicPtr::new(ptr::null_mut()),
-            context: AtomicPtr::new(ptr::null_mut()),
-            end: AtomicUsize::new(0),
-            halves: AtomicBool::new(false),
+        Sleep { asleep: AtomicBool::new(false), worker: Mutex::new(None) }
+    }
+
+    /// Ends the sleep.
+    fn end(&self) {
+        if self.asleep.load(Ordering::Relaxed)
+            && self.asleep.swap(false, Ordering::AcqRel)
+            && let Some(worker) = &*lock(&self.worker)
+        {
+            worker.unpark();
         }
-    }
-
-    /// Fills the share with these `tasks` of the job.
-    fn offer(&self, job: &Job, tasks: Range<u32>) {
-        self.call.store(job.call, Ordering::Relaxed);
-        self.context.store(job.context, Ordering::Relaxed);
-        self.end.store(tasks.end as usize, Ordering::Relaxed);
-        self.halves.store(job.grip == Grip::Half, Ordering::Relaxed);
-        let number = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-        self.state.store(number << 32 | (tasks.end - tasks.start) as u64, Ordering::Release);
-    }
-
-    fn is_left(&self) -> bool {
-        untaken(self.state.load(Ordering::Acquire)) > 0
     }
 }
 
 pub(crate) struct Shared {
+    announced: Alone<Announced>,
     /// The share of the caller, then the shares of the workers.
     shares: Vec<Alone<Share>>,
-    /// Tasks that no thread has reported as done.
+    /// For a job of more than [`GROUP`] threads: the tasks of so many consecutive shares that no thread has reported as done.
+    groups: Vec<Alone<AtomicUsize>>,
+    /// Groups with such tasks, or these tasks themselves if there are few threads.
     unfinished: Alone<AtomicUsize>,
-    /// Number of threads that the job is for.
-    threads: AtomicUsize,
     /// The payload of a task's panic.
     panic: Alone<Mutex<Option<Box<dyn Any + Send>>>>,
     /// The caller, if it is parked.
     waiting: Alone<Mutex<Option<Thread>>>,
-    /// True for each worker that is parked or about to park.
-    asleep: Vec<AtomicBool>,
+    /// The sleep of each worker.
+    sleeps: Vec<Sleep>,
     /// True once the workers must end.
     over: AtomicBool,
 }
@@ -121,42 +151,110 @@ fn untaken(state: u64) -> u64 {
     state & u64::from(u32::MAX)
 }
 
+/// Returns the tasks of thread `owner`, of a job that `threads` threads share.
+fn share_of(tasks: u32, owner: usize, threads: usize) -> Range<usize> {
+    let first = |owner: usize| (u64::from(tasks) * owner as u64 / threads as u64) as usize;
+    first(owner)..first(owner + 1)
+}
+
 impl Shared {
     pub(crate) fn new(workers: usize) -> Self {
+        let announced = Announced {
+            word: AtomicU64::new(Word::FIRST.0),
+            call: AtomicPtr::new(ptr::null_mut()),
+            context: AtomicPtr::new(ptr::null_mut()),
+            tasks: AtomicU32::new(0),
+            halves: AtomicBool::new(false),
+        };
+        let groups = if workers < GROUP { 0 } else { (workers + 1).div_ceil(GROUP) };
         Shared {
-            shares: (0..=workers).map(|_| Alone(Share::new())).collect(),
+            announced: Alone(announced),
+            shares: (0..=workers).map(|_| Alone(Share::new(Word::FIRST.0))).collect(),
+            groups: (0..groups).map(|_| Alone(AtomicUsize::new(0))).collect(),
             unfinished: Alone(AtomicUsize::new(0)),
-            threads: AtomicUsize::new(1),
             panic: Alone(Mutex::new(None)),
             waiting: Alone(Mutex::new(None)),
-            asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            sleeps: (0..workers).map(|_| Sleep::new()).collect(),
             over: AtomicBool::new(false),
         }
     }
 
-    /// Divides the job's tasks among the first `threads` threads.
+    /// Announces a job to the first `threads` threads, or to as many as it has tasks.
     ///
     /// The previous job must be finished. The closure must live until this job is finished.
     pub(crate) fn publish(&self, job: &Job, threads: usize) {
-        // Workers read this number with every job. Without a store it stays in their caches.
-        if self.threads.load(Ordering::Relaxed) != threads {
-            self.threads.store(threads, Ordering::Relaxed);
+        let (tasks, threads) = (job.tasks, threads.min(job.tasks as usize));
+        let Alone(announced) = &self.announced;
+        let last = Word(announced.word.load(Ordering::Relaxed)).number();
+        let number = last.wrapping_add(1);
+        if number.is_multiple_of(RENEWAL) {
+            self.shares.iter().for_each(|share| share.0.store(Word::new(last, 0).0, Ordering::Relaxed));
         }
-        self.unfinished.0.store(job.tasks as usize, Ordering::Relaxed);
-        let first = |owner: usize| (u64::from(job.tasks) * owner as u64 / threads as u64) as u32;
-        for (owner, Alone(share)) in self.shares[..threads].iter().enumerate() {
-            share.offer(job, first(owner)..first(owner + 1));
+        let mut unfinished = tasks as usize;
+        if threads > GROUP {
+            unfinished = threads.div_ceil(GROUP);
+            for (Alone(group), first) in self.groups[..unfinished].iter().zip((0..).step_by(GROUP)) {
+                let last = threads.min(first + GROUP) - 1;
+                let tasks = share_of(tasks, first, threads).start..share_of(tasks, last, threads).end;
+                group.store(tasks.len(), Ordering::Relaxed);
+            }
+        }
+        self.unfinished.0.store(unfinished, Ordering::Relaxed);
+        announced.call.store(job.call, Ordering::Relaxed);
+        announced.context.store(job.context, Ordering::Relaxed);
+        announced.tasks.store(tasks, Ordering::Relaxed);
+        announced.halves.store(job.grip == Grip::Half, Ordering::Relaxed);
+        announced.word.store(Word::new(number, threads).0, Ordering::Release);
+        self.wake_from(0, threads);
+    }
+
+    /// Wakes those of a job's threads that thread `own` has to wake, if they sleep.
+    ///
+    /// To wake a thread takes microseconds. So each thread wakes only a few, which wake the next ones. All threads are awake
+    /// before the first ones fall asleep again.
+    fn wake_from(&self, own: usize, threads: usize) {
+        let first = WAKES * own + 1;
+        if first < threads {
+            // Pairs with the fence of a worker that goes to sleep. Either the worker sees the job, or this thread sees that
+            // the worker sleeps.
+            fence(Ordering::SeqCst);
+            self.sleeps[first - 1..threads.min(first + WAKES) - 1].iter().for_each(Sleep::end);
         }
     }
 
-    /// Runs tasks until no share has any left: first the share of thread `own`, then the others.
+    /// Runs tasks of the current job until thread `own` finds no more: first those of its share, then of others.
     ///
-    /// Does nothing if the job is for fewer threads and `own` is not among them.
+    /// The caller, thread 0, helps with every share, so that no task is left to a worker that sleeps. Among many threads, a
+    /// worker helps those at the distances 1, 2, 4 and so on. So the threads do not all look at all shares.
     pub(crate) fn take_tasks(&self, own: usize) {
-        let threads = self.threads.load(Ordering::Relaxed);
-        let helped = if own < threads { threads } else { 0 };
-        let done: usize = (own..own + helped).map(|owner| self.take_share(owner % threads)).sum();
-        // One subtraction for all tasks, because the line with the count is in another core's cache.
+        self.take_tasks_of(Word(self.announced.0.word.load(Ordering::Acquire)), own);
+    }
+
+    fn take_tasks_of(&self, word: Word, own: usize) {
+        let threads = word.threads();
+        if own >= threads {
+            return;
+        }
+        let helps_all = own == 0 || threads <= GROUP;
+        let next = |distance: &usize| Some(if helps_all { distance + 1 } else { 2 * distance });
+        // One report for all tasks of a group, because the line with the count is in another core's cache.
+        let (mut group, mut done) = (own / GROUP, self.take_share(word, own));
+        for distance in successors(Some(1), next).take_while(|distance| *distance < threads) {
+            let owner = (own + distance) % threads;
+            if threads > GROUP && owner / GROUP != group {
+                self.report(threads, group, done);
+                (group, done) = (owner / GROUP, 0);
+            }
+            done += self.take_share(word, owner);
+        }
+        self.report(threads, group, done);
+    }
+
+    /// Counts `done` tasks of a group as done, and wakes the caller after the last task of all.
+    fn report(&self, threads: usize, group: usize, mut done: usize) {
+        if done > 0 && threads > GROUP {
+            done = usize::from(self.groups[group].0.fetch_sub(done, Ordering::AcqRel) == done);
+        }
         if done > 0
             && self.unfinished.0.fetch_sub(done, Ordering::AcqRel) == done
             && let Some(caller) = lock(&self.waiting.0).take()
@@ -166,34 +264,37 @@ impl Shared {
     }
 
     /// Runs the remaining tasks of a share, and returns the number of tasks that this thread ran.
-    fn take_share(&self, owner: usize) -> usize {
-        let Alone(share) = &self.shares[owner];
+    fn take_share(&self, word: Word, owner: usize) -> usize {
+        let (Alone(share), Alone(announced)) = (&self.shares[owner], &self.announced);
         let mut done = 0;
         loop {
-            let state = share.state.load(Ordering::Acquire);
-            let left = untaken(state);
-            if left == 0 {
+            let state = share.load(Ordering::Acquire);
+            let age = word.number().wrapping_sub((state >> 32) as u32) as i32;
+            // A later job has begun, or all tasks are taken.
+            if age < 0 || age == 0 && untaken(state) == 0 {
                 return done;
             }
-            let (call, context) = (share.call.load(Ordering::Relaxed), share.context.load(Ordering::Relaxed));
-            let start = share.end.load(Ordering::Relaxed).wrapping_sub(left as usize);
-            let taken = if share.halves.load(Ordering::Relaxed) { left.div_ceil(2) } else { 1 };
-            let exchanged =
-                share.state.compare_exchange(state, state - taken, Ordering::AcqRel, Ordering::Relaxed);
-            if exchanged.is_ok() {
+            let (call, context) =
+                (announced.call.load(Ordering::Relaxed), announced.context.load(Ordering::Relaxed));
+            let tasks = share_of(announced.tasks.load(Ordering::Relaxed), owner, word.threads());
+            let left = if age == 0 { untaken(state) as usize } else { tasks.len() };
+            let start = tasks.end.wrapping_sub(left);
+            let taken = if announced.halves.load(Ordering::Relaxed) { left.div_ceil(2) } else { 1 };
+            let rest = Word::new(word.number(), left.wrapping_sub(taken)).0;
+            if share.compare_exchange(state, rest, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 // SAFETY:
                 // - `call` was a `Call` in `Job::new`.
-                // - it belongs to this job, because the state did not change since it was read.
+                // - it belongs to this job, because the share did not change since it was read (`Share`).
                 let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
                 // SAFETY:
                 // - `context` points to the closure of the same job, and `call` was made for its type.
                 // - `Pool::share` borrows the closure until `unfinished` is 0.
-                // - `unfinished` stays above 0 until `take_tasks` reports the tasks taken here.
-                let run = || unsafe { call(context, start..start + taken as usize) };
+                // - `unfinished` stays above 0 until `report` counts the tasks taken here.
+                let run = || unsafe { call(context, start..start + taken) };
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     *lock(&self.panic.0) = Some(panic);
                 }
-                done += taken as usize;
+                done += taken;
             }
         }
     }
@@ -217,28 +318,32 @@ impl Shared {
 
     /// Runs a worker: takes tasks, spins, parks, and returns when the pool ends.
     pub(crate) fn work(&self, index: usize) {
-        let Alone(own) = &self.shares[index + 1];
-        let news = || own.is_left() || self.over.load(Ordering::Acquire);
-        let asleep = &self.asleep[index];
+        let own = index + 1;
+        let word = || Word(self.announced.0.word.load(Ordering::Acquire));
+        let Sleep { asleep, worker } = &self.sleeps[index];
+        *lock(worker) = Some(current());
+        let mut last = Word::FIRST;
         while !self.over.load(Ordering::Acquire) {
-            self.take_tasks(index + 1);
+            let now = word();
+            if now != last {
+                self.wake_from(own, now.threads());
+                self.take_tasks_of(now, own);
+                last = now;
+            }
+            // Jobs for fewer threads do not keep a worker awake.
+            let is_mine = |word: Word| word != last && own < word.threads();
+            let news = || is_mine(word()) || self.over.load(Ordering::Acquire);
             if spin_until(news) {
                 continue;
             }
             asleep.store(true, Ordering::Relaxed);
-            // Pairs with the fence of a caller that has published a job: see `Pool::share`.
+            // Pairs with the fence of a thread that has seen a job: see `wake_from`.
             fence(Ordering::SeqCst);
             while !news() && asleep.load(Ordering::Acquire) {
                 park();
             }
             asleep.store(false, Ordering::Relaxed);
         }
-    }
-
-    /// Returns true if the caller must unpark the worker, and marks the worker as awake.
-    pub(crate) fn must_wake(&self, index: usize) -> bool {
-        let asleep = &self.asleep[index];
-        asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::AcqRel)
     }
 
     /// Tells the workers to end. The caller then unparks them.
@@ -250,12 +355,4 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
     // No thread panics while it holds one of these locks, so the value is always sound.
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Spins until `done` returns true, or for [`SPINS`] turns. Returns true if `done` did.
-fn spin_until(done: impl Fn() -> bool) -> bool {
-    (0..SPINS).any(|_| {
-        spin_loop();
-        done()
-    })
 }

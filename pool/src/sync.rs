@@ -2,13 +2,28 @@
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use std::thread::{JoinHandle, Thread, current, park};
 
-    /// Turns of spinning before a thread parks: some tens of microseconds.
-    pub(crate) const SPINS: usize = 2_000;
+    use std::hint::spin_loop;
+
+    /// Threads that report their tasks to one counter, and that all help each other.
+    pub(crate) const GROUP: usize = 8;
+
+    /// Threads that one thread wakes.
+    pub(crate) const WAKES: usize = 2;
+
+    /// Spins until `done` returns true, or for some tens of microseconds. Returns true if `done` did.
+    pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+        const TURNS: usize = 2_000;
+        (0..TURNS).any(|_| {
+            spin_loop();
+            done()
+        })
+    }
 
     pub(crate) fn spawn(
         index: usize,
@@ -20,13 +35,23 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread::{JoinHandle, Thread, current, park};
 
-    /// One turn, because more spinning adds no interleaving that parking does not have.
-    pub(crate) const SPINS: usize = 1;
+    /// Two, so that three threads make two groups.
+    pub(crate) const GROUP: usize = 2;
+
+    /// One, so that a worker wakes another one.
+    pub(crate) const WAKES: usize = 1;
+
+    /// Looks once, because more spinning adds no interleaving that parking does not have.
+    pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+        loom::hint::spin_loop();
+        done()
+    }
 
     pub(crate) fn spawn(_: usize, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
         Ok(loom::thread::spawn(body))

@@ -10,10 +10,11 @@ use tercet_pool::Pool;
 
 #[test]
 fn every_task_runs_once_in_every_job() {
-    for threads in [1, 2, 3, 8] {
+    // More than eight threads report in groups, and help only some others.
+    for (threads, jobs) in [(1, 2000), (2, 2000), (3, 2000), (8, 2000), (9, 300), (20, 300)] {
         let pool = Pool::new(threads).unwrap();
-        for job in 0..2000 {
-            let tasks = job % 17;
+        for job in 0..jobs {
+            let tasks = job % 47;
             let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
             pool.run(tasks, |i| {
                 runs[i].fetch_add(1, Ordering::Relaxed);
@@ -67,6 +68,17 @@ fn parked_workers_wake() {
         });
         assert_eq!(total.into_inner(), 4950);
     }
+}
+
+/// A worker that is woken wakes others, so that all take part in the end.
+#[test]
+fn every_parked_worker_takes_part() {
+    const THREADS: usize = 12;
+    let pool = Pool::new(THREADS).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    // Each task waits for all others, which run on other threads.
+    let all = std::sync::Barrier::new(THREADS);
+    pool.run(THREADS, |_| _ = all.wait());
 }
 
 #[test]

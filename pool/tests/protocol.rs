@@ -69,6 +69,12 @@ fn a_job_for_fewer_threads() {
     explore(3, 1, &[(2, 2)]);
 }
 
+/// Three threads make two groups, and one worker wakes the other.
+#[test]
+fn three_threads() {
+    explore(3, 1, &[(3, 3)]);
+}
+
 #[test]
 fn jobs_for_different_threads() {
     explore(3, 0, &[(3, 3), (2, 2)]);
