@@ -15,6 +15,7 @@ pub mod limits;
 #[cfg(target_os = "macos")]
 mod macos;
 pub mod memory;
+pub mod numa;
 pub mod topology;
 #[cfg(target_arch = "x86_64")]
 mod x86;

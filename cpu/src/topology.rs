@@ -194,6 +194,23 @@ mod tests {
         assert_eq!(threads(&[], None), 1);
     }
 
+    /// Two sockets of two cores, whose second threads have the numbers from 4 on.
+    #[test]
+    fn one_thread_runs_on_each_core_of_all_sockets() {
+        let siblings = |id: usize| {
+            let path = format!("system/cpu/cpu{id}/topology/thread_siblings_list");
+            (path, format!("{},{}\n", id % 4, id % 4 + 4))
+        };
+        let siblings: Vec<_> = (0..8).map(siblings).collect();
+        let mut files = vec![("system/cpu/online", "0-7\n")];
+        files.extend(siblings.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+        let topology = Topology::read(FakeRoot::new("sockets", &files).path());
+        assert_eq!(topology.class(), None);
+        assert_eq!(topology.cores(&[0, 1, 2, 3, 4, 5, 6, 7]), 4);
+        assert_eq!(topology.cores(&[0, 1, 4, 5]), 2, "both threads of two cores");
+        assert_eq!(topology.cores(&[2, 5]), 2, "one thread of each of two cores");
+    }
+
     #[test]
     fn an_unknown_topology_counts_every_allowed_cpu() {
         let unknown = Topology::read(Path::new("no such directory"));

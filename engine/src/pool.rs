@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use tercet_codegen::{ColumnsMut, Element};
+use tercet_cpu::numa::Spread;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
@@ -54,7 +55,8 @@ pub(crate) fn between_looks(tokens: usize, depth: usize, unit: usize) -> usize {
     (MULTIPLY_ADDS / (tokens * depth).max(1)).max(1).next_multiple_of(unit)
 }
 
-/// Starts a pool of `threads` threads, or of as many as the system can start.
+/// Starts a pool of `threads` threads, or of as many as the system can start. They spread what they pack over the nodes of
+/// the machine's memory.
 ///
 /// # Errors
 /// Fails if the number is 0 or more than 1024.
@@ -63,6 +65,7 @@ pub(crate) fn start(threads: usize) -> Result<Pool> {
     if !(1..=MOST).contains(&threads) {
         return Err(Error::bad_argument("threads", format!("{threads} is out of range"), "use 1 to 1024"));
     }
+    let _spread = Spread::begin();
     Ok(Pool::up_to(threads).0)
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 use tercet_codegen::probe::{DotProbe, Memory, ReadProbe};
 use tercet_codegen::{Isa, KernelError};
+use tercet_cpu::numa::Spread;
 use tercet_pool::Pool;
 
 use crate::cli::report::size;
@@ -55,6 +56,7 @@ impl Roof {
 fn read(isa: Isa, pool: &Pool) -> Result<f64> {
     let refused =
         || anyhow!("the system refuses {} of memory, to measure its bandwidth with", size(BUFFER_BYTES));
+    let _spread = Spread::begin();
     let (probes, memory) = (ReadProbe::all(isa)?, Memory::new(BUFFER_BYTES).ok_or_else(refused)?);
     let chunks: Vec<_> = memory.blocks().chunks(CHUNK_BYTES / size_of_val(&memory.blocks()[0])).collect();
     let rate = |probe: &ReadProbe| best(|| pool.map(chunks.len(), |i| probe.run(chunks[i])).iter().sum());

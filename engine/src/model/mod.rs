@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use tercet_autotune::Planner;
 use tercet_cpu::Cpu;
+use tercet_cpu::numa::Spread;
 use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
@@ -189,6 +190,8 @@ impl Model {
         weights: impl Fn(&Config, &Packer<'_>, &Pool, Option<&PackedFile>) -> Result<Weights>,
     ) -> Result<Self> {
         let start = Instant::now();
+        // Threads pack whole layers, but all threads read each layer.
+        let _spread = Spread::begin();
         let pool = pool::start(runtime.threads())?;
         let packer = Packer::new(runtime);
         let mut warnings = Vec::new();
