@@ -49,15 +49,23 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<K
 /// Estimates the vector instructions per dot product, for `m` tokens.
 ///
 /// They are the dot product's own, and its share of unpacking weights and broadcasting activations. Instructions that
-/// the core has spare units for are nearly free.
+/// the core has spare units for are nearly free. A few tokens that do not fit one tile are split evenly among several.
 pub(crate) fn cost(spec: &KernelSpec, m: usize, habits: Habits) -> f64 {
     /// The cost of an instruction on a spare unit.
     const SPARED: f64 = 1.0 / 64.0;
     const EXTRACT: f64 = 6.0;
-    let dot = (emit::family(spec.isa).dot_cost)(spec.schedule.unpack);
+    /// The cost of another tile for the same weights, while nothing streams from memory.
+    const AGAIN: f64 = 0.2;
+    // Telescoping multiplies each code twice.
+    let products = if spec.schedule.unpack == Unpack::Telescope { 2.0 } else { 1.0 };
+    let dot = products * (emit::family(spec.isa).dot_cost)(spec.schedule.unpack);
     // The codes are stored and loaded again. Meanwhile nothing is multiplied.
     let once = if spec.layout.packing == Packing::Trits5 { 2.0 * EXTRACT } else { 6.0 };
-    let (rows, tokens) = (spec.tile.panels() as f64, spec.tile.mr as f64);
+    let (rows, tiles) = (spec.tile.panels() as f64, m.div_ceil(spec.tile.mr) as f64);
+    let (tokens, again) = match m {
+        0..=FEW => (m as f64 / tiles, AGAIN * (tiles - 1.0)),
+        _ => (spec.tile.mr as f64, 0.0),
+    };
     let (unpack, once) = match spec.schedule.unpack {
         // A load takes no unit for vector arithmetic.
         Unpack::Direct => (0.5, 0.0),
@@ -74,5 +82,6 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, habits: Habits) -> f64 {
         Unpack::Lookup => (habits.look_up, 0.0),
     };
     let others = (rows * unpack + tokens) / (rows * tokens);
-    dot + (others - habits.spare).max(0.0) + others * SPARED + once / m as f64
+    let unspared = (others - habits.spare * products).max(0.0);
+    dot + unspared + others * SPARED + once / m as f64 + again
 }

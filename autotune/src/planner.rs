@@ -154,6 +154,7 @@ impl Planner {
     ///   spreads the loads.
     /// - With more tokens arithmetic counts. The rule takes the tile with the fewest vector instructions per dot product.
     /// - With a few tokens the weights still stream. One pass over k lets arithmetic and memory work at the same time.
+    ///   Telescoping is worth its second accumulator if one tile takes all tokens and the rows of a block.
     fn analytic(&self, problem: &Problem) -> KernelSpec {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
@@ -173,9 +174,14 @@ impl Planner {
         let readers = || self.family.strategies(packing).filter(suits);
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
-        let specs = readers().filter(|unpack| Some(unpack.accumulators()) == sets).map(smallest);
+        let fits = |spec: &KernelSpec| {
+            let whole = (spec.tile.mr, spec.tile.nr) == (problem.m, self.layout.block_rows());
+            let unpack = spec.schedule.unpack;
+            Some(unpack.accumulators()) == sets || (whole && unpack == Unpack::Telescope)
+        };
+        let specs = readers().map(smallest).flat_map(|spec| tiles(spec, problem.m)).filter(fits);
         let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.habits);
-        let best = specs.flat_map(|spec| tiles(spec, problem.m)).max_by(|a, b| cost(b).total_cmp(&cost(a)));
+        let best = specs.max_by(|a, b| cost(b).total_cmp(&cost(a)));
         best.expect("every family has a kernel for every packing")
     }
 
@@ -191,7 +197,7 @@ impl Planner {
     /// Returns the prefetch distance in bytes.
     fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
         match (m, unpack) {
-            (0..=1, Unpack::Telescope) => self.habits.telescoping_prefetch,
+            (0..=FEW, Unpack::Telescope) => self.habits.telescoping_prefetch,
             (0..=1, _) => self.habits.streaming_prefetch,
             // The screen of the output head multiplies these packings with two vectors of each token.
             (2, _) if !Packing::TERNARY.contains(&self.layout.packing) => self.habits.streaming_prefetch,
