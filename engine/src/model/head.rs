@@ -26,7 +26,7 @@ use tercet_pool::Pool;
 use crate::error::Result;
 use crate::packed::{PackedFile, Part, PartKind};
 use crate::pool::Team;
-use crate::vectors::dot::dot_stored;
+use crate::vectors::dot::dot_stored_before;
 use crate::vectors::estimate::Estimate;
 use bounds::Input;
 pub use candidates::{Candidates, Rule};
@@ -138,10 +138,14 @@ impl Selection {
 }
 
 /// Writes the logits of the tokens in `chosen` for the input `x`.
+///
+/// Rows lie alone in memory, so each is prefetched while the one before is multiplied.
 fn compute(team: Team<'_>, rows: &impl Rows, x: &[f32], chosen: &mut [(u32, f32)]) {
     team.chunks(chosen, 16, |_, chosen| {
-        for (token, logit) in chosen {
-            *logit = dot_stored(x, rows.row(*token as usize));
+        for i in 0..chosen.len() {
+            let row = rows.row(chosen[i].0 as usize);
+            let next = chosen.get(i + 1).map_or(row, |next| rows.row(next.0 as usize));
+            chosen[i].1 = dot_stored_before(x, row, next);
         }
     });
 }

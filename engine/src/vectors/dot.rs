@@ -31,10 +31,19 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// # Panics
 /// If the lengths differ.
 pub(crate) fn dot_stored(a: &[f32], b: Floats<'_>) -> f32 {
+    dot_stored_before(a, b, b)
+}
+
+/// Returns Σ a·b, with b in its stored format. Meanwhile it prefetches `next`, if both are stored in bf16.
+///
+/// # Panics
+/// If `a` and `b` differ in length.
+pub(crate) fn dot_stored_before(a: &[f32], b: Floats<'_>, next: Floats<'_>) -> f32 {
     assert_eq!(a.len(), b.len());
     if let Floats::Bf16(b) = b {
+        let next = if let Floats::Bf16(next) = next { next } else { b };
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks::<2>().0.as_chunks::<LANES>());
-        return sum(lanes([0.0; LANES], a, Rows::Bf16(b)), a_rest, b_rest, from_bf16);
+        return sum(lanes([0.0; LANES], a, Rows::Bf16(b, next)), a_rest, b_rest, from_bf16);
     }
     let (whole, rest) = a.as_chunks::<PIECE>();
     let mut piece = [0.0; PIECE];
@@ -88,7 +97,8 @@ fn sum<B: Copy>(mut lanes: Lane, a: &[f32], b: &[B], value: impl Fn(B) -> f32) -
 #[derive(Clone, Copy)]
 enum Rows<'a> {
     F32(&'a [Lane]),
-    Bf16(&'a [[[u8; 2]; LANES]]),
+    /// With the bytes to prefetch.
+    Bf16(&'a [[[u8; 2]; LANES]], &'a [u8]),
 }
 
 /// Returns `sums` + Σ a·b, lane by lane.
@@ -116,7 +126,8 @@ unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane 
     // SAFETY:
     // - the CPU has the vector's instructions: the caller promises it;
     // - `lanes` and each row of `a` and `b` have LANES elements, and V::LANES divides LANES (assertion), so
-    //   vector i, which starts at element i * V::LANES, is within them.
+    //   vector i, which starts at element i * V::LANES, is within them;
+    // - a prefetch may name any address.
     unsafe {
         let mut sums = [V::splat(0.0); REGISTERS];
         for (i, sum) in sums.iter_mut().take(LANES / V::LANES).enumerate() {
@@ -126,7 +137,9 @@ unsafe fn lanes_in<V: Vector>(mut lanes: Lane, a: &[Lane], b: Rows<'_>) -> Lane 
             Rows::F32(b) => a.iter().zip(b).for_each(|(a, b)| {
                 add::<V>(&mut sums, a, |i| V::load(b.as_ptr().add(i)));
             }),
-            Rows::Bf16(b) => a.iter().zip(b).for_each(|(a, b)| {
+            Rows::Bf16(b, next) => a.iter().zip(b).enumerate().for_each(|(i, (a, b))| {
+                // Each row takes a cache line.
+                V::prefetch(next.as_ptr().wrapping_add(i * size_of_val(b)));
                 add::<V>(&mut sums, a, |i| V::load_bf16(b.as_ptr().add(i)));
             }),
         }

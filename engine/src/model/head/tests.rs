@@ -6,6 +6,7 @@ use tercet_codegen::Isa;
 use tercet_cpu::Cpu;
 
 use super::*;
+use crate::vectors::dot::dot_stored;
 
 struct Matrix {
     bytes: Vec<u8>,
