@@ -243,7 +243,7 @@ mod tests {
             let wanted = |row: &usize| (0..tokens).any(|token| (token + row).is_multiple_of(period));
             for (spec, kernels) in kernels(k).filter(|(_, kernels)| tokens <= kernels.most_tokens()) {
                 let mut input = RowInput::default();
-                input.set(&matrix, &gates, &acts);
+                input.set(&matrix, &gates, &acts, 0..tokens);
                 let expected: Vec<u32> = (0..n).filter(wanted).map(|row| row as u32).collect();
                 assert_eq!(input.rows(), expected);
                 let (numbers, middle) = (tokens * kernels.quad_sums(), input.quads() / 2);

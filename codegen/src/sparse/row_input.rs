@@ -1,5 +1,7 @@
 //! The rows of W that a few tokens need, with the tokens' activations.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 
 use super::{QUAD, ROWS_FAR, RowMatrix, list_marked};
@@ -23,19 +25,19 @@ pub struct RowInput {
 }
 
 impl RowInput {
-    /// Takes the rows of `weights` whose gate is positive, or not a number, for some token, and the tokens of `acts`. `gates`
-    /// is tokens × n.
+    /// Takes some tokens of `acts`, and the rows of `weights` whose gate is positive, or not a number, for one of these. `gates`
+    /// is all tokens × n.
     ///
     /// # Panics
-    /// If the activations have groups or another k, or the gates are not tokens × n.
-    pub fn set(&mut self, weights: &RowMatrix, gates: &[f32], acts: &Activations) {
-        let (n, k, tokens) = (weights.n(), weights.k(), acts.tokens());
+    /// If the activations have groups, another k or fewer tokens, or the gates are not tokens × n.
+    pub fn set(&mut self, weights: &RowMatrix, gates: &[f32], acts: &Activations, tokens: Range<usize>) {
+        let (n, k) = (weights.n(), weights.k());
         assert_eq!((acts.groups(), acts.k()), (1, k), "the activations have groups or another k");
-        assert_eq!(gates.len(), tokens * n, "gates are tokens × n");
+        assert_eq!(gates.len(), acts.tokens() * n, "gates are tokens × n");
         self.k = k;
         self.any.clear();
         self.any.resize(n, 0);
-        gates.chunks_exact(n).for_each(|gates| join(&mut self.any, gates));
+        gates[tokens.start * n..tokens.end * n].chunks_exact(n).for_each(|gates| join(&mut self.any, gates));
         list_marked(&self.any, 1, &mut self.rows);
         let row_bytes = (weights.lines() * BLOCK_BYTES) as u32;
         self.offsets.clear();
@@ -43,10 +45,10 @@ impl RowInput {
         let last = self.offsets.last().copied().unwrap_or(0);
         self.offsets.resize(self.rows.len().next_multiple_of(QUAD) + ROWS_FAR + QUAD, last);
 
-        self.tokens = tokens;
+        self.tokens = tokens.len();
         self.acts.clear();
         for column in (0..k).step_by(BLOCK_BYTES) {
-            (0..tokens).for_each(|token| {
+            tokens.clone().for_each(|token| {
                 self.acts.extend_from_slice(&acts.row(token)[column..][..BLOCK_BYTES]);
             });
         }

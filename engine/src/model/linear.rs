@@ -153,7 +153,7 @@ impl Linear {
     /// Returns the layer that computes only rows with a positive gate, if that is faster for this number of tokens.
     pub(super) fn gated(&self, tokens: usize) -> Option<&RowLayer> {
         match &self.weights {
-            Weights::Rows(layer) if tokens <= layer.kernels.most_tokens() => Some(layer),
+            Weights::Rows(layer) if planned_for(tokens) < planned_for(usize::MAX) => Some(layer),
             _ => None,
         }
     }

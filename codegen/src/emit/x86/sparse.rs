@@ -146,7 +146,7 @@ impl Kernel {
                 self.add(asm, vector, lower, ab);
                 self.add(asm, vector + 1, cd, ab);
             } else {
-                let four = if first % 2 == 0 { Asm::vpunpcklwd } else { Asm::vpunpckhwd };
+                let four = if first.is_multiple_of(2) { Asm::vpunpcklwd } else { Asm::vpunpckhwd };
                 four(asm, ab, ab, cd);
                 self.add(asm, vector, ab, cd);
             }

@@ -83,12 +83,12 @@ const fn halves(at_once: usize, tokens: usize) -> usize {
 
 /// Prefetches a block of each of four later rows, from memory and then from the second-level cache.
 fn prefetch(asm: &mut Asm, line: usize) {
-    let ahead: [(usize, fn(&mut Asm, Mem)); 2] = [(ROWS_FAR, Asm::prefetcht1), (ROWS_NEAR, Asm::prefetcht0)];
-    for (rows, prefetch) in ahead {
-        for i in 0..QUAD {
-            asm.mov_load32(SCRATCH, Mem::at(OFFSETS, ((rows + i) * size_of::<u32>()) as i32));
-            prefetch(asm, Mem::strided(WEIGHTS, SCRATCH, 1, (line * BLOCK_BYTES) as i32));
-        }
+    for i in 0..2 * QUAD {
+        let (is_far, i) = (i < QUAD, i % QUAD);
+        let rows = i + if is_far { ROWS_FAR } else { ROWS_NEAR };
+        asm.mov_load32(SCRATCH, Mem::at(OFFSETS, (rows * size_of::<u32>()) as i32));
+        let block = Mem::strided(WEIGHTS, SCRATCH, 1, (line * BLOCK_BYTES) as i32);
+        if is_far { asm.prefetcht1(block) } else { asm.prefetcht0(block) }
     }
 }
 
@@ -185,15 +185,14 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
     let [running, codes, pairs] = [0; 3].map(|_| registers.take_many(QUAD));
     asm.mark("constants");
     let dialect = D::prepare(&super::unpack::EXTRACTING, &mut asm, &mut registers);
-    let mut loop_body = 0..0;
+    asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(UnpackArgs, weights) as i32));
+    asm.mov_load(OUT, Mem::at(ARGS, offset_of!(UnpackArgs, out) as i32));
+    asm.mov_imm32(LINES, lines as u32);
+    let turn = asm.new_label();
+    asm.bind(turn);
+    asm.mark("loop: a line of 16 rows");
+    let start = asm.offset();
     for first in (0..PANEL_ROWS).step_by(QUAD) {
-        asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(UnpackArgs, weights) as i32));
-        asm.mov_load(OUT, Mem::at(ARGS, offset_of!(UnpackArgs, out) as i32));
-        asm.mov_imm32(LINES, lines as u32);
-        let turn = asm.new_label();
-        asm.bind(turn);
-        asm.mark(format!("loop: rows {first} to {} of a line", first + QUAD - 1));
-        let start = asm.offset();
         // A narrow vector holds a part of a block's bytes.
         for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
             for (i, &running) in running.iter().enumerate() {
@@ -226,12 +225,12 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
                 }
             }
         }
-        asm.add_imm(WEIGHTS, BLOCK_BYTES as i32);
-        asm.add_imm(OUT, (DIGITS * STEPS * panels * BLOCK_BYTES) as i32);
-        asm.sub_imm(LINES, 1);
-        asm.jnz(turn);
-        loop_body = start..asm.offset();
     }
+    asm.add_imm(WEIGHTS, BLOCK_BYTES as i32);
+    asm.add_imm(OUT, (DIGITS * STEPS * panels * BLOCK_BYTES) as i32);
+    asm.sub_imm(LINES, 1);
+    asm.jnz(turn);
+    let loop_body = start..asm.offset();
     asm.ret();
     let (code, marks) = asm.finish();
     Emitted { code, marks, loop_body }
