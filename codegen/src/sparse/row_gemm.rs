@@ -235,7 +235,7 @@ mod tests {
             let (weights, acts) = (weights(n, k), acts(tokens, k));
             let matrix = RowMatrix::pack(n, k, &weights).unwrap();
             let gate = |i: usize| match (i / n + i % n).is_multiple_of(period) {
-                true if i % 2 == 0 => f32::NAN,
+                true if i.is_multiple_of(2) => f32::NAN,
                 true => 0.5,
                 false => -((i % 2) as f32),
             };

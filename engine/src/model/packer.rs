@@ -168,11 +168,7 @@ impl<'a> Packer<'a> {
     /// Fails if a kernel cannot be made.
     pub(super) fn columns(&self, weights: ColumnMatrix, norm: Option<Norm>) -> Result<Linear> {
         let shape = (weights.n(), weights.k());
-        let kernels = self.shared(
-            shape,
-            |kernels| &mut kernels.by_columns,
-            |cache, spec| ColumnGemm::new(cache, spec),
-        )?;
+        let kernels = self.shared(shape, |kernels| &mut kernels.by_columns, ColumnGemm::new)?;
         Ok(Linear { norm, weights: Weights::Columns(ColumnLayer { weights, kernels }) })
     }
 
