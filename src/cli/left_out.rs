@@ -14,6 +14,9 @@ pub(super) struct LeftOut {
     /// Bytes of the head's screen that were read: the mean over the same tokens.
     #[serde(skip)]
     pub(super) screen_bytes: Option<f64>,
+    /// Bytes of `up` and `down` that were not read: the mean over the same tokens.
+    #[serde(skip)]
+    pub(super) skipped_bytes: f64,
     /// Of all gates, if the activation makes zeros of these.
     pub(super) gates_not_positive_pct: Option<f64>,
     /// Of all inputs of `down`, after rounding.
@@ -31,6 +34,7 @@ impl LeftOut {
             head_rows: rows,
             head_rows_pct: rows.map(|rows| 100.0 * rows / model.config().vocab_size as f64),
             screen_bytes: per_token(work.screen_bytes).filter(|bytes| *bytes > 0.0),
+            skipped_bytes: per_token(zeros.skipped_bytes).unwrap_or_default(),
             gates_not_positive_pct: gates.map(|share| 100.0 * share),
             zeros_into_down_pct: (zeros.elements > 0).then_some(100.0 * inputs),
         }

@@ -67,6 +67,11 @@ impl ColumnInput {
         self.offsets.len().saturating_sub(FAR) / QUAD
     }
 
+    /// Returns the bytes of the listed columns of a strip.
+    pub fn strip_bytes(&self) -> usize {
+        self.quads() * QUAD * BLOCK_BYTES
+    }
+
     /// Returns the number of tokens.
     pub fn tokens(&self) -> usize {
         self.chunks.iter().sum()

@@ -21,6 +21,8 @@ pub(super) struct Scratch {
     input: ColumnInput,
     /// `[strip][part of the columns][token][row]`.
     sums: Vec<i32>,
+    /// Bytes of the weights that the last product skipped.
+    pub(super) skipped_bytes: usize,
 }
 
 impl ColumnLayer {
@@ -55,8 +57,9 @@ impl ColumnLayer {
                 self.kernels.compute(&self.weights, acts, columns);
             });
         }
-        let Scratch { input, sums } = scratch;
+        let Scratch { input, sums, skipped_bytes } = scratch;
         input.set(acts, self.kernels.most_tokens());
+        *skipped_bytes = self.weights.bytes().saturating_sub(self.weights.strips() * input.strip_bytes());
         let parts = self.parts(team.threads(), input.quads());
         sums.resize(self.weights.strips() * parts * tokens * STRIP_ROWS, 0);
         team.chunks(sums, tokens * STRIP_ROWS, |task, sums| {

@@ -273,9 +273,10 @@ impl Model {
         let Buffers { residual, rounded, gate, up, product, .. } = buffers;
         let (x, norm) = (&residual[..tokens * hidden], Some(&layer.ffn_norm));
         let mut input = Input::new(team, x, hidden, norm, rounded);
+        let mut skipped_bytes = 0;
         if layer.up.gated(tokens).is_some() {
             input.multiply([(&layer.gate, gate)]);
-            input.multiply_gated(&layer.up, &gate[..tokens * ffn], up);
+            skipped_bytes = input.multiply_gated(&layer.up, &gate[..tokens * ffn], up);
         } else {
             input.multiply([(&layer.gate, gate), (&layer.up, up)]);
         }
@@ -292,7 +293,8 @@ impl Model {
         let mut input = Input::new(team, gate, ffn, layer.ffn_sub_norm.as_ref(), rounded);
         input.multiply([(&layer.down, product)]);
         if let Some(zeros) = zeros {
-            self.meter.add_zeros(index, Zeros { inputs: input.zeros() as u64, ..zeros });
+            let skipped_bytes = (skipped_bytes + input.skipped_bytes()) as u64;
+            self.meter.add_zeros(index, Zeros { inputs: input.zeros() as u64, skipped_bytes, ..zeros });
         }
         self.add(team, residual, product, layer.ffn_post_norm.as_ref(), tokens);
         team.check()

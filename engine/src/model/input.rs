@@ -98,14 +98,20 @@ impl<'a> Input<'a> {
     }
 
     /// Multiplies every token with the rows of `linear` that have a positive gate, or one that is not a number, for some token.
-    /// The other outputs become 0, if that is faster. `gates` is tokens × n.
-    pub(super) fn multiply_gated(&mut self, linear: &Linear, gates: &[f32], out: &mut [f32]) {
+    /// The other outputs become 0, if that is faster. `gates` is tokens × n. Returns the bytes of the weights that it skips.
+    pub(super) fn multiply_gated(&mut self, linear: &Linear, gates: &[f32], out: &mut [f32]) -> usize {
         let Some(layer) = linear.gated(self.x.len() / self.width) else {
-            return self.multiply([(linear, out)]);
+            self.multiply([(linear, out)]);
+            return 0;
         };
         self.round_for(linear);
         let Rounded { acts, rows, .. } = &mut *self.rounded;
-        layer.multiply_gated(self.team, acts, gates, rows, out);
+        layer.multiply_gated(self.team, acts, gates, rows, out)
+    }
+
+    /// Returns the bytes of the weights whose columns the last product skipped.
+    pub(super) fn skipped_bytes(&self) -> usize {
+        self.rounded.columns.skipped_bytes
     }
 
     /// Rounds the input to the form that `linear` reads, if it is not there yet.

@@ -171,6 +171,7 @@ impl Linear {
         acts: &Activations,
         scratch: &mut columns::Scratch,
     ) {
+        scratch.skipped_bytes = 0;
         let mut layers = layers;
         if let [(linear, out)] = &mut layers[..] {
             match &linear.weights {

@@ -48,7 +48,7 @@ impl RowLayer {
     }
 
     /// Does [`RowLayer::multiply`] for the rows whose gate is positive, or not a number, for some token. The others become 0.
-    /// `gates` is tokens × n.
+    /// `gates` is tokens × n. Returns the bytes of the weights that it skips.
     ///
     /// # Panics
     /// As [`RowLayer::multiply`].
@@ -59,14 +59,15 @@ impl RowLayer {
         gates: &[f32],
         scratch: &mut Scratch,
         out: &mut [f32],
-    ) {
+    ) -> usize {
         let (tokens, n) = (acts.tokens(), self.weights.n());
         let out = &mut out[..tokens * n];
         out.fill(0.0);
-        let most = self.kernels.most_tokens();
+        let (most, mut read) = (self.kernels.most_tokens(), 0);
         for first in (0..tokens).step_by(most) {
             scratch.input.set(&self.weights, gates, acts, first..tokens.min(first + most));
             self.multiply_listed(team, scratch);
+            read += scratch.input.rows().len() * (self.weights.bytes() / n);
             let numbers = scratch.input.tokens() * self.kernels.quad_sums();
             let quads = scratch.sums.chunks_exact(numbers).zip(scratch.input.rows().chunks(4));
             for (sums, rows) in quads {
@@ -79,6 +80,8 @@ impl RowLayer {
                 }
             }
         }
+        // Later tokens find some rows in a cache.
+        self.weights.bytes().saturating_sub(read)
     }
 
     /// Multiplies the listed rows, in one job of the pool.

@@ -14,6 +14,8 @@ pub struct Zeros {
     pub gates: u64,
     /// Inputs of `down` that are zero after rounding. Their columns count for nothing.
     pub inputs: u64,
+    /// Bytes of `up` and `down` that were not read, because these rows and columns were skipped.
+    pub skipped_bytes: u64,
 }
 
 impl AddAssign for Zeros {
@@ -21,6 +23,7 @@ impl AddAssign for Zeros {
         self.elements += other.elements;
         self.gates += other.gates;
         self.inputs += other.inputs;
+        self.skipped_bytes += other.skipped_bytes;
     }
 }
 
@@ -59,7 +62,7 @@ impl Meter {
     pub(super) fn gates(&self, gates: &[f32]) -> Option<Zeros> {
         self.work().as_ref()?;
         let negative = gates.iter().filter(|gate| **gate <= 0.0).count() as u64;
-        Some(Zeros { elements: gates.len() as u64, gates: negative, inputs: 0 })
+        Some(Zeros { elements: gates.len() as u64, gates: negative, ..Zeros::default() })
     }
 
     /// Adds the zeros of layer `layer`.

@@ -134,7 +134,7 @@ impl Outcome {
 /// Returns the bytes that a token must read.
 ///
 /// A prompt reads weights and head once. A generated token reads all of them, which the tokens of other sequences in the pass
-/// share, and all keys and values before it. For a screened head, the planes of its copy count that were read, without the few rows
+/// share, and all keys and values before it. Rows of `up` and columns of `down` that are skipped do not count. For a screened head, the planes of its copy count that were read, without the few rows
 /// that are then computed.
 fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
     let memory = model.memory_use();
@@ -146,7 +146,9 @@ fn bytes_per_token(rates: &Rates, model: &Model) -> f64 {
         Test::Generate { tokens, parallel } => {
             let positions = rates.depth as f64 + (tokens + 1) as f64 / 2.0;
             let head = rates.left_out.screen_bytes.unwrap_or(head / parallel as f64);
-            ternary / parallel as f64 + head + positions * memory.cache_per_token as f64
+            ternary / parallel as f64 - rates.left_out.skipped_bytes
+                + head
+                + positions * memory.cache_per_token as f64
         }
     }
 }

@@ -183,9 +183,13 @@ impl<'a> Workload<'a> {
         run?;
         let left_out = LeftOut::of(&work, model);
         Ok(match test {
-            Test::Prompt(_) => {
-                LeftOut { head_rows: None, head_rows_pct: None, screen_bytes: None, ..left_out }
-            }
+            Test::Prompt(_) => LeftOut {
+                head_rows: None,
+                head_rows_pct: None,
+                screen_bytes: None,
+                skipped_bytes: 0.0,
+                ..left_out
+            },
             Test::Generate { .. } => left_out,
         })
     }

@@ -5,7 +5,7 @@ use super::super::{Logits, Model, Part as Tokens};
 use super::presets::Preset;
 use crate::prediction::Spread;
 use crate::runtime::{Runtime, RuntimeOptions};
-use tercet_codegen::Isa;
+use tercet_codegen::{ColumnGemm, Isa};
 use tercet_cpu::Cpu;
 use tercet_formats::config::LLAMA;
 
@@ -57,17 +57,22 @@ fn what_is_skipped_changes_no_logit() {
         let model = Model::synthetic(&preset, &Runtime::new(&options)).unwrap();
         let mut state = model.new_state(64).unwrap();
         let mut bits = Vec::new();
-        for tokens in [1, 3, 20, 2, 1, 7, 1] {
-            let tokens: Vec<u32> = (0..tokens).map(|i| (i * 67 + bits.len() as u32) % 512).collect();
-            let logits = model.forward(&mut state, &tokens, Logits::All).unwrap();
-            bits.extend(logits.iter().map(|logit| logit.to_bits()));
-        }
-        bits
+        let ((), work) = model.counting(|| {
+            for tokens in [1, 3, 20, 2, 1, 7, 1] {
+                let tokens: Vec<u32> = (0..tokens).map(|i| (i * 67 + bits.len() as u32) % 512).collect();
+                let logits = model.forward(&mut state, &tokens, Logits::All).unwrap();
+                bits.extend(logits.iter().map(|logit| logit.to_bits()));
+            }
+        });
+        (bits, work.zeros().skipped_bytes)
     };
-    let expected = logits(Isa::Portable, 1);
+    let (expected, skipped) = logits(Isa::Portable, 1);
+    assert_eq!(skipped, 0);
     for isa in Isa::available(Cpu::host()) {
         for threads in [1, 2, 3] {
-            assert!(logits(isa, threads) == expected, "{isa} on {threads} threads");
+            let (found, skipped) = logits(isa, threads);
+            assert!(found == expected, "{isa} on {threads} threads");
+            assert_eq!(skipped > 0, ColumnGemm::exists_for(isa), "{isa}");
         }
     }
 }
