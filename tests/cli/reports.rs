@@ -41,7 +41,7 @@ fn info_has_the_documented_fields() {
     assert_eq!(info["memory"]["cache"].as_u64().unwrap(), 512 * 2 * 6 * 2 * 64 * 2);
     assert_eq!(info["plans"].as_array().unwrap().len(), 4);
     for plan in info["plans"].as_array().unwrap() {
-        assert_fields(plan, &["n", "k", "decode", "pair", "few", "prefill"]);
+        assert_fields(plan, &["n", "k", "decode", "pair", "few", "prefill", "skips_columns", "skips_rows"]);
         assert_fields(&plan["decode"], &["kernel", "origin"]);
     }
     assert_eq!(info["knobs"].as_array().unwrap().len(), tercet::knobs::all().count());
