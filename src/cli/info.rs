@@ -29,9 +29,10 @@ Examples:
 
 const JSON: &str = "\
 JSON: cpu, isa, isa_reason, threads, threads_reason, affinity, quota, packing, model, context,
-memory (bytes), plans: [{n, k, decode: {kernel, origin}, pair: …, few: …, prefill: …}],
-knobs: [{name, value, help}], profile (with --profile; else null): tokens, layers:
-[{gates_not_positive, zeros_into_down}] (shares), deviation (of logits), best (in deviations).";
+memory (bytes), plans: [{n, k, decode: {kernel, origin}, pair: …, few: …, prefill: …,
+skips_columns, skips_rows}], knobs: [{name, value, help}], profile (with --profile; else
+null): tokens, layers: [{gates_not_positive, zeros_into_down}] (shares), deviation (of
+logits), best (in deviations).";
 
 /// Show CPU, kernels, model and memory, with the reasons for each choice
 ///
