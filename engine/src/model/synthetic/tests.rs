@@ -66,13 +66,19 @@ fn what_is_skipped_changes_no_logit() {
         });
         (bits, work.zeros().skipped_bytes)
     };
+    let mut isas = Isa::available(Cpu::host());
+    isas.retain(|isa| ColumnGemm::exists_for(*isa));
+    println!("ISAs that skip: {isas:?}");
+    if isas.is_empty() {
+        return;
+    }
     let (expected, skipped) = logits(Isa::Portable, 1);
     assert_eq!(skipped, 0);
-    for isa in Isa::available(Cpu::host()) {
+    for isa in isas {
         for threads in [1, 2, 3] {
             let (found, skipped) = logits(isa, threads);
             assert!(found == expected, "{isa} on {threads} threads");
-            assert_eq!(skipped > 0, ColumnGemm::exists_for(isa), "{isa}");
+            assert!(skipped > 0, "{isa}");
         }
     }
 }
