@@ -48,8 +48,10 @@ impl RowMatrix {
     /// Blocks that are no packed weights give meaningless products, but do no other harm.
     ///
     /// # Errors
-    /// Fails if n is 0, if k is 0, no multiple of [`LINE`](super::LINE) or more than [`MAX_K`], if the packed form exceeds
-    /// 4 GiB, if the system refuses the memory, and with the errors of `fill`.
+    /// Fails if
+    /// - n is 0, or the packed form exceeds 4 GiB,
+    /// - k is 0, no multiple of [`LINE`](super::LINE), or more than [`MAX_K`],
+    /// - the system refuses the memory, or `fill` fails.
     pub fn fill<E: From<PackError>>(
         n: usize,
         k: usize,

@@ -97,8 +97,8 @@ impl Unpackers {
         // SAFETY:
         // - the code was emitted for these panels, and this CPU can run or interpret it (`new`);
         // - it reads four blocks for each quad, which `quads` has;
-        // - it writes as many steps of `panels` blocks, from step `first` on, to each of the row blocks, which are `stride`
-        //   blocks long and have room for them (assertion). `rows` is borrowed exclusively.
+        // - it writes as many steps of `panels` blocks to each row block, from step `first` on;
+        // - a row block is `stride` blocks long, which is room enough (assertion), and `rows` is borrowed exclusively.
         unsafe { self.kernels[digit].call(&mut args) }
     }
 }

@@ -191,8 +191,8 @@ impl Kernel {
     }
 }
 
-/// Loads four columns, of which the bytes of the first two alternate in `ab`, and those of the others in `cd`: from each
-/// 16 bytes the lower eight, or the `upper` ones.
+/// Loads four columns. The bytes of the first two alternate in `ab`, and those of the others in `cd`. These are the lower
+/// eight of each 16 bytes, or the `upper` ones.
 fn pairs(asm: &mut Asm, column: impl Fn(usize) -> Mem, upper: bool, [ab, cd]: [V; 2]) {
     let alternate = if upper { Asm::vpunpckhbw_load } else { Asm::vpunpcklbw_load };
     asm.load(ab, column(0));
