@@ -34,6 +34,8 @@ mod column_matrix;
 mod row_gemm;
 mod row_input;
 mod row_matrix;
+#[cfg(test)]
+mod samples;
 mod unpack;
 mod visit;
 

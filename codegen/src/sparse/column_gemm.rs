@@ -121,26 +121,17 @@ impl ColumnGemm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::FAMILIES;
     use crate::sparse::STRIP_ROWS;
+    use crate::sparse::samples::{product, specs, weights};
     use tercet_cpu::Cpu;
 
     /// Returns the kernels of every family: interpreted, and those that this CPU can run.
     fn kernels() -> impl Iterator<Item = (KernelSpec, ColumnGemm)> {
-        let families = FAMILIES.iter().filter(|family| ColumnGemm::exists_for(family.isa));
-        families.flat_map(|family| {
-            let panels = [1, 2, 4].into_iter().filter(|panels| family.interleave.is_multiple_of(*panels));
-            panels.flat_map(move |panels| {
-                let (isa, interleave, nr) = (family.isa, family.interleave, panels * PANEL_ROWS);
-                let spec = format!("{isa}/1.6bit/x{interleave}/m2n{nr}u1/once/p0/i32");
-                let spec: KernelSpec = spec.parse().unwrap();
-                let native = isa.runs_on(Cpu::host());
-                let native = native.then(|| ColumnGemm::new(&KernelCache::default(), spec).unwrap());
-                [Some(ColumnGemm::emulated(spec).unwrap()), native]
-                    .into_iter()
-                    .flatten()
-                    .map(move |kernels| (spec, kernels))
-            })
+        specs().flat_map(move |spec| {
+            let native = spec.isa.runs_on(Cpu::host());
+            let native = native.then(|| ColumnGemm::new(&KernelCache::default(), spec).unwrap());
+            let emulated = ColumnGemm::emulated(spec).unwrap();
+            [Some(emulated), native].into_iter().flatten().map(move |kernels| (spec, kernels))
         })
     }
 
@@ -159,15 +150,6 @@ mod tests {
             });
         }
         acts
-    }
-
-    fn weights(n: usize, k: usize) -> Vec<i8> {
-        (0..n * k).map(|i| (i * i % 13 % 3) as i8 - 1).collect()
-    }
-
-    /// Returns Σ (weight + offset) · activation.
-    fn product(weights: &[i8], acts: &[i8], offset: i32) -> i32 {
-        weights.iter().zip(acts).map(|(weight, act)| (i32::from(*weight) + offset) * i32::from(*act)).sum()
     }
 
     #[test]
