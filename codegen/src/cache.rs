@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::kernel::{KernelError, MicroKernel};
+use crate::emit::Emitted;
+use crate::kernel::{Code, KernelError, MicroKernel};
 use crate::profile::Profiler;
 use crate::spec::KernelSpec;
 
@@ -27,6 +28,22 @@ impl KernelCache {
     #[cfg(test)]
     pub(crate) fn emulating() -> Self {
         KernelCache { emulates: true, ..KernelCache::default() }
+    }
+
+    /// Makes emitted code callable, and announces it as `name`. Each call publishes it anew.
+    ///
+    /// # Errors
+    /// Fails if the system refuses executable memory.
+    pub(crate) fn publish(&self, name: &str, emitted: &Emitted) -> Result<Code, KernelError> {
+        #[cfg(test)]
+        if self.emulates {
+            return Ok(Code::emulate(emitted));
+        }
+        let code = Code::publish(emitted)?;
+        if let (Some(profiler), Some(code)) = (&self.profiler, code.bytes()) {
+            profiler.published(name, code);
+        }
+        Ok(code)
     }
 
     fn make(&self, spec: &KernelSpec) -> Result<MicroKernel, KernelError> {

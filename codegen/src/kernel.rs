@@ -85,10 +85,7 @@ impl MicroKernel {
 
     /// Returns the machine code at its final address; `None` for the portable family.
     pub fn code(&self) -> Option<&[u8]> {
-        match &self.code {
-            Code::Machine(memory) => Some(memory.code()),
-            _ => None,
-        }
+        self.code.bytes()
     }
 
     /// Computes tiles of the rows from `panel` on and the tokens from `token` on. `out` says how many. Several tiles must be
@@ -184,6 +181,14 @@ impl Code {
     /// Fails if the system refuses executable memory.
     pub(crate) fn publish(emitted: &emit::Emitted) -> io::Result<Self> {
         ExecutableMemory::publish(&emitted.code).map(Code::Machine)
+    }
+
+    /// Returns machine code at its final address.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Code::Machine(memory) => Some(memory.code()),
+            _ => None,
+        }
     }
 
     /// Returns emitted code of x86-64 that every call interprets.

@@ -48,6 +48,8 @@ pub use row_matrix::RowMatrix;
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use visit::VisitArgs;
 
+use crate::emit::SparseFrame;
+use crate::isa::Isa;
 use crate::packing::{BLOCK_BYTES, PackError, Packing};
 
 /// Ternary digits in a byte.
@@ -67,6 +69,14 @@ pub(crate) const NEAR: usize = 12;
 pub(crate) const ROWS_FAR: usize = 24;
 /// Rows between a row and the prefetch of a later one into the first-level cache.
 pub(crate) const ROWS_NEAR: usize = 4;
+
+/// Returns the kernels of `isa` that skip.
+///
+/// # Panics
+/// If [`ColumnGemm::exists_for`] is false.
+fn frame(isa: Isa) -> &'static SparseFrame {
+    isa.row().frame.sparse.as_ref().expect("the ISA has kernels that skip")
+}
 
 /// Returns the row, of 64 rows with the same digit, whose digits are in byte `byte` of a block.
 ///

@@ -10,7 +10,7 @@ use crate::cache::KernelCache;
 use crate::columns::{ColumnsMut, Element};
 use crate::gemm::Gemm;
 use crate::isa::Isa;
-use crate::kernel::{Code, KernelError};
+use crate::kernel::KernelError;
 use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
 use crate::spec::{KernelSpec, Unpack};
 
@@ -44,23 +44,10 @@ impl ColumnGemm {
     pub fn new(cache: &KernelCache, spec: KernelSpec) -> Result<Self, KernelError> {
         assert!(Self::can_use(&spec), "the kernel does not unpack rows");
         let many = Gemm::new(cache, spec)?;
-        let frame = spec.isa.row().frame.sparse.as_ref().expect("the ISA has kernels that skip columns");
         Ok(ColumnGemm {
-            visitors: Visitors::new(frame, Code::publish)?,
-            unpackers: Unpackers::new(frame, spec.tile.panels(), Code::publish)?,
+            visitors: Visitors::new(cache, spec.isa)?,
+            unpackers: Unpackers::new(cache, spec.isa, spec.tile.panels())?,
             many,
-        })
-    }
-
-    /// Interprets the kernels for a few tokens, and those that unpack.
-    #[cfg(test)]
-    pub(crate) fn emulated(spec: KernelSpec) -> Result<Self, KernelError> {
-        let frame = spec.isa.row().frame.sparse.as_ref().expect("the ISA has kernels that skip columns");
-        let emulate = |emitted: &crate::emit::Emitted| Ok::<_, KernelError>(Code::emulate(emitted));
-        Ok(ColumnGemm {
-            visitors: Visitors::new(frame, emulate)?,
-            unpackers: Unpackers::new(frame, spec.tile.panels(), emulate)?,
-            many: Gemm::new(&KernelCache::emulating(), spec)?,
         })
     }
 
@@ -130,7 +117,7 @@ mod tests {
         specs().flat_map(move |spec| {
             let native = spec.isa.runs_on(Cpu::host());
             let native = native.then(|| ColumnGemm::new(&KernelCache::default(), spec).unwrap());
-            let emulated = ColumnGemm::emulated(spec).unwrap();
+            let emulated = ColumnGemm::new(&KernelCache::emulating(), spec).unwrap();
             [Some(emulated), native].into_iter().flatten().map(move |kernels| (spec, kernels))
         })
     }

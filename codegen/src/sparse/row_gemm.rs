@@ -7,7 +7,6 @@ use super::{QUAD, RowInput, RowMatrix, UnpackArgs, VisitArgs};
 use crate::activations::Activations;
 use crate::cache::KernelCache;
 use crate::columns::{ColumnsMut, Element};
-use crate::emit::{Emitted, SparseFrame};
 use crate::gemm::Gemm;
 use crate::kernel::{Code, KernelError};
 use crate::packing::{BLOCK_BYTES, Block, Layout, PANEL_ROWS, Packing};
@@ -40,32 +39,20 @@ impl RowGemm {
     /// [`ColumnGemm::can_use`](super::ColumnGemm::can_use) is false, or k is no number of lines from 1 to
     /// [`RowGemm::MOST_LINES`].
     pub fn new(cache: &KernelCache, spec: KernelSpec, k: usize) -> Result<Self, KernelError> {
-        Self::made(Gemm::new(cache, spec)?, k, |emitted| Ok(Code::publish(emitted)?))
-    }
-
-    /// Interprets the kernels.
-    #[cfg(test)]
-    fn emulated(spec: KernelSpec, k: usize) -> Result<Self, KernelError> {
-        Self::made(Gemm::new(&KernelCache::emulating(), spec)?, k, |emitted| Ok(Code::emulate(emitted)))
-    }
-
-    fn made(
-        many: Gemm,
-        k: usize,
-        make: impl Fn(&Emitted) -> Result<Code, KernelError>,
-    ) -> Result<Self, KernelError> {
         let lines = k / super::LINE;
         assert!(k.is_multiple_of(super::LINE) && (1..=Self::MOST_LINES).contains(&lines), "{k} columns");
-        assert!(super::ColumnGemm::can_use(many.spec()), "the kernel does not unpack rows");
-        let (isa, panels) = (many.spec().isa, many.spec().tile.panels());
-        let frame: &SparseFrame = isa.row().frame.sparse.as_ref().expect("the ISA has sparse kernels");
-        let dots = (1..=frame.most_tokens).map(|tokens| make(&(frame.dots)(tokens, lines)));
+        assert!(super::ColumnGemm::can_use(&spec), "the kernel does not unpack rows");
+        let (isa, panels, frame) = (spec.isa, spec.tile.panels(), super::frame(spec.isa));
+        let dots = (1..=frame.most_tokens).map(|tokens| {
+            cache.publish(&format!("{isa}/rows/k{k}/m{tokens}"), &(frame.dots)(tokens, lines))
+        });
+        let unpack = format!("{isa}/rows/k{k}/unpack/x{panels}");
         Ok(RowGemm {
             lines,
             lanes: frame.lanes,
             dots: dots.collect::<Result<_, _>>()?,
-            unpack: make(&(frame.unpack_rows)(panels, lines))?,
-            many,
+            unpack: cache.publish(&unpack, &(frame.unpack_rows)(panels, lines))?,
+            many: Gemm::new(cache, spec)?,
         })
     }
 
@@ -106,7 +93,7 @@ impl RowGemm {
             out: out.as_mut_ptr(),
         };
         // SAFETY:
-        // - the code was emitted for these tokens and lines, and this CPU can run or interpret it (`made`);
+        // - the code was emitted for these tokens and lines, and this CPU can run or interpret it (`new`);
         // - every offset of a quad is that of one of the n rows (assertion on the last, as rows ascend), each of which has
         //   `lines` blocks;
         // - the quads' offsets are followed by those of prefetches, which do not fault;
@@ -161,7 +148,7 @@ impl RowGemm {
                 out_stride: 0,
             };
             // SAFETY:
-            // - the code was emitted for these panels and lines, and this CPU can run or interpret it (`made`);
+            // - the code was emitted for these panels and lines, and this CPU can run or interpret it (`new`);
             // - it reads 16 rows of `lines` blocks, which `packed` has;
             // - it writes every `panels`th block of k / 4 steps from the first of `unpacked` on, which are there (assertion).
             //   `rows` is borrowed exclusively.
@@ -192,7 +179,7 @@ mod tests {
         specs().flat_map(move |spec| {
             let native = spec.isa.runs_on(Cpu::host());
             let native = native.then(|| RowGemm::new(&KernelCache::default(), spec, k).unwrap());
-            let emulated = RowGemm::emulated(spec, k).unwrap();
+            let emulated = RowGemm::new(&KernelCache::emulating(), spec, k).unwrap();
             [Some(emulated), native].into_iter().flatten().map(move |kernels| (spec, kernels))
         })
     }

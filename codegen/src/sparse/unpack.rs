@@ -3,8 +3,9 @@
 use std::cell::Cell;
 
 use super::{ColumnMatrix, DIGITS, QUAD};
-use crate::emit::SparseFrame;
-use crate::kernel::Code;
+use crate::cache::KernelCache;
+use crate::isa::Isa;
+use crate::kernel::{Code, KernelError};
 use crate::packing::{BLOCK_BYTES, Block, Layout, PANEL_ROWS, Packing};
 use crate::view::View;
 
@@ -33,14 +34,12 @@ pub(super) struct Unpackers {
 const PANELS: usize = BLOCK_BYTES / PANEL_ROWS;
 
 impl Unpackers {
-    /// Makes the kernels for row blocks of `panels` panels: 1, 2 or 4. `make` makes emitted code callable.
-    pub(super) fn new<E>(
-        frame: &SparseFrame,
-        panels: usize,
-        make: impl Fn(&crate::emit::Emitted) -> Result<Code, E>,
-    ) -> Result<Self, E> {
+    /// Makes the kernels of `isa` for row blocks of `panels` panels: 1, 2 or 4.
+    pub(super) fn new(cache: &KernelCache, isa: Isa, panels: usize) -> Result<Self, KernelError> {
         assert!(PANELS.is_multiple_of(panels), "row blocks of 1, 2 or 4 panels");
-        let code = |digit| make(&(frame.unpack)(panels, digit));
+        let emit = super::frame(isa).unpack;
+        let code =
+            |digit| cache.publish(&format!("{isa}/columns/unpack/x{panels}/{digit}"), &emit(panels, digit));
         Ok(Unpackers { panels, kernels: [code(0)?, code(1)?, code(2)?, code(3)?, code(4)?] })
     }
 

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::{ColumnInput, ColumnMatrix, QUAD, STRIP_ROWS};
-use crate::emit::{Emitted, SparseFrame};
-use crate::kernel::Code;
+use crate::cache::KernelCache;
+use crate::isa::Isa;
+use crate::kernel::{Code, KernelError};
 
 /// The arguments of a kernel. Emitted code reads the fields at their offsets.
 #[repr(C)]
@@ -29,9 +30,11 @@ pub(super) struct Visitors {
 }
 
 impl Visitors {
-    /// Makes the kernels. `make` makes emitted code callable.
-    pub(super) fn new<E>(frame: &SparseFrame, make: impl Fn(&Emitted) -> Result<Code, E>) -> Result<Self, E> {
-        let kernels = (1..=frame.most_tokens).map(|tokens| make(&(frame.visit)(tokens)));
+    /// Makes the kernels of `isa`.
+    pub(super) fn new(cache: &KernelCache, isa: Isa) -> Result<Self, KernelError> {
+        let frame = super::frame(isa);
+        let kernels = (1..=frame.most_tokens)
+            .map(|tokens| cache.publish(&format!("{isa}/columns/m{tokens}"), &(frame.visit)(tokens)));
         Ok(Visitors { kernels: kernels.collect::<Result<_, _>>()? })
     }
 
