@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::Scratch;
 use tercet::autotune::{Origin, Problem, Record, Records, Sharing, Store};
-use tercet::codegen::{Isa, KernelSpec, Packing, Tile};
+use tercet::codegen::{Isa, KernelSpec, Packing, Prefetch, Tile};
 use tercet::cpu::Cpu;
 use tercet::formats::{Config, ModelFiles};
 use tercet::tune::{records, tune};
@@ -37,7 +37,7 @@ fn odd_kernels(runtime: &Runtime, problem: &Problem) -> Vec<KernelSpec> {
     let odd = candidates.iter().enumerate().flat_map(|(i, spec)| {
         let tile = Tile { mr: 1 + i % 5, ku: 1 + i % 16, ..spec.tile };
         let mut odd = KernelSpec { tile, ..*spec };
-        odd.schedule.prefetch = 37 * i;
+        odd.schedule.prefetch = Prefetch { near: 37 * i, far: 91 * i };
         [*spec, odd]
     });
     odd.filter(|spec| spec.validate().is_ok()).collect()

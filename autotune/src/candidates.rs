@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tercet_codegen::packing::PANEL_ROWS;
-use tercet_codegen::{KernelSpec, Packing, Schedule, Tile, Unpack, emit};
+use tercet_codegen::{KernelSpec, Packing, Prefetch, Schedule, Tile, Unpack, emit};
 use tercet_cpu::Habits;
 
 use crate::planner::FEW;
@@ -24,10 +24,13 @@ pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
 pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<KernelSpec> {
     const TILES: usize = 8;
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
-    let prefetches: &[usize] = match m {
-        0..=1 => &[0, 2048, 4096, 8192, 16_384],
-        2..=FEW => &[0, 1024, 4096],
-        _ => &[0, 2048],
+    const NONE: Prefetch = Prefetch::NONE;
+    const FAR: Prefetch = Prefetch { near: 2048, far: 16_384 };
+    let near = Prefetch::near;
+    let prefetches = match m {
+        0..=1 => vec![NONE, near(2048), near(8192), FAR],
+        2..=FEW => vec![NONE, near(4096), FAR],
+        _ => vec![NONE, near(2048)],
     };
     let mut candidates = vec![default];
     for unpack in emit::family(default.isa).strategies(default.layout.packing) {

@@ -1,6 +1,6 @@
 //! Kernels with some parts chosen by the user. The planner chooses the others.
 
-use tercet_codegen::{Epilogue, Isa, KernelSpec, Packing, Tile, Unpack};
+use tercet_codegen::{Epilogue, Isa, KernelSpec, Packing, Prefetch, Tile, Unpack};
 
 use crate::candidates::tiles;
 use crate::planner::{Planner, Problem};
@@ -16,8 +16,8 @@ pub struct Choice {
     pub tile: Option<Tile>,
     /// How packed bytes become operands.
     pub unpack: Option<Unpack>,
-    /// Bytes between a load of weights and its prefetch.
-    pub prefetch: Option<usize>,
+    /// Prefetches of the weights.
+    pub prefetch: Option<Prefetch>,
     /// Panels in a row block.
     pub interleave: Option<usize>,
     /// Stored result.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tercet_codegen::{Epilogue, Family, Isa, KernelSpec, Layout, Packing, Schedule, Tile, Unpack, emit};
+use tercet_codegen::{
+    Architecture, Epilogue, Family, Isa, KernelSpec, Layout, Packing, Prefetch, Schedule, Tile, Unpack, emit,
+};
 use tercet_cpu::{Cpu, Habits};
 
 use crate::candidates::{self, tiles};
@@ -194,9 +196,8 @@ impl Planner {
         }
     }
 
-    /// Returns the prefetch distance in bytes.
-    fn prefetch(&self, unpack: Unpack, m: usize) -> usize {
-        match (m, unpack) {
+    fn prefetch(&self, unpack: Unpack, m: usize) -> Prefetch {
+        let near = match (m, unpack) {
             (0..=FEW, Unpack::Telescope) => self.habits.telescoping_prefetch,
             (0..=1, _) => self.habits.streaming_prefetch,
             // The screen of the output head multiplies these packings with two vectors of each token.
@@ -205,6 +206,8 @@ impl Planner {
             // An unpacked tile stays in a cache.
             (_, Unpack::Once | Unpack::Tiles) => 0,
             _ => self.habits.many_prefetch,
-        }
+        };
+        let has_far = m <= FEW && self.family.architecture == Some(Architecture::X86_64);
+        Prefetch { near, far: if has_far { self.habits.far_prefetch } else { 0 } }
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::problem;
 use tercet_autotune::{Planner, Problem, packing_by_rule};
-use tercet_codegen::{Isa, KernelSpec, Packing, Unpack};
+use tercet_codegen::{Isa, KernelSpec, Packing, Prefetch, Unpack};
 use tercet_cpu::Cpu;
 
 fn recorded(name: &str) -> Cpu {
@@ -51,23 +51,38 @@ fn a_zen_3_has_its_stream_prefetched() {
         let planner = Planner::new(Isa::Avx2, Packing::Bits2).on(&cpu);
         planner.plan(&Problem { m: 1, ..problem(2560) }).spec.schedule
     });
-    assert_eq!((zen3.prefetch, zen4.prefetch), (8192, 0));
+    assert_eq!((zen3.prefetch, zen4.prefetch), (Prefetch::near(8192), Prefetch::NONE));
     assert_eq!(zen3.unpack, zen4.unpack);
 }
 
 /// Half-precision arithmetic tells servers since Sapphire Rapids from an Ice Lake client, which is unknown.
 #[test]
-fn a_golden_cove_prefetches_far_ahead_also_for_a_few_tokens() {
+fn a_golden_cove_prefetches_into_both_caches_also_for_a_few_tokens() {
     let ice_lake = recorded("ice-lake");
     let mut golden_cove = ice_lake.clone();
     golden_cove.features.push("avx512_fp16");
-    for (m, unknown, distance) in [(1, 4096, 8192), (2, 4096, 8192), (8, 0, 4096)] {
+    for (m, unknown) in [(1, 4096), (2, 4096), (8, 0)] {
         let [before, after] = [&ice_lake, &golden_cove].map(|cpu| {
             let planner = Planner::new(Isa::Avx512Vnni, Packing::Trits5).on(cpu);
             planner.plan(&Problem { m, ..problem(2560) }).spec
         });
-        assert_eq!((before.schedule.prefetch, after.schedule.prefetch), (unknown, distance), "{m} tokens");
+        let far = Prefetch { near: 2048, far: 16_384 };
+        assert_eq!((before.schedule.prefetch, after.schedule.prefetch), (Prefetch::near(unknown), far));
         assert_eq!((before.schedule.unpack, before.tile), (after.schedule.unpack, after.tile));
+    }
+}
+
+/// Every family plans on every core, also a family of another architecture or the portable one.
+#[test]
+fn every_family_has_a_plan_on_a_core_that_prefetches_far() {
+    let mut golden_cove = recorded("ice-lake");
+    golden_cove.features.push("avx512_fp16");
+    for (isa, packing) in Isa::ALL.into_iter().flat_map(|isa| Packing::TERNARY.map(|packing| (isa, packing)))
+    {
+        let planner = Planner::new(isa, packing).on(&golden_cove);
+        for m in [1, 2, 8, 128] {
+            assert!(planner.plan(&Problem { m, ..problem(2560) }).spec.validate().is_ok(), "{isa} {packing}");
+        }
     }
 }
 

@@ -59,4 +59,4 @@ pub use listing::Listing;
 pub use packing::{Layout, PackedMatrix, Packing};
 pub use profile::Profiler;
 pub use sparse::{ColumnGemm, ColumnInput, ColumnMatrix, RowGemm, RowInput, RowMatrix};
-pub use spec::{Epilogue, KernelSpec, Schedule, SpecError, Tile, Unpack};
+pub use spec::{Epilogue, KernelSpec, Prefetch, Schedule, SpecError, Tile, Unpack};

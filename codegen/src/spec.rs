@@ -2,6 +2,7 @@
 
 mod args;
 mod error;
+mod prefetch;
 mod tile;
 mod unpack;
 
@@ -11,12 +12,13 @@ use std::str::FromStr;
 pub(crate) use args::KernelArgs;
 pub use error::SpecError;
 use error::syntax;
+pub use prefetch::Prefetch;
 pub use tile::Tile;
 pub(crate) use unpack::TILE_STEPS;
 pub use unpack::Unpack;
 
 use crate::emit;
-use crate::isa::Isa;
+use crate::isa::{Architecture, Isa};
 use crate::packing::{Layout, PANEL_ROWS, Packing};
 use crate::table::table;
 
@@ -25,13 +27,8 @@ use crate::table::table;
 pub struct Schedule {
     /// How bytes become operands.
     pub unpack: Unpack,
-    /// Bytes between a weight load and the software prefetch issued with it; 0 for none.
-    pub prefetch: usize,
-}
-
-impl Schedule {
-    /// The longest prefetch distance.
-    pub const MAX_PREFETCH: usize = 1 << 16;
+    /// Prefetches of the weights.
+    pub prefetch: Prefetch,
 }
 
 table! {
@@ -96,8 +93,10 @@ impl KernelSpec {
         range((1..=most_tokens).contains(&mr), "tokens (m)", mr, "1 to 15, or to 48 with tiles")?;
         range(nr > 0 && nr.is_multiple_of(PANEL_ROWS), "rows (n)", nr, "multiples of 16")?;
         range((1..=Tile::MAX_KU).contains(&ku), "unroll (u)", ku, "1 to 16")?;
-        let prefetch = self.schedule.prefetch;
-        range(prefetch <= Schedule::MAX_PREFETCH, "prefetch", prefetch, "0 to 65536 bytes")?;
+        let Prefetch { near, far } = self.schedule.prefetch;
+        range(near <= Prefetch::MAX, "prefetch", near, "0 to 65536 bytes")?;
+        let far_is_emitted = far == 0 || emit::family(self.isa).architecture == Some(Architecture::X86_64);
+        range(far <= Prefetch::MAX && far_is_emitted, "far prefetch", far, "0 to 65536 bytes on x86-64")?;
         if nr > self.layout.block_rows() || !self.layout.block_rows().is_multiple_of(nr) {
             return Err(SpecError::Rows { nr, block_rows: self.layout.block_rows() });
         }
@@ -127,7 +126,7 @@ impl KernelSpec {
             Unpack::Tiles => KernelSpec {
                 layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
                 tile: Tile { ku: TILE_STEPS, ..self.tile },
-                schedule: Schedule { prefetch: 0, ..self.schedule },
+                schedule: Schedule { prefetch: Prefetch::NONE, ..self.schedule },
                 ..*self
             },
             _ => *self,
@@ -179,7 +178,10 @@ impl FromStr for KernelSpec {
             tile: tile.parse()?,
             schedule: Schedule {
                 unpack: unpack.parse()?,
-                prefetch: number("prefetch", 'p', prefetch, "p8192")?,
+                prefetch: match prefetch.strip_prefix('p') {
+                    Some(distances) => distances.parse()?,
+                    None => return Err(syntax("prefetch", prefetch, "p8192")),
+                },
             },
             epilogue: epilogue.parse()?,
         };

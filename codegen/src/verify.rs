@@ -11,7 +11,7 @@ use crate::gemm::Gemm;
 use crate::isa::Isa;
 use crate::kernel::KernelError;
 use crate::packing::{Layout, PANEL_ROWS, PackedMatrix, Packing};
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile};
 
 /// Sizes at the edges of vectors, panels, steps and row blocks, and sizes of real models.
 pub const AWKWARD_SIZES: [usize; 12] = [1, 3, 15, 16, 17, 64, 100, 640, 2560, 3200, 6912, 8640];
@@ -147,7 +147,7 @@ pub fn specs(isa: Isa, packing: Packing) -> Vec<(usize, KernelSpec)> {
     for unpack in family.strategies(packing) {
         for (variant, (interleave, nr, ku, prefetch, epilogue)) in variants.into_iter().enumerate() {
             let layout = Layout { packing, interleave };
-            let schedule = Schedule { unpack, prefetch };
+            let schedule = Schedule { unpack, prefetch: Prefetch::near(prefetch) };
             let spec = KernelSpec { isa, layout, tile: Tile { mr: 1, nr, ku }, schedule, epilogue };
             let widest =
                 (1..=Tile::MAX_MR).rev().map(|mr| spec.with_tokens(mr)).find(|s| s.validate().is_ok());

@@ -4,7 +4,7 @@ use tercet_codegen::packing::MAX_K;
 use tercet_codegen::verify::{self, AWKWARD_SIZES, Expected, Report};
 use tercet_codegen::{
     Activations, ColumnsMut, Epilogue, FAMILIES, Gemm, Isa, KernelCache, KernelSpec, Layout, PackedMatrix,
-    Packing, Schedule, SpecError, Tile, emit,
+    Packing, Prefetch, Schedule, SpecError, Tile, emit,
 };
 use tercet_cpu::Cpu;
 
@@ -31,7 +31,7 @@ fn all_specs(unrolls: &[usize]) -> impl Iterator<Item = KernelSpec> {
             isa,
             layout,
             tile,
-            schedule: Schedule { unpack, prefetch: 64 * tile.mr },
+            schedule: Schedule { unpack, prefetch: Prefetch::near(64 * tile.mr) },
             epilogue: if tile.mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
         })
     })

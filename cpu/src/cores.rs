@@ -107,6 +107,8 @@ pub struct Habits {
     pub telescoping_prefetch: usize,
     /// Prefetch distance for a few tokens.
     pub few_prefetch: usize,
+    /// Distance of prefetches into the second-level cache, for up to a few tokens. The other ones then are shorter.
+    pub far_prefetch: usize,
     /// Prefetch distance for many tokens.
     pub many_prefetch: usize,
 }
@@ -122,6 +124,7 @@ impl Habits {
         streaming_prefetch: 0,
         telescoping_prefetch: 4096,
         few_prefetch: 0,
+        far_prefetch: 0,
         many_prefetch: 0,
     };
 
@@ -258,12 +261,13 @@ pub static CORES: [Core; 13] = [
                 (DotProduct::Tdpbsud, unit([1.0 / 16.0, 2.0, 2.0, 1.0])),
             ],
         }),
-        // All distances from 3 to 16 KB are equally good, and shorter ones are worse. Tables beat extraction by little.
+        // The first-level cache alone has too few lines on their way. Tables beat extraction by little.
         habits: Habits {
             look_up: 5.25,
-            streaming_prefetch: 4096,
-            telescoping_prefetch: 8192,
-            few_prefetch: 4096,
+            streaming_prefetch: 2048,
+            telescoping_prefetch: 2048,
+            few_prefetch: 2048,
+            far_prefetch: 16_384,
             ..Habits::UNKNOWN
         },
     },

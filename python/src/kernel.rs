@@ -9,7 +9,8 @@ use pyo3::types::PyBytes;
 use tercet_autotune::Choice;
 use tercet_codegen::Isa;
 use tercet_codegen::{
-    Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix, Unpack,
+    Activations, ColumnsMut, Element, Epilogue, Gemm, KernelCache, KernelSpec, Listing, PackedMatrix,
+    Prefetch, Unpack,
 };
 use tercet_cpu::Cpu;
 
@@ -47,7 +48,7 @@ impl Choices {
             packing: parse("packing", &self.packing)?,
             tile: self.tile.as_ref().map(|tile| tile.parse()).transpose().map_err(bad_spec)?,
             unpack: parse_one_of("unpack", &self.unpack, &Unpack::ALL.map(Unpack::name))?,
-            prefetch: self.prefetch,
+            prefetch: self.prefetch.map(Prefetch::near),
             interleave: self.interleave,
             epilogue: parse_one_of("epilogue", &self.epilogue, &Epilogue::ALL.map(Epilogue::name))?,
             tokens: self.tokens,

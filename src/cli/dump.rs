@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tercet_autotune::Choice;
 use tercet_codegen::Isa;
-use tercet_codegen::{Epilogue, KernelSpec, Listing, Tile, Unpack};
+use tercet_codegen::{Epilogue, KernelSpec, Listing, Prefetch, Tile, Unpack};
 use tercet_cpu::Cpu;
 
 use super::args::{self, IsaArgs, OutputArgs, PackingArgs};
@@ -49,7 +49,8 @@ const PARTS: [&str; 8] = ["isa", "packing", "tile", "unpack", "prefetch", "inter
 /// - x4: 4 panels of 16 rows in a row block
 /// - m1n64u2: a tile of 1 token and 64 rows, and 2 steps of k in an iteration of the loop
 /// - planes: the unpacking strategy
-/// - p8192: the prefetch distance in bytes
+/// - p8192: the prefetch distance in bytes; p2048+16384 also prefetches into the second-level
+///   cache, 16384 bytes ahead
 /// - f32: the type of the stored results
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{JSON}"))]
@@ -67,9 +68,9 @@ pub(super) struct Dump {
     /// Strategy that unpacks bytes to operands
     #[arg(long, value_name = "STRATEGY", value_parser = unpack())]
     unpack: Option<Unpack>,
-    /// Prefetch distance of the weights; 0 for no prefetch
+    /// Prefetch distance of the weights; 0 for no prefetch. With NEAR+FAR two of them
     #[arg(long, value_name = "BYTES")]
-    prefetch: Option<usize>,
+    prefetch: Option<Prefetch>,
     /// Panels of 16 rows in a row block: 1, 2, 4 or 8
     #[arg(long, value_name = "PANELS")]
     interleave: Option<usize>,

@@ -152,8 +152,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         }
         let dialect = D::begin(self.spec, self.vectors, asm, &mut registers);
         debug_assert_eq!(registers.taken(), needed, "{}", self.spec);
-        if self.spec.schedule.prefetch > 0 {
-            asm.mov_imm(PREFETCH, self.spec.schedule.prefetch as u32);
+        if self.spec.schedule.prefetch.near > 0 {
+            asm.mov_imm(PREFETCH, self.spec.schedule.prefetch.near as u32);
         }
         let tile = asm.new_label();
         asm.bind(tile);

@@ -3,6 +3,7 @@
 use super::Emitted;
 use super::asm::{Asm, Gpr, Mem, Registers, Width};
 use super::x86::Dialect;
+use crate::spec::Prefetch;
 
 /// The code of an `extern "sysv64" fn(start: *const u8, turns: usize)`. On AArch64 it is `extern "C"`.
 ///
@@ -21,21 +22,25 @@ const TURNS: Gpr = Gpr::Rsi;
 ///
 /// They differ in prefetch distance. Every known core reads fastest with one of them.
 pub(super) fn reads(width: Width) -> Vec<Loop> {
-    /// Prefetch distances in bytes. Zen 4 is fastest with none, Golden Cove with a short distance, and
-    /// other Zen cores with a long one.
-    const PREFETCHES: [usize; 3] = [0, 2048, 8192];
+    /// Zen 4 is fastest with none, other Zen cores with a long distance, and Golden Cove with prefetches into the
+    /// second-level cache.
+    const PREFETCHES: [Prefetch; 4] =
+        [Prefetch::NONE, Prefetch::near(2048), Prefetch::near(8192), Prefetch { near: 0, far: 4096 }];
     PREFETCHES.map(|prefetch| read(width, prefetch)).into()
 }
 
-fn read(width: Width, prefetch: usize) -> Loop {
+fn read(width: Width, Prefetch { near, far }: Prefetch) -> Loop {
     const BYTES: usize = 512;
     const LINE: usize = 64;
     let loads = Registers::new(width).take_many(BYTES / width.bytes());
     let emitted = repeat(Asm::new(width), |asm| {
         for (index, &register) in loads.iter().enumerate() {
             let byte = index * width.bytes();
-            if prefetch > 0 && byte.is_multiple_of(LINE) {
-                asm.prefetcht0(Mem::at(START, (byte + prefetch) as i32));
+            if near > 0 && byte.is_multiple_of(LINE) {
+                asm.prefetcht0(Mem::at(START, (byte + near) as i32));
+            }
+            if far > 0 && byte.is_multiple_of(LINE) {
+                asm.prefetcht1(Mem::at(START, (byte + far) as i32));
             }
             asm.load(register, Mem::at(START, byte as i32));
         }
@@ -111,13 +116,15 @@ mod tests {
             let mut prefetched = Vec::new();
             for probe in (frame.reads)() {
                 let (loads, all) = count(&probe, load);
-                let (prefetches, _) = count(&probe, Mnemonic::Prefetcht0);
+                let [near, far] =
+                    [Mnemonic::Prefetcht0, Mnemonic::Prefetcht1].map(|level| count(&probe, level).0);
+                let prefetches = near + far;
                 // A vector of bytes takes as many multiply-adds as it has bytes.
                 assert_eq!(loads * dot.unwrap().multiply_adds(), probe.per_turn, "{isa}");
                 assert_eq!(all, loads + prefetches + 3, "{isa}: pointer, counter, jump");
                 prefetched.push(prefetches * 64);
             }
-            assert_eq!(prefetched, [0, 512, 512], "{isa}: every line or none");
+            assert_eq!(prefetched, [0, 512, 512, 512], "{isa}: every line or none");
         }
     }
 

@@ -15,7 +15,7 @@ use tercet_cpu::DotProduct;
 use super::asm::{Asm, Gpr, Label, Mem, Registers, V, Width};
 use super::{Emitted, Frame, probe};
 use crate::packing::BLOCK_BYTES;
-use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
+use crate::spec::{Epilogue, KernelArgs, KernelSpec, Prefetch, Unpack};
 use weights::masks;
 
 /// The parts of a kernel that differ between the x86-64 families.
@@ -308,11 +308,17 @@ impl<'a, D: Dialect> Kernel<'a, D> {
     }
 
     fn prefetch(&self, asm: &mut Asm, step: usize) {
-        let distance = self.spec.schedule.prefetch;
-        if distance > 0 {
-            for panel in 0..self.spec.tile.panels() {
+        let Prefetch { near, far } = self.spec.schedule.prefetch;
+        for panel in 0..self.spec.tile.panels() {
+            let ahead = |distance: usize| {
                 let disp = (step * self.spec.layout.interleave + panel) * BLOCK_BYTES + distance;
-                asm.prefetcht0(Mem::at(WEIGHTS, disp as i32));
+                Mem::at(WEIGHTS, disp as i32)
+            };
+            if far > 0 {
+                asm.prefetcht1(ahead(far));
+            }
+            if near > 0 {
+                asm.prefetcht0(ahead(near));
             }
         }
     }

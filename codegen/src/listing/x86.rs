@@ -59,7 +59,7 @@ fn kind(instruction: &iced_x86::Instruction) -> Kind {
     let register = instruction.op0_register();
     match instruction.mnemonic() {
         _ if dot(instruction).is_some() => Kind::Dot,
-        Mnemonic::Prefetcht0 => Kind::Prefetch,
+        Mnemonic::Prefetcht0 | Mnemonic::Prefetcht1 => Kind::Prefetch,
         Mnemonic::Tileloadd => Kind::Load,
         Mnemonic::Tilestored => Kind::Store,
         Mnemonic::Vmovdqu | Mnemonic::Vmovdqu32 if instruction.op0_kind() == OpKind::Memory => Kind::Store,

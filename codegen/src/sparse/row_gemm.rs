@@ -43,9 +43,8 @@ impl RowGemm {
         assert!(k.is_multiple_of(super::LINE) && (1..=Self::MOST_LINES).contains(&lines), "{k} columns");
         assert!(super::ColumnGemm::can_use(&spec), "the kernel does not unpack rows");
         let (isa, panels, frame) = (spec.isa, spec.tile.panels(), super::frame(spec.isa));
-        let dots = (1..=frame.most_tokens).map(|tokens| {
-            cache.publish(&format!("{isa}/rows/k{k}/m{tokens}"), &(frame.dots)(tokens, lines))
-        });
+        let dots = (1..=frame.most_tokens)
+            .map(|tokens| cache.publish(&format!("{isa}/rows/k{k}/m{tokens}"), &(frame.dots)(tokens, lines)));
         let unpack = format!("{isa}/rows/k{k}/unpack/x{panels}");
         Ok(RowGemm {
             lines,

@@ -49,7 +49,7 @@ impl Weights {
     /// Loads the bytes of a step and advances the address to the next step.
     pub(crate) fn load_step(&self, asm: &mut Asm) {
         for (pair, raw) in self.raw.chunks_exact(2).enumerate() {
-            if self.spec.schedule.prefetch > 0 && (pair * 2 * BYTES).is_multiple_of(BLOCK_BYTES) {
+            if self.spec.schedule.prefetch.near > 0 && (pair * 2 * BYTES).is_multiple_of(BLOCK_BYTES) {
                 asm.prfm(WEIGHTS, PREFETCH);
             }
             asm.ldp_next(raw[0], raw[1], WEIGHTS);

@@ -4,7 +4,7 @@ use tercet_autotune::tiles;
 use tercet_codegen::packing::PANEL_ROWS;
 use tercet_codegen::{
     Activations, ColumnsMut, Gemm, Isa, KernelCache, KernelError, KernelSpec, PackedMatrix, Packing,
-    Schedule, Tile, emit,
+    Prefetch, Schedule, Tile, emit,
 };
 
 use super::contest::Copies;
@@ -82,12 +82,14 @@ impl<'a> Contestant<'a> {
 /// unrollings. For one token they also differ in prefetch. Portable kernels have no alternatives.
 pub(super) fn alternatives(pick: KernelSpec, m: usize) -> Vec<KernelSpec> {
     const TILES: usize = 3;
-    const FAR: usize = 8192;
     let mut specs = vec![pick];
     if pick.isa == Isa::Portable {
         return specs;
     }
-    let prefetches = if m == 1 { &[0, FAR][..] } else { &[0] };
+    let prefetches = match m {
+        1 => &[Prefetch::NONE, Prefetch::near(8192), Prefetch { near: 2048, far: 16_384 }][..],
+        _ => &[Prefetch::NONE],
+    };
     for unpack in emit::family(pick.isa).strategies(pick.layout.packing) {
         for (ku, &prefetch) in [1, 2, 4, 8].into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p)))
         {

@@ -6,7 +6,7 @@ use crate::emit::FAMILIES;
 use crate::isa::{Architecture, Isa};
 use crate::listing::{Line, Listing, MachineCode};
 use crate::packing::Layout;
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile};
 
 /// Instructions that every family may use: scalars and 128-bit vectors of ARMv8.0.
 const NEON: &str =
@@ -23,7 +23,8 @@ fn specs(isa: Isa) -> Vec<KernelSpec> {
                     [(0, Epilogue::I32), (4096, Epilogue::F32), (65_536, Epilogue::I32)]
                 {
                     let layout = Layout { packing: unpack.packings()[0], interleave };
-                    let (tile, schedule) = (Tile { mr, nr, ku }, Schedule { unpack, prefetch });
+                    let schedule = Schedule { unpack, prefetch: Prefetch::near(prefetch) };
+                    let tile = Tile { mr, nr, ku };
                     specs.push(KernelSpec { isa, layout, tile, schedule, epilogue });
                 }
             }

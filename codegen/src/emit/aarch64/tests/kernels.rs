@@ -5,7 +5,7 @@ use super::product::{Product, execute, judge};
 use crate::emit::{FAMILIES, Family};
 use crate::isa::{Architecture, Isa};
 use crate::packing::{Layout, Packing};
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile, Unpack};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile, Unpack};
 use crate::verify::{self, AWKWARD_SIZES, Expected};
 
 /// CPU models with their features. The first has all.
@@ -68,7 +68,7 @@ fn all_specs(isa: Isa, unrolls: [usize; 3]) -> Vec<KernelSpec> {
                     tile: Tile { mr, nr, ku },
                     schedule: Schedule {
                         unpack,
-                        prefetch: if mr % 3 == 0 { 0 } else { 40_000 * (mr % 2) + 64 },
+                        prefetch: Prefetch::near(if mr % 3 == 0 { 0 } else { 40_000 * (mr % 2) + 64 }),
                     },
                     epilogue: if mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
                 });

@@ -7,10 +7,10 @@ use crate::emit::{FAMILIES, Family};
 use crate::isa::{Architecture, Isa};
 use crate::listing::{Line, Listing};
 use crate::packing::Layout;
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile};
 
 /// Instructions of AVX2, and the scalar instructions of every x86-64 family.
-const AVX2: &str = "add and imul jae jb je jne lea mov pop prefetcht0 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
+const AVX2: &str = "add and imul jae jb je jne lea mov pop prefetcht0 prefetcht1 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
     vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
 /// The instruction that AVX-VNNI adds to AVX2.
 const AVX_VNNI: &str = "{vex} vpdpbusd";
@@ -33,7 +33,8 @@ fn specs(family: &Family) -> Vec<KernelSpec> {
     for &unpack in family.unpacks {
         for (interleave, nr) in [(1, 16), (2, 16), (2, 32), (4, 64), (8, 128)] {
             for (mr, ku) in TILES {
-                for (prefetch, epilogue) in [(0, Epilogue::I32), (8192, Epilogue::F32)] {
+                let far = Prefetch { near: 8192, far: Prefetch::MAX };
+                for (prefetch, epilogue) in [(Prefetch::NONE, Epilogue::I32), (far, Epilogue::F32)] {
                     let layout = Layout { packing: unpack.packings()[0], interleave };
                     let (tile, schedule) = (Tile { mr, nr, ku }, Schedule { unpack, prefetch });
                     specs.push(KernelSpec { isa: family.isa, layout, tile, schedule, epilogue });

@@ -8,7 +8,7 @@ use crate::emit::emulator::Program;
 use crate::gemm::Gemm;
 use crate::isa::Isa;
 use crate::packing::{Layout, MAX_K, PANEL_ROWS, PackedMatrix, Packing};
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile, Unpack};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile, Unpack};
 use crate::verify::{self, Expected};
 use tercet_cpu::Cpu;
 use tercet_kernels_ref::random::SplitMix;
@@ -23,7 +23,7 @@ fn specs(packing: Packing) -> impl Iterator<Item = KernelSpec> {
         isa: Isa::AmxInt8,
         layout: Layout { packing, interleave },
         tile: Tile { mr, nr: panels * PANEL_ROWS, ku: 1 },
-        schedule: Schedule { unpack: Unpack::Tiles, prefetch: 0 },
+        schedule: Schedule { unpack: Unpack::Tiles, prefetch: Prefetch::NONE },
         epilogue: if mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
     };
     tiles.map(spec).filter(|spec| spec.validate().is_ok())

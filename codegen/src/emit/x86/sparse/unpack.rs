@@ -9,7 +9,7 @@ use crate::emit::x86::{ARGS, Dialect};
 use crate::isa::Isa;
 use crate::packing::{BLOCK_BYTES, Layout, PANEL_ROWS, Packing};
 use crate::sparse::{QUAD, UnpackArgs};
-use crate::spec::{Epilogue, KernelSpec, Schedule, Tile, Unpack};
+use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile, Unpack};
 
 const COLUMNS: Gpr = Gpr::Rsi;
 const QUADS: Gpr = Gpr::Rcx;
@@ -23,7 +23,7 @@ pub(super) const EXTRACTING: KernelSpec = KernelSpec {
     isa: Isa::Portable,
     layout: Layout { packing: Packing::Trits5, interleave: 1 },
     tile: Tile { mr: 1, nr: PANEL_ROWS, ku: 1 },
-    schedule: Schedule { unpack: Unpack::Extract, prefetch: 0 },
+    schedule: Schedule { unpack: Unpack::Extract, prefetch: Prefetch::NONE },
     epilogue: Epilogue::I32,
 };
 
