@@ -46,7 +46,8 @@ pub(in crate::cli) struct PackingArgs {
     /// Packing of the weights; by default the faster one on this CPU
     ///
     /// The packing does not change the text. 1.6bit takes less memory. It is the default with
-    /// AVX-512, except with one or two threads on Zen 4. TERCET_PACKING sets the default.
+    /// AVX-512, except with one or two threads on Zen 4. Layers whose rows or columns are skipped
+    /// always take 1.6 bits a weight. TERCET_PACKING sets the default.
     #[arg(long, value_name = "PACKING", value_parser = packing(), hide_short_help = true)]
     pub(in crate::cli) packing: Option<Packing>,
 }
