@@ -59,7 +59,7 @@ pub const STRIP_ROWS: usize = DIGITS * BLOCK_BYTES;
 /// Columns of a line.
 pub const LINE: usize = DIGITS * BLOCK_BYTES;
 /// Columns or rows that a kernel takes together.
-pub(crate) const QUAD: usize = 4;
+pub const QUAD: usize = 4;
 /// Columns between a column and the prefetch of a later one into the second-level cache. Lists are as much longer.
 pub(crate) const FAR: usize = 96;
 /// Columns between a column and the prefetch of a later one into the first-level cache.
@@ -87,17 +87,19 @@ pub(crate) const fn row_of_byte(byte: usize) -> usize {
     16 * u + 4 * l + i
 }
 
-/// Writes the numbers of the marked elements, times `unit`, to `list`.
-fn list_marked(marks: &[u8], unit: usize, list: &mut Vec<u32>) {
+/// Writes the numbers of the elements that count, times `unit`, to `list`.
+fn list_counting<T>(elements: &[T], unit: usize, list: &mut Vec<u32>, counts: impl Fn(&T) -> bool) {
+    const CHUNK: usize = 64;
     list.clear();
-    list.resize(marks.len(), 0);
-    let mut count = 0;
-    // Written without a branch, which the CPU could not predict.
-    for (i, mark) in marks.iter().enumerate() {
-        list[count] = (i * unit) as u32;
-        count += usize::from(*mark != 0);
+    for (chunk, first) in elements.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        let (mut found, mut count) = ([0; CHUNK], 0);
+        // Written without a branch, which the CPU could not predict.
+        for (i, element) in chunk.iter().enumerate() {
+            found[count] = ((first + i) * unit) as u32;
+            count += usize::from(counts(element));
+        }
+        list.extend_from_slice(&found[..count]);
     }
-    list.truncate(count);
 }
 
 /// Requires n × k ternary weights.

@@ -143,12 +143,10 @@ impl Sampler {
     }
 
     fn gather(&mut self, logits: &[f32]) {
-        let candidate = |(token, &logit)| Candidate { logit, token: token as u32, weight: 0 };
-        // A head leaves most logits at -∞, and these tokens are never drawn.
-        let numbers = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
         self.candidates.clear();
         self.candidates.reserve(logits.len());
-        self.candidates.extend(numbers.map(candidate));
+        let possible = possible(logits).map(|(token, logit)| Candidate { logit, token, weight: 0 });
+        self.candidates.extend(possible);
     }
 
     fn keep_top_k(&mut self) {
@@ -226,10 +224,23 @@ fn better_first(a: &Candidate, b: &Candidate) -> Ordering {
 /// The lowest token of the largest logit, and that logit; token 0 and −∞ if none is larger.
 pub(crate) fn argmax(logits: &[f32]) -> (u32, f32) {
     let mut best = (0, f32::NEG_INFINITY);
-    for (token, &logit) in logits.iter().enumerate() {
+    for (token, logit) in possible(logits) {
         if logit > best.1 {
-            best = (token as u32, logit);
+            best = (token, logit);
         }
     }
     best
+}
+
+/// Returns the tokens with a logit above -∞, in order. A head leaves most logits at -∞, and these tokens are never drawn.
+fn possible(logits: &[f32]) -> impl Iterator<Item = (u32, f32)> {
+    // A look at a whole block takes one or two vector instructions.
+    const BLOCK: usize = 16;
+    let is_possible = |logit: &f32| *logit > f32::NEG_INFINITY;
+    let (blocks, rest) = logits.as_chunks::<BLOCK>();
+    let blocks = blocks.iter().map(|block| &block[..]).chain([rest]).zip((0..).step_by(BLOCK));
+    let blocks =
+        blocks.filter(move |(block, _)| block.iter().fold(false, |any, logit| any | is_possible(logit)));
+    let tokens = blocks.flat_map(|(block, first)| (first..).zip(block.iter().copied()));
+    tokens.filter(move |(_, logit)| is_possible(logit))
 }

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::{FAR, QUAD, list_marked};
+use super::{FAR, QUAD, list_counting};
 use crate::activations::Activations;
 use crate::packing::BLOCK_BYTES;
 
@@ -18,7 +18,7 @@ pub struct ColumnInput {
     acts: Vec<i8>,
     /// Tokens in each chunk.
     chunks: Vec<usize>,
-    /// The bits that the activations of each column have in some token, while the list is made.
+    /// The bits that the activations of each column have in some token, while the list is made for several.
     any: Vec<u8>,
     k: usize,
 }
@@ -32,10 +32,14 @@ impl ColumnInput {
         assert_eq!(acts.groups(), 1, "the activations have groups");
         let (tokens, k) = (acts.tokens(), acts.k());
         self.k = k;
-        self.any.clear();
-        self.any.resize(k, 0);
-        (0..tokens).for_each(|token| join(&mut self.any, &acts.row(token)[..k]));
-        list_marked(&self.any, BLOCK_BYTES, &mut self.offsets);
+        if tokens == 1 {
+            list_counting(&acts.row(0)[..k], BLOCK_BYTES, &mut self.offsets, |act| *act != 0);
+        } else {
+            self.any.clear();
+            self.any.resize(k, 0);
+            (0..tokens).for_each(|token| join(&mut self.any, &acts.row(token)[..k]));
+            list_counting(&self.any, BLOCK_BYTES, &mut self.offsets, |any| *any != 0);
+        }
         let columns = self.offsets.len();
         // The last column again, with activation 0.
         let padded = columns.next_multiple_of(QUAD);

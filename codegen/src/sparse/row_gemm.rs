@@ -60,14 +60,14 @@ impl RowGemm {
         self.dots.len()
     }
 
-    /// Returns the numbers that [`RowGemm::multiply`] writes for a quad of rows and a token.
-    pub fn quad_sums(&self) -> usize {
+    /// Returns the room that [`RowGemm::multiply`] needs for a quad of rows and a token.
+    pub fn quad_room(&self) -> usize {
         self.lanes
     }
 
-    /// Multiplies the rows of some quads of `input` with every token.
+    /// Computes Σ code · activation of the rows of some quads of `input`, for every token. A code is the weight plus 1.
     ///
-    /// `out` gets parts of sums, tokens × [`RowGemm::quad_sums`] for each quad, which [`RowGemm::sum`] adds up.
+    /// The start of `out` gets tokens × 4 sums for each quad. It has room for tokens × [`RowGemm::quad_room`].
     ///
     /// # Panics
     /// If the operands are of another k, there are fewer quads or more than [`RowGemm::most_tokens`] tokens, or `out` has
@@ -99,12 +99,15 @@ impl RowGemm {
         // - there are k activations of each token (`RowInput::set`);
         // - `out` is an exclusively borrowed vector for each quad and token.
         unsafe { self.dots[tokens - 1].call(&mut args) }
-    }
-
-    /// Returns Σ code · activation of one row of a quad, from the numbers of the quad and a token. A code is the weight plus 1.
-    pub fn sum(quad: &[i32], row: usize) -> i32 {
-        // Every 128 bits have a part of each row's 3·A - B.
-        quad.iter().skip(row).step_by(QUAD).fold(0i32, |sum, part| sum.wrapping_add(*part)) >> 8
+        for i in 0..quads.len() * tokens {
+            // Every 128 bits have a part of each row's 3·A - B.
+            let (parts, _) = out[i * self.lanes..][..self.lanes].as_chunks::<QUAD>();
+            let add = |sums: [i32; QUAD], part: &[i32; QUAD]| {
+                std::array::from_fn(|row| sums[row].wrapping_add(part[row]))
+            };
+            let sums = parts.iter().fold([0; QUAD], add);
+            out[i * QUAD..][..QUAD].copy_from_slice(&sums.map(|sum| sum >> 8));
+        }
     }
 
     /// Computes the given columns of Y = X·Wᵀ for many tokens, as [`Gemm::compute`] does. They start at a multiple of 64.
@@ -215,16 +218,19 @@ mod tests {
                 input.set(&matrix, &gates, &acts, 0..tokens);
                 let expected: Vec<u32> = (0..n).filter(wanted).map(|row| row as u32).collect();
                 assert_eq!(input.rows(), expected);
-                let (numbers, middle) = (tokens * kernels.quad_sums(), input.quads() / 2);
+                let (numbers, middle) = (tokens * kernels.quad_room(), input.quads() / 2);
                 let mut sums = vec![77; input.quads() * numbers];
                 let (first, second) = sums.split_at_mut(middle * numbers);
                 kernels.multiply(&matrix, &input, 0..middle, first);
                 kernels.multiply(&matrix, &input, middle..input.quads(), second);
-                for (quad, rows) in sums.chunks_exact(numbers).zip(input.rows().chunks(QUAD)) {
-                    for (token, parts) in quad.chunks_exact(kernels.quad_sums()).enumerate() {
-                        for (i, row) in rows.iter().enumerate() {
+                let numbers = tokens * QUAD;
+                let found =
+                    first[..middle * numbers].chunks_exact(numbers).chain(second.chunks_exact(numbers));
+                for (sums, rows) in found.zip(input.rows().chunks(QUAD)) {
+                    for (token, sums) in sums.chunks_exact(QUAD).enumerate() {
+                        for (sum, row) in sums.iter().zip(rows) {
                             let expected = product(&weights[*row as usize * k..][..k], acts.row(token), 1);
-                            assert_eq!(RowGemm::sum(parts, i), expected, "{spec}: {token}, row {row}");
+                            assert_eq!(*sum, expected, "{spec}: {token}, row {row}");
                         }
                     }
                 }

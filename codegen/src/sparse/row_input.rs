@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::{QUAD, ROWS_FAR, RowMatrix, list_marked};
+use super::{QUAD, ROWS_FAR, RowMatrix, list_counting};
 use crate::activations::Activations;
 use crate::packing::BLOCK_BYTES;
 
@@ -19,7 +19,7 @@ pub struct RowInput {
     /// `[64 columns][token][column]`.
     acts: Vec<i8>,
     tokens: usize,
-    /// Rows that some token needs, while the list is made.
+    /// Rows that some token needs, while the list is made for several.
     any: Vec<u8>,
     k: usize,
 }
@@ -35,10 +35,15 @@ impl RowInput {
         assert_eq!((acts.groups(), acts.k()), (1, k), "the activations have groups or another k");
         assert_eq!(gates.len(), acts.tokens() * n, "gates are tokens × n");
         self.k = k;
-        self.any.clear();
-        self.any.resize(n, 0);
-        gates[tokens.start * n..tokens.end * n].chunks_exact(n).for_each(|gates| join(&mut self.any, gates));
-        list_marked(&self.any, 1, &mut self.rows);
+        let gates = &gates[tokens.start * n..tokens.end * n];
+        if tokens.len() == 1 {
+            list_counting(gates, 1, &mut self.rows, counts);
+        } else {
+            self.any.clear();
+            self.any.resize(n, 0);
+            gates.chunks_exact(n).for_each(|gates| join(&mut self.any, gates));
+            list_counting(&self.any, 1, &mut self.rows, |any| *any != 0);
+        }
         let row_bytes = (weights.lines() * BLOCK_BYTES) as u32;
         self.offsets.clear();
         self.offsets.extend(self.rows.iter().map(|row| row * row_bytes));
@@ -85,8 +90,13 @@ impl RowInput {
     }
 }
 
-/// Marks the rows with a gate that is positive or not a number.
+/// Returns true if a gate is positive or not a number.
+fn counts(gate: &f32) -> bool {
+    *gate > 0.0 || gate.is_nan()
+}
+
+/// Marks the rows whose gate [counts].
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn join(any: &mut [u8], gates: &[f32]) {
-    any.iter_mut().zip(gates).for_each(|(any, gate)| *any |= u8::from(*gate > 0.0 || gate.is_nan()));
+    any.iter_mut().zip(gates).for_each(|(any, gate)| *any |= u8::from(counts(gate)));
 }

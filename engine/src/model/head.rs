@@ -82,7 +82,10 @@ pub(super) struct Selection {
     /// Each row's logit, as far as it is known.
     estimates: Vec<Estimate>,
     ranking: Vec<f32>,
+    /// The largest lower bound of each block of tokens.
     maxima: Vec<f32>,
+    /// A word for each block: its tokens that can matter.
+    marks: Vec<u64>,
     chosen: Vec<(u32, f32)>,
     /// The low planes that were needed.
     needed: Needed,
@@ -291,7 +294,7 @@ impl Job<'_> {
         screened.estimate(&team, &mut selection.estimates);
         let mut needed = Needed::default();
         let refine = |estimates: &mut [Estimate], least| needed = screened.refine(&team, estimates, least);
-        candidates::choose(candidates, selection, refine, |chosen| compute(team, rows, x, chosen));
+        candidates::choose(&team, candidates, selection, refine, |chosen| compute(team, rows, x, chosen));
         selection.needed = needed;
         selection.write(logits);
     }

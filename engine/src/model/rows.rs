@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tercet_codegen::sparse::LINE;
+use tercet_codegen::sparse::{LINE, QUAD};
 use tercet_codegen::{Activations, ColumnsMut, RowGemm, RowInput, RowMatrix};
 
 use crate::pool::{self, Team};
@@ -18,7 +18,7 @@ pub(super) struct RowLayer {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     input: RowInput,
-    /// `[quad of rows][token][part of each row's sum]`.
+    /// Each task's `[quad of rows][token][row]`, and room.
     sums: Vec<i32>,
 }
 
@@ -66,28 +66,40 @@ impl RowLayer {
         let (most, mut read) = (self.kernels.most_tokens(), 0);
         for first in (0..tokens).step_by(most) {
             scratch.input.set(&self.weights, gates, acts, first..tokens.min(first + most));
-            self.multiply_listed(team, scratch);
+            let quads_of_task = self.multiply_listed(team, scratch);
             read += scratch.input.rows().len() * (self.weights.bytes() / n);
-            let numbers = scratch.input.tokens() * self.kernels.quad_sums();
-            let quads = scratch.sums.chunks_exact(numbers).zip(scratch.input.rows().chunks(4));
-            for (sums, rows) in quads {
-                for (token, parts) in (first..).zip(sums.chunks_exact(self.kernels.quad_sums())) {
-                    let factor = self.weights.scale() * acts.factors()[token];
-                    for (i, row) in rows.iter().enumerate() {
-                        let sum = RowGemm::sum(parts, i) - acts.sum(token);
-                        out[token * n + *row as usize] = sum as f32 * factor;
-                    }
-                }
+            for (token, out) in (first..).zip(out[first * n..].chunks_mut(n)).take(scratch.input.tokens()) {
+                let factor = self.weights.scale() * acts.factors()[token];
+                self.scatter(scratch, quads_of_task, token - first, |row, sum| {
+                    out[row] = (sum - acts.sum(token)) as f32 * factor;
+                });
             }
         }
         // Later tokens find some rows in a cache.
         self.weights.bytes().saturating_sub(read)
     }
 
-    /// Multiplies the listed rows, in one job of the pool.
-    fn multiply_listed(&self, team: Team<'_>, Scratch { input, sums }: &mut Scratch) {
+    /// Calls `take` with every listed row and its sum for a token.
+    fn scatter(
+        &self,
+        Scratch { input, sums }: &Scratch,
+        quads_of_task: usize,
+        token: usize,
+        mut take: impl FnMut(usize, i32),
+    ) {
+        let room = input.tokens() * self.kernels.quad_room();
+        let tasks = sums.chunks(quads_of_task * room).zip(input.rows().chunks(quads_of_task * QUAD));
+        for (sums, rows) in tasks {
+            for (sums, rows) in sums.chunks_exact(input.tokens() * QUAD).zip(rows.chunks(QUAD)) {
+                rows.iter().zip(&sums[token * QUAD..]).for_each(|(row, sum)| take(*row as usize, *sum));
+            }
+        }
+    }
+
+    /// Multiplies the listed rows, in one job of the pool. Returns the quads of a task.
+    fn multiply_listed(&self, team: Team<'_>, Scratch { input, sums }: &mut Scratch) -> usize {
         const TASKS_PER_THREAD: usize = 8;
-        let (quads, numbers) = (input.quads(), input.tokens() * self.kernels.quad_sums());
+        let (quads, numbers) = (input.quads(), input.tokens() * self.kernels.quad_room());
         let of_task = match team.threads() {
             1 => quads,
             threads => quads.div_ceil(threads * TASKS_PER_THREAD),
@@ -100,6 +112,7 @@ impl RowLayer {
                 self.kernels.multiply(&self.weights, input, first..quads.min(first + of_task), sums);
             }
         });
+        of_task
     }
 }
 
