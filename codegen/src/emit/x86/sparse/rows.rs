@@ -197,6 +197,10 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
         for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
             for (i, &running) in running.iter().enumerate() {
                 let row = (first + i) * lines * BLOCK_BYTES;
+                if part == 0 {
+                    // The same row of the next panel.
+                    asm.prefetcht0(Mem::at(WEIGHTS, (row + PANEL_ROWS * lines * BLOCK_BYTES) as i32));
+                }
                 asm.load(running, Mem::at(WEIGHTS, (row + part) as i32));
                 dialect.bias(&mut asm, running);
             }
