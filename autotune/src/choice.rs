@@ -1,15 +1,19 @@
 //! Kernels with some parts chosen by the user. The planner chooses the others.
 
 use tercet_codegen::{Epilogue, Isa, KernelSpec, Packing, Prefetch, Tile, Unpack};
+use tercet_cpu::Cpu;
 
 use crate::candidates::tiles;
 use crate::planner::{Planner, Problem};
+use crate::rules::packing_by_rule;
 
 /// The parts of a kernel that a user may choose.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
     /// The instruction set. The host need not have it.
     pub isa: Isa,
+    /// The CPU to plan for. `None` takes the rule for unknown cores, so that the kernel is the same on every host.
+    pub cpu: Option<&'static Cpu>,
     /// Packing of the weights. `None` takes one that the strategy reads.
     pub packing: Option<Packing>,
     /// Register block and unrolling.
@@ -31,6 +35,7 @@ impl Choice {
     pub fn of(isa: Isa) -> Self {
         Choice {
             isa,
+            cpu: None,
             packing: None,
             tile: None,
             unpack: None,
@@ -45,10 +50,16 @@ impl Choice {
     ///
     /// The chosen parts may exclude each other: [`KernelSpec::validate`] checks the result.
     pub fn spec(&self) -> KernelSpec {
+        const THREADS: usize = 1;
         let packing = self.packing.or(self.unpack.map(|unpack| unpack.packings()[0]));
-        let planner = Planner::new(self.isa, packing.unwrap_or(Packing::Bits2));
+        let by_rule = || self.cpu.map(|cpu| packing_by_rule(self.isa, cpu, THREADS));
+        let planner = Planner::new(self.isa, packing.or_else(by_rule).unwrap_or(Packing::Bits2));
+        let planner = match self.cpu {
+            Some(cpu) => planner.on(cpu),
+            None => planner,
+        };
         let m = self.tokens.or(self.tile.map(|tile| tile.mr)).unwrap_or(1).max(1);
-        let problem = Problem { n: 2560, k: 2560, m, threads: 1 };
+        let problem = Problem { n: 2560, k: 2560, m, threads: THREADS };
         let mut spec = planner.plan(&problem).spec;
         spec.schedule.unpack = self.unpack.unwrap_or(spec.schedule.unpack);
         spec.schedule.prefetch = self.prefetch.unwrap_or(spec.schedule.prefetch);

@@ -45,6 +45,7 @@ impl Choices {
             return name.parse().map_err(bad_spec);
         }
         let choice = Choice {
+            cpu: self.isa.is_none().then(Cpu::host),
             packing: parse("packing", &self.packing)?,
             tile: self.tile.as_ref().map(|tile| tile.parse()).transpose().map_err(bad_spec)?,
             unpack: parse_one_of("unpack", &self.unpack, &Unpack::ALL.map(Unpack::name))?,

@@ -142,7 +142,9 @@ impl Dump {
         let choices = args::runtime_options(&[&self.isa, &self.packing])?;
         // A strategy implies its packing, unless the flag names one.
         let packing = self.packing.packing.or(self.unpack.is_none().then_some(choices.packing).flatten());
+        // With a chosen ISA the kernel is the same on every host.
         let choice = Choice {
+            cpu: choices.isa_cap.is_none().then(Cpu::host),
             packing,
             tile: self.tile,
             unpack: self.unpack,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use tercet::autotune::{Planner, Problem, packing_by_rule};
 use tercet::codegen::{FAMILIES, Isa, KernelSpec, Packing};
+use tercet::cpu::Cpu;
 
 use crate::harness::{Scratch, assert_fields, json, output, usable_isas};
 
@@ -98,6 +100,14 @@ fn a_kernel_is_named_or_composed() {
     // A strategy implies its packing, and a tile that fits its registers.
     let implied = json(&["dump", "--isa", "avx512-vnni", "--unpack", "telescope", "--tokens", "15"]);
     assert!(implied["kernel"].as_str().unwrap().starts_with("avx512-vnni/1.6bit/"));
+}
+
+#[test]
+fn without_options_it_is_the_kernel_planned_for_this_cpu() {
+    let (cpu, isa) = (Cpu::host(), Isa::best(Cpu::host()));
+    let planner = Planner::new(isa, packing_by_rule(isa, cpu, 1)).on(cpu);
+    let plan = planner.plan(&Problem { n: 2560, k: 2560, m: 1, threads: 1 });
+    assert_eq!(json(&["dump"])["kernel"], plan.spec.to_string());
 }
 
 #[test]
