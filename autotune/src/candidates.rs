@@ -25,11 +25,11 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<K
     const TILES: usize = 8;
     const UNROLLS: [usize; 4] = [1, 2, 4, 8];
     const NONE: Prefetch = Prefetch::NONE;
-    const FAR: Prefetch = Prefetch { near: 2048, far: 16_384 };
+    const TWICE: Prefetch = Prefetch::TWICE;
     let near = Prefetch::near;
     let prefetches = match m {
-        0..=1 => vec![NONE, near(2048), near(8192), FAR],
-        2..=FEW => vec![NONE, near(4096), FAR],
+        0..=1 => vec![NONE, near(2048), near(8192), TWICE],
+        2..=FEW => vec![NONE, near(4096), TWICE],
         _ => vec![NONE, near(2048)],
     };
     let mut candidates = vec![default];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tercet_codegen::{
-    Architecture, Epilogue, Family, Isa, KernelSpec, Layout, Packing, Prefetch, Schedule, Tile, Unpack, emit,
+    Epilogue, Family, Isa, KernelSpec, Layout, Packing, Prefetch, Schedule, Tile, Unpack, emit,
 };
 use tercet_cpu::{Cpu, Habits};
 
@@ -196,6 +196,7 @@ impl Planner {
         }
     }
 
+    /// Returns the prefetches for m tokens. Only weights that stream from memory need the far one.
     fn prefetch(&self, unpack: Unpack, m: usize) -> Prefetch {
         let near = match (m, unpack) {
             (0..=FEW, Unpack::Telescope) => self.habits.telescoping_prefetch,
@@ -207,7 +208,6 @@ impl Planner {
             (_, Unpack::Once | Unpack::Tiles) => 0,
             _ => self.habits.many_prefetch,
         };
-        let has_far = m <= FEW && self.family.architecture == Some(Architecture::X86_64);
-        Prefetch { near, far: if has_far { self.habits.far_prefetch } else { 0 } }
+        Prefetch { near, far: if m <= FEW { self.habits.far_prefetch } else { 0 } }
     }
 }

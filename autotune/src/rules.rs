@@ -1,6 +1,6 @@
 //! Rules that depend on the core.
 
-use tercet_codegen::{Family, Isa, Packing, Unpack, emit};
+use tercet_codegen::{Architecture, Family, Isa, Packing, Unpack, emit};
 use tercet_cpu::{Cpu, Habits};
 
 /// Returns the packing for weights if the user asks for none.
@@ -15,7 +15,11 @@ pub fn packing_by_rule(isa: Isa, cpu: &Cpu, threads: usize) -> Packing {
 
 /// Returns the habits of `cpu` that hold for kernels of `family`.
 pub(crate) fn habits(cpu: &Cpu, family: &Family) -> Habits {
-    let habits = Habits::of(cpu);
+    let mut habits = Habits::of(cpu);
+    if family.architecture != Some(Architecture::X86_64) {
+        // Other kernels have no such prefetches.
+        habits.far_prefetch = 0;
+    }
     let dot_instructions = (family.dot_cost)(Unpack::Shift);
     if dot_instructions > 1.0 {
         // The other instructions of a dot product take the spare units.

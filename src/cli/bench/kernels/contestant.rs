@@ -87,7 +87,7 @@ pub(super) fn alternatives(pick: KernelSpec, m: usize) -> Vec<KernelSpec> {
         return specs;
     }
     let prefetches = match m {
-        1 => &[Prefetch::NONE, Prefetch::near(8192), Prefetch { near: 2048, far: 16_384 }][..],
+        1 => &[Prefetch::NONE, Prefetch::near(8192), Prefetch::TWICE][..],
         _ => &[Prefetch::NONE],
     };
     for unpack in emit::family(pick.isa).strategies(pick.layout.packing) {
