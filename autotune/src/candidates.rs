@@ -6,7 +6,7 @@ use tercet_codegen::packing::PANEL_ROWS;
 use tercet_codegen::{KernelSpec, Packing, Prefetch, Schedule, Tile, Unpack, emit};
 use tercet_cpu::Habits;
 
-use crate::planner::FEW;
+use crate::planner::{FEW, RING};
 
 /// Returns `spec` with every legal tile of up to `m` tokens, in a fixed order.
 pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
@@ -33,7 +33,8 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<K
         _ => vec![NONE, near(2048)],
     };
     let mut candidates = vec![default];
-    for unpack in emit::family(default.isa).strategies(default.layout.packing) {
+    let strategies = emit::family(default.isa).strategies(default.layout.packing);
+    for unpack in strategies.filter(|unpack| *unpack != Unpack::Ring || RING.contains(&m)) {
         for (ku, &prefetch) in UNROLLS.into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p))) {
             let schedule = Schedule { unpack, prefetch };
             let smallest = KernelSpec { tile: Tile { mr: 1, nr: PANEL_ROWS, ku }, schedule, ..default };
@@ -57,10 +58,15 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, habits: Habits) -> f64 {
     /// The cost of an instruction on a spare unit.
     const SPARED: f64 = 1.0 / 64.0;
     const EXTRACT: f64 = 6.0;
+    /// Two instructions for each code, and a store.
+    const SPREAD: f64 = 3.0;
     /// The cost of another tile for the same weights, while nothing streams from memory.
     const AGAIN: f64 = 0.2;
     // Telescoping multiplies each code twice.
-    let products = if spec.schedule.unpack == Unpack::Telescope { 2.0 } else { 1.0 };
+    let products = match (spec.schedule.unpack, spec.layout.packing) {
+        (Unpack::Telescope, _) | (Unpack::Ring, Packing::Trits5) => 2.0,
+        _ => 1.0,
+    };
     let dot = products * (emit::family(spec.isa).dot_cost)(spec.schedule.unpack);
     // The codes are stored and loaded again. Meanwhile nothing is multiplied.
     let once = if spec.layout.packing == Packing::Trits5 { 2.0 * EXTRACT } else { 6.0 };
@@ -74,9 +80,11 @@ pub(crate) fn cost(spec: &KernelSpec, m: usize, habits: Habits) -> f64 {
         Unpack::Direct => (0.5, 0.0),
         Unpack::Once => (0.5, once),
         // A load of a tile takes half the time of a product.
-        Unpack::Tiles => {
+        Unpack::Tiles | Unpack::Ring => {
             let loads = 1.0 / rows.min(2.0) + 16.0 / tokens;
-            return (1.0 + 0.5 * loads) * dot + once / m as f64;
+            let spread =
+                if spec.schedule.unpack == Unpack::Ring { SPREAD / tokens + again } else { once / m as f64 };
+            return (1.0 + 0.5 * loads) * dot + spread;
         }
         Unpack::Planes | Unpack::Turns => (1.0, 0.0),
         Unpack::Shift => (habits.shift, 0.0),

@@ -1,5 +1,6 @@
 //! Plans: the kernel for a problem, and its origin.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tercet_codegen::{
@@ -68,6 +69,9 @@ pub struct Plan {
 
 /// The most tokens for which the weights stream from memory.
 pub(crate) const FEW: usize = 16;
+
+/// The numbers of tokens for [`Unpack::Ring`]. Fewer wait for memory with vectors too.
+pub(crate) const RING: RangeInclusive<usize> = 3..=FEW;
 
 /// Plans the products of one model on one ISA.
 ///
@@ -170,7 +174,8 @@ impl Planner {
         let streams = problem.m <= FEW;
         let suits = |unpack: &Unpack| match unpack {
             // Fewer tokens do not fill a tile.
-            Unpack::Tiles => problem.m >= FEW,
+            Unpack::Tiles => !streams,
+            Unpack::Ring => RING.contains(&problem.m),
             _ => !streams || unpack.passes() == 1,
         };
         let readers = || self.family.strategies(packing).filter(suits);

@@ -100,9 +100,9 @@ fn avx2_unpacks_prompts_once_on_any_core() {
     }
 }
 
-/// Tiles are for prompts. A race compares them with vectors, so tuning ends with the faster of both.
+/// Tiles are for all but one or two tokens. A race compares them with vectors, so tuning ends with the faster of both.
 #[test]
-fn amx_multiplies_tiles_for_many_tokens_and_races_them_against_vectors() {
+fn amx_multiplies_tiles_and_races_them_against_vectors() {
     let mut cpu = recorded("ice-lake");
     cpu.features.extend(["avx512_fp16", "amx_tile", "amx_int8"]);
     for packing in Packing::TERNARY {
@@ -111,15 +111,23 @@ fn amx_multiplies_tiles_for_many_tokens_and_races_them_against_vectors() {
             let problem = Problem { m, ..problem(2560) };
             let [vectors, tiles] =
                 [Isa::Avx512Vbmi, Isa::AmxInt8].map(|isa| planner(isa).plan(&problem).spec);
-            if m < 16 {
-                assert_eq!(KernelSpec { isa: Isa::Avx512Vbmi, ..tiles }, vectors, "{m} tokens");
-            } else {
-                assert_eq!((tiles.schedule.unpack, tiles.tile.mr), (Unpack::Tiles, m.min(48)), "{tiles}");
+            match m {
+                1..=2 => assert_eq!(KernelSpec { isa: Isa::Avx512Vbmi, ..tiles }, vectors, "{m} tokens"),
+                3..=16 => assert_eq!(
+                    (tiles.schedule.unpack, tiles.tile.mr, tiles.tile.nr),
+                    (Unpack::Ring, m, tiles.layout.block_rows()),
+                    "{tiles}"
+                ),
+                _ => {
+                    assert_eq!((tiles.schedule.unpack, tiles.tile.mr), (Unpack::Tiles, m.min(48)), "{tiles}")
+                }
             }
         }
         let candidates = planner(Isa::AmxInt8).candidates(&Problem { m: 128, ..problem(2560) });
         let count = |unpack| candidates.iter().filter(|spec| spec.schedule.unpack == unpack).count();
         assert!(count(Unpack::Tiles) > 1 && count(Unpack::Once) > 1);
+        let few = planner(Isa::AmxInt8).candidates(&Problem { m: 8, ..problem(2560) });
+        assert!(few.iter().any(|spec| spec.schedule.unpack == Unpack::Ring));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use multiversion::multiversion;
 
+use crate::spec::TILE_STEPS;
+
 /// A multiple of every packing's step. Rows are padded to it.
 const STEP: usize = 80;
 
@@ -23,6 +25,8 @@ pub struct Activations {
     size: usize,
     groups: usize,
     stride: usize,
+    /// Codes in a byte of the weights, if the rows are in the order of tiles. It is 0 if they are in the order of columns.
+    tile_groups: usize,
 }
 
 impl Activations {
@@ -45,13 +49,43 @@ impl Activations {
     pub fn reset_groups(&mut self, tokens: usize, k: usize, size: usize) {
         (self.tokens, self.k, self.size, self.groups) = (tokens, k, size, k.div_ceil(size));
         let rows = tokens * self.groups;
-        self.stride = size.next_multiple_of(STEP).next_multiple_of(64) | 64;
-        self.values.clear();
-        self.values.resize(rows * self.stride, 0);
+        self.tile_groups = 0;
+        self.clear(rows, size.next_multiple_of(STEP).next_multiple_of(64));
         self.sums.clear();
         self.sums.resize(rows, 0);
         self.factors.clear();
         self.factors.resize(rows, 1.0);
+    }
+
+    /// Makes `rows` rows of at least `bytes` zeros, which is a multiple of 64.
+    fn clear(&mut self, rows: usize, bytes: usize) {
+        self.stride = bytes | 64;
+        self.values.clear();
+        self.values.resize(rows * self.stride, 0);
+    }
+
+    /// Copies the rows to `to` in the order of tiles, for weights with `groups` codes in a byte.
+    ///
+    /// A tile has 16 steps of one group: four values of each. First come the tiles of all groups of the first 16 steps, then
+    /// those of the next. Zeros follow the last step.
+    pub(crate) fn in_tiles(&self, groups: usize, to: &mut Activations) {
+        let (step, tile) = (4 * groups, 4 * TILE_STEPS);
+        let Self { tokens, k, size, groups: row_groups, .. } = *self;
+        (to.tokens, to.k, to.size, to.groups, to.tile_groups) = (tokens, k, size, row_groups, groups);
+        to.clear(tokens * row_groups, size.next_multiple_of(groups * tile));
+        to.sums.clone_from(&self.sums);
+        to.factors.clone_from(&self.factors);
+        let rows = self.values.chunks_exact(self.stride).zip(to.values.chunks_exact_mut(to.stride));
+        for (row, to) in rows {
+            let columns = &row[..size.next_multiple_of(4)];
+            for (columns, tiles) in columns.chunks(groups * tile).zip(to.chunks_exact_mut(groups * tile)) {
+                for (at, step) in columns.chunks(step).enumerate() {
+                    for (values, tile) in step.as_chunks::<4>().0.iter().zip(tiles.chunks_exact_mut(tile)) {
+                        tile[4 * at..][..4].copy_from_slice(values);
+                    }
+                }
+            }
+        }
     }
 
     /// Returns the rows to fill: token by token. With groups, all groups of one token come before those of the next.
@@ -109,6 +143,11 @@ impl Activations {
         self.groups
     }
 
+    /// Returns the codes in a byte of the weights that the rows are in the order of tiles for, or 0.
+    pub(crate) fn tile_groups(&self) -> usize {
+        self.tile_groups
+    }
+
     /// Returns the bytes from one token's row to the next.
     pub(crate) fn stride(&self) -> usize {
         self.stride
@@ -154,4 +193,30 @@ impl RowMut<'_> {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn sum(values: &[i8]) -> i32 {
     values.iter().map(|&a| i32::from(a)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_hold_sixteen_steps_of_one_group() {
+        const GROUPS: usize = 5;
+        let (k, mut acts, mut tiles) = (330, Activations::with_capacity(2, 330), Activations::default());
+        for mut row in acts.rows_mut() {
+            row.set(|values| {
+                values.iter_mut().zip(0..).for_each(|(value, column)| *value = (column % 127 + 1) as i8);
+                0.5
+            });
+        }
+        acts.in_tiles(GROUPS, &mut tiles);
+        assert_eq!((tiles.tokens(), tiles.k(), tiles.tile_groups()), (2, k, GROUPS));
+        assert_eq!((tiles.sums(), tiles.factors()), (acts.sums(), acts.factors()));
+        for (token, at) in [0, 1].into_iter().flat_map(|token| (0..640).map(move |at| (token, at))) {
+            let (tile, step, i) = (at / 64, at / 4 % 16, at % 4);
+            let column = (tile / GROUPS * 16 + step) * 4 * GROUPS + 4 * (tile % GROUPS) + i;
+            let expected = if column < k { acts.row(token)[column] } else { 0 };
+            assert_eq!(tiles.row(token)[at], expected, "token {token}, byte {at}, column {column}");
+        }
+    }
 }

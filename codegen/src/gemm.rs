@@ -4,6 +4,7 @@ mod groups;
 
 pub(crate) use groups::Stepped;
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,7 +56,32 @@ impl Gemm {
     ) {
         assert_eq!(out.tokens(), acts.tokens(), "output and activations differ in tokens");
         assert!(weights.group_size().is_none(), "the weights have groups");
-        let columns = checked_columns(weights, &out);
+        check_columns(weights, &out);
+        self.with_order(acts, |acts| self.compute_columns(weights, acts, &mut out));
+    }
+
+    /// Passes activations on in the order that the kernels read.
+    fn with_order(&self, acts: &Activations, multiply: impl FnOnce(&Activations)) {
+        thread_local! {
+            /// The buffer of all calls of a thread.
+            static TILES: Cell<Activations> = Cell::default();
+        }
+        if !self.spec.schedule.unpack.reads_tiles() {
+            return multiply(acts);
+        }
+        let mut tiles = TILES.take();
+        acts.in_tiles(self.spec.layout.packing.groups(), &mut tiles);
+        multiply(&tiles);
+        TILES.set(tiles);
+    }
+
+    fn compute_columns<T: Element>(
+        &self,
+        weights: &PackedMatrix,
+        acts: &Activations,
+        out: &mut ColumnsMut<'_, T>,
+    ) {
+        let columns = out.columns();
         let Tile { nr, .. } = self.spec.tile;
         let unpacked = self.spec.schedule.unpack.unpacked_multiple();
         // With few tokens one call does all whole tiles, so that the weights stream without a break. With many tokens the
@@ -71,10 +97,10 @@ impl Gemm {
             let panel = columns.start / PANEL_ROWS;
             if let Some(multiple) = unpacked {
                 with_unpacked(weights.into(), panel, nr / PANEL_ROWS, multiple, |rows| {
-                    self.multiply(rows, 0, acts, &mut out, columns);
+                    self.multiply(rows, 0, acts, out, columns);
                 });
             } else {
-                self.multiply(weights.into(), panel, acts, &mut out, columns);
+                self.multiply(weights.into(), panel, acts, out, columns);
             }
         }
     }
@@ -105,12 +131,11 @@ impl Gemm {
     }
 }
 
-/// Returns the columns of `out`. They are rows of `weights`.
-fn checked_columns<T: Element>(weights: &PackedMatrix, out: &ColumnsMut<'_, T>) -> Range<usize> {
+/// Checks that the columns of `out` are rows of `weights`.
+fn check_columns<T: Element>(weights: &PackedMatrix, out: &ColumnsMut<'_, T>) {
     let columns = out.columns();
     assert!(columns.end <= weights.n(), "output is wider than the weights");
     assert!(columns.start.is_multiple_of(weights.layout().block_rows()), "columns must start at a row block");
-    columns
 }
 
 /// Splits 0..total into the fewest chunks of at most `most`. Their lengths differ by at most one.

@@ -9,7 +9,7 @@ use crate::exec::ExecutableMemory;
 use crate::isa::Isa;
 use crate::packing::{BLOCK_BYTES, LOOKUP_TABLES};
 use crate::portable;
-use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, Tile};
+use crate::spec::{Epilogue, KernelArgs, KernelSpec, SpecError, TILE_STEPS, Tile};
 use crate::view::View;
 use tercet_cpu::Cpu;
 
@@ -116,7 +116,10 @@ impl MicroKernel {
         assert!(panel.is_multiple_of(tile.panels()) && panel + row_tiles * tile.panels() <= weights.panels());
         assert!(token + tile.mr <= acts.tokens());
         assert!(weights.steps.is_multiple_of(schedule.unpack.unpacked_multiple().unwrap_or(1)));
-        assert!(acts.stride() >= weights.steps * layout.packing.step());
+        let (tile_groups, tile_steps) =
+            if schedule.unpack.reads_tiles() { (layout.packing.groups(), TILE_STEPS) } else { (0, 1) };
+        assert_eq!(acts.tile_groups(), tile_groups, "the activations are in another order");
+        assert!(acts.stride() >= weights.steps.next_multiple_of(tile_steps) * layout.packing.step());
         assert_eq!((out.tokens(), out.columns()), (tile.mr, tiles * tile.nr));
         let mut factors = [0.0; Tile::MAX_MR];
         for (factor, of_token) in factors.iter_mut().zip(&acts.factors()[token..][..tile.mr]) {
@@ -158,7 +161,8 @@ impl MicroKernel {
         //   - Kernels with tiles read whole tiles of steps.
         //   - Weights: a tile's panels lie in one row block, and its `steps` × `interleave` blocks follow `weights`. Several
         //     tiles are whole row blocks, one after another.
-        //   - Activations: `mr` rows of at least `steps` whole steps start at the token's row.
+        //   - Activations: `mr` rows of at least `steps` whole steps start at the token's row, or of whole tiles if the kernel
+        //     reads tiles.
         //   - There are `mr` zero points and factors.
         // - With groups there are as many tiles as groups. The panels' next group begins `group_steps` steps later. The rows
         //   and sums of all tokens' next group follow those of this group. The epilogue stores integers and reads no factors.

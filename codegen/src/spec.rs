@@ -114,8 +114,8 @@ impl KernelSpec {
 
     /// Returns the spec of the machine code.
     ///
-    /// It is the spec itself except for [`Unpack::Once`] and [`Unpack::Tiles`]: there it is the kernel for the unpacked rows. Its row block is
-    /// the tile, and its turns are as long in k.
+    /// For most strategies it is the spec itself. [`Unpack::Once`] and [`Unpack::Tiles`] have a kernel for the unpacked rows.
+    /// Its row block is the tile, and its turns are as long in k.
     pub fn micro_kernel(&self) -> Self {
         match self.schedule.unpack {
             Unpack::Once => KernelSpec {
@@ -123,6 +123,8 @@ impl KernelSpec {
                 tile: Tile { ku: self.tile.ku * self.layout.packing.groups(), ..self.tile },
                 ..*self
             },
+            // Its turns have as many steps as a tile has rows.
+            Unpack::Ring => KernelSpec { tile: Tile { ku: TILE_STEPS, ..self.tile }, ..*self },
             Unpack::Tiles => KernelSpec {
                 layout: Layout { packing: Packing::Bytes, interleave: self.tile.panels() },
                 tile: Tile { ku: TILE_STEPS, ..self.tile },

@@ -1,21 +1,21 @@
-//! AMX with bytes: all of AVX-512 VNNI with VBMI, and products of tiles for many tokens.
+//! AMX with bytes: all of AVX-512 VNNI with VBMI, and products of tiles.
 //!
 //! A tile is a register of up to 16 rows of 64 bytes. `tdpbsud` adds the product of A and B to C:
 //!
 //! ```text
 //! A   16 tokens × 64 activations     64 bytes of each token's row
-//! B   16 steps × 16 rows × 4 codes   16 consecutive blocks of a panel of unpacked bytes
+//! B   16 steps × 16 rows × 4 codes   16 blocks, each with a step of a panel
 //! C   16 tokens × 16 rows            sums in 32 bits
 //! ```
 //!
-//! So unpacked bytes already have the layout of B. Six tiles hold the sums of three tiles of tokens and two panels. A and
-//! B pass through one tile each.
-//!
-//! All tiles of tokens have the same height. The last one ends at the last token, so that it may overlap the one before.
-//! Both compute the same outputs for the tokens that they share.
+//! [`many`] multiplies unpacked bytes, for prompts. [`few`] spreads packed bytes into tiles while it multiplies, for a few
+//! tokens.
 //!
 //! A kernel configures the tiles at its start and releases them at its end. A thread that computes nothing has no tiles to
 //! save.
+
+mod few;
+mod many;
 
 use std::mem::offset_of;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use super::avx512_vbmi::{self, Avx512Vbmi};
 use super::x86::{self, ARGS};
 use super::{Emitted, Family, Frame};
 use crate::isa::Isa;
-use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
+use crate::packing::{BLOCK_BYTES, PANEL_ROWS, Packing};
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Unpack};
 
 pub(crate) const FAMILY: Family = Family {
@@ -34,7 +34,7 @@ pub(crate) const FAMILY: Family = Family {
     features: &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi", "amx_tile", "amx_int8"],
     dot_cost: |unpack| match unpack {
         // A product of tiles replaces 256 dot products of vectors in the time of 32.
-        Unpack::Tiles => 1.0 / 8.0,
+        Unpack::Tiles | Unpack::Ring => 1.0 / 8.0,
         _ => 1.0,
     },
     unpacks: &[
@@ -46,18 +46,19 @@ pub(crate) const FAMILY: Family = Family {
         Unpack::Lookup,
         Unpack::Direct,
         Unpack::Tiles,
+        Unpack::Ring,
     ],
     frame: Frame {
         registers_needed: |spec| match spec.schedule.unpack {
-            Unpack::Tiles => VECTORS,
+            Unpack::Tiles | Unpack::Ring => VECTORS,
             _ => x86::registers_needed::<Avx512Vbmi>(spec),
         },
         rows_at_once: |spec| match spec.schedule.unpack {
-            Unpack::Tiles => spec.tile.nr.min(PANELS * PANEL_ROWS),
+            Unpack::Tiles | Unpack::Ring => spec.tile.nr.min(PANELS * PANEL_ROWS),
             _ => spec.tile.nr,
         },
         emit: Some(|spec| match spec.schedule.unpack {
-            Unpack::Tiles => emit(spec),
+            Unpack::Tiles | Unpack::Ring => emit(spec),
             _ => x86::emit::<Avx512Vbmi>(spec),
         }),
         ..avx512_vbmi::FAMILY.frame
@@ -67,28 +68,18 @@ pub(crate) const FAMILY: Family = Family {
 
 /// Panels of a block of sums.
 const PANELS: usize = 2;
-/// Vector registers of the epilogue.
-const VECTORS: usize = 3;
+/// Vector registers of a kernel.
+const VECTORS: usize = 4;
 /// Bytes of a row of a tile.
 const ROW: usize = 64;
 /// The most rows of a tile.
 const ROWS: usize = 16;
-
-/// Tile of activations.
-const A: Tmm = Tmm::new(6);
-/// Tile of codes.
-const B: Tmm = Tmm::new(7);
-
-/// The address of the sums of panel `panel` of a block, on the stack. The configuration follows the sums.
-const fn stack(panel: usize) -> i32 {
-    (panel * ROWS * ROW) as i32
-}
+/// Bytes of a whole tile.
+const TILE: usize = ROWS * ROW;
 
 const WEIGHTS: Gpr = Gpr::Rsi;
 const STRIDE: Gpr = Gpr::Rdx;
 const STEPS: Gpr = Gpr::Rcx;
-/// The activations of each tile of tokens.
-const TOKENS: [Gpr; 3] = [Gpr::Rax, Gpr::R8, Gpr::R9];
 /// Bytes from one row of B or of stored sums to the next.
 const ROW_STRIDE: Gpr = Gpr::R10;
 
@@ -102,7 +93,10 @@ fn emit(spec: &KernelSpec) -> Emitted {
     let mut loop_body = 0..0;
     for panel in (0..spec.tile.panels()).step_by(PANELS) {
         let panels = panel..spec.tile.panels().min(panel + PANELS);
-        loop_body = kernel.multiply(&mut asm, &panels);
+        loop_body = match spec.schedule.unpack {
+            Unpack::Ring => kernel.multiply_few(&mut asm, &panels),
+            _ => kernel.multiply_many(&mut asm, &panels),
+        };
         kernel.store(&mut asm, &panels);
     }
     x86::next_tile(spec, &mut asm, tile);
@@ -135,8 +129,27 @@ impl Kernel<'_> {
         (tile * self.height()).min(self.spec.tile.mr - self.height())
     }
 
-    fn sums(tile: usize, panel: usize) -> Tmm {
-        Tmm::new(tile * PANELS + panel)
+    /// Returns the sets of sums. Running bytes have two, which telescope.
+    fn sets(&self) -> usize {
+        match (self.spec.schedule.unpack, self.spec.layout.packing) {
+            (Unpack::Ring, Packing::Trits5) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Returns the sums of one tile of tokens and one panel of a block.
+    fn sums(&self, tile: usize, set: usize, panel: usize) -> Tmm {
+        Tmm::new((tile * self.sets() + set) * PANELS + panel)
+    }
+
+    /// Returns the address of the stored sums of a panel of a block, on the stack.
+    fn stored(set: usize, panel: usize) -> i32 {
+        ((set * PANELS + panel) * TILE) as i32
+    }
+
+    /// Returns the address of the configuration. It follows the sums.
+    fn configuration(&self) -> i32 {
+        Self::stored(self.sets(), 0)
     }
 
     /// Opens the stack frame and configures the tiles: palette 1, 64 bytes in a row, and the number of rows.
@@ -145,69 +158,29 @@ impl Kernel<'_> {
         const ROW_BYTES: i32 = 16;
         const HEIGHTS: i32 = 48;
         asm.mark("configure tiles");
-        asm.open_frame(stack(PANELS) + BLOCK_BYTES as i32);
-        let at = |offset| Mem::at(Gpr::Rsp, stack(PANELS) + offset);
+        let (ring, tiles_of_codes) = match self.spec.schedule.unpack {
+            Unpack::Ring => (self.ring_bytes(), few::B.len()),
+            _ => (0, 1),
+        };
+        asm.open_frame(self.configuration() + (BLOCK_BYTES + ring) as i32);
+        let at = |offset| Mem::at(Gpr::Rsp, self.configuration() + offset);
         asm.zero(self.vectors[0]);
         asm.store(at(0), self.vectors[0]);
         asm.mov_imm_to(at(PALETTE), 1);
         for pair in 0..Tmm::COUNT as i32 / 2 {
             asm.mov_imm_to(at(ROW_BYTES + 4 * pair), (ROW << 16 | ROW) as u32);
         }
-        let height = self.height() as u8;
-        asm.mov_imm_to(at(HEIGHTS), u32::from_le_bytes([height; 4]));
-        asm.mov_imm_to(at(HEIGHTS + 4), u32::from_le_bytes([height, height, height, ROWS as u8]));
+        let mut heights = [self.height() as u8; Tmm::COUNT];
+        heights[Tmm::COUNT - tiles_of_codes..].fill(ROWS as u8);
+        for (four, heights) in heights.as_chunks().0.iter().enumerate() {
+            asm.mov_imm_to(at(HEIGHTS + 4 * four as i32), u32::from_le_bytes(*heights));
+        }
         asm.ldtilecfg(at(0));
     }
 
-    /// Computes the sums of these panels, and returns the offsets of the loop over k.
-    fn multiply(&self, asm: &mut Asm, panels: &Range<usize>) -> Range<usize> {
-        asm.mark("clear sums, addresses");
-        for (tile, panel) in self.block(panels) {
-            asm.tilezero(Self::sums(tile, panel));
-        }
-        asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(KernelArgs, weights) as i32));
-        asm.mov_load(STEPS, Mem::at(ARGS, offset_of!(KernelArgs, steps) as i32));
-        asm.mov_imm32(ROW_STRIDE, self.step_bytes() as u32);
-        let [acts, stride] = [offset_of!(KernelArgs, acts), offset_of!(KernelArgs, act_stride)];
-        asm.mov_load(STRIDE, Mem::at(ARGS, stride as i32));
-        for (tile, &tokens) in TOKENS[..self.tiles()].iter().enumerate() {
-            self.point_at_token(asm, tokens, acts, self.first_token(tile));
-        }
-        let turn = asm.new_label();
-        asm.bind(turn);
-        asm.mark(format!("loop: {ROWS} step(s) of {} k", ROW / ROWS));
-        let start = asm.offset();
-        let (mut loaded_a, mut loaded_b) = (None, None);
-        for (tile, panel) in self.block(panels) {
-            if loaded_a.replace(tile) != Some(tile) {
-                asm.tileloadd(A, Mem::strided(TOKENS[tile], STRIDE, 1, 0));
-            }
-            if loaded_b.replace(panel) != Some(panel) {
-                let disp = (panels.start + panel) * BLOCK_BYTES;
-                asm.tileloadd(B, Mem::strided(WEIGHTS, ROW_STRIDE, 1, disp as i32));
-            }
-            asm.tdpbsud(Self::sums(tile, panel), A, B);
-        }
-        asm.add_imm(WEIGHTS, (ROWS * self.step_bytes()) as i32);
-        TOKENS[..self.tiles()].iter().for_each(|&tokens| asm.add_imm(tokens, ROW as i32));
-        asm.sub_imm(STEPS, ROWS as i32);
-        asm.jnz(turn);
-        start..asm.offset()
-    }
-
-    /// Returns the bytes of one step of all panels.
+    /// Returns the bytes of one step of a row block.
     fn step_bytes(&self) -> usize {
-        self.spec.tile.panels() * BLOCK_BYTES
-    }
-
-    /// Returns the tiles of sums, each as its tile of tokens and its panel. Every other row goes back, so that
-    /// consecutive tiles share an operand.
-    fn block(&self, panels: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let panels = panels.len();
-        (0..self.tiles() * panels).map(move |i| {
-            let (tile, panel) = (i / panels, i % panels);
-            (tile, if tile % 2 == 0 { panel } else { panels - 1 - panel })
-        })
+        self.spec.layout.interleave * BLOCK_BYTES
     }
 
     /// Computes the address of a token: field `first` of the arguments plus `token` strides.
@@ -223,15 +196,15 @@ impl Kernel<'_> {
     /// Subtracts zero point · Σ a, scales if the epilogue asks for it, and stores.
     fn store(&self, asm: &mut Asm, panels: &Range<usize>) {
         let (zero_points, factors, out, offset, tokens) = (WEIGHTS, STEPS, Gpr::Rax, Gpr::R9, Gpr::R11);
-        let [sum, zero_point, factor] = self.vectors;
+        let [sum, next, zero_point, factor] = self.vectors;
         asm.mov_load(STRIDE, Mem::at(ARGS, offset_of!(KernelArgs, out_stride) as i32));
         asm.mov_imm32(ROW_STRIDE, ROW as u32);
         for tile in 0..self.tiles() {
             let first = self.first_token(tile);
             asm.mark(format!("store the sums of {} tokens, token {first} and later", self.height()));
-            for panel in 0..panels.len() {
-                let to = Mem::strided(Gpr::Rsp, ROW_STRIDE, 1, stack(panel));
-                asm.tilestored(to, Self::sums(tile, panel));
+            for (set, panel) in (0..self.sets()).flat_map(|set| (0..panels.len()).map(move |p| (set, p))) {
+                let to = Mem::strided(Gpr::Rsp, ROW_STRIDE, 1, Self::stored(set, panel));
+                asm.tilestored(to, self.sums(tile, set, panel));
             }
             asm.mov_load(zero_points, Mem::at(ARGS, offset_of!(KernelArgs, zero_points) as i32));
             asm.mov_load(factors, Mem::at(ARGS, offset_of!(KernelArgs, factors) as i32));
@@ -246,7 +219,12 @@ impl Kernel<'_> {
                 asm.broadcast(factor, Mem::at(factors, first as i32 * of_token));
             }
             for panel in 0..panels.len() {
-                asm.load(sum, Mem::strided(Gpr::Rsp, offset, 1, stack(panel)));
+                let stored = |set| Mem::strided(Gpr::Rsp, offset, 1, Self::stored(set, panel));
+                asm.load(sum, stored(0));
+                if self.sets() == 2 {
+                    asm.load(next, stored(1));
+                    x86::telescope(asm, sum, next);
+                }
                 asm.vpsubd(sum, sum, zero_point);
                 if self.spec.epilogue == Epilogue::F32 {
                     asm.vcvtdq2ps(sum, sum);

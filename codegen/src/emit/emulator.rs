@@ -86,6 +86,10 @@ impl Machine {
             Mnemonic::Jne => return jump(!self.zero),
             Mnemonic::Prefetcht0 | Mnemonic::Prefetcht1 | Mnemonic::Prefetchw => {}
             Mnemonic::Mov => self.set_scalar(i, self.scalar(i, 1)),
+            Mnemonic::Xchg => {
+                let [a, b] = [0, 1].map(|op| gpr(i.op_register(op)));
+                self.gprs.swap(a, b);
+            }
             Mnemonic::Lea => self.set_scalar(i, self.address(i)),
             Mnemonic::Add => {
                 let (sum, carry) = self.scalar(i, 0).overflowing_add(self.scalar(i, 1));

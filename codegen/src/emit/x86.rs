@@ -17,6 +17,7 @@ use super::{Emitted, Frame, probe};
 use crate::packing::BLOCK_BYTES;
 use crate::spec::{Epilogue, KernelArgs, KernelSpec, Prefetch, Unpack};
 use weights::masks;
+pub(super) use weights::triple;
 
 /// The parts of a kernel that differ between the x86-64 families.
 pub(super) trait Dialect {
@@ -121,7 +122,7 @@ fn operands<D: Dialect>(spec: &KernelSpec) -> [usize; 3] {
                 accumulators(spec, D::WIDTH) + weights + acts + masks(spec).len() + D::constants(spec);
             if others + vectors <= D::WIDTH.registers() { vectors } else { 0 }
         }
-        Unpack::Turns | Unpack::Direct | Unpack::Once | Unpack::Tiles => 0,
+        Unpack::Turns | Unpack::Direct | Unpack::Once | Unpack::Tiles | Unpack::Ring => 0,
     };
     [weights, acts, bytes]
 }
@@ -286,7 +287,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         let Self { spec, dialect, .. } = self;
         let fold_steps = dialect.fold_after() / groups.len();
         for step in 0..count {
-            self.prefetch(asm, step);
+            let first = step * spec.layout.interleave;
+            prefetch(asm, spec, WEIGHTS, first..first + spec.tile.panels());
             match spec.schedule.unpack {
                 Unpack::Telescope => self.telescoped_step(asm, step),
                 _ => self.unpacked_step(asm, step, groups.clone()),
@@ -307,22 +309,6 @@ impl<'a, D: Dialect> Kernel<'a, D> {
         Mem::at(WEIGHTS, disp as i32)
     }
 
-    fn prefetch(&self, asm: &mut Asm, step: usize) {
-        let Prefetch { near, far } = self.spec.schedule.prefetch;
-        for panel in 0..self.spec.tile.panels() {
-            let ahead = |distance: usize| {
-                let disp = (step * self.spec.layout.interleave + panel) * BLOCK_BYTES + distance;
-                Mem::at(WEIGHTS, disp as i32)
-            };
-            if far > 0 {
-                asm.prefetcht1(ahead(far));
-            }
-            if near > 0 {
-                asm.prefetcht0(ahead(near));
-            }
-        }
-    }
-
     fn broadcast(&self, asm: &mut Asm, register: V, step: usize, group: usize, token: usize) {
         asm.broadcast(register, self.token(token, step * self.spec.layout.packing.step() + 4 * group));
     }
@@ -341,7 +327,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                     | Unpack::Lookup
                     | Unpack::Direct
                     | Unpack::Once
-                    | Unpack::Tiles => {}
+                    | Unpack::Tiles
+                    | Unpack::Ring => {}
                     Unpack::Planes => {
                         for plane in 1..4 {
                             let part = self.acc(plane, vector, token);
@@ -350,12 +337,7 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                         }
                     }
                     Unpack::Telescope => {
-                        // (3·A - B) / 256, as 2·A + (A - B).
-                        let next = self.acc(1, vector, token);
-                        asm.vpsubd(next, sum, next);
-                        asm.vpaddd(sum, sum, sum);
-                        asm.vpaddd(sum, sum, next);
-                        asm.vpsrad(sum, sum, 8);
+                        telescope(asm, sum, self.acc(1, vector, token));
                     }
                 }
             }
@@ -389,6 +371,29 @@ impl<'a, D: Dialect> Kernel<'a, D> {
             }
         }
     }
+}
+
+/// Prefetches the blocks that lie the spec's distances behind `blocks`, which are counted from `weights`.
+pub(super) fn prefetch(asm: &mut Asm, spec: &KernelSpec, weights: Gpr, blocks: Range<usize>) {
+    let Prefetch { near, far } = spec.schedule.prefetch;
+    for block in blocks {
+        let ahead = |distance: usize| Mem::at(weights, (block * BLOCK_BYTES + distance) as i32);
+        if far > 0 {
+            asm.prefetcht1(ahead(far));
+        }
+        if near > 0 {
+            asm.prefetcht0(ahead(near));
+        }
+    }
+}
+
+/// Computes Σ code·a from the two sums of running bytes: sum = (3·sum - next) / 256. It clobbers `next`.
+pub(super) fn telescope(asm: &mut Asm, sum: V, next: V) {
+    // 2·sum + (sum - next)
+    asm.vpsubd(next, sum, next);
+    asm.vpaddd(sum, sum, sum);
+    asm.vpaddd(sum, sum, next);
+    asm.vpsrad(sum, sum, 8);
 }
 
 /// Moves to the next tile of rows. After the last tile, execution continues behind this code.

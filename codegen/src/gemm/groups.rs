@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::{Gemm, checked_columns, even_chunks};
+use super::{Gemm, check_columns, even_chunks};
 use crate::activations::Activations;
 use crate::columns::{ColumnsMut, TileMut};
 use crate::packing::{Block, PANEL_ROWS, PackedMatrix};
@@ -27,15 +27,25 @@ impl Gemm {
         assert_eq!(out.tokens(), acts.tokens(), "output and activations differ in tokens");
         assert_eq!(weights.group_size(), Some(acts.group_size()), "weights and activations differ in groups");
         assert_eq!(self.spec.epilogue, Epilogue::I32, "the kernel stores another type");
-        let (columns, nr) = (checked_columns(weights, &out), self.spec.tile.nr);
+        check_columns(weights, &out);
+        self.with_order(acts, |acts| self.compute_columns_of_groups(weights, acts, &mut out));
+    }
+
+    fn compute_columns_of_groups(
+        &self,
+        weights: &PackedMatrix,
+        acts: &Activations,
+        out: &mut ColumnsMut<'_, f32>,
+    ) {
+        let (columns, nr) = (out.columns(), self.spec.tile.nr);
         for start in columns.clone().step_by(nr) {
             let (panel, tile) = (start / PANEL_ROWS, start..columns.end.min(start + nr));
             if let Some(multiple) = self.spec.schedule.unpack.unpacked_multiple() {
                 with_unpacked(weights.into(), panel, nr / PANEL_ROWS, multiple, |rows| {
-                    self.add_groups(rows, 0, acts, &mut out, tile);
+                    self.add_groups(rows, 0, acts, out, tile);
                 });
             } else {
-                self.add_groups(weights.into(), panel, acts, &mut out, tile);
+                self.add_groups(weights.into(), panel, acts, out, tile);
             }
         }
     }

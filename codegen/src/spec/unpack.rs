@@ -39,6 +39,13 @@ table! {
             unpacked_multiple: Some(TILE_STEPS),
             ..Row::new("tiles", &Packing::TERNARY)
         },
+        /// For few tokens: spread packed bytes into tiles of AMX, in a ring that stays in cache, while the tiles before
+        /// are multiplied.
+        Ring => Row {
+            most_tokens: TILE_STEPS,
+            reads_tiles: true,
+            ..Row::new("ring", &[Packing::Trits5, Packing::Bits2, Packing::Bits4])
+        },
     }
 }
 
@@ -51,6 +58,7 @@ pub(crate) struct Row {
     passes: usize,
     most_tokens: usize,
     unpacked_multiple: Option<usize>,
+    reads_tiles: bool,
 }
 
 /// The most tokens that the address registers of kernels for vectors can follow.
@@ -69,6 +77,7 @@ impl Row {
             passes: 1,
             most_tokens: FOLLOWED_TOKENS,
             unpacked_multiple: None,
+            reads_tiles: false,
         }
     }
 }
@@ -92,6 +101,11 @@ impl Unpack {
     /// Returns the number that divides the steps of unpacked rows, if the kernel reads such rows.
     pub(crate) const fn unpacked_multiple(self) -> Option<usize> {
         self.row().unpacked_multiple
+    }
+
+    /// Returns true if the kernel reads activations in the order of tiles.
+    pub(crate) const fn reads_tiles(self) -> bool {
+        self.row().reads_tiles
     }
 
     /// Returns the passes over k. Each takes its share of a step's groups.

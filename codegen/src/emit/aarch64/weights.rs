@@ -26,7 +26,7 @@ fn constants(spec: &KernelSpec) -> &'static [u8] {
         Unpack::Shift => &[0x03],
         Unpack::Telescope => &[TRIPLE, SIGN],
         Unpack::Extract => &[TRIPLE],
-        Unpack::Direct | Unpack::Turns | Unpack::Lookup | Unpack::Once | Unpack::Tiles => &[],
+        Unpack::Direct | Unpack::Turns | Unpack::Lookup | Unpack::Once | Unpack::Tiles | Unpack::Ring => &[],
     }
 }
 
@@ -88,7 +88,7 @@ impl Weights {
                 }
                 carry(asm, to, raw);
             }
-            Unpack::Telescope | Unpack::Turns | Unpack::Lookup | Unpack::Tiles => {
+            Unpack::Telescope | Unpack::Turns | Unpack::Lookup | Unpack::Tiles | Unpack::Ring => {
                 unreachable!("the strategy unpacks no codes on AArch64")
             }
         }

@@ -234,6 +234,16 @@ impl Asm {
         self.encode(Instruction::with2(Code::Mov_r64_rm64, gpr(to), memory(m)));
     }
 
+    /// Computes an address.
+    pub(in crate::emit) fn lea(&mut self, to: Gpr, m: Mem) {
+        self.encode(Instruction::with2(Code::Lea_r64_m, gpr(to), memory(m)));
+    }
+
+    /// Exchanges two registers.
+    pub(in crate::emit) fn xchg(&mut self, a: Gpr, b: Gpr) {
+        self.encode(Instruction::with2(Code::Xchg_rm64_r64, gpr(a), gpr(b)));
+    }
+
     /// Loads 32 bits, and clears the upper half.
     pub(in crate::emit) fn mov_load32(&mut self, to: Gpr, m: Mem) {
         self.encode(Instruction::with2(Code::Mov_r32_rm32, gpr32(to), memory(m)));

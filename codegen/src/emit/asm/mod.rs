@@ -105,8 +105,16 @@ impl Asm {
     }
 
     /// Opens a stack frame of `bytes` at `rsp`, aligned to 64 bytes.
+    ///
+    /// It touches every page of the frame in order, so that none is beyond the page that guards the stack.
     pub(super) fn open_frame(&mut self, bytes: i32) {
-        dynasm!(self.ops ; .arch x64 ; push rbp ; mov rbp, rsp ; sub rsp, bytes ; and rsp, -64);
+        const PAGE: i32 = 4096;
+        let touched = (bytes - 1) / PAGE;
+        dynasm!(self.ops ; .arch x64 ; push rbp ; mov rbp, rsp);
+        for _ in 0..touched {
+            dynasm!(self.ops ; .arch x64 ; sub rsp, PAGE ; mov DWORD [rsp], 0);
+        }
+        dynasm!(self.ops ; .arch x64 ; sub rsp, bytes - touched * PAGE ; and rsp, -64);
     }
 
     pub(super) fn close_frame(&mut self) {

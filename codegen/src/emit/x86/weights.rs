@@ -122,7 +122,8 @@ impl<D: Dialect> Kernel<'_, D> {
                 self.dialect.extract(asm, codes, running);
             }
             (Unpack::Direct | Unpack::Once, _) => asm.load(codes, at),
-            (Unpack::Extract | Unpack::Lookup, None) | (Unpack::Telescope | Unpack::Tiles, _) => {
+            (Unpack::Extract | Unpack::Lookup, None)
+            | (Unpack::Telescope | Unpack::Tiles | Unpack::Ring, _) => {
                 unreachable!("extraction and look-ups keep the bytes; telescoping and tiles have no codes")
             }
         }
@@ -161,7 +162,7 @@ impl<D: Dialect> Kernel<'_, D> {
 }
 
 /// Computes running = 3 · running mod 256, with the help of `scratch`.
-pub(super) fn triple(asm: &mut Asm, running: V, scratch: V) {
+pub(in crate::emit) fn triple(asm: &mut Asm, running: V, scratch: V) {
     asm.vpaddb(scratch, running, running);
     asm.vpaddb(running, running, scratch);
 }

@@ -207,6 +207,7 @@ fn scalar_memory_forms() {
             for (m, address) in addresses() {
                 sheet.one(format!("mov {name},QWORD PTR {address}"), |asm| asm.mov_load(to, m));
                 sheet.one(format!("add QWORD PTR {address},{name}"), |asm| asm.add_to(m, to));
+                sheet.one(format!("lea {name},{address}"), |asm| asm.lea(to, m));
             }
         }
         for ((m, address), value) in addresses().into_iter().zip(IMMEDIATES.into_iter().cycle()) {
@@ -232,6 +233,7 @@ fn scalar_forms() {
             }
             for (from, from_name, _) in GPRS {
                 sheet.one(format!("add {name},{from_name}"), |asm| asm.add(to, from));
+                sheet.one(format!("xchg {name},{from_name}"), |asm| asm.xchg(to, from));
                 for value in IMMEDIATES {
                     let wide = i64::from(value);
                     sheet.one(format!("imul {name},{from_name},{wide:#x}"), |asm| asm.imul(to, from, value));
@@ -252,6 +254,12 @@ fn scalar_forms() {
                 ["push rbp", "mov rbp,rsp", &format!("sub rsp,{bytes:#x}"), "and rsp,0xffffffffffffffc0"];
             sheet.several(&texts.map(str::to_owned), |asm| asm.open_frame(bytes));
         }
+        let page = ["sub rsp,0x1000", "mov DWORD PTR [rsp],0x0"];
+        let large =
+            [&["push rbp", "mov rbp,rsp"][..], &page, &page, &["sub rsp,0x40", "and rsp,0xffffffffffffffc0"]];
+        sheet.several(&large.concat().into_iter().map(str::to_owned).collect::<Vec<_>>(), |asm| {
+            asm.open_frame(8256)
+        });
         sheet.several(&["mov rsp,rbp", "pop rbp"].map(str::to_owned), Asm::close_frame);
         sheet.several(&["vzeroupper", "ret"].map(str::to_owned), Asm::ret);
     });

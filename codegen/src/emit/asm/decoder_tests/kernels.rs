@@ -11,7 +11,7 @@ use crate::spec::{Epilogue, KernelSpec, Prefetch, Schedule, Tile};
 
 /// Instructions of AVX2, and the scalar instructions of every x86-64 family.
 const AVX2: &str = "add and imul jae jb je jne lea mov pop prefetcht0 prefetcht1 prefetchw push ret sub vcvtdq2ps vmovd vmovdqu vmulps vpabsb
-    vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper";
+    vpaddb vpaddd vpaddw vpand vpbroadcastd vpcmpgtb vpmaddubsw vpmaddwd vpsrad vpsrld vpsubd vpxor vzeroupper xchg";
 /// The instruction that AVX-VNNI adds to AVX2.
 const AVX_VNNI: &str = "{vex} vpdpbusd";
 /// Instructions of AVX-512 F, BW and VNNI, on 512-bit operands.

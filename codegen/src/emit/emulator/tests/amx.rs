@@ -13,20 +13,22 @@ use crate::verify::{self, Expected};
 use tercet_cpu::Cpu;
 use tercet_kernels_ref::random::SplitMix;
 
-/// Returns every legal tile.
+/// Returns every legal tile of both strategies.
 fn specs(packing: Packing) -> impl Iterator<Item = KernelSpec> {
     let panels =
         Layout::INTERLEAVES.into_iter().flat_map(|interleave| (1..=interleave).map(move |p| (interleave, p)));
     let tiles =
         panels.flat_map(|(interleave, panels)| (1..=Tile::MAX_MR).map(move |mr| (interleave, panels, mr)));
-    let spec = move |(interleave, panels, mr): (usize, usize, usize)| KernelSpec {
-        isa: Isa::AmxInt8,
-        layout: Layout { packing, interleave },
-        tile: Tile { mr, nr: panels * PANEL_ROWS, ku: 1 },
-        schedule: Schedule { unpack: Unpack::Tiles, prefetch: Prefetch::NONE },
-        epilogue: if mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
+    let spec = move |(interleave, panels, mr): (usize, usize, usize)| {
+        [Unpack::Tiles, Unpack::Ring].map(|unpack| KernelSpec {
+            isa: Isa::AmxInt8,
+            layout: Layout { packing, interleave },
+            tile: Tile { mr, nr: panels * PANEL_ROWS, ku: 1 },
+            schedule: Schedule { unpack, prefetch: Prefetch::NONE },
+            epilogue: if mr % 2 == 0 { Epilogue::I32 } else { Epilogue::F32 },
+        })
     };
-    tiles.map(spec).filter(|spec| spec.validate().is_ok())
+    tiles.flat_map(spec).filter(|spec| spec.validate().is_ok())
 }
 
 #[test]
@@ -34,7 +36,7 @@ fn every_legal_tile_equals_the_reference() {
     let (n, k) = (150, 83);
     let cache = KernelCache::emulating();
     let mut judged = 0;
-    for packing in Packing::TERNARY {
+    for packing in Packing::ALL {
         let expected = Expected::new(packing, n, k, Tile::MAX_MR);
         for spec in specs(packing) {
             let gemm = Gemm::new(&cache, spec).unwrap();
@@ -120,7 +122,12 @@ fn groups_equal_those_of_the_portable_family() {
             out
         };
         let expected = compute(&KernelCache::default(), "portable/2bit/x1/m15n16u1/shift/p0/i32");
-        for spec in ["amx-int8/1.6bit/x4/m48n64u1/tiles/p0/i32", "amx-int8/2bit/x2/m20n32u1/tiles/p0/i32"] {
+        for spec in [
+            "amx-int8/1.6bit/x4/m48n64u1/tiles/p0/i32",
+            "amx-int8/2bit/x2/m20n32u1/tiles/p0/i32",
+            "amx-int8/1.6bit/x4/m16n64u1/ring/p0/i32",
+            "amx-int8/2bit/x2/m5n16u1/ring/p0/i32",
+        ] {
             assert_eq!(
                 compute(&KernelCache::emulating(), spec),
                 expected,
