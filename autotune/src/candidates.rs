@@ -17,6 +17,11 @@ pub fn tiles(spec: KernelSpec, m: usize) -> impl Iterator<Item = KernelSpec> {
         .filter(|spec| spec.validate().is_ok())
 }
 
+/// Lets a ring take as many tokens as fit a tile. A [`Gemm`](tercet_codegen::Gemm) has the kernels for fewer, too.
+pub(crate) fn filled(spec: KernelSpec) -> KernelSpec {
+    if spec.schedule.unpack == Unpack::Ring { spec.with_tokens(FEW) } else { spec }
+}
+
 /// Returns `default` and the kernels that may be faster for `m` tokens, the most promising tiles first.
 ///
 /// These are all unpacking strategies with several tiles, unrollings and prefetch distances: one or two hundred kernels,
@@ -38,7 +43,8 @@ pub(crate) fn candidates(default: KernelSpec, m: usize, habits: Habits) -> Vec<K
         for (ku, &prefetch) in UNROLLS.into_iter().flat_map(|ku| prefetches.iter().map(move |p| (ku, p))) {
             let schedule = Schedule { unpack, prefetch };
             let smallest = KernelSpec { tile: Tile { mr: 1, nr: PANEL_ROWS, ku }, schedule, ..default };
-            let mut tiles: Vec<_> = tiles(smallest, m).collect();
+            let mut tiles: Vec<_> = tiles(smallest, m).map(filled).collect();
+            tiles.dedup();
             tiles.sort_by(|a, b| cost(a, m, habits).total_cmp(&cost(b, m, habits)));
             candidates.extend(tiles.into_iter().take(TILES).filter(|spec| *spec != default));
         }

@@ -8,7 +8,7 @@ use tercet_codegen::{
 };
 use tercet_cpu::{Cpu, Habits};
 
-use crate::candidates::{self, tiles};
+use crate::candidates::{self, filled, tiles};
 use crate::records::{Key, Records};
 use crate::rules;
 use crate::sharing::Sharing;
@@ -186,7 +186,7 @@ impl Planner {
             let unpack = spec.schedule.unpack;
             Some(unpack.accumulators()) == sets || (whole && unpack == Unpack::Telescope)
         };
-        let specs = readers().map(smallest).flat_map(|spec| tiles(spec, problem.m)).filter(fits);
+        let specs = readers().map(smallest).flat_map(|spec| tiles(spec, problem.m)).map(filled).filter(fits);
         let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.habits);
         let best = specs.max_by(|a, b| cost(b).total_cmp(&cost(a)));
         best.expect("every family has a kernel for every packing")

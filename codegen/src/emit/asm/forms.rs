@@ -99,11 +99,19 @@ impl Asm {
         self.encode(Instruction::with2(code, memory(m), self.v(s)));
     }
 
-    /// Stores 128 bits.
-    pub(in crate::emit) fn store_lane(&mut self, m: Mem, s: V, lane: u8) {
-        let code =
-            self.code(Code::VEX_Vextracti128_xmmm128_ymm_imm8, Code::EVEX_Vextracti32x4_xmmm128_k1z_zmm_imm8);
-        self.encode(Instruction::with3(code, memory(m), self.v(s), u32::from(lane)));
+    /// Copies the 128 bits at `m` to every 128 bits.
+    pub(in crate::emit) fn broadcast_lane(&mut self, d: V, m: Mem) {
+        let code = self.code(Code::VEX_Vbroadcasti128_ymm_m128, Code::EVEX_Vbroadcasti32x4_zmm_k1z_m128);
+        self.encode(Instruction::with2(code, self.v(d), memory(m)));
+    }
+
+    /// Loads 128 bits into one `lane` of 128 bits, and keeps the others.
+    pub(in crate::emit) fn insert_lane(&mut self, d: V, m: Mem, lane: u8) {
+        let code = self.code(
+            Code::VEX_Vinserti128_ymm_ymm_xmmm128_imm8,
+            Code::EVEX_Vinserti32x4_zmm_k1z_zmm_xmmm128_imm8,
+        );
+        self.encode(Instruction::with4(code, self.v(d), self.v(d), memory(m), u32::from(lane)));
     }
 
     /// Copies the 32 bits at `m` to every lane.

@@ -36,6 +36,11 @@ impl Asm {
         Asm { ops, encoder, width, marks: Vec::new() }
     }
 
+    /// Returns the number of 128-bit lanes in a vector.
+    pub(super) fn lanes(&self) -> usize {
+        self.width.bytes() / 16
+    }
+
     /// Adds a mark: a note on the code that starts here.
     pub(super) fn mark(&mut self, text: impl Into<String>) {
         self.marks.push((self.offset(), text.into()));

@@ -63,9 +63,15 @@ impl Vectors {
             }
             M::Vpxor | M::Vpxord => bytes(a(), b(), |a, b| a ^ b),
             M::Vpand | M::Vpandd => bytes(a(), b(), |a, b| a & b),
-            M::Vextracti128 | M::Vextracti32x4 => {
-                let address = address.expect("only stores are emulated");
-                return memory::write(address, &a()[16 * usize::from(i.immediate8())..][..16]);
+            M::Vbroadcasti128 | M::Vbroadcasti32x4 => {
+                let lane = memory::read::<16>(address.expect("only loads are emulated"));
+                std::array::from_fn(|at| lane[at % 16])
+            }
+            M::Vinserti128 | M::Vinserti32x4 => {
+                let lane = memory::read::<16>(address.expect("only loads are emulated"));
+                let mut vector = a();
+                vector[16 * usize::from(i.immediate8())..][..16].copy_from_slice(&lane);
+                vector
             }
             M::Vpunpckldq => interleaved::<4>(a(), b(), 0),
             M::Vpunpckhdq => interleaved::<4>(a(), b(), 8),

@@ -178,6 +178,14 @@ fn vector_memory_forms() {
         at_addresses(sheet, store, |asm, s, m| asm.store(m, s));
         let broadcast = |_: &Sheet, d: &str, at: &str| vec![format!("vpbroadcastd {d},DWORD PTR {at}")];
         at_addresses(sheet, broadcast, Asm::broadcast);
+        let broadcast = |sheet: &Sheet, d: &str, at: &str| {
+            vec![format!("{} {d},XMMWORD PTR {at}", sheet.either("vbroadcasti128", "vbroadcasti32x4"))]
+        };
+        at_addresses(sheet, broadcast, Asm::broadcast_lane);
+        let insert = |sheet: &Sheet, d: &str, at: &str| {
+            vec![format!("{} {d},{d},XMMWORD PTR {at},0x1", sheet.either("vinserti128", "vinserti32x4"))]
+        };
+        at_addresses(sheet, insert, |asm, d, m| asm.insert_lane(d, m, 1));
         for (a, a_name) in sheet.edges() {
             let and = |sheet: &Sheet, d: &str, at: &str| {
                 vec![format!("{} {d},{a_name},{}", sheet.either("vpand", "vpandd"), sheet.vector_at(at))]

@@ -178,11 +178,11 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
     const OUT: Gpr = Gpr::R8;
     const LINES: Gpr = Gpr::Rcx;
     /// Steps of four columns in a digit of a block.
-    const STEPS: usize = BLOCK_BYTES / 4;
-    const LANE: usize = 16;
+    const STEPS: usize = BLOCK_BYTES / QUAD;
     let mut asm = Asm::new(D::WIDTH);
     let mut registers = Registers::new(D::WIDTH);
-    let [running, codes, pairs] = [0; 3].map(|_| registers.take_many(QUAD));
+    let [running, scratch]: [[V; QUAD]; 2] =
+        std::array::from_fn(|_| std::array::from_fn(|_| registers.take()));
     asm.mark("constants");
     let dialect = D::prepare(&super::unpack::EXTRACTING, &mut asm, &mut registers);
     asm.mov_load(WEIGHTS, Mem::at(ARGS, offset_of!(UnpackArgs, weights) as i32));
@@ -192,41 +192,21 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
     asm.bind(turn);
     asm.mark("loop: a line of 16 rows");
     let start = asm.offset();
-    for first in (0..PANEL_ROWS).step_by(QUAD) {
-        // A narrow vector holds a part of a block's bytes.
-        for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
-            for (i, &running) in running.iter().enumerate() {
-                let row = (first + i) * lines * BLOCK_BYTES;
-                if part == 0 {
-                    // The same row of the next panel.
-                    asm.prefetcht0(Mem::at(WEIGHTS, (row + PANEL_ROWS * lines * BLOCK_BYTES) as i32));
+    let row = |row: usize, byte: usize| Mem::at(WEIGHTS, (row * lines * BLOCK_BYTES + byte) as i32);
+    (PANEL_ROWS..2 * PANEL_ROWS).for_each(|of_next_panel| asm.prefetcht0(row(of_next_panel, 0)));
+    // A narrow vector holds a part of the panel's rows.
+    for part in (0..BLOCK_BYTES).step_by(D::WIDTH.bytes()) {
+        for first in (0..STEPS).step_by(QUAD) {
+            let lane = |at: usize| row(part / QUAD + at, first * QUAD);
+            steps_from_rows(&mut asm, lane, running, scratch);
+            running.into_iter().for_each(|running| dialect.bias(&mut asm, running));
+            for (digit, i) in (0..DIGITS).flat_map(|digit| (0..QUAD).map(move |i| (digit, i))) {
+                if digit > 0 {
+                    triple(&mut asm, running[i], scratch[i]);
                 }
-                asm.load(running, Mem::at(WEIGHTS, (row + part) as i32));
-                dialect.bias(&mut asm, running);
-            }
-            for digit in 0..DIGITS {
-                for (&codes, &running) in codes.iter().zip(&running) {
-                    if digit > 0 {
-                        triple(&mut asm, running, pairs[0]);
-                    }
-                    dialect.extract(&mut asm, codes, running);
-                }
-                // In each 128 bits: two rows side by side, and then all four.
-                for (pair, rows) in pairs.chunks(2).zip(codes.chunks(2)) {
-                    asm.vpunpckldq(pair[0], rows[0], rows[1]);
-                    asm.vpunpckhdq(pair[1], rows[0], rows[1]);
-                }
-                for (i, codes) in codes.chunks(2).enumerate() {
-                    asm.vpunpcklqdq(codes[0], pairs[i], pairs[2 + i]);
-                    asm.vpunpckhqdq(codes[1], pairs[i], pairs[2 + i]);
-                }
-                for (i, &codes) in codes.iter().enumerate() {
-                    for lane in 0..D::WIDTH.bytes() / LANE {
-                        let step = digit * STEPS + part / 4 + 4 * lane + i;
-                        let disp = step * panels * BLOCK_BYTES + first * 4;
-                        asm.store_lane(Mem::at(OUT, disp as i32), codes, lane as u8);
-                    }
-                }
+                dialect.extract(&mut asm, scratch[i], running[i]);
+                let step = digit * STEPS + first + i;
+                asm.store(Mem::at(OUT, (step * panels * BLOCK_BYTES + part) as i32), scratch[i]);
             }
         }
     }
@@ -238,4 +218,22 @@ pub(super) fn unpack<D: Dialect>(panels: usize, lines: usize) -> Emitted {
     asm.ret();
     let (code, marks) = asm.finish();
     Emitted { code, marks, loop_body }
+}
+
+/// Loads 16 bytes of each row that fits a vector, and turns them into four steps: a step has a dword of every row.
+fn steps_from_rows(asm: &mut Asm, row: impl Fn(usize) -> Mem, steps: [V; QUAD], scratch: [V; QUAD]) {
+    for (i, step) in steps.into_iter().enumerate() {
+        asm.broadcast_lane(step, row(i));
+        (1..asm.lanes()).for_each(|lane| asm.insert_lane(step, row(QUAD * lane + i), lane as u8));
+    }
+    // In each 128 bits: dwords of two rows side by side, and then of all four.
+    let ([a, b, c, d], [ab_lower, ab_upper, cd_lower, cd_upper]) = (steps, scratch);
+    asm.vpunpckldq(ab_lower, a, b);
+    asm.vpunpckhdq(ab_upper, a, b);
+    asm.vpunpckldq(cd_lower, c, d);
+    asm.vpunpckhdq(cd_upper, c, d);
+    asm.vpunpcklqdq(a, ab_lower, cd_lower);
+    asm.vpunpckhqdq(b, ab_lower, cd_lower);
+    asm.vpunpcklqdq(c, ab_upper, cd_upper);
+    asm.vpunpckhqdq(d, ab_upper, cd_upper);
 }
