@@ -78,16 +78,17 @@ fn add_step<C: Codec>(
     }
     for (t, sums) in sums.iter_mut().enumerate() {
         let acts = &acts.row(first + t)[step * 4 * C::GROUPS..][..4 * C::GROUPS];
-        // At most five products of 2 · -128, two of 15 · -128, or one of 127 · -128 meet in one position.
+        // At most five products of 2 · -128, two of 15 · -128, or one of 127 · -128 meet in one position, so nothing wraps.
+        // Without checks for overflow the loops become vector code in every profile.
         let mut products = [0i16; BLOCK_BYTES];
-        for (codes, acts) in codes.iter().zip(acts.chunks_exact(4)) {
-            let acts: [i16; BLOCK_BYTES] = std::array::from_fn(|i| i16::from(acts[i % 4]));
-            for ((product, code), act) in products.iter_mut().zip(codes).zip(&acts) {
-                *product += code * act;
+        for (codes, acts) in codes.iter().zip(acts.as_chunks::<4>().0) {
+            let acts = [acts.map(i16::from); BLOCK_BYTES / 4];
+            for ((product, code), act) in products.iter_mut().zip(codes).zip(acts.as_flattened()) {
+                *product = product.wrapping_add(code.wrapping_mul(*act));
             }
         }
         for (sum, product) in sums.iter_mut().zip(products) {
-            *sum += i32::from(product);
+            *sum = sum.wrapping_add(i32::from(product));
         }
     }
 }
