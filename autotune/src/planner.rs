@@ -153,7 +153,19 @@ impl Planner {
         candidates::candidates(self.analytic(problem), problem.m, self.habits)
     }
 
+    /// Returns the kernel to race against `spec` while a model runs: by rule, with vectors if that one multiplies tiles,
+    /// or the other way round. There is none if only one kind suits the problem.
+    pub fn rival(&self, problem: &Problem, spec: &KernelSpec) -> Option<KernelSpec> {
+        let multiplies_tiles = spec.schedule.unpack.multiplies_tiles();
+        self.best(problem, |unpack| unpack.multiplies_tiles() != multiplies_tiles)
+    }
+
     /// Plans by rule.
+    fn analytic(&self, problem: &Problem) -> KernelSpec {
+        self.best(problem, |_| true).expect("every family has a kernel for every packing")
+    }
+
+    /// Returns the best kernel by rule, with a strategy of these.
     ///
     /// - Decoding streams the weights once. It takes the widest tile and the cheapest unpacking. Hardware prefetchers
     ///   follow one contiguous stream best if few loads share it. They need help on some cores, and if arithmetic
@@ -161,7 +173,7 @@ impl Planner {
     /// - With more tokens arithmetic counts. The rule takes the tile with the fewest vector instructions per dot product.
     /// - With a few tokens the weights still stream. One pass over k lets arithmetic and memory work at the same time.
     ///   Telescoping is worth its second accumulator if one tile takes all tokens and the rows of a block.
-    fn analytic(&self, problem: &Problem) -> KernelSpec {
+    fn best(&self, problem: &Problem, is_wanted: impl Fn(Unpack) -> bool) -> Option<KernelSpec> {
         let decode = problem.m == 1;
         let smallest = |unpack| KernelSpec {
             isa: self.family.isa,
@@ -178,7 +190,7 @@ impl Planner {
             Unpack::Ring => RING.contains(&problem.m),
             _ => !streams || unpack.passes() == 1,
         };
-        let readers = || self.family.strategies(packing).filter(suits);
+        let readers = || self.family.strategies(packing).filter(suits).filter(|unpack| is_wanted(*unpack));
         let sets = readers().map(Unpack::accumulators);
         let sets = if decode { sets.max() } else { sets.min() };
         let fits = |spec: &KernelSpec| {
@@ -188,8 +200,7 @@ impl Planner {
         };
         let specs = readers().map(smallest).flat_map(|spec| tiles(spec, problem.m)).map(filled).filter(fits);
         let cost = |spec: &KernelSpec| candidates::cost(spec, problem.m, self.habits);
-        let best = specs.max_by(|a, b| cost(b).total_cmp(&cost(a)));
-        best.expect("every family has a kernel for every packing")
+        specs.max_by(|a, b| cost(b).total_cmp(&cost(a)))
     }
 
     /// Returns the steps in one turn of the loop. They hide the loop's own instructions, and the folding of 16-bit sums.

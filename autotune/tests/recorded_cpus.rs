@@ -126,6 +126,15 @@ fn amx_multiplies_tiles_and_races_them_against_vectors() {
         let candidates = planner(Isa::AmxInt8).candidates(&Problem { m: 128, ..problem(2560) });
         let count = |unpack| candidates.iter().filter(|spec| spec.schedule.unpack == unpack).count();
         assert!(count(Unpack::Tiles) > 1 && count(Unpack::Once) > 1);
+        for m in [1, 2, 8, 128] {
+            let problem = Problem { m, ..problem(2560) };
+            let plan = |isa| planner(isa).plan(&problem).spec;
+            let rival = |isa: Isa| planner(isa).rival(&problem, &plan(isa));
+            let vectors = KernelSpec { isa: Isa::AmxInt8, ..plan(Isa::Avx512Vbmi) };
+            assert_eq!(rival(Isa::AmxInt8), (m > 2).then_some(vectors));
+            assert_eq!(planner(Isa::AmxInt8).rival(&problem, &vectors), (m > 2).then(|| plan(Isa::AmxInt8)));
+            assert_eq!(rival(Isa::Avx512Vbmi), None);
+        }
         let few = planner(Isa::AmxInt8).candidates(&Problem { m: 8, ..problem(2560) });
         assert!(few.iter().any(|spec| spec.schedule.unpack == Unpack::Ring));
     }

@@ -9,7 +9,7 @@ use tercet_pool::Pool;
 
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::model::{PLANNED_TOKENS, multiply, random_trits};
+use crate::model::{PLANNED_TOKENS, Rivals, multiply, random_trits};
 use crate::pool::{self, Team};
 use crate::runtime::Runtime;
 
@@ -221,7 +221,7 @@ impl<'t> Stopwatch<'t> {
 impl Stopwatch<'_> {
     fn product(&mut self, spec: &KernelSpec, sharing: Sharing) -> Result<Duration> {
         let pool = self.tuner.pool.first(sharing.threads);
-        let gemm = Gemm::new(&self.tuner.kernels, *spec)?;
+        let gemm = Rivals::alone(Gemm::new(&self.tuner.kernels, *spec)?);
         let start = Instant::now();
         for _ in 0..self.products {
             let weights = &self.operands.copies[self.next];

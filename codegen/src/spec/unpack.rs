@@ -103,6 +103,11 @@ impl Unpack {
         self.row().unpacked_multiple
     }
 
+    /// Returns true if the kernel multiplies tiles of AMX, whose speed depends on other tenants of the core.
+    pub const fn multiplies_tiles(self) -> bool {
+        matches!(self, Unpack::Tiles | Unpack::Ring)
+    }
+
     /// Returns true if the kernel reads activations in the order of tiles.
     pub(crate) const fn reads_tiles(self) -> bool {
         self.row().reads_tiles

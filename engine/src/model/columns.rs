@@ -6,13 +6,14 @@ use tercet_codegen::sparse::STRIP_ROWS;
 use tercet_codegen::{Activations, ColumnGemm, ColumnInput, ColumnMatrix, ColumnsMut};
 
 use super::linear::planned_for;
+use super::rivals::Rivals;
 use crate::pool::{self, Team};
 
 /// y = W x, for a ternary matrix W that is packed column by column.
 #[derive(Debug)]
 pub(super) struct ColumnLayer {
     pub(super) weights: ColumnMatrix,
-    pub(super) kernels: Arc<ColumnGemm>,
+    pub(super) kernels: Arc<Rivals<ColumnGemm>>,
 }
 
 /// Buffers for products of a few tokens.
@@ -54,11 +55,13 @@ impl ColumnLayer {
             let columns = ColumnsMut::new(out, tokens, n);
             let grain = if self.weights.strips() < 4 * team.threads() { STRIP_ROWS / 5 } else { STRIP_ROWS };
             return pool::for_columns(team, columns, grain, self.weights.k(), |columns| {
-                self.kernels.compute(&self.weights, acts, columns);
+                let work = tokens * columns.columns().len() * self.weights.k();
+                self.kernels.race(work, |kernels| kernels.compute(&self.weights, acts, columns));
             });
         }
         let Scratch { input, sums, skipped_bytes } = scratch;
-        input.set(acts, self.kernels.most_tokens());
+        let kernels = self.kernels.first();
+        input.set(acts, kernels.most_tokens());
         *skipped_bytes = self.weights.bytes().saturating_sub(self.weights.strips() * input.strip_bytes());
         let parts = self.parts(team.threads(), input.quads());
         sums.resize(self.weights.strips() * parts * tokens * STRIP_ROWS, 0);
@@ -66,7 +69,7 @@ impl ColumnLayer {
             if !team.is_cancelled() {
                 let (strip, part) = (task / parts, task % parts);
                 let quads = part * input.quads() / parts..(part + 1) * input.quads() / parts;
-                self.kernels.visit(&self.weights, strip, input, quads, sums);
+                kernels.visit(&self.weights, strip, input, quads, sums);
             }
         });
         team.chunks(out, n, |token, out| {

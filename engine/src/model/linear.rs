@@ -1,6 +1,8 @@
 //! Linear layers: packed ternary weights with the micro-kernels planned for their shape, exact
 //! ternary weights, or floats.
 
+use std::sync::Arc;
+
 use tercet_autotune::Sharing;
 use tercet_codegen::{Activations, ColumnsMut, Gemm, Layout, PackedMatrix};
 
@@ -9,6 +11,7 @@ use super::dense::DenseMatrix;
 use super::exact::ExactMatrix;
 use super::input::Form;
 use super::norm::Norm;
+use super::rivals::Rivals;
 use super::rows::RowLayer;
 use crate::packed::PartKind;
 use crate::pool::{self, Team};
@@ -41,10 +44,9 @@ pub(super) struct Linear {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "models in the exact mode are few and slow")]
 pub(super) enum Weights {
     /// Multiplies integers. Has a kernel for each of [`PLANNED_TOKENS`].
-    Packed(PackedMatrix, [(Gemm, Sharing); PLANNED_TOKENS.len()]),
+    Packed(PackedMatrix, [(Arc<Rivals<Gemm>>, Sharing); PLANNED_TOKENS.len()]),
     /// Multiplies integers, and skips columns.
     Columns(ColumnLayer),
     /// Multiplies integers, and skips rows.
@@ -184,9 +186,9 @@ impl Linear {
         let mut task_kib = usize::MAX;
         let weights = layers.each_ref().map(|(linear, _)| match &linear.weights {
             Weights::Packed(weights, kernels) => {
-                let (gemm, sharing) = &kernels[planned];
+                let (rivals, sharing) = &kernels[planned];
                 task_kib = task_kib.min(sharing.task_kib);
-                (gemm, weights)
+                (&**rivals, weights)
             }
             _ => panic!("the layer multiplies floats, or works alone"),
         });
@@ -228,7 +230,7 @@ impl Linear {
 pub(crate) fn multiply<const N: usize>(
     team: Team<'_>,
     task_kib: usize,
-    weights: [(&Gemm, &PackedMatrix); N],
+    weights: [(&Rivals<Gemm>, &PackedMatrix); N],
     acts: &Activations,
     outs: [&mut [f32]; N],
 ) {
@@ -241,14 +243,14 @@ pub(crate) fn multiply<const N: usize>(
     });
     let shapes = weights.map(|(_, weights)| (weights.n(), weights.k()));
     let grain = grain(layout, shapes, Sharing { threads: team.threads(), task_kib });
-    let tile = weights.iter().map(|(gemm, _)| gemm.spec().tile.nr).max().unwrap_or(1);
+    let tile = weights.iter().map(|(rivals, _)| rivals.first().spec().tile.nr).max().unwrap_or(1);
     let look = pool::between_looks(tokens, weights[0].1.k(), tile.next_multiple_of(layout.block_rows()));
     pool::for_columns_of(team, outs, grain, look, |which, columns| {
-        let (gemm, weights) = weights[which];
-        match weights.group_size() {
+        let (rivals, weights) = weights[which];
+        rivals.race(tokens * columns.columns().len() * weights.k(), |gemm| match weights.group_size() {
             None => gemm.compute(weights, acts, columns),
             Some(_) => gemm.compute_groups(weights, acts, columns),
-        }
+        });
     });
 }
 
@@ -273,9 +275,41 @@ fn grain<const N: usize>(layout: Layout, shapes: [(usize, usize); N], sharing: S
 
 #[cfg(test)]
 mod tests {
+    use tercet_autotune::Problem;
     use tercet_codegen::Packing;
 
     use super::*;
+    use crate::model::random_trits;
+    use crate::runtime::{Runtime, RuntimeOptions};
+
+    #[test]
+    fn either_rival_gives_the_same_bits() {
+        let (n, k, m, threads) = (192, 320, 20, 2);
+        let runtime = Runtime::new(&RuntimeOptions { threads: Some(threads), ..RuntimeOptions::default() });
+        let (planner, pool) = (runtime.planner(), pool::start(threads).unwrap());
+        let specs = planner.candidates(&Problem { n, k, m, threads });
+        assert!(specs[0].micro_kernel() != specs[1].micro_kernel());
+        let gemm = |spec| Gemm::new(runtime.kernels(), spec).unwrap();
+        let rivals = Rivals::new(gemm(specs[0]), Some(gemm(specs[1])));
+        let weights = PackedMatrix::pack(planner.layout(), n, k, &random_trits(n * k, 3)).unwrap();
+        let mut acts = Activations::with_capacity(m, k);
+        for (token, mut row) in acts.rows_mut().enumerate() {
+            row.set(|values| {
+                values
+                    .iter_mut()
+                    .zip(0..)
+                    .for_each(|(value, at)| *value = ((31 * token + 17 * at) % 255) as i8);
+                0.5
+            });
+        }
+        let product = |rivals: &Rivals<Gemm>| {
+            let mut out = vec![f32::NAN; m * n];
+            multiply(Team::new(&pool), 64, [(rivals, &weights)], &acts, [&mut out]);
+            out
+        };
+        let expected = product(&Rivals::alone(gemm(specs[0])));
+        (0..300).for_each(|_| assert!(product(&rivals) == expected));
+    }
 
     #[test]
     fn all_threads_get_about_the_same_work() {

@@ -13,6 +13,7 @@ use super::columns::ColumnLayer;
 use super::exact::ExactMatrix;
 use super::linear::{Linear, MANY_TOKENS, PLANNED_TOKENS, Weights};
 use super::norm::Norm;
+use super::rivals::Rivals;
 use super::rows::RowLayer;
 use super::weights::Layer;
 use crate::error::Result;
@@ -22,7 +23,7 @@ use tercet_formats::config::{Activation, Config};
 use tercet_formats::{Scales, Ternary};
 
 /// The kernels of one shape, for each of [`PLANNED_TOKENS`].
-type Planned = [(Plan, Gemm); PLANNED_TOKENS.len()];
+type Planned = [(Plan, Arc<Rivals<Gemm>>); PLANNED_TOKENS.len()];
 
 /// The plans and kernels of each matrix shape.
 #[derive(Debug, Default)]
@@ -30,9 +31,9 @@ pub struct Kernels {
     /// By n, k and epilogue.
     planned: BTreeMap<(usize, usize, Epilogue), Planned>,
     /// The kernels of matrices that are packed column by column, by n and k.
-    by_columns: BTreeMap<(usize, usize), Arc<ColumnGemm>>,
+    by_columns: BTreeMap<(usize, usize), Arc<Rivals<ColumnGemm>>>,
     /// The kernels of matrices that are packed row by row, by n and k.
-    by_rows: BTreeMap<(usize, usize), Arc<RowGemm>>,
+    by_rows: BTreeMap<(usize, usize), Arc<Rivals<RowGemm>>>,
 }
 
 impl Kernels {
@@ -191,9 +192,9 @@ impl<'a> Packer<'a> {
     fn shared<T>(
         &self,
         (n, k): (usize, usize),
-        map: impl Fn(&mut Kernels) -> &mut BTreeMap<(usize, usize), Arc<T>>,
+        map: impl Fn(&mut Kernels) -> &mut BTreeMap<(usize, usize), Arc<Rivals<T>>>,
         make: impl Fn(&KernelCache, KernelSpec) -> std::result::Result<T, KernelError>,
-    ) -> Result<Arc<T>> {
+    ) -> Result<Arc<Rivals<T>>> {
         let kernels = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = map(&mut kernels()).get(&(n, k)) {
             return Ok(Arc::clone(found));
@@ -202,7 +203,10 @@ impl<'a> Packer<'a> {
         let [.., (planned, _)] = self.planned(n, k, Epilogue::F32)?;
         let candidates = || self.planner.candidates(&problem).into_iter();
         let spec = [planned.spec].into_iter().chain(candidates()).find(ColumnGemm::can_use);
-        let made = Arc::new(make(self.cache, spec.unwrap_or(planned.spec))?);
+        let spec = spec.unwrap_or(planned.spec);
+        let rival = self.planner.rival(&problem, &spec).filter(ColumnGemm::can_use);
+        let rival = rival.map(|rival| make(self.cache, rival)).transpose()?;
+        let made = Arc::new(Rivals::new(make(self.cache, spec)?, rival));
         Ok(Arc::clone(map(&mut kernels()).entry((n, k)).or_insert(made)))
     }
 
@@ -218,7 +222,7 @@ impl<'a> Packer<'a> {
         let kernels = self.planned(weights.n(), weights.k(), epilogue)?;
         Ok(Linear {
             norm,
-            weights: Weights::Packed(weights, kernels.map(|(plan, gemm)| (gemm, plan.sharing))),
+            weights: Weights::Packed(weights, kernels.map(|(plan, rivals)| (rivals, plan.sharing))),
         })
     }
 
@@ -238,10 +242,13 @@ impl<'a> Packer<'a> {
         if let Some(planned) = kernels.planned.get(&(n, k, epilogue)) {
             return Ok(planned.clone());
         }
-        let plan = |m| -> Result<(Plan, Gemm)> {
-            let plan = self.planner.plan(&Problem { n, k, m, threads: self.threads });
-            let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
-            Ok((plan, Gemm::new(self.cache, plan.spec)?))
+        let plan = |m| -> Result<(Plan, Arc<Rivals<Gemm>>)> {
+            let problem = Problem { n, k, m, threads: self.threads };
+            let (plan, make) =
+                (self.planner.plan(&problem), |spec| Gemm::new(self.cache, KernelSpec { epilogue, ..spec }));
+            let rival = self.planner.rival(&problem, &plan.spec).map(make).transpose()?;
+            let rivals = Arc::new(Rivals::new(make(plan.spec)?, rival));
+            Ok((Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan }, rivals))
         };
         let [decode, pair, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
         let planned = [decode?, pair?, few?, prefill?];

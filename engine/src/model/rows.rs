@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tercet_codegen::sparse::{LINE, QUAD};
 use tercet_codegen::{Activations, ColumnsMut, RowGemm, RowInput, RowMatrix};
 
+use super::rivals::Rivals;
 use crate::pool::{self, Team};
 
 /// y = W x, for a ternary matrix W that is packed row by row.
 #[derive(Debug)]
 pub(super) struct RowLayer {
     pub(super) weights: RowMatrix,
-    pub(super) kernels: Arc<RowGemm>,
+    pub(super) kernels: Arc<Rivals<RowGemm>>,
 }
 
 /// Buffers for products of a few tokens.
@@ -43,7 +44,8 @@ impl RowLayer {
         let columns = ColumnsMut::new(&mut out[..tokens * n], tokens, n);
         let grain = (n / (team.threads() * 8)).clamp(1, LINE).next_multiple_of(64);
         pool::for_columns(team, columns, grain, self.weights.k(), |columns| {
-            self.kernels.compute(&self.weights, acts, columns);
+            let work = tokens * columns.columns().len() * self.weights.k();
+            self.kernels.race(work, |kernels| kernels.compute(&self.weights, acts, columns));
         });
     }
 
@@ -63,7 +65,7 @@ impl RowLayer {
         let (tokens, n) = (acts.tokens(), self.weights.n());
         let out = &mut out[..tokens * n];
         out.fill(0.0);
-        let (most, mut read) = (self.kernels.most_tokens(), 0);
+        let (most, mut read) = (self.kernels.first().most_tokens(), 0);
         for first in (0..tokens).step_by(most) {
             scratch.input.set(&self.weights, gates, acts, first..tokens.min(first + most));
             let quads_of_task = self.multiply_listed(team, scratch);
@@ -87,7 +89,7 @@ impl RowLayer {
         token: usize,
         mut take: impl FnMut(usize, i32),
     ) {
-        let room = input.tokens() * self.kernels.quad_room();
+        let room = input.tokens() * self.kernels.first().quad_room();
         let tasks = sums.chunks(quads_of_task * room).zip(input.rows().chunks(quads_of_task * QUAD));
         for (sums, rows) in tasks {
             for (sums, rows) in sums.chunks_exact(input.tokens() * QUAD).zip(rows.chunks(QUAD)) {
@@ -99,7 +101,7 @@ impl RowLayer {
     /// Multiplies the listed rows, in one job of the pool. Returns the quads of a task.
     fn multiply_listed(&self, team: Team<'_>, Scratch { input, sums }: &mut Scratch) -> usize {
         const TASKS_PER_THREAD: usize = 8;
-        let (quads, numbers) = (input.quads(), input.tokens() * self.kernels.quad_room());
+        let (quads, numbers) = (input.quads(), input.tokens() * self.kernels.first().quad_room());
         let of_task = match team.threads() {
             1 => quads,
             threads => quads.div_ceil(threads * TASKS_PER_THREAD),
@@ -109,7 +111,7 @@ impl RowLayer {
         team.chunks(sums, of_task * numbers, |task, sums| {
             if !team.is_cancelled() {
                 let first = task * of_task;
-                self.kernels.multiply(&self.weights, input, first..quads.min(first + of_task), sums);
+                self.kernels.first().multiply(&self.weights, input, first..quads.min(first + of_task), sums);
             }
         });
         of_task
