@@ -32,11 +32,8 @@ pub(crate) const FAMILY: Family = Family {
     isa: Isa::AmxInt8,
     name: "amx-int8",
     features: &["avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_vbmi", "amx_tile", "amx_int8"],
-    dot_cost: |unpack| match unpack {
-        // A product of tiles replaces 256 dot products of vectors in the time of 32.
-        Unpack::Tiles | Unpack::Ring => 1.0 / 8.0,
-        _ => 1.0,
-    },
+    // A product of tiles replaces 256 dot products of vectors in the time of 32.
+    dot_cost: |unpack| if unpack.multiplies_tiles() { 1.0 / 8.0 } else { 1.0 },
     unpacks: &[
         Unpack::Planes,
         Unpack::Shift,
@@ -50,15 +47,15 @@ pub(crate) const FAMILY: Family = Family {
     ],
     frame: Frame {
         registers_needed: |spec| match spec.schedule.unpack {
-            Unpack::Tiles | Unpack::Ring => VECTORS,
+            unpack if unpack.multiplies_tiles() => VECTORS,
             _ => x86::registers_needed::<Avx512Vbmi>(spec),
         },
         rows_at_once: |spec| match spec.schedule.unpack {
-            Unpack::Tiles | Unpack::Ring => spec.tile.nr.min(PANELS * PANEL_ROWS),
+            unpack if unpack.multiplies_tiles() => spec.tile.nr.min(PANELS * PANEL_ROWS),
             _ => spec.tile.nr,
         },
         emit: Some(|spec| match spec.schedule.unpack {
-            Unpack::Tiles | Unpack::Ring => emit(spec),
+            unpack if unpack.multiplies_tiles() => emit(spec),
             _ => x86::emit::<Avx512Vbmi>(spec),
         }),
         ..avx512_vbmi::FAMILY.frame
@@ -223,7 +220,7 @@ impl Kernel<'_> {
                 asm.load(sum, stored(0));
                 if self.sets() == 2 {
                     asm.load(next, stored(1));
-                    x86::telescope(asm, sum, next);
+                    x86::telescope(asm, sum, next, next);
                 }
                 asm.vpsubd(sum, sum, zero_point);
                 if self.spec.epilogue == Epilogue::F32 {

@@ -337,7 +337,8 @@ impl<'a, D: Dialect> Kernel<'a, D> {
                         }
                     }
                     Unpack::Telescope => {
-                        telescope(asm, sum, self.acc(1, vector, token));
+                        let next = self.acc(1, vector, token);
+                        telescope(asm, sum, next, next);
                     }
                 }
             }
@@ -387,12 +388,12 @@ pub(super) fn prefetch(asm: &mut Asm, spec: &KernelSpec, weights: Gpr, blocks: R
     }
 }
 
-/// Computes Σ code·a from the two sums of running bytes: sum = (3·sum - next) / 256. It clobbers `next`.
-pub(super) fn telescope(asm: &mut Asm, sum: V, next: V) {
+/// Computes Σ code·a from two sums of running bytes: sum = (3·sum - next) / 256. `rest` may be `next`.
+pub(super) fn telescope(asm: &mut Asm, sum: V, next: V, rest: V) {
     // 2·sum + (sum - next)
-    asm.vpsubd(next, sum, next);
+    asm.vpsubd(rest, sum, next);
     asm.vpaddd(sum, sum, sum);
-    asm.vpaddd(sum, sum, next);
+    asm.vpaddd(sum, sum, rest);
     asm.vpsrad(sum, sum, 8);
 }
 

@@ -98,7 +98,7 @@ fn a_single_accumulator_is_limited_by_latency() {
 #[test]
 fn listings_are_consistent_in_every_family() {
     for family in FAMILIES.iter().filter(|family| family.frame.emit.is_some()) {
-        for unpack in family.unpacks.iter().filter(|unpack| !matches!(unpack, Unpack::Tiles | Unpack::Ring)) {
+        for unpack in family.unpacks.iter().filter(|unpack| !unpack.multiplies_tiles()) {
             let packing = unpack.packings()[0];
             let text = format!("{}/{packing}/x1/m1n16u3/{unpack}/p4096/f32", family.isa);
             let listing = listing(&text);

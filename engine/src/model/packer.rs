@@ -205,8 +205,7 @@ impl<'a> Packer<'a> {
         let spec = [planned.spec].into_iter().chain(candidates()).find(ColumnGemm::can_use);
         let spec = spec.unwrap_or(planned.spec);
         let rival = self.planner.rival(&problem, &spec).filter(ColumnGemm::can_use);
-        let rival = rival.map(|rival| make(self.cache, rival)).transpose()?;
-        let made = Arc::new(Rivals::new(make(self.cache, spec)?, rival));
+        let made = Arc::new(Rivals::make(spec, rival, |spec| make(self.cache, spec))?);
         Ok(Arc::clone(map(&mut kernels()).entry((n, k)).or_insert(made)))
     }
 
@@ -244,11 +243,13 @@ impl<'a> Packer<'a> {
         }
         let plan = |m| -> Result<(Plan, Arc<Rivals<Gemm>>)> {
             let problem = Problem { n, k, m, threads: self.threads };
-            let (plan, make) =
-                (self.planner.plan(&problem), |spec| Gemm::new(self.cache, KernelSpec { epilogue, ..spec }));
-            let rival = self.planner.rival(&problem, &plan.spec).map(make).transpose()?;
-            let rivals = Arc::new(Rivals::new(make(plan.spec)?, rival));
-            Ok((Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan }, rivals))
+            let plan = self.planner.plan(&problem);
+            let rival = self.planner.rival(&problem, &plan.spec);
+            let plan = Plan { spec: KernelSpec { epilogue, ..plan.spec }, ..plan };
+            let rivals = Rivals::make(plan.spec, rival, |spec| {
+                Gemm::new(self.cache, KernelSpec { epilogue, ..spec })
+            })?;
+            Ok((plan, Arc::new(rivals)))
         };
         let [decode, pair, few, prefill] = PLANNED_TOKENS.map(|(_, m)| plan(m));
         let planned = [decode?, pair?, few?, prefill?];

@@ -20,6 +20,15 @@ impl<T> Rivals<T> {
         Rivals { first, second: second.map(|second| (second, Watch::default())) }
     }
 
+    /// Makes the kernels of `first`, and those of the rival if there is one.
+    pub(super) fn make<S, E>(
+        first: S,
+        second: Option<S>,
+        make: impl Fn(S) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        Ok(Rivals::new(make(first)?, second.map(make).transpose()?))
+    }
+
     /// Returns kernels that race with no others.
     pub(crate) fn alone(kernels: T) -> Self {
         Rivals::new(kernels, None)

@@ -11,7 +11,7 @@ use std::mem::offset_of;
 use super::super::asm::{Asm, Gpr, Mem, Registers, V, Width};
 use super::super::{Emitted, SparseFrame};
 use super::weights::triple;
-use super::{ARGS, Dialect};
+use super::{ARGS, Dialect, telescope};
 use crate::packing::{BLOCK_BYTES, PANEL_ROWS};
 use crate::sparse::{FAR, NEAR, QUAD, STRIP_ROWS, VisitArgs};
 
@@ -174,12 +174,7 @@ impl Kernel {
             for vector in 0..self.at_once {
                 for digit in 0..SUMS - 1 {
                     let [sum, next] = [0, 1].map(|i| self.sum(vector, digit + i, token));
-                    // (3·F - G) / 256, as 2·F + (F - G).
-                    let rest = self.temporaries[0];
-                    asm.vpsubd(rest, sum, next);
-                    asm.vpaddd(sum, sum, sum);
-                    asm.vpaddd(sum, sum, rest);
-                    asm.vpsrad(sum, sum, 8);
+                    telescope(asm, sum, next, self.temporaries[0]);
                     let rows = digit * BLOCK_BYTES
                         + (first + vector) * PANEL_ROWS
                         + part * self.width.bytes() / size_of::<i32>();
